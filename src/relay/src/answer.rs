@@ -1,0 +1,123 @@
+//! Answers of our own endpoints, free of any server's types.
+
+use crate::config::AdminConfig;
+use http::HeaderMap;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+/// An answer: a status, a few headers, a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Headers beside `content-length`, which every answer gets.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// An empty 200. Empty on purpose: with `content-length: 0` it leaves in one segment, where a body would wait
+    /// for the sender's delayed acknowledgement.
+    pub fn done() -> Answer {
+        Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A JSON document.
+    pub fn json(status: u16, document: &Value) -> Answer {
+        Answer {
+            status,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: document.to_string().into_bytes(),
+        }
+    }
+
+    /// An error as `application/problem+json` (RFC 9457). `detail` says what was wrong and what to do, and holds
+    /// neither a secret nor what was sent.
+    pub fn problem(status: u16, detail: &str) -> Answer {
+        let title = http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("");
+        let document = json!({ "title": title, "status": status, "detail": detail });
+        Answer {
+            headers: vec![("content-type", "application/problem+json".to_owned())],
+            ..Answer::json(status, &document)
+        }
+    }
+
+    /// The same answer with one more header.
+    pub fn with(mut self, name: &'static str, value: &str) -> Answer {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}
+
+/// Whether a request carries the administration's bearer token; if not, the answer to give.
+pub fn authorize(config: &AdminConfig, headers: &HeaderMap) -> Result<(), Answer> {
+    if config.tokens.is_empty() {
+        return Err(Answer::problem(
+            401,
+            "this is closed: set the variable `admin_token` and send it as a bearer token",
+        ));
+    }
+    let sent = headers
+        .get("authorization")
+        .map(|value| value.as_bytes())
+        .unwrap_or_default();
+    let token = match sent.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token,
+        _ => b"",
+    };
+    if config
+        .tokens
+        .iter()
+        .fold(false, |found, known| found | same(known, token))
+    {
+        return Ok(());
+    }
+    Err(
+        Answer::problem(401, "send the administration's token as `authorization: Bearer ...`")
+            .with("www-authenticate", "Bearer"),
+    )
+}
+
+/// Whether a request may start a tick: the administration's token by `POST`, or the tick's key by `GET ?key=`, for
+/// schedulers that can send nothing else.
+pub fn authorize_tick(
+    config: &AdminConfig,
+    method: &http::Method,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<(), Answer> {
+    if method == http::Method::POST {
+        return authorize(config, headers);
+    }
+    if method != http::Method::GET {
+        return Err(Answer::problem(405, "a tick is started by POST, or by GET with ?key=").with("allow", "GET, POST"));
+    }
+    let Some(known) = &config.tick_key else {
+        return Err(Answer::problem(
+            401,
+            "a tick by GET is closed: set the variable `tick_key` and send it as ?key=",
+        ));
+    };
+    let sent = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("key="))
+        .unwrap_or_default();
+    let sent: Vec<u8> = percent_encoding::percent_decode_str(sent).collect();
+    if same(known, &sent) {
+        Ok(())
+    } else {
+        Err(Answer::problem(401, "the key is not the configured `tick_key`"))
+    }
+}
+
+fn same(known: &str, sent: &[u8]) -> bool {
+    known.as_bytes().ct_eq(sent).into()
+}

@@ -1,0 +1,689 @@
+//! One batch: fetch, decide, push, persist, clear, in this order.
+//!
+//! Outcomes are kept before anything is deleted, so that dying between any two calls leaves work to be repeated and
+//! never work forgotten.
+
+use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
+use crate::destination::Cargo;
+use crate::entity::{Kind, Segment};
+use crate::failure::{Class, Failure};
+use crate::fanout;
+use crate::host::{Host, MANY, StoreError};
+use crate::in_flight::InFlightValue;
+use crate::index::Pages;
+use crate::ingest::EventValue;
+use crate::key::{Key, RetryKey};
+use crate::pim::Read;
+use crate::plan::{BATCH_MAX, Waiting};
+use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
+use crate::session::Session;
+use crate::shape::{self, Shaped, Upsert};
+use crate::time;
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+/// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
+const PROBE_HOLD_S: u64 = 10;
+
+/// How long a braked entity is held back, in seconds; a released brake lets it go at once.
+const BRAKE_HOLD_S: u64 = 3600;
+
+/// Why a batch, and with it the tick, goes no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The store failed: what was not kept is repeated.
+    Store(StoreError),
+    /// The lease has passed: another worker may be at it.
+    Lease,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Stop {
+        Stop::Store(error)
+    }
+}
+
+/// An entity of a batch and how far it has come.
+pub(crate) struct Item {
+    pub(crate) waiting: Waiting,
+    pub(crate) code: String,
+    /// How log lines and failures name it.
+    pub(crate) name: String,
+    pub(crate) stage: Stage,
+}
+
+pub(crate) enum Stage {
+    /// Not looked at, or put off: its keys stay as they are.
+    Waiting,
+    /// Read.
+    Found(Value),
+    /// Gone, or hidden.
+    Gone,
+    /// To be upserted.
+    Upsert {
+        upsert: Upsert,
+        hash: String,
+        updated_s: u64,
+        parent: bool,
+    },
+    /// To be deleted, at this path.
+    Delete(String),
+    /// Upserted.
+    Upserted { hash: String, updated_s: u64 },
+    /// A model, upserted, not all of whose variants are marked yet: it comes again.
+    Unmarked { updated_s: u64 },
+    /// Deleted.
+    Deleted,
+    /// Nothing to do, and done.
+    Done,
+    /// The brake holds its deletion back.
+    Braked,
+    /// Failed; with the hash of what was refused.
+    Failed(Failure, Option<String>),
+}
+
+impl Item {
+    fn cargo(&self) -> Cargo<'_> {
+        Cargo {
+            kind: self.waiting.entity.kind,
+            code: &self.code,
+            name: &self.name,
+            attempts: self.waiting.attempts(),
+            newest_event: self.waiting.newest_event().unwrap_or_default(),
+        }
+    }
+
+    fn is_to_be_pushed(&self) -> bool {
+        matches!(self.stage, Stage::Upsert { .. } | Stage::Delete(_))
+    }
+
+    /// A failure as a stage: what no call was made for stays as it is.
+    fn failed(failure: Failure, hash: Option<String>) -> Stage {
+        if failure.class == Class::Held {
+            Stage::Waiting
+        } else {
+            Stage::Failed(failure, hash)
+        }
+    }
+}
+
+/// Runs one batch of one kind.
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Result<(), Stop> {
+    let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
+        return Ok(());
+    };
+    let mut items = name_all(session, batch).await?;
+    session.note_fetched(items.iter().map(|item| &item.waiting.entity));
+    fetch(session, kind, &mut items).await;
+    let mut pages = Pages::load(
+        session.host,
+        &session.config.keys,
+        items.iter().map(|item| &item.waiting.entity),
+    )
+    .await?;
+    reread_what_is_older_than_the_index(session, kind, &mut items, &pages).await;
+    decide(session, &mut items, &pages);
+    if session.destination.is_none() {
+        dry_run(session, &mut items);
+    }
+    let in_flight = write_in_flight(session, &items).await?;
+    // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
+    let unmarked = fanout::mark_all(session, &mut items).await?;
+    push_all(session, &mut items).await;
+    for at in unmarked {
+        if let Stage::Upserted { updated_s, .. } = items[at].stage {
+            items[at].stage = Stage::Unmarked { updated_s };
+        }
+    }
+    if !session.lease.holds(session.host) {
+        return Err(Stop::Lease);
+    }
+    persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
+    if !session.lease.holds(session.host) {
+        return Err(Stop::Lease);
+    }
+    clear(session, &items, in_flight).await
+}
+
+/// Gives every entity its code. One whose code cannot be read any more was cleared by somebody else meanwhile.
+async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Result<Vec<Item>, StoreError> {
+    let mut items = Vec::with_capacity(batch.len());
+    for waiting in batch {
+        let code = match waiting.entity.segment.code() {
+            Some(code) => Some(code),
+            None => code_in_values(session, &waiting).await?,
+        };
+        if let Some(code) = code {
+            let name = format!("{}/{code}", waiting.entity.kind.name());
+            items.push(Item {
+                waiting,
+                code,
+                name,
+                stage: Stage::Waiting,
+            });
+        }
+    }
+    Ok(items)
+}
+
+async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Option<String>, StoreError> {
+    let keys = waiting
+        .events
+        .iter()
+        .map(|(_, key)| key)
+        .chain(waiting.retries.iter().map(|(_, key)| key));
+    for key in keys {
+        let value = session
+            .host
+            .get(key)
+            .await?
+            .and_then(|value| serde_json::from_slice::<Value>(&value).ok());
+        let code = value
+            .as_ref()
+            .and_then(|value| value.get("code"))
+            .and_then(Value::as_str);
+        if let Some(code) = code.filter(|code| Segment::of(code) == waiting.entity.segment) {
+            return Ok(Some(code.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads every entity: by list, and by id what the list cannot be trusted with.
+async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) {
+    // A batch that is refused whole is halved until the culprit stands alone.
+    let mut ranges = vec![0..items.len()];
+    let mut by_id = Vec::new();
+    while let Some(range) = ranges.pop() {
+        if range.is_empty() {
+            continue;
+        }
+        let middle = range.start + range.len() / 2;
+        let codes: Vec<&str> = items[range.clone()].iter().map(|item| item.code.as_str()).collect();
+        if session.pim.is_too_long(kind, &codes) {
+            ranges.extend([range.start..middle, middle..range.end]);
+            continue;
+        }
+        let attempts = items[range.start].waiting.attempts();
+        match session.pim.list(kind, &codes, attempts).await {
+            Ok(found) => by_id.extend(sort_out(kind, items, range, found)),
+            Err(failure) if failure.class == Class::Permanent && range.len() > 1 => {
+                ranges.extend([range.start..middle, middle..range.end]);
+            }
+            Err(failure) if failure.class == Class::Permanent => by_id.push(range.start),
+            Err(failure) => {
+                for item in &mut items[range] {
+                    item.stage = Item::failed(failure.clone(), None);
+                }
+            }
+        }
+    }
+    read_by_id(session, kind, items, by_id).await;
+}
+
+/// Gives the listed entities to their items; says which items must be read by id.
+fn sort_out(kind: Kind, items: &mut [Item], range: std::ops::Range<usize>, found: Vec<Value>) -> Vec<usize> {
+    let member = match kind {
+        Kind::Product => "uuid",
+        Kind::ProductModel => "code",
+    };
+    for entity in found {
+        let code = entity.get(member).and_then(Value::as_str).map(str::to_owned);
+        let item = items[range.clone()]
+            .iter_mut()
+            .find(|item| Some(&item.code) == code.as_ref());
+        if let Some(item) = item {
+            item.stage = Stage::Found(entity);
+        }
+    }
+    range.filter(|at| !is_fresh(&items[*at])).collect()
+}
+
+/// Whether what a list gave reflects all events: the search index lags, and a deleted entity may still stand in it.
+fn is_fresh(item: &Item) -> bool {
+    let Stage::Found(entity) = &item.stage else {
+        return false;
+    };
+    let is_old = item
+        .waiting
+        .oldest_updated_s()
+        .is_some_and(|oldest_s| updated_s(entity) < oldest_s);
+    !is_old && !item.waiting.is_deletion_announced()
+}
+
+fn updated_s(entity: &Value) -> u64 {
+    entity.get("updated").and_then(time::parse_value).unwrap_or(0)
+}
+
+async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {
+    let reads: Vec<(usize, Result<Read, Failure>)> = {
+        let items = &*items;
+        let read = |at: usize| async move {
+            let item: &Item = &items[at];
+            (
+                at,
+                session
+                    .pim
+                    .by_id(kind, &item.code, &item.name, item.waiting.attempts())
+                    .await,
+            )
+        };
+        stream::iter(by_id)
+            .map(read)
+            .buffer_unordered(session.pim_at_once)
+            .collect()
+            .await
+    };
+    for (at, read) in reads {
+        items[at].stage = match read {
+            Ok(Read::Found(entity)) => Stage::Found(entity),
+            Ok(Read::Gone) => Stage::Gone,
+            Err(failure) => Item::failed(failure, None),
+        };
+    }
+}
+
+/// What is older than what was pushed before comes from an index that lags.
+async fn reread_what_is_older_than_the_index<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    items: &mut [Item],
+    pages: &Pages,
+) {
+    let is_older = |item: &Item| match &item.stage {
+        Stage::Found(entity) => pages
+            .get(&item.waiting.entity)
+            .is_some_and(|entry| updated_s(entity) < entry.updated_s),
+        _ => false,
+    };
+    let older = (0..items.len()).filter(|at| is_older(&items[*at])).collect();
+    read_by_id(session, kind, items, older).await;
+}
+
+/// Decides what each entity comes to.
+fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) {
+    for item in items {
+        let entry = pages.get(&item.waiting.entity);
+        let kind = item.waiting.entity.kind;
+        let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
+        item.stage = match stage {
+            Stage::Found(entity) => match shape::shape(kind, &item.code, &entity) {
+                Shaped::Wanted(upsert) => {
+                    let hash = shape::hash(&upsert);
+                    let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
+                    if is_there && !item.waiting.is_forced() {
+                        session.report(|report| report.unchanged += 1);
+                        Stage::Done
+                    } else {
+                        let parent = entity.get("parent").is_some_and(|parent| !parent.is_null());
+                        Stage::Upsert {
+                            upsert,
+                            hash,
+                            updated_s: updated_s(&entity),
+                            parent,
+                        }
+                    }
+                }
+                Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
+            },
+            Stage::Gone => match shape::path(kind, &item.code) {
+                // Announced: deleted in any case, since an index may have lost what the destination has.
+                Some(path) if item.waiting.is_deletion_announced() => Stage::Delete(path),
+                Some(path) if entry.is_some() => {
+                    if session.brake_lets_through() {
+                        Stage::Delete(path)
+                    } else {
+                        Stage::Braked
+                    }
+                }
+                _ => Stage::Done,
+            },
+            other => other,
+        };
+    }
+}
+
+/// Nothing is configured to push to: says what would be pushed.
+fn dry_run<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
+    for item in items.iter_mut().filter(|item| item.is_to_be_pushed()) {
+        let action = if matches!(item.stage, Stage::Delete(_)) {
+            "delete"
+        } else {
+            "upsert"
+        };
+        session.log("dry-run", serde_json::json!({ "entity": item.name, "would": action }));
+        item.stage = Stage::Done;
+    }
+}
+
+/// Writes down whose pushes are about to begin; says under which key.
+async fn write_in_flight<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<Option<String>, StoreError> {
+    let entities: Vec<(Kind, String)> = items
+        .iter()
+        .filter(|item| item.is_to_be_pushed())
+        .map(|item| (item.waiting.entity.kind, item.code.clone()))
+        .collect();
+    if entities.is_empty() {
+        return Ok(None);
+    }
+    let key = session
+        .config
+        .keys
+        .encode(&Key::InFlight(session.fresh_id(), session.now_s()));
+    session
+        .host
+        .set(&key, &InFlightValue { v: 1, entities }.to_bytes())
+        .await?;
+    Ok(Some(key))
+}
+
+async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
+    let Some(destination) = &session.destination else {
+        return;
+    };
+    let results: Vec<(usize, Result<(), Failure>)> = {
+        let items = &*items;
+        let push = |at: usize| async move {
+            let item: &Item = &items[at];
+            let result = match &item.stage {
+                Stage::Upsert { upsert, .. } => destination.upsert(item.cargo(), upsert).await,
+                Stage::Delete(path) => destination.delete(item.cargo(), path).await,
+                _ => Ok(()),
+            };
+            (at, result)
+        };
+        let to_push: Vec<usize> = (0..items.len()).filter(|at| items[*at].is_to_be_pushed()).collect();
+        stream::iter(to_push)
+            .map(push)
+            .buffer_unordered(session.destination_at_once)
+            .collect()
+            .await
+    };
+    for (at, result) in results {
+        let stage = std::mem::replace(&mut items[at].stage, Stage::Waiting);
+        items[at].stage = match (result, stage) {
+            (Ok(()), Stage::Upsert { hash, updated_s, .. }) => {
+                session.report(|report| report.upserts += 1);
+                Stage::Upserted { hash, updated_s }
+            }
+            (Ok(()), _) => {
+                session.report(|report| report.deletes += 1);
+                Stage::Deleted
+            }
+            (Err(failure), Stage::Upsert { hash, .. }) => Item::failed(failure, Some(hash)),
+            (Err(failure), _) => Item::failed(failure, None),
+        };
+    }
+}
+
+/// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled.
+async fn persist<H: Host>(
+    session: &Session<'_, H>,
+    items: &mut [Item],
+    pages: &mut Pages,
+    in_flight: Option<&str>,
+) -> Result<(), StoreError> {
+    for item in items.iter() {
+        let entity = &item.waiting.entity;
+        match &item.stage {
+            Stage::Upserted { hash, updated_s } => pages.set(entity, &item.code, Some(hash.clone()), *updated_s),
+            Stage::Deleted => pages.remove(entity),
+            // What lies there now is not known: no later content may be taken for it.
+            Stage::Unmarked { updated_s } => pages.set(entity, &item.code, None, *updated_s),
+            Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
+                if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+                    pages.set(entity, &item.code, None, updated_s);
+                }
+            }
+            _ => {}
+        }
+    }
+    if pages.has_changes() {
+        session.know_the_pair().await?;
+    }
+    let added = pages.save(session.host, &session.config.keys).await?;
+    session.note_indexed(added);
+    for item in items.iter_mut() {
+        match &item.stage {
+            Stage::Failed(..) => keep_failure(session, item).await?,
+            Stage::Braked => hold(session, item, Vec::new(), BRAKE_HOLD_S).await?,
+            Stage::Upserted { .. } | Stage::Done => recheck_later(session, item).await?,
+            _ => {}
+        }
+    }
+    let unsettled: Vec<(Kind, String)> = items
+        .iter()
+        .filter(|item| is_unsettled(item))
+        .map(|item| (item.waiting.entity.kind, item.code.clone()))
+        .collect();
+    if let (Some(key), false) = (in_flight, unsettled.is_empty()) {
+        session
+            .host
+            .set(
+                key,
+                &InFlightValue {
+                    v: 1,
+                    entities: unsettled,
+                }
+                .to_bytes(),
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+fn is_unsettled(item: &Item) -> bool {
+    matches!(&item.stage, Stage::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
+}
+
+async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result<(), StoreError> {
+    let Some(due_s) = item.waiting.recheck_s(session.now_s()) else {
+        return Ok(());
+    };
+    let retry = RetryKey {
+        entity: item.waiting.entity.clone(),
+        attempts: 0,
+        hold: false,
+        due_s,
+    };
+    let value = RetryValue {
+        v: 1,
+        code: item.code.clone(),
+        failures: Vec::new(),
+    };
+    session
+        .host
+        .set(&session.config.keys.encode(&Key::Retry(retry)), &value.to_bytes())
+        .await
+}
+
+/// Keeps a failure: another try later, or a dead letter.
+async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
+    let Stage::Failed(failure, hash) = &item.stage else {
+        return Ok(());
+    };
+    let mut failures = earlier_failures(session, &item.waiting).await?;
+    failures.push(failure.clone());
+    if failure.cost() == 0 {
+        return hold(session, item, failures, PROBE_HOLD_S).await;
+    }
+    let attempts = item.waiting.attempts() + failure.cost();
+    if failure.class == Class::Permanent || attempts >= ATTEMPTS_MAX {
+        let (reason, hash) = (failure.reason.clone(), hash.clone());
+        return bury(session, item, reason, failures, hash).await;
+    }
+    let due_s = session.now_s() + delay_s(attempts, session.chance(), failure.retry_after_s);
+    let retry = RetryKey {
+        entity: item.waiting.entity.clone(),
+        attempts,
+        hold: false,
+        due_s,
+    };
+    let value = RetryValue {
+        v: 1,
+        code: item.code.clone(),
+        failures,
+    };
+    session.report(|report| report.retries += 1);
+    replace_retry(session, item, retry, &value).await
+}
+
+async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Vec<Failure>, StoreError> {
+    let latest = waiting
+        .retries
+        .iter()
+        .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
+    let Some((_, key)) = latest else { return Ok(Vec::new()) };
+    let value = session
+        .host
+        .get(key)
+        .await?
+        .and_then(|value| serde_json::from_slice::<RetryValue>(&value).ok());
+    let mut failures = value.map(|value| value.failures).unwrap_or_default();
+    // What cost nothing may have happened often.
+    failures.retain(|failure| failure.cost() > 0);
+    Ok(failures)
+}
+
+/// Holds an entity back for a while without using an attempt.
+async fn hold<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    failures: Vec<Failure>,
+    for_s: u64,
+) -> Result<(), StoreError> {
+    let failures = if failures.is_empty() {
+        earlier_failures(session, &item.waiting).await?
+    } else {
+        failures
+    };
+    let due_s = session.now_s() + for_s;
+    let retry = RetryKey {
+        entity: item.waiting.entity.clone(),
+        attempts: item.waiting.attempts(),
+        hold: true,
+        due_s,
+    };
+    let value = RetryValue {
+        v: 1,
+        code: item.code.clone(),
+        failures,
+    };
+    replace_retry(session, item, retry, &value).await
+}
+
+/// Writes the new retry key; the old ones go when the batch is cleared.
+async fn replace_retry<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    retry: RetryKey,
+    value: &RetryValue,
+) -> Result<(), StoreError> {
+    let key = session.config.keys.encode(&Key::Retry(retry));
+    session.host.set(&key, &value.to_bytes()).await?;
+    item.waiting.retries.retain(|(_, known)| *known != key);
+    Ok(())
+}
+
+/// Gives an entity up.
+async fn bury<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    reason: String,
+    failures: Vec<Failure>,
+    hash: Option<String>,
+) -> Result<(), StoreError> {
+    let mut newest: Vec<&(crate::key::EventKey, String)> = item.waiting.events.iter().collect();
+    newest.sort_by_key(|(event, _)| std::cmp::Reverse(event.time_s));
+    let mut events = Vec::new();
+    for (_, key) in newest.into_iter().take(EVENTS_KEPT) {
+        let value = session
+            .host
+            .get(key)
+            .await?
+            .and_then(|value| serde_json::from_slice::<EventValue>(&value).ok());
+        events.extend(
+            value
+                .map(|value| dead_letter::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
+                .filter(|event| !event.is_empty()),
+        );
+    }
+    let entity = item.waiting.entity.clone();
+    let failed_s = session.now_s();
+    let letter = DeadLetter {
+        v: 1,
+        kind: entity.kind,
+        code: item.code.clone(),
+        failed_s,
+        reason,
+        failures,
+        events,
+        hash,
+    };
+    let key = session.config.keys.encode(&Key::DeadLetter(entity, failed_s));
+    session.host.set(&key, &letter.to_bytes()).await?;
+    item.waiting.dead_letters.retain(|known| *known != key);
+    session.log_failure(
+        "dead-letter",
+        serde_json::json!({ "entity": item.name, "reason": letter.reason }),
+    );
+    session.report(|report| report.dead_letters += 1);
+    Ok(())
+}
+
+/// Deletes what is done with: only keys that were listed before the fetch. The in-flight key goes last.
+async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Option<String>) -> Result<(), Stop> {
+    let now_s = session.planned_s;
+    let mut keys: Vec<String> = Vec::new();
+    let mut is_settled = true;
+    for item in items {
+        is_settled &= !is_unsettled(item);
+        match &item.stage {
+            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
+                keys.extend(item.waiting.done_keys(now_s).cloned())
+            }
+            Stage::Failed(failure, _) if is_buried(item, failure) => {
+                keys.extend(item.waiting.done_keys(now_s).cloned())
+            }
+            Stage::Failed(..) | Stage::Braked => {
+                let old = item
+                    .waiting
+                    .retries
+                    .iter()
+                    .filter(|(retry, _)| retry.attempts > 0 || retry.hold || retry.due_s <= now_s);
+                keys.extend(old.map(|(_, key)| key.clone()));
+            }
+            _ => {}
+        }
+    }
+    for keys in keys.chunks(MANY) {
+        delete(session, keys).await?;
+    }
+    if let (Some(key), true) = (in_flight, is_settled) {
+        session.host.delete(&key).await?;
+    }
+    session.report(|report| {
+        report.entities += items
+            .iter()
+            .filter(|item| !matches!(item.stage, Stage::Waiting))
+            .count() as u64
+    });
+    Ok(())
+}
+
+fn is_buried(item: &Item, failure: &Failure) -> bool {
+    failure.class == Class::Permanent
+        || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= ATTEMPTS_MAX)
+}
+
+async fn delete<H: Host>(session: &Session<'_, H>, keys: &[String]) -> Result<(), StoreError> {
+    if session.host.delete_many(keys).await.is_ok() {
+        return Ok(());
+    }
+    for key in keys {
+        session.host.delete(key).await?;
+    }
+    Ok(())
+}
+
+const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");

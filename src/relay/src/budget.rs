@@ -1,0 +1,72 @@
+//! The retry budget: retries may be a fifth of first attempts plus one a second, so that an outage is not amplified.
+
+use serde::{Deserialize, Serialize};
+
+/// What each first attempt adds, in thousandths of a retry.
+const PER_FIRST_MILLI: u64 = 200;
+
+/// What each millisecond adds, in thousandths of a retry.
+const PER_MS_MILLI: u64 = 1;
+
+/// The most that can be saved up, in thousandths of a retry.
+const SAVED_MAX_MILLI: u64 = 100_000;
+
+/// A bucket of retries, kept between ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    saved_milli: u64,
+    at_ms: u64,
+    /// Since when it has been refusing, in milliseconds since the Unix epoch.
+    pub exhausted_since_ms: Option<u64>,
+}
+
+impl Budget {
+    /// Takes note of a first attempt.
+    pub fn first_attempt(&mut self) {
+        self.saved_milli = (self.saved_milli + PER_FIRST_MILLI).min(SAVED_MAX_MILLI);
+    }
+
+    /// Takes one retry out of the budget, if there is one.
+    pub fn take(&mut self, now_ms: u64) -> bool {
+        if self.at_ms > 0 {
+            let earned = now_ms.saturating_sub(self.at_ms).saturating_mul(PER_MS_MILLI);
+            self.saved_milli = self.saved_milli.saturating_add(earned).min(SAVED_MAX_MILLI);
+        }
+        self.at_ms = now_ms;
+        if self.saved_milli < 1000 {
+            self.exhausted_since_ms.get_or_insert(now_ms);
+            return false;
+        }
+        self.saved_milli -= 1000;
+        self.exhausted_since_ms = None;
+        true
+    }
+
+    /// How many retries are saved up.
+    pub fn left(&self) -> u64 {
+        self.saved_milli / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn retries_never_pass_a_fifth_of_first_attempts_plus_one_a_second(steps in proptest::collection::vec((0..2000u64, any::<bool>()), 1..300)) {
+            let (mut budget, mut now_ms, mut first, mut retries) = (Budget::default(), 1, 0u64, 0u64);
+            for (pause_ms, is_first) in steps {
+                now_ms += pause_ms;
+                if is_first {
+                    first += 1;
+                    budget.first_attempt();
+                } else if budget.take(now_ms) {
+                    retries += 1;
+                }
+                prop_assert!(retries * 1000 <= first * 200 + now_ms);
+            }
+        }
+    }
+}

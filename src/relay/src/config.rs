@@ -1,0 +1,360 @@
+//! The application's variables, read and checked.
+
+use crate::entity::digest;
+use crate::key::{Keyspace, is_instance};
+use http::Uri;
+use std::str::FromStr;
+
+/// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
+pub const UNSET_ORIGIN: &str = "https://unset.invalid";
+
+/// A variable that is missing or makes no sense; the text names it and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where variables come from. An unset one is empty, as Spin's defaults are.
+pub struct Variables<'a>(pub &'a dyn Fn(&str) -> Option<String>);
+
+impl Variables<'_> {
+    fn text(&self, name: &str) -> String {
+        (self.0)(name).unwrap_or_default().trim().to_owned()
+    }
+
+    /// A secret is taken to the letter.
+    fn secret(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    fn secrets(&self, names: [&str; 2]) -> Vec<String> {
+        names.iter().filter_map(|name| self.secret(name)).collect()
+    }
+
+    fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+        &self,
+        name: &str,
+        default: T,
+        least: T,
+        most: T,
+    ) -> Result<T, ConfigError> {
+        let text = self.text(name);
+        if text.is_empty() {
+            return Ok(default);
+        }
+        match text.parse() {
+            Ok(number) if number >= least && number <= most => Ok(number),
+            _ => Err(ConfigError(format!(
+                "variable `{name}` must be a number from {least} to {most}; it is `{text}`"
+            ))),
+        }
+    }
+
+    fn origin(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        let text = self.text(name);
+        let text = text.strip_suffix('/').unwrap_or(&text);
+        if text.is_empty() || text == UNSET_ORIGIN {
+            return Ok(None);
+        }
+        let uri = Uri::from_str(text).ok();
+        let is_origin = uri.as_ref().is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri
+                    .authority()
+                    .is_some_and(|authority| !authority.as_str().contains('@'))
+                && uri.path() == "/"
+                && uri.query().is_none()
+        });
+        if is_origin {
+            return Ok(Some(text.to_owned()));
+        }
+        Err(ConfigError(format!(
+            "variable `{name}` must be an origin such as https://host.example.com or http://127.0.0.1:8080: scheme, host and, where it needs one, port; no path"
+        )))
+    }
+
+    fn path(&self, name: &str) -> Result<String, ConfigError> {
+        let text = self.text(name);
+        let text = text.trim_matches('/');
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/".contains(c);
+        if !text.chars().all(plain) {
+            return Err(ConfigError(format!(
+                "variable `{name}` must be a path such as /api/v1, percent-encoded, without a query"
+            )));
+        }
+        Ok(if text.is_empty() {
+            String::new()
+        } else {
+            format!("/{text}")
+        })
+    }
+
+    fn choice(&self, name: &str, choices: &[&str]) -> Result<String, ConfigError> {
+        let text = self.text(name);
+        if text.is_empty() {
+            return Ok(choices[0].to_owned());
+        }
+        if choices.contains(&text.as_str()) {
+            return Ok(text);
+        }
+        Err(ConfigError(format!(
+            "variable `{name}` must be one of {}; it is `{text}`",
+            choices.join(", ")
+        )))
+    }
+
+    fn instance(&self) -> Result<Keyspace, ConfigError> {
+        let text = self.text("instance");
+        let name = if text.is_empty() { "main" } else { &text };
+        if is_instance(name) {
+            return Ok(Keyspace::new(name));
+        }
+        Err(ConfigError(
+            "variable `instance` must be 1 to 32 of a-z, 0-9 and `-`".to_owned(),
+        ))
+    }
+}
+
+/// Which log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// One line per delivery, per call and per tick.
+    All,
+    /// Only what failed.
+    Failures,
+}
+
+fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
+    Ok(if variables.choice("log", &["all", "failures"])? == "all" {
+        LogLevel::All
+    } else {
+        LogLevel::Failures
+    })
+}
+
+/// What ingest needs to know.
+#[derive(Debug, Clone)]
+pub struct IngestConfig {
+    /// The application's keys.
+    pub keys: Keyspace,
+    /// Secrets of the Event Platform's subscription, the current one first.
+    pub event_platform_secrets: Vec<String>,
+    /// Secrets of the Events API's connection, the current one first.
+    pub events_api_secrets: Vec<String>,
+    /// The secret of the Event Platform's notifications.
+    pub notification_secrets: Vec<String>,
+    /// Authors whose events are this integration's own writes.
+    pub own_authors: Vec<String>,
+    /// How far the timestamp of a delivery of the Events API may be from now, in seconds, either way.
+    pub tolerance_s: u64,
+    /// How many events may wait before deliveries are put off.
+    pub high_water: u64,
+    /// Which log lines are written.
+    pub log: LogLevel,
+}
+
+impl IngestConfig {
+    /// Reads the variables; the first that makes no sense is named.
+    pub fn read(variables: &Variables) -> Result<IngestConfig, ConfigError> {
+        Ok(IngestConfig {
+            keys: variables.instance()?,
+            event_platform_secrets: variables.secrets(["event_platform_secret", "event_platform_secret_previous"]),
+            events_api_secrets: variables.secrets(["events_api_secret", "events_api_secret_previous"]),
+            notification_secrets: variables.secret("notification_secret").into_iter().collect(),
+            own_authors: list(&variables.text("own_authors")),
+            tolerance_s: variables.number("timestamp_tolerance_seconds", 300, 1, 86_400)?,
+            high_water: high_water(variables)?,
+            log: log_level(variables)?,
+        })
+    }
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn high_water(variables: &Variables) -> Result<u64, ConfigError> {
+    variables.number("high_water_mark", 400_000, 100, 1_000_000)
+}
+
+/// How the PIM lets us in (contract 4.2).
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A connection: client id, client secret, user name, password.
+    Connection {
+        /// The connection's client id.
+        client_id: String,
+        /// The connection's secret.
+        client_secret: String,
+        /// The connection's user.
+        username: String,
+        /// That user's password.
+        password: String,
+    },
+    /// An App's token, which never expires but can be revoked.
+    App(String),
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+impl Credentials {
+    /// A digest that tells credentials apart and gives nothing of them away.
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Credentials::Connection {
+                client_id,
+                client_secret,
+                username,
+                password,
+            } => digest(format!("{client_id}\n{client_secret}\n{username}\n{password}").as_bytes()),
+            Credentials::App(token) => digest(token.as_bytes()),
+        }
+    }
+}
+
+/// The PIM and how it is called.
+#[derive(Debug, Clone)]
+pub struct PimConfig {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// How it lets us in.
+    pub credentials: Credentials,
+}
+
+/// The destination and how it is called.
+#[derive(Clone)]
+pub struct DestinationConfig {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// What stands before `/{kind}/{id}`; empty, or with a leading and no trailing slash.
+    pub path: String,
+    /// The bearer token, if it wants one.
+    pub token: Option<String>,
+}
+
+/// Where alerts go.
+#[derive(Clone)]
+pub struct AlertConfig {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// The path. It often holds the secret of a chat's webhook, and so is kept out of logs.
+    pub path: String,
+}
+
+/// What the worker needs to know.
+#[derive(Clone)]
+pub struct WorkerConfig {
+    /// The application's keys.
+    pub keys: Keyspace,
+    /// The instance's keys' name is in `keys`; the PIM is here.
+    pub pim: PimConfig,
+    /// The destination; none makes every run a dry one.
+    pub destination: Option<DestinationConfig>,
+    /// Where alerts go; none leaves them to the log.
+    pub alert: Option<AlertConfig>,
+    /// How long one tick works, in seconds; the call under way then is finished.
+    pub tick_s: u64,
+    /// The longest that one outbound call may take, in seconds.
+    pub call_timeout_s: u64,
+    /// The most calls a second to the destination.
+    pub destination_rate: usize,
+    /// How many events may wait before deliveries are put off.
+    pub high_water: u64,
+    /// The header in which upstreams name a call, for their support.
+    pub tracking_header: String,
+    /// Which log lines are written.
+    pub log: LogLevel,
+}
+
+impl WorkerConfig {
+    /// Reads the variables; the first that is missing or makes no sense is named.
+    pub fn read(variables: &Variables) -> Result<WorkerConfig, ConfigError> {
+        let destination = variables.origin("destination_url")?;
+        let destination_path = variables.path("destination_path")?;
+        let alert_path = variables.path("alert_path")?;
+        let tracking_header = variables.text("tracking_header");
+        Ok(WorkerConfig {
+            keys: variables.instance()?,
+            pim: PimConfig {
+                origin: variables.origin("pim_url")?.ok_or_else(|| {
+                    ConfigError(
+                        "variable `pim_url` is not set: give the PIM's origin, such as https://my-pim.cloud.akeneo.com"
+                            .to_owned(),
+                    )
+                })?,
+                credentials: credentials(variables)?,
+            },
+            destination: destination.map(|origin| DestinationConfig {
+                origin,
+                path: destination_path,
+                token: variables.secret("destination_token"),
+            }),
+            alert: variables.origin("alert_url")?.map(|origin| AlertConfig {
+                origin,
+                path: alert_path,
+            }),
+            tick_s: variables.number("tick_seconds", 20, 1, 25)?,
+            call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
+            destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
+            high_water: high_water(variables)?,
+            tracking_header: if tracking_header.is_empty() {
+                "trackingid".to_owned()
+            } else {
+                tracking_header.to_ascii_lowercase()
+            },
+            log: log_level(variables)?,
+        })
+    }
+}
+
+fn credentials(variables: &Variables) -> Result<Credentials, ConfigError> {
+    if let Some(token) = variables.secret("pim_app_token") {
+        return Ok(Credentials::App(token));
+    }
+    let needed = |name: &str| {
+        variables.secret(name).ok_or_else(|| {
+            ConfigError(format!(
+                "variable `{name}` is not set: a connection needs pim_client_id, pim_client_secret, pim_username and pim_password; an App needs pim_app_token alone"
+            ))
+        })
+    };
+    Ok(Credentials::Connection {
+        client_id: needed("pim_client_id")?,
+        client_secret: needed("pim_client_secret")?,
+        username: needed("pim_username")?,
+        password: needed("pim_password")?,
+    })
+}
+
+/// Who may use the administration and start a tick.
+#[derive(Clone)]
+pub struct AdminConfig {
+    /// The bearer tokens that open it, the current one first; none closes it.
+    pub tokens: Vec<String>,
+    /// The key with which a bare `GET` starts a tick; none refuses that.
+    pub tick_key: Option<String>,
+}
+
+impl AdminConfig {
+    /// Reads the variables.
+    pub fn read(variables: &Variables) -> AdminConfig {
+        AdminConfig {
+            tokens: variables.secrets(["admin_token", "admin_token_previous"]),
+            tick_key: variables.secret("tick_key"),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Pushing to the destination: singular upserts and deletes, each judged alone.
+
+use crate::config::DestinationConfig;
+use crate::entity::{Kind, digest};
+use crate::failure::{Class, Failure};
+use crate::governor::{Call, Governor, Limits, transient};
+use crate::host::Host;
+use crate::shape::Upsert;
+use http::{Method, Request, StatusCode};
+
+/// Five at once is what destinations of this kind bear; the rate is configurable.
+pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
+    Limits {
+        name: "destination",
+        at_once: 5,
+        per_second,
+        timeout_ms,
+        counts_refusals: true,
+    }
+}
+
+/// An entity on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Cargo<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its code.
+    pub code: &'a str,
+    /// How failures and log lines name it.
+    pub name: &'a str,
+    /// Attempts used up.
+    pub attempts: u32,
+    /// The key of the newest event that waits for it.
+    pub newest_event: &'a str,
+}
+
+/// The destination, for the length of a tick.
+pub struct Destination<'a, H> {
+    governor: &'a Governor<'a, H>,
+    config: &'a DestinationConfig,
+}
+
+impl<'a, H: Host> Destination<'a, H> {
+    /// The destination behind its governor.
+    pub fn new(governor: &'a Governor<'a, H>, config: &'a DestinationConfig) -> Self {
+        if let Some(token) = &config.token {
+            governor.keep_secret(token);
+        }
+        Destination { governor, config }
+    }
+
+    /// Upserts an entity.
+    pub async fn upsert(&self, cargo: Cargo<'_>, upsert: &Upsert) -> Result<(), Failure> {
+        let judge = |status: StatusCode| match status.as_u16() {
+            200..=299 => None,
+            // A path that is not there is a wrong address, not a wrong entity.
+            401 | 403 | 404 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
+            _ => transient(status).or(Some(Class::Permanent)),
+        };
+        self.send(
+            cargo,
+            &upsert.method,
+            &upsert.path,
+            upsert.body.to_string().into_bytes(),
+            &judge,
+        )
+        .await
+    }
+
+    /// Deletes an entity; one that is not there is deleted.
+    pub async fn delete(&self, cargo: Cargo<'_>, path: &str) -> Result<(), Failure> {
+        let judge = |status: StatusCode| match status.as_u16() {
+            200..=299 | 404 | 410 => None,
+            401 | 403 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
+            _ => transient(status).or(Some(Class::Permanent)),
+        };
+        self.send(cargo, &Method::DELETE, path, Vec::new(), &judge).await
+    }
+
+    async fn send(
+        &self,
+        cargo: Cargo<'_>,
+        method: &Method,
+        path: &str,
+        body: Vec<u8>,
+        judge: crate::governor::Judge<'_>,
+    ) -> Result<(), Failure> {
+        // The same over retries, another for the next change even if that changes back.
+        let key = digest(
+            [cargo.kind.name(), cargo.code, cargo.newest_event, method.as_str(), ""]
+                .join("\n")
+                .as_bytes(),
+        );
+        let key = digest(&[key.as_bytes(), &body].concat());
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(format!("{}{}{path}", self.config.origin, self.config.path))
+            .header("idempotency-key", key);
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        if let Some(token) = &self.config.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(body).map_err(|error| {
+            self.governor
+                .failed(Class::Misconfigured, format!("the request cannot be formed: {error}"))
+        })?;
+        let call = Call {
+            circuit: cargo.kind.name(),
+            entity: Some(cargo.name),
+            attempts: cargo.attempts,
+            shown_path: None,
+            request,
+        };
+        self.governor.call(call, judge).await.map(|_| ())
+    }
+}

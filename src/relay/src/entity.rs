@@ -1,0 +1,162 @@
+//! What the relay keeps equal: entities, and how their codes stand in a key.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The kinds of entity that are kept equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A product, known by its UUID.
+    Product,
+    /// A product model, known by its code.
+    ProductModel,
+}
+
+impl Kind {
+    /// Every kind, in the order in which the worker serves them.
+    pub const ALL: [Kind; 2] = [Kind::ProductModel, Kind::Product];
+
+    /// Its letter in a key.
+    pub fn letter(self) -> char {
+        match self {
+            Kind::Product => 'p',
+            Kind::ProductModel => 'm',
+        }
+    }
+
+    /// The kind with this letter.
+    pub fn of_letter(letter: char) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.letter() == letter)
+    }
+
+    /// Its name in a path of the destination, in logs and in the administration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Product => "products",
+            Kind::ProductModel => "product-models",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn of_name(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// The longest code that a segment holds in full, in bytes.
+const FULL_MAX: usize = 40;
+
+/// A code as a segment of a key: reversible where it is short, else a hash, the code then standing in the value.
+///
+/// The first letter tells the form: `u` a lower-case UUID in 22 characters, `t` the text itself, `x` its bytes in
+/// base64url, `h` a hash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Segment(String);
+
+impl Segment {
+    /// The segment of a code. Equal codes have equal segments, different codes different ones.
+    pub fn of(code: &str) -> Segment {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        Segment(if let Some(uuid) = uuid_bytes(code) {
+            format!("u{}", URL_SAFE_NO_PAD.encode(uuid))
+        } else if code.len() <= FULL_MAX && code.chars().all(plain) {
+            format!("t{code}")
+        } else if code.len() <= FULL_MAX {
+            format!("x{}", URL_SAFE_NO_PAD.encode(code))
+        } else {
+            format!("h{}", digest(code.as_bytes()))
+        })
+    }
+
+    /// Reads a segment out of a key. Only what [`Segment::of`] makes is taken.
+    pub fn parse(text: &str) -> Option<Segment> {
+        let segment = Segment(text.to_owned());
+        match segment.code() {
+            Some(code) => (Segment::of(&code) == segment).then_some(segment),
+            None => {
+                let digest = text.strip_prefix('h')?;
+                let bytes = URL_SAFE_NO_PAD.decode(digest).ok()?;
+                (bytes.len() == DIGEST_BYTES).then_some(segment)
+            }
+        }
+    }
+
+    /// The code, unless only its hash is here.
+    pub fn code(&self) -> Option<String> {
+        let (form, rest) = self.0.split_at_checked(1)?;
+        match form {
+            "t" => Some(rest.to_owned()),
+            "x" => String::from_utf8(URL_SAFE_NO_PAD.decode(rest).ok()?).ok(),
+            "u" => Some(uuid_text(&URL_SAFE_NO_PAD.decode(rest).ok()?.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// The text in the key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How many bytes of a SHA-256 are kept: 128 bits, so that no two codes meet.
+const DIGEST_BYTES: usize = 16;
+
+/// A short digest in base64url, for keys and for the index.
+pub fn digest(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..DIGEST_BYTES])
+}
+
+/// The bytes of a UUID in its canonical form, lower case and hyphenated; of nothing else.
+pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    let text = text.as_bytes();
+    if text.len() != 36 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let mut nibbles = 0;
+    for (at, &c) in text.iter().enumerate() {
+        if HYPHENS.contains(&at) {
+            if c != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let nibble = match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            _ => return None,
+        };
+        bytes[nibbles / 2] = bytes[nibbles / 2] << 4 | nibble;
+        nibbles += 1;
+    }
+    Some(bytes)
+}
+
+/// A UUID in its canonical form.
+pub fn uuid_text(bytes: &[u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// An entity as keys know it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entity {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its code.
+    pub segment: Segment,
+}
+
+impl Entity {
+    /// The entity of this kind and code: the UUID of a product, the code of a model.
+    pub fn new(kind: Kind, code: &str) -> Entity {
+        Entity {
+            kind,
+            segment: Segment::of(code),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What both push channels say, turned into one kind of event.
+
+use crate::entity::{Entity, Kind, Segment, digest, uuid_bytes};
+use crate::key::{Change, EventKey};
+use crate::time;
+use serde_json::Value;
+
+/// The event types of the Event Platform that concern an entity of ours (contract 3.4).
+const PLATFORM_TYPES: [(&str, Kind, Change); 10] = [
+    ("product.created", Kind::Product, Change::Created),
+    ("product.updated", Kind::Product, Change::Updated),
+    ("product.updated.delta", Kind::Product, Change::Updated),
+    ("product.deleted", Kind::Product, Change::Deleted),
+    ("product.became-complete", Kind::Product, Change::Completeness),
+    ("product.became-incomplete", Kind::Product, Change::Completeness),
+    ("product-model.created", Kind::ProductModel, Change::Created),
+    ("product-model.updated", Kind::ProductModel, Change::Updated),
+    ("product-model.updated.delta", Kind::ProductModel, Change::Updated),
+    ("product-model.deleted", Kind::ProductModel, Change::Deleted),
+];
+
+/// The actions of the Events API, all of which concern an entity of ours (contract 2.1).
+const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
+    ("product.created", Kind::Product, Change::Created),
+    ("product.updated", Kind::Product, Change::Updated),
+    ("product.removed", Kind::Product, Change::Deleted),
+    ("product_model.created", Kind::ProductModel, Change::Created),
+    ("product_model.updated", Kind::ProductModel, Change::Updated),
+    ("product_model.removed", Kind::ProductModel, Change::Deleted),
+];
+
+/// What every type of the Event Platform begins with (contract 3.4).
+const PLATFORM_PREFIX: &str = "com.akeneo.pim.v1.";
+
+/// How late the search index and the sender's clock may make an entity look, in seconds, where an event names no
+/// `updated` of its own: the entity is good if it was updated at most this long before the event.
+const UNTOLD_FLOOR_S: i64 = 5;
+
+/// The most events that one delivery may hold. Akeneo sends ten (contract 2.1).
+pub const BATCH_MAX: usize = 100;
+
+/// Who caused an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// A user's name, a client id or a connection's code (contract 3.1).
+    pub identifier: String,
+    /// Whether it acted through the API, as a connector does.
+    pub is_api: bool,
+}
+
+/// An event that marks an entity of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What its key will say.
+    pub key: EventKey,
+    /// The entity's code: the UUID of a product, the code of a model.
+    pub code: String,
+    /// Who caused it, if it says.
+    pub author: Option<Author>,
+}
+
+/// What one event of a delivery comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// An entity of ours is to be looked at.
+    Event(Box<Event>),
+    /// Nothing to do; why, for the log.
+    Ignored(String),
+}
+
+/// A delivery that is not what its channel sends; the text says what is wrong, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+fn malformed<T>(what: impl Into<String>) -> Result<T, Malformed> {
+    Err(Malformed(what.into()))
+}
+
+fn json(body: &[u8]) -> Result<Value, Malformed> {
+    // The category alone: the library's message may quote the body.
+    serde_json::from_slice(body).or_else(|error| {
+        malformed(format!(
+            "the body is not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
+    value
+        .get(member)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}
+
+/// A product's UUID in its canonical form, whatever case it came in.
+fn product_code(entity: &Value) -> Option<String> {
+    let uuid = text(entity, "uuid")?;
+    let lower = uuid.to_ascii_lowercase();
+    Some(if uuid_bytes(&lower).is_some() {
+        lower
+    } else {
+        uuid.to_owned()
+    })
+}
+
+/// Reads a delivery of the Event Platform: one CloudEvent in structured mode (contract 3.1).
+pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
+    let event = json(body)?;
+    let Some(name) = text(&event, "type") else {
+        return malformed("the event has no `type`");
+    };
+    let Some(id) = text(&event, "id") else {
+        return malformed("the event has no `id`");
+    };
+    let known = name
+        .strip_prefix(PLATFORM_PREFIX)
+        .and_then(|name| PLATFORM_TYPES.iter().find(|known| known.0 == name));
+    let Some(&(_, kind, change)) = known else {
+        return Ok(Decoded::Ignored(format!("type {}", shown(name))));
+    };
+    let Some(data) = event.get("data").filter(|data| data.is_object()) else {
+        return malformed("the event has no `data` object");
+    };
+    let (entity, code) = match kind {
+        Kind::Product => (data.get("product"), data.get("product").and_then(product_code)),
+        // The tables name it `product`, the samples `product_model` (contract 7).
+        Kind::ProductModel => {
+            let model = data.get("product_model").or_else(|| data.get("product"));
+            (model, model.and_then(|model| text(model, "code")).map(str::to_owned))
+        }
+    };
+    let (Some(entity), Some(code)) = (entity, code) else {
+        return Ok(Decoded::Ignored(format!("{name} without a {}", code_name(kind))));
+    };
+    let author = data.get("author").and_then(|author| {
+        Some(Author {
+            identifier: text(author, "identifier")?.to_owned(),
+            is_api: text(author, "type") == Some("api"),
+        })
+    });
+    let moment = Moment {
+        time_s: text(&event, "time").and_then(time::parse),
+        updated_s: entity.get("updated_at").and_then(time::parse_value),
+    };
+    Ok(Decoded::Event(Box::new(Event {
+        key: moment.key(kind, change, &code, Segment::of(id)),
+        code,
+        author,
+    })))
+}
+
+/// Reads a delivery of the Events API: up to [`BATCH_MAX`] events with the text of each (contract 2.1). An empty
+/// body is the reachability test and holds none (contract 2.2).
+pub fn of_events_api(body: &[u8]) -> Result<Vec<(Decoded, String)>, Malformed> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let delivery = json(body)?;
+    let Some(events) = delivery.get("events").and_then(Value::as_array) else {
+        return malformed("the body has no `events` array");
+    };
+    if events.len() > BATCH_MAX {
+        return malformed(format!(
+            "{} events in one delivery; at most {BATCH_MAX} are taken",
+            events.len()
+        ));
+    }
+    events
+        .iter()
+        .map(|event| Ok((legacy_event(event)?, event.to_string())))
+        .collect()
+}
+
+fn legacy_event(event: &Value) -> Result<Decoded, Malformed> {
+    let Some(action) = text(event, "action") else {
+        return malformed("an event has no `action`");
+    };
+    let Some(&(_, kind, change)) = LEGACY_ACTIONS.iter().find(|known| known.0 == action) else {
+        return Ok(Decoded::Ignored(format!("action {}", shown(action))));
+    };
+    let Some(resource) = event.get("data").and_then(|data| data.get("resource")) else {
+        return malformed("an event has no `data.resource`");
+    };
+    let code = match kind {
+        Kind::Product => product_code(resource),
+        Kind::ProductModel => text(resource, "code").map(str::to_owned),
+    };
+    let Some(code) = code else {
+        // PIMs before 7.0 name no UUID (contract 2.3).
+        return Ok(Decoded::Ignored(format!("{action} without a {}", code_name(kind))));
+    };
+    let author = text(event, "author").map(|author| Author {
+        identifier: author.to_owned(),
+        is_api: text(event, "author_type") == Some("api"),
+    });
+    // One sample of the documentation names the moment `event_date` (contract 2.1).
+    let time_s = text(event, "event_datetime")
+        .or_else(|| text(event, "event_date"))
+        .and_then(time::parse);
+    let moment = Moment {
+        time_s,
+        updated_s: resource.get("updated").and_then(time::parse_value),
+    };
+    // Without an id the event's own bytes tell it apart, the same ones at every repetition.
+    let id = match text(event, "event_id") {
+        Some(id) => Segment::of(id),
+        None => Segment::of(&digest(event.to_string().as_bytes())),
+    };
+    Ok(Decoded::Event(Box::new(Event {
+        key: moment.key(kind, change, &code, id),
+        code,
+        author,
+    })))
+}
+
+fn code_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Product => "UUID (PIM 7.0 and later send it)",
+        Kind::ProductModel => "code",
+    }
+}
+
+/// What of a sender's text may stand in a log line.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+struct Moment {
+    time_s: Option<u64>,
+    updated_s: Option<u64>,
+}
+
+impl Moment {
+    fn key(&self, kind: Kind, change: Change, code: &str, id: Segment) -> EventKey {
+        let time_s = self.time_s.or(self.updated_s).unwrap_or(0);
+        let seconds = |moment: u64| i64::try_from(moment).unwrap_or(i64::MAX);
+        let floor_s = match (change, self.updated_s) {
+            (Change::Created | Change::Updated, Some(updated)) => Some(seconds(time_s) - seconds(updated)),
+            (Change::Created | Change::Updated, None) if self.time_s.is_some() => Some(UNTOLD_FLOOR_S),
+            _ => None,
+        };
+        EventKey {
+            time_s,
+            change,
+            floor_s,
+            entity: Entity::new(kind, code),
+            id,
+        }
+    }
+}

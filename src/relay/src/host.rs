@@ -1,0 +1,99 @@
+//! What the relay asks of the world it runs in.
+//!
+//! Every component, test and simulation gives its own; nothing else in this crate touches a socket, a file or a
+//! clock. Futures need not be `Send`: a component has one thread.
+#![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
+
+use http::{Request, Response};
+
+/// A store call that failed. Whether it took effect is unknown: the caller repeats the work later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreError(pub String);
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "key-value store: {}", self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The key-value store: only what every backend under Spin does, single keys being atomic and nothing else.
+pub trait Store {
+    /// The value of a key, or none.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Sets a key; durable once it returns.
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+    /// Deletes a key; one that is absent is no error.
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
+    /// Every key, those of other applications included where backends mix them.
+    async fn keys(&self) -> Result<Vec<String>, StoreError>;
+    /// Sets up to [`MANY`] keys, in one step where the backend has one, else one by one.
+    async fn set_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError>;
+    /// Deletes up to [`MANY`] keys, in one step where the backend has one, else one by one.
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError>;
+}
+
+/// The largest number of keys that every backend takes in one call (DynamoDB's limit).
+pub const MANY: usize = 25;
+
+/// How long one outbound call may take, and how much it may bring, all in the host's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Until the connection stands, in milliseconds.
+    pub connect_ms: u64,
+    /// Until the answer's head is there (name look-up and TLS included), in milliseconds.
+    pub first_byte_ms: u64,
+    /// The whole call, in milliseconds.
+    pub total_ms: u64,
+    /// The largest answer that is read, in bytes.
+    pub body_bytes: usize,
+}
+
+/// A call without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendError {
+    /// The platform's permissions refuse the address; nothing was sent.
+    Forbidden(String),
+    /// No connection came about; nothing was sent.
+    Unreachable(String),
+    /// A time limit passed. The request may have been carried out, or still may be.
+    Timeout,
+    /// The connection broke. The request may have been carried out.
+    Lost(String),
+    /// The answer is larger than the limit.
+    TooLarge,
+}
+
+/// The way out.
+pub trait Http {
+    /// Makes one call, following no redirect and retrying nothing.
+    async fn send(&self, request: Request<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError>;
+}
+
+/// Time.
+pub trait Clock {
+    /// Milliseconds since the Unix epoch by this host's clock, which may be wrong and may jump.
+    fn now_ms(&self) -> u64;
+    /// Milliseconds that only ever grow, for measuring.
+    fn monotonic_ms(&self) -> u64;
+    /// Waits.
+    async fn sleep_ms(&self, ms: u64);
+}
+
+/// Chance.
+pub trait Random {
+    /// Sixteen bytes that nobody can guess.
+    fn bytes(&self) -> [u8; 16];
+}
+
+/// Where log lines go.
+pub trait Log {
+    /// Takes one line of JSON.
+    fn line(&self, line: &str);
+}
+
+/// All of it, as the worker needs it.
+pub trait Host: Store + Http + Clock + Random + Log {}
+
+impl<T: Store + Http + Clock + Random + Log> Host for T {}

@@ -1,0 +1,27 @@
+//! Batches whose pushes have begun, written down so that neither a kill nor a late arrival can go unnoticed.
+//!
+//! The key is there from before the first push until every outcome is known and kept. One that stays tells of pushes
+//! whose end nobody saw: once they have settled, their entities count as never pushed and are looked at anew.
+
+use crate::entity::Kind;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// After how long whatever was under way has arrived or never will, in seconds.
+pub const SETTLED_S: u64 = 600;
+
+/// The value of an in-flight key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlightValue {
+    /// Version of this format.
+    pub v: u32,
+    /// The entities, by kind and code.
+    pub entities: Vec<(Kind, String)>,
+}
+
+impl InFlightValue {
+    /// The bytes in the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        json!(self).to_string().into_bytes()
+    }
+}

@@ -1,0 +1,428 @@
+//! The way in: verify, decode, look at the published depth, write, acknowledge. No outbound call and no listing.
+
+use crate::answer::Answer;
+use crate::config::{ConfigError, IngestConfig};
+use crate::event::{self, Author, Decoded, Event};
+use crate::host::{Clock, Log, MANY, Store, StoreError};
+use crate::key::{Key, Record};
+use crate::log;
+use crate::notification;
+use crate::signature;
+use crate::status::Status;
+use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The largest delivery that is read, in bytes.
+pub const BODY_MAX: usize = 16 << 20;
+
+/// How much of an event is kept with its key, in bytes.
+const EVENT_KEPT: usize = 64 << 10;
+
+/// How many events are assumed to have come in every second since the worker last counted: more than either channel
+/// sends (contract 1).
+const ASSUMED_RATE: u64 = 120;
+
+/// How often a refused signature is written down at most, in milliseconds.
+const REFUSED_EVERY_MS: u64 = 60_000;
+
+/// The channels that Akeneo pushes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// The Event Platform's deliveries (contract 3.1).
+    EventPlatform,
+    /// The Events API's deliveries (contract 2.1).
+    EventsApi,
+    /// The Event Platform's notifications about a subscription (contract 3.7).
+    Notifications,
+}
+
+impl Channel {
+    /// The channel's name in its path and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Channel::EventPlatform => "event-platform",
+            Channel::EventsApi => "events-api",
+            Channel::Notifications => "notifications",
+        }
+    }
+
+    /// What to answer when nothing can be taken now. The Event Platform counts a 5xx towards suspension and a 429
+    /// not (contract 3.3); the Events API only logs the status, so there the honest one goes out.
+    fn unavailable(self, detail: &str) -> Answer {
+        Answer::problem(if self == Channel::EventPlatform { 429 } else { 503 }, detail)
+    }
+}
+
+/// What a request is for, by its method and path alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// A delivery, to be read and given to [`receive`].
+    Delivery(Channel),
+    /// Answered already.
+    Answered(Answer),
+}
+
+/// Finds the route of a request. Below `/webhooks/` nothing is ever a 404 or a redirect: the Event Platform suspends
+/// a subscription on the first one (contract 3.3).
+pub fn route(method: &Method, path: &str) -> Route {
+    let path = path.trim_end_matches('/');
+    if path == "/healthz" {
+        return Route::Answered(match *method {
+            Method::GET => Answer::json(200, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })),
+            Method::HEAD => Answer::done(),
+            _ => Answer::problem(405, "health is read by GET").with("allow", "GET, HEAD"),
+        });
+    }
+    let channels = [Channel::EventPlatform, Channel::EventsApi, Channel::Notifications];
+    let name = path.strip_prefix("/webhooks/akeneo/");
+    match channels.into_iter().find(|channel| name == Some(channel.name())) {
+        Some(channel) if method == Method::POST => Route::Delivery(channel),
+        Some(_) => Route::Answered(Answer::problem(405, "deliveries come by POST").with("allow", "POST")),
+        None if path.starts_with("/webhooks") => Route::Answered(Answer::problem(
+            400,
+            "no webhook is here; the paths are /webhooks/akeneo/event-platform, /webhooks/akeneo/events-api and /webhooks/akeneo/notifications",
+        )),
+        None => Route::Answered(Answer::problem(404, "nothing is here")),
+    }
+}
+
+/// The answer to a body over [`BODY_MAX`].
+pub fn too_large() -> Answer {
+    Answer::problem(413, "a delivery may be 16 MiB at most")
+}
+
+/// The answer to a delivery that cannot be taken because the configuration makes no sense.
+pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigError) -> Answer {
+    log::write(
+        host,
+        crate::config::LogLevel::All,
+        "configuration",
+        true,
+        json!({ "reason": error.0 }),
+    );
+    channel.unavailable(&error.0)
+}
+
+/// The answer to a delivery when the store cannot be opened.
+pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreError) -> Answer {
+    log::write(
+        host,
+        crate::config::LogLevel::All,
+        "store",
+        true,
+        json!({ "reason": error.0 }),
+    );
+    channel.unavailable(STORE_FAILED)
+}
+
+const STORE_FAILED: &str = "the key-value store failed; send it again";
+
+/// A refused delivery, as ingest leaves it for the worker to alert on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Version of this format.
+    pub v: u32,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// On which channel.
+    pub channel: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Takes one delivery whose body was read whole. Answers 200 only once all of it is in the store.
+pub async fn receive<H: Store + Clock + Log>(
+    host: &H,
+    config: &IngestConfig,
+    channel: Channel,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Answer {
+    let started_ms = host.monotonic_ms();
+    let mut delivery = Delivery {
+        host,
+        config,
+        channel,
+        stored: 0,
+        ignored: Vec::new(),
+    };
+    let answer = match delivery.take(headers, body).await {
+        Ok(()) => Answer::done(),
+        Err(refusal) => delivery.refuse(refusal).await,
+    };
+    let reason = (answer.status != 200).then(|| String::from_utf8_lossy(&answer.body).into_owned());
+    let fields = json!({
+        "channel": channel.name(), "status": answer.status, "bytes": body.len(), "stored": delivery.stored,
+        "ignored": (!delivery.ignored.is_empty()).then_some(&delivery.ignored), "problem": reason,
+        "correlation": headers.get("x-correlation-id").and_then(|id| id.to_str().ok()),
+        "ms": host.monotonic_ms().saturating_sub(started_ms),
+    });
+    log::write(host, config.log, "delivery", answer.status != 200, fields);
+    answer
+}
+
+enum Refusal {
+    Unsigned(&'static str),
+    Malformed(String),
+    Unconfigured(&'static str),
+    Backlog,
+    Store(StoreError),
+}
+
+impl From<event::Malformed> for Refusal {
+    fn from(error: event::Malformed) -> Refusal {
+        Refusal::Malformed(error.0)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal::Store(error)
+    }
+}
+
+struct Delivery<'a, H> {
+    host: &'a H,
+    config: &'a IngestConfig,
+    channel: Channel,
+    stored: usize,
+    ignored: Vec<String>,
+}
+
+impl<H: Store + Clock + Log> Delivery<'_, H> {
+    async fn take(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+        match self.channel {
+            Channel::EventPlatform => {
+                verify_platform(
+                    headers,
+                    &self.config.event_platform_secrets,
+                    "event_platform_secret",
+                    body,
+                )?;
+                let text = String::from_utf8_lossy(body).into_owned();
+                let entry = self.entry(event::of_event_platform(body)?, &text);
+                self.store(entry.into_iter().collect()).await
+            }
+            Channel::EventsApi => {
+                self.verify_legacy(headers, body)?;
+                let events = event::of_events_api(body)?;
+                let entries = events
+                    .into_iter()
+                    .filter_map(|(decoded, text)| self.entry(decoded, &text))
+                    .collect();
+                self.store(entries).await
+            }
+            Channel::Notifications => {
+                verify_platform(headers, &self.config.notification_secrets, "notification_secret", body)?;
+                let record = notification::read(body, self.host.now_ms())?;
+                let key = self.config.keys.record(Record::Notification);
+                let known = self.host.get(&key).await?;
+                if let Some(value) = notification::merged(known.as_deref(), record) {
+                    self.host.set(&key, &value).await?;
+                    self.stored = 1;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The key and value of an event that is to be queued.
+    fn entry(&mut self, decoded: Decoded, text: &str) -> Option<(String, Vec<u8>)> {
+        let event = match decoded {
+            Decoded::Event(event) if self.is_own_write(event.author.as_ref()) => {
+                self.ignored.push("own write".to_owned());
+                return None;
+            }
+            Decoded::Event(event) => event,
+            Decoded::Ignored(why) => {
+                self.ignored.push(why);
+                return None;
+            }
+        };
+        let value = EventValue::new(&event, self.host.now_ms(), text).to_bytes();
+        Some((self.config.keys.encode(&Key::Event(event.key)), value))
+    }
+
+    /// Events of the connector's own writes come back on the Event Platform (contract 6, trap 7).
+    fn is_own_write(&self, author: Option<&Author>) -> bool {
+        author.is_some_and(|author| author.is_api && self.config.own_authors.contains(&author.identifier))
+    }
+
+    async fn store(&mut self, mut entries: Vec<(String, Vec<u8>)>) -> Result<(), Refusal> {
+        // One event twice in a batch is one key, and a backend may refuse a key named twice in one statement.
+        entries.sort();
+        entries.dedup_by(|one, other| one.0 == other.0);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        if self.backlog().await? >= self.config.high_water {
+            return Err(Refusal::Backlog);
+        }
+        if let [(key, value)] = &entries[..] {
+            self.host.set(key, value).await?;
+        } else {
+            for entries in entries.chunks(MANY) {
+                self.store_many(entries).await?;
+            }
+        }
+        self.stored = entries.len();
+        Ok(())
+    }
+
+    async fn store_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        if self.host.set_many(entries).await.is_ok() {
+            return Ok(());
+        }
+        // Several keys at once can fail where single ones do not: another process in the same file, say.
+        for (key, value) in entries {
+            self.host.set(key, value).await?;
+        }
+        Ok(())
+    }
+
+    /// How many events wait, at most: what the worker last counted and what can have come since.
+    async fn backlog(&self) -> Result<u64, StoreError> {
+        let value = self.host.get(&self.config.keys.record(Record::Status)).await?;
+        let Some(status) = value.as_deref().and_then(Status::read) else {
+            return Ok(0);
+        };
+        let since_s = self.host.now_ms().saturating_sub(status.listed_ms) / 1000;
+        Ok(status.depth.saturating_add(since_s.saturating_mul(ASSUMED_RATE)))
+    }
+
+    fn verify_legacy(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+        let secrets = &self.config.events_api_secrets;
+        if secrets.is_empty() {
+            return Err(Refusal::Unconfigured(
+                "variable `events_api_secret` is not set: give the connection's secret",
+            ));
+        }
+        let header = |name: &str| headers.get(name).map(|value| value.as_bytes());
+        let (Some(signature), Some(timestamp)) = (
+            header("x-akeneo-request-signature"),
+            header("x-akeneo-request-timestamp"),
+        ) else {
+            return Err(Refusal::Unsigned(
+                "x-akeneo-request-signature or x-akeneo-request-timestamp is missing",
+            ));
+        };
+        if !signature::verifies(signature, secrets, &[timestamp, b".", body]) {
+            return Err(Refusal::Unsigned("the signature does not match"));
+        }
+        let sent_s = std::str::from_utf8(timestamp)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok());
+        let now_s = self.host.now_ms() / 1000;
+        match sent_s {
+            Some(sent_s) if sent_s.abs_diff(now_s) <= self.config.tolerance_s => Ok(()),
+            _ => Err(Refusal::Unsigned(
+                "the timestamp is too far from now: compare the clocks",
+            )),
+        }
+    }
+
+    async fn refuse(&self, refusal: Refusal) -> Answer {
+        match refusal {
+            Refusal::Unsigned(reason) => {
+                self.note_refused(reason).await;
+                Answer::problem(401, reason)
+            }
+            Refusal::Malformed(reason) => Answer::problem(400, &reason),
+            Refusal::Unconfigured(reason) => self.channel.unavailable(reason),
+            Refusal::Backlog => Answer::problem(429, "too many events wait; nothing of this delivery was stored"),
+            Refusal::Store(error) => {
+                log::write(self.host, self.config.log, "store", true, json!({ "reason": error.0 }));
+                self.channel.unavailable(STORE_FAILED)
+            }
+        }
+    }
+
+    /// Leaves word of a refused signature. A wrong secret suspends the subscription within the hour (contract 3.3),
+    /// so people must hear of it; but a forger must not be able to wear the store out.
+    async fn note_refused(&self, reason: &str) {
+        let key = self.config.keys.record(Record::Refused);
+        let now_ms = self.host.now_ms();
+        let Ok(known) = self.host.get(&key).await else { return };
+        let known = known.and_then(|value| serde_json::from_slice::<Refused>(&value).ok());
+        if known.is_some_and(|known| now_ms.abs_diff(known.at_ms) < REFUSED_EVERY_MS) {
+            return;
+        }
+        let refused = Refused {
+            v: 1,
+            at_ms: now_ms,
+            channel: self.channel.name().to_owned(),
+            reason: reason.to_owned(),
+        };
+        // If it fails, the log line of this delivery still tells.
+        let _ = self.host.set(&key, &json!(refused).to_string().into_bytes()).await;
+    }
+}
+
+/// Any signature header may match any secret that is known, so that either side may change first (contract 3.2).
+fn verify_platform(
+    headers: &HeaderMap,
+    secrets: &[String],
+    variable: &'static str,
+    body: &[u8],
+) -> Result<(), Refusal> {
+    if secrets.is_empty() {
+        return Err(Refusal::Unconfigured(match variable {
+            "notification_secret" => {
+                "variable `notification_secret` is not set: give the subscriber's notification_webhook_secret"
+            }
+            _ => "variable `event_platform_secret` is not set: give the subscription's primary secret",
+        }));
+    }
+    if headers
+        .get_all("x-akeneo-signature-algorithm")
+        .iter()
+        .any(|algorithm| !algorithm.as_bytes().eq_ignore_ascii_case(b"HmacSHA256"))
+    {
+        return Err(Refusal::Unsigned("x-akeneo-signature-algorithm is not HmacSHA256"));
+    }
+    let mut signatures = ["x-akeneo-signature-primary", "x-akeneo-signature-secondary"]
+        .into_iter()
+        .flat_map(|name| headers.get_all(name))
+        .peekable();
+    if signatures.peek().is_none() {
+        return Err(Refusal::Unsigned("x-akeneo-signature-primary is missing"));
+    }
+    if signatures.any(|signature| signature::verifies(signature.as_bytes(), secrets, &[body])) {
+        return Ok(());
+    }
+    Err(Refusal::Unsigned("the signature does not match"))
+}
+
+/// The value of an event's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventValue {
+    /// Version of this format.
+    pub v: u32,
+    /// The entity's code, which the key may hold only a hash of.
+    pub code: String,
+    /// When it was taken, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The event as received, cut at 64 KiB; empty for what the relay raises itself.
+    pub event: String,
+}
+
+impl EventValue {
+    fn new(event: &Event, at_ms: u64, text: &str) -> EventValue {
+        let mut end = text.len().min(EVENT_KEPT);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        EventValue {
+            v: 1,
+            code: event.code.clone(),
+            at_ms,
+            event: text[..end].to_owned(),
+        }
+    }
+
+    /// The bytes in the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        json!(self).to_string().into_bytes()
+    }
+}

@@ -1,0 +1,415 @@
+//! The keys of the store. The queue is its keys: one listing plans a whole tick, and values are for people.
+//!
+//! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form
+//! that is not known here, belongs to somebody else and is left alone. A key is at most 200 bytes long.
+
+use crate::entity::{Entity, Kind, Segment};
+
+/// The format of keys and values that this version writes and reads.
+const FORMAT: &str = "r1";
+
+/// The longest name of an instance, in bytes.
+pub const INSTANCE_MAX: usize = 32;
+
+/// Why an entity is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// The PIM said that it was created.
+    Created,
+    /// The PIM said that it was updated.
+    Updated,
+    /// The PIM said that it was deleted.
+    Deleted,
+    /// The PIM said that it became complete or incomplete, which `updated` does not tell (contract 3.4).
+    Completeness,
+    /// One of its models changed, which `updated` does not tell (contract 5).
+    Inherited,
+    /// A person asked for another try.
+    Replayed,
+    /// A push of it was under way when a worker died, or may still arrive.
+    Recovered,
+    /// Reconciliation found it different.
+    Reconciled,
+    /// A person asked for a push, changed or not.
+    Forced,
+}
+
+impl Change {
+    const LETTERS: [(Change, char); 9] = [
+        (Change::Created, 'c'),
+        (Change::Updated, 'u'),
+        (Change::Deleted, 'd'),
+        (Change::Completeness, 'k'),
+        (Change::Inherited, 'i'),
+        (Change::Replayed, 'y'),
+        (Change::Recovered, 'f'),
+        (Change::Reconciled, 'r'),
+        (Change::Forced, 'o'),
+    ];
+
+    fn letter(self) -> char {
+        Change::LETTERS
+            .into_iter()
+            .find(|(change, _)| *change == self)
+            .map_or('?', |(_, letter)| letter)
+    }
+
+    fn of_letter(letter: char) -> Option<Change> {
+        Change::LETTERS
+            .into_iter()
+            .find(|(_, known)| *known == letter)
+            .map(|(change, _)| change)
+    }
+
+    /// Whether reconciliation raised it: such events stand behind all others.
+    pub fn is_reconciliation(self) -> bool {
+        matches!(self, Change::Reconciled | Change::Forced)
+    }
+
+    /// Whether the entity's own `updated` may not have moved although its content did.
+    pub fn leaves_updated_alone(self) -> bool {
+        matches!(self, Change::Completeness | Change::Inherited)
+    }
+}
+
+/// All that an event's key says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventKey {
+    /// When it happened by the sender's clock, in seconds since the Unix epoch; 0 where it did not say.
+    pub time_s: u64,
+    /// What happened.
+    pub change: Change,
+    /// How far before `time_s` the entity's `updated` must at least lie, in seconds (negative: after); none where
+    /// the entity cannot be too old.
+    pub floor_s: Option<i64>,
+    /// The entity.
+    pub entity: Entity,
+    /// The event's own id.
+    pub id: Segment,
+}
+
+impl EventKey {
+    /// The oldest `updated` that reflects the event, in seconds since the Unix epoch.
+    pub fn oldest_updated_s(&self) -> Option<u64> {
+        self.floor_s
+            .map(|floor| self.time_s.saturating_add_signed(floor.saturating_neg()))
+    }
+}
+
+/// All that a retry's key says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RetryKey {
+    /// The entity.
+    pub entity: Entity,
+    /// Attempts used up; 0 is a recheck.
+    pub attempts: u32,
+    /// Held back for a reason that is not the entity's own: its events wait, and no attempt is used.
+    pub hold: bool,
+    /// When to look again, in seconds since the Unix epoch.
+    pub due_s: u64,
+}
+
+/// A key, understood.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// An event that waits.
+    Event(EventKey),
+    /// When and how often an entity was tried.
+    Retry(RetryKey),
+    /// An entity given up, and when (seconds since the Unix epoch).
+    DeadLetter(Entity, u64),
+    /// A batch whose pushes have begun: the worker's token, and when (seconds since the Unix epoch).
+    InFlight(Segment, u64),
+    /// How far a model's change has reached its variants.
+    Fanout(Entity),
+    /// A page of what was last pushed.
+    IndexPage(Kind, u8),
+    /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
+    Command(u64, Segment),
+    /// A PIM's token, by a digest of the credentials.
+    Token(Segment),
+    /// One of the single records.
+    Record(Record),
+}
+
+/// The single records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// Who works.
+    Lease,
+    /// What the worker keeps between ticks.
+    State,
+    /// What the worker publishes: the depth of the queue for ingest, and figures for people.
+    Status,
+    /// What the index was built for.
+    Meta,
+    /// The last refused delivery.
+    Refused,
+    /// What the Event Platform last said of the subscription.
+    Notification,
+}
+
+impl Record {
+    const NAMES: [(Record, &str); 6] = [
+        (Record::Lease, "lease"),
+        (Record::State, "state"),
+        (Record::Status, "status"),
+        (Record::Meta, "meta"),
+        (Record::Refused, "refused"),
+        (Record::Notification, "notification"),
+    ];
+}
+
+/// The keys of one application: an instance in a store that others may share.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    prefix: String,
+}
+
+impl Keyspace {
+    /// The keys of this instance: 1 to [`INSTANCE_MAX`] of `a-z`, `0-9` and `-`, as the configuration checks.
+    pub fn new(instance: &str) -> Keyspace {
+        debug_assert!(is_instance(instance));
+        Keyspace {
+            prefix: format!("{FORMAT}.{instance}."),
+        }
+    }
+
+    /// The text of a key.
+    pub fn encode(&self, key: &Key) -> String {
+        let entity = |entity: &Entity| format!("{}.{}", entity.kind.letter(), entity.segment.as_str());
+        let rest = match key {
+            Key::Event(event) => {
+                let floor = event.floor_s.map(|floor| floor.to_string()).unwrap_or_default();
+                format!(
+                    "e.{:010}.{}{}{floor}.{}.{}",
+                    event.time_s,
+                    event.entity.kind.letter(),
+                    event.change.letter(),
+                    event.entity.segment.as_str(),
+                    event.id.as_str()
+                )
+            }
+            Key::Retry(retry) => {
+                let hold = if retry.hold { "h" } else { "" };
+                format!("r.{}.{}{hold}.{}", entity(&retry.entity), retry.attempts, retry.due_s)
+            }
+            Key::DeadLetter(of, failed_s) => format!("d.{}.{failed_s}", entity(of)),
+            Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
+            Key::Fanout(of) => format!("n.{}", entity(of)),
+            Key::IndexPage(kind, page) => format!("i.{}.{page}", kind.letter()),
+            Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
+            Key::Token(credentials) => format!("t.{}", credentials.as_str()),
+            Key::Record(record) => {
+                let name = Record::NAMES
+                    .into_iter()
+                    .find(|(known, _)| known == record)
+                    .map_or("", |(_, name)| name);
+                name.to_owned()
+            }
+        };
+        format!("{}{rest}", self.prefix)
+    }
+
+    /// The key behind a text, if it is one of ours.
+    pub fn parse(&self, text: &str) -> Option<Key> {
+        let rest = text.strip_prefix(&self.prefix)?;
+        if let Some((record, _)) = Record::NAMES.into_iter().find(|(_, name)| *name == rest) {
+            return Some(Key::Record(record));
+        }
+        let parts: Vec<&str> = rest.split('.').collect();
+        Some(match parts[..] {
+            ["e", time, what, segment, id] => Key::Event(parse_event(time, what, segment, id)?),
+            ["r", kind, segment, attempts, due] => Key::Retry(RetryKey {
+                entity: parse_entity(kind, segment)?,
+                attempts: attempts.strip_suffix('h').unwrap_or(attempts).parse().ok()?,
+                hold: attempts.ends_with('h'),
+                due_s: due.parse().ok()?,
+            }),
+            ["d", kind, segment, failed] => Key::DeadLetter(parse_entity(kind, segment)?, failed.parse().ok()?),
+            ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
+            ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
+            ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?),
+            ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
+            ["t", credentials] => Key::Token(Segment::parse(credentials)?),
+            _ => return None,
+        })
+    }
+
+    /// The text of a single record's key.
+    pub fn record(&self, record: Record) -> String {
+        self.encode(&Key::Record(record))
+    }
+}
+
+/// Whether an instance's name can stand in a key.
+pub fn is_instance(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.len() <= INSTANCE_MAX && name.chars().all(allowed)
+}
+
+fn parse_kind(text: &str) -> Option<Kind> {
+    let mut letters = text.chars();
+    let kind = Kind::of_letter(letters.next()?)?;
+    letters.next().is_none().then_some(kind)
+}
+
+fn parse_entity(kind: &str, segment: &str) -> Option<Entity> {
+    Some(Entity {
+        kind: parse_kind(kind)?,
+        segment: Segment::parse(segment)?,
+    })
+}
+
+fn parse_event(time: &str, what: &str, segment: &str, id: &str) -> Option<EventKey> {
+    let mut letters = what.chars();
+    let kind = Kind::of_letter(letters.next()?)?;
+    let change = Change::of_letter(letters.next()?)?;
+    let floor_s = match letters.as_str() {
+        "" => None,
+        floor => Some(floor.parse().ok()?),
+    };
+    Some(EventKey {
+        time_s: time.parse().ok()?,
+        change,
+        floor_s,
+        entity: Entity {
+            kind,
+            segment: Segment::parse(segment)?,
+        },
+        id: Segment::parse(id)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_change() -> impl Strategy<Value = Change> {
+        (0..Change::LETTERS.len()).prop_map(|n| Change::LETTERS[n].0)
+    }
+
+    fn any_kind() -> impl Strategy<Value = Kind> {
+        (0..Kind::ALL.len()).prop_map(|n| Kind::ALL[n])
+    }
+
+    /// Codes of every form: any text, long text, UUIDs in either case, and what looks like an encoded segment.
+    fn any_code() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[A-Za-z0-9_.-]{0,60}",
+            "[utxh][A-Za-z0-9_-]{0,24}",
+            any::<[u8; 16]>().prop_map(|bytes| crate::entity::uuid_text(&bytes)),
+            any::<[u8; 16]>().prop_map(|bytes| crate::entity::uuid_text(&bytes).to_uppercase()),
+        ]
+    }
+
+    prop_compose! {
+        fn any_event()(
+            time_s in 0..=9_999_999_999u64,
+            change in any_change(),
+            floor_s in proptest::option::of(-9_999_999_999i64..=9_999_999_999),
+            kind in any_kind(),
+            code in any_code(),
+            id in any_code(),
+        ) -> EventKey {
+            EventKey { time_s, change, floor_s, entity: Entity::new(kind, &code), id: Segment::of(&id) }
+        }
+    }
+
+    fn well_formed(key: &str) -> bool {
+        key.len() <= 200 && key.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c))
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_key_reads_back(event in any_event(), instance in "[a-z0-9-]{1,32}") {
+            let keys = Keyspace::new(&instance);
+            let text = keys.encode(&Key::Event(event.clone()));
+            prop_assert!(well_formed(&text), "{}", text);
+            prop_assert_eq!(keys.parse(&text), Some(Key::Event(event)));
+        }
+
+        #[test]
+        fn different_events_never_share_a_key(one in any_event(), other in any_event()) {
+            let keys = Keyspace::new("main");
+            let same = keys.encode(&Key::Event(one.clone())) == keys.encode(&Key::Event(other.clone()));
+            prop_assert_eq!(same, one == other);
+        }
+
+        #[test]
+        fn a_code_reads_back_and_has_one_segment(code in any_code(), other in any_code()) {
+            let segment = Segment::of(&code);
+            prop_assert_eq!(Segment::parse(segment.as_str()), Some(segment.clone()));
+            if let Some(read) = segment.code() {
+                prop_assert_eq!(&read, &code);
+            } else {
+                prop_assert!(code.len() > 40);
+            }
+            prop_assert_eq!(segment == Segment::of(&other), code == other);
+        }
+
+        #[test]
+        fn the_other_keys_read_back(
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold: bool, time in 0..=9_999_999_999u64, page in 0..128u8,
+        ) {
+            let keys = Keyspace::new("main");
+            let entity = Entity::new(kind, &code);
+            for key in [
+                Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
+                Key::DeadLetter(entity.clone(), time),
+                Key::Fanout(entity),
+                Key::InFlight(Segment::of(&code), time),
+                Key::IndexPage(kind, page),
+                Key::Command(time, Segment::of(&code)),
+                Key::Token(Segment::of(&code)),
+            ] {
+                let text = keys.encode(&key);
+                prop_assert!(well_formed(&text), "{}", text);
+                prop_assert_eq!(keys.parse(&text), Some(key));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_left_alone(text in any::<String>(), tail in "[eridfnct]?[A-Za-z0-9._-]{0,80}") {
+            let keys = Keyspace::new("main");
+            keys.parse(&text);
+            let text = format!("r1.main.{tail}");
+            if let Some(key @ (Key::Fanout(_) | Key::Token(_))) = keys.parse(&text) {
+                prop_assert_eq!(keys.encode(&key), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_typical_event_key_is_short() {
+        let event = EventKey {
+            time_s: 1_732_190_400,
+            change: Change::Updated,
+            floor_s: Some(5),
+            entity: Entity::new(Kind::Product, "25566245-55c3-42ce-86d9-8610ac459fa8"),
+            id: Segment::of("a6b9c3f0-7b32-4c4e-9d1a-0c0a5a1f3e55"),
+        };
+        let text = Keyspace::new("main").encode(&Key::Event(event));
+        assert!(text.len() <= 72, "{} bytes: {text}", text.len());
+    }
+
+    #[test]
+    fn records_read_back_and_others_keys_are_left_alone() {
+        let keys = Keyspace::new("main");
+        for (record, _) in Record::NAMES {
+            assert_eq!(keys.parse(&keys.record(record)), Some(Key::Record(record)));
+        }
+        for foreign in [
+            "r2.main.lease",
+            "r1.other.lease",
+            "r1.main.leases",
+            "r1.main.e.1.pu.x",
+            "session:1",
+            "",
+        ] {
+            assert_eq!(keys.parse(foreign), None, "{foreign}");
+        }
+    }
+}

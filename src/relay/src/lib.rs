@@ -1,0 +1,54 @@
+//! The connector itself, free of Spin, sockets and clocks.
+//!
+//! One idea carries it: an event is a hint that an entity is dirty, and the truth is fetched. So nothing here applies
+//! an event; it marks the entity, reads its present state and makes the destination equal to it.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`host`] | what is asked of the world: store, HTTP, clock, chance, log |
+//! | [`config`] | the variables, checked |
+//! | [`ingest`] | the way in: [`signature`], [`event`], [`notification`], one write, [`answer`] |
+//! | [`entity`], [`key`], [`plan`] | the queue in the keys of the store |
+//! | [`worker`] | one tick: [`lease`], [`batch`] by batch fetch, push, persist, clear |
+//! | [`governor`] | every outbound call: limits, classes of failure, retries |
+//! | [`pim`], [`token`] | reading the PIM |
+//! | [`shape`], [`destination`] | what the destination is sent, and sending it |
+//! | [`index`] | what was last pushed |
+//! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
+//! | [`log`], [`status`], [`time`] | telling people |
+
+pub mod answer;
+mod batch;
+pub mod brake;
+pub mod breaker;
+pub mod budget;
+pub mod config;
+pub mod dead_letter;
+pub mod destination;
+pub mod entity;
+pub mod event;
+pub mod failure;
+mod fanout;
+pub mod governor;
+pub mod host;
+pub mod in_flight;
+pub mod index;
+pub mod ingest;
+pub mod key;
+pub mod lease;
+pub mod log;
+pub mod meta;
+pub mod notification;
+pub mod pim;
+pub mod plan;
+pub mod retry;
+mod session;
+pub mod shape;
+pub mod signature;
+pub mod state;
+pub mod status;
+pub mod time;
+pub mod token;
+pub mod worker;
+
+pub use session::Report;

@@ -1,0 +1,21 @@
+//! Log lines: one JSON object each, whose first members say when and of what.
+
+use crate::config::LogLevel;
+use crate::host::{Clock, Log};
+use crate::time;
+use serde_json::{Map, Value, json};
+
+/// Writes a line: `fields` is a JSON object. At level `failures` only lines that are told to be failures are written.
+pub fn write<H: Log + Clock>(host: &H, level: LogLevel, what: &str, failed: bool, fields: Value) {
+    if level == LogLevel::Failures && !failed {
+        return;
+    }
+    let mut line = Map::new();
+    line.insert("at".to_owned(), json!(time::text(host.now_ms() / 1000)));
+    line.insert("log".to_owned(), json!(what));
+    line.insert("ok".to_owned(), json!(!failed));
+    if let Value::Object(fields) = fields {
+        line.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    host.line(&Value::Object(line).to_string());
+}

@@ -1,0 +1,103 @@
+//! What the Event Platform says of the subscription: suspended, revoked, resumed (contract 3.7).
+
+use crate::event::Malformed;
+use crate::time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What a subscription is, as far as we were told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubscriptionState {
+    /// Deliveries come.
+    Resumed,
+    /// Deliveries are dropped, not kept.
+    Suspended,
+    /// The subscription ended.
+    Revoked,
+    /// A kind of notification that is not known here.
+    Other,
+}
+
+/// The record of the last notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Version of this format.
+    pub v: u32,
+    /// What it says.
+    pub state: SubscriptionState,
+    /// Its type, as sent.
+    pub kind: String,
+    /// Why, as sent.
+    pub reason: Option<String>,
+    /// The subscription.
+    pub subscription: Option<String>,
+    /// When it was sent, in seconds since the Unix epoch.
+    pub sent_s: u64,
+    /// When it was taken, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Events may be missing since then, in seconds since the Unix epoch, until a reconciliation has looked back.
+    pub missing_since_s: Option<u64>,
+}
+
+/// How old a notification may be before it is taken for a repetition, in seconds.
+const FRESH_S: u64 = 86_400;
+
+/// How long text from outside may be, in characters.
+const TEXT_MAX: usize = 500;
+
+/// Reads a notification.
+pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, Malformed> {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return Err(Malformed("the body is not JSON".to_owned()));
+    };
+    let text = |member: &str| {
+        value
+            .get(member)
+            .and_then(Value::as_str)
+            .map(|text| text.chars().take(TEXT_MAX).collect())
+    };
+    let Some(kind): Option<String> = text("notification_type") else {
+        return Err(Malformed("the notification has no `notification_type`".to_owned()));
+    };
+    let state = match kind.as_str() {
+        "subscription.resumed" => SubscriptionState::Resumed,
+        "subscription.revoked" => SubscriptionState::Revoked,
+        other if other.starts_with("subscription.suspended") => SubscriptionState::Suspended,
+        _ => SubscriptionState::Other,
+    };
+    let sent_s = text("timestamp")
+        .as_deref()
+        .and_then(time::parse)
+        .unwrap_or(now_ms / 1000);
+    let missing_since_s = (state != SubscriptionState::Other).then_some(sent_s);
+    let (reason, subscription) = (text("reason"), text("subscription_id"));
+    Ok(Notification {
+        v: 1,
+        state,
+        kind,
+        reason,
+        subscription,
+        sent_s,
+        at_ms: now_ms,
+        missing_since_s,
+    })
+}
+
+/// The record to write when `new` comes after `known`: the newest state, and the earliest moment that has not been
+/// looked back to. None where the new one says nothing: it is older than the known one, or than a day.
+pub fn merged(known: Option<&[u8]>, mut new: Notification) -> Option<Vec<u8>> {
+    if new.sent_s + FRESH_S < new.at_ms / 1000 {
+        return None;
+    }
+    if let Some(known) = known.and_then(|value| serde_json::from_slice::<Notification>(value).ok()) {
+        if known.sent_s > new.sent_s {
+            return None;
+        }
+        new.missing_since_s = match (known.missing_since_s, new.missing_since_s) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    Some(json!(new).to_string().into_bytes())
+}

@@ -1,0 +1,300 @@
+//! Reading the PIM (contract 4).
+
+use crate::config::PimConfig;
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::governor::{Call, Governor, Limits, transient};
+use crate::host::Host;
+use crate::key::Keyspace;
+use crate::plan::BATCH_MAX;
+use crate::shape::path_segment;
+use crate::token::Tokens;
+use http::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use std::cell::Cell;
+
+/// What Akeneo allows one connection, with room for nobody else's calls (contract 4.8).
+pub fn limits(timeout_ms: u64) -> Limits {
+    Limits {
+        name: "pim",
+        at_once: 4,
+        per_second: 100,
+        timeout_ms,
+        counts_refusals: false,
+    }
+}
+
+/// The longest path and query that is sent by `GET`, in bytes; a longer one risks a 414 (contract 4.3).
+const TARGET_MAX: usize = 6000;
+
+/// A read by id.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read {
+    /// The entity.
+    Found(Value),
+    /// Deleted, or hidden from this connection: the PIM does not tell which (contract 4.7).
+    Gone,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The entities.
+    pub items: Vec<Value>,
+    /// The cursor of the next page: the query of the PIM's `next` link, never its origin (contract 4.4).
+    pub next: Option<String>,
+    /// The PIM's own clock, from the answer's `Date`, in seconds since the Unix epoch.
+    pub date_s: Option<u64>,
+}
+
+/// The PIM, for the length of a tick.
+pub struct Pim<'a, H> {
+    governor: &'a Governor<'a, H>,
+    tokens: Tokens<'a, H>,
+    config: &'a PimConfig,
+    /// Whether `POST /products-uuid/search` exists: SaaS has it, 7.0 has not (contract 4.3).
+    pub has_post_search: Cell<bool>,
+}
+
+impl<'a, H: Host> Pim<'a, H> {
+    /// The PIM behind its governor.
+    pub fn new(
+        host: &'a H,
+        governor: &'a Governor<'a, H>,
+        keys: &Keyspace,
+        config: &'a PimConfig,
+        has_post_search: bool,
+    ) -> Self {
+        let tokens = Tokens::new(host, governor, keys, config);
+        Pim {
+            governor,
+            tokens,
+            config,
+            has_post_search: Cell::new(has_post_search),
+        }
+    }
+
+    /// Reads up to a hundred entities by one list call, in no particular order. What the search index does not know
+    /// is missing, and what it knows may be old (contract 4.1).
+    pub async fn list(&self, kind: Kind, codes: &[&str], attempts: u32) -> Result<Vec<Value>, Failure> {
+        debug_assert!(codes.len() <= BATCH_MAX);
+        let property = match kind {
+            Kind::Product => "uuid",
+            Kind::ProductModel => "identifier",
+        };
+        let search = json!({ property: [{ "operator": "IN", "value": codes }] });
+        let query = format!("pagination_type=search_after&limit={BATCH_MAX}");
+        Ok(self.search(kind, &search, &query, attempts).await?.items)
+    }
+
+    /// Whether a list call for these entities would be too long for the PIM.
+    pub fn is_too_long(&self, kind: Kind, codes: &[&str]) -> bool {
+        let by_post = kind == Kind::Product && self.has_post_search.get();
+        // Each code is quoted and followed by a comma, all encoded.
+        let length: usize = codes.iter().map(|code| path_segment(code).len() + 9).sum();
+        !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
+    }
+
+    /// One page of a model's descendants: its sub-models, or the variants below it at any level. Only what tells them
+    /// apart is asked for.
+    pub async fn descendants(&self, kind: Kind, model: &str, cursor: Option<&str>) -> Result<Page, Failure> {
+        let criterion = match kind {
+            Kind::Product => json!({ "operator": "=", "value": model }),
+            Kind::ProductModel => json!({ "operator": "IN", "value": [model] }),
+        };
+        let first = format!("pagination_type=search_after&limit={BATCH_MAX}");
+        self.search(kind, &json!({ "parent": [criterion] }), cursor.unwrap_or(&first), 0)
+            .await
+    }
+
+    async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
+        if kind == Kind::Product && self.has_post_search.get() {
+            // The filter is a string that holds JSON (contract 4.3).
+            let body = json!({ "search": search.to_string() }).to_string().into_bytes();
+            let target = format!("/api/rest/v1/products-uuid/search?{query}");
+            let asked = Asked {
+                circuit: kind.name(),
+                entity: None,
+                attempts,
+                method: Method::POST,
+                target: &target,
+                body,
+            };
+            let response = self.ask(asked, &|status| judge_search(status)).await?;
+            if !matches!(response.status().as_u16(), 404 | 405) {
+                return self.page(&response);
+            }
+            self.has_post_search.set(false);
+        }
+        let resource = match kind {
+            Kind::Product => "products-uuid",
+            Kind::ProductModel => "product-models",
+        };
+        // A cursor that came from a `next` link of a `GET` holds the filter already.
+        let filter = if query.contains("search=") {
+            String::new()
+        } else {
+            format!("&search={}", path_segment(&search.to_string()))
+        };
+        let target = format!("/api/rest/v1/{resource}?{query}{filter}");
+        let asked = Asked {
+            circuit: kind.name(),
+            entity: None,
+            attempts,
+            method: Method::GET,
+            target: &target,
+            body: Vec::new(),
+        };
+        let response = self.ask(asked, &|status| judge(status)).await?;
+        self.page(&response)
+    }
+
+    /// Reads one entity from the database itself, past the search index (contract 4.1).
+    pub async fn by_id(&self, kind: Kind, code: &str, entity: &str, attempts: u32) -> Result<Read, Failure> {
+        let resource = match kind {
+            Kind::Product => "products-uuid",
+            Kind::ProductModel => "product-models",
+        };
+        let target = format!("/api/rest/v1/{resource}/{}", path_segment(code));
+        let asked = Asked {
+            circuit: kind.name(),
+            entity: Some(entity),
+            attempts,
+            method: Method::GET,
+            target: &target,
+            body: Vec::new(),
+        };
+        let response = self
+            .ask(asked, &|status| {
+                if status == StatusCode::NOT_FOUND {
+                    None
+                } else {
+                    judge(status)
+                }
+            })
+            .await?;
+        let body: Option<Value> = serde_json::from_slice(response.body()).ok();
+        match body {
+            Some(body) if response.status() != StatusCode::NOT_FOUND && body.is_object() => Ok(Read::Found(body)),
+            // Akeneo's own error form; a proxy's 404 says nothing of the entity (contract 4.7).
+            Some(body) if body.get("code").and_then(Value::as_u64) == Some(404) => Ok(Read::Gone),
+            _ => Err(self.strange(&response)),
+        }
+    }
+
+    fn page(&self, response: &Response<Vec<u8>>) -> Result<Page, Failure> {
+        let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
+            return Err(self.strange(response));
+        };
+        let next = body
+            .pointer("/_links/next/href")
+            .and_then(Value::as_str)
+            .and_then(|href| href.split_once('?'));
+        let next = next.map(|(_, query)| query.split('#').next().unwrap_or(query).to_owned());
+        let items = match body.pointer_mut("/_embedded/items").map(Value::take) {
+            Some(Value::Array(items)) => items,
+            _ => return Err(self.strange(response)),
+        };
+        let date = response
+            .headers()
+            .get("date")
+            .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let date_s = date
+            .and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok())
+            .map(|since| since.as_secs());
+        Ok(Page { items, next, date_s })
+    }
+
+    fn strange(&self, response: &Response<Vec<u8>>) -> Failure {
+        let reason = format!(
+            "{} with a body that is not the PIM's: is `pim_url` right?",
+            response.status().as_u16()
+        );
+        self.governor.failed(Class::Unavailable, reason)
+    }
+
+    /// Asks with a token, and once more with a new one after a 401 (contract 4.2).
+    async fn ask(&self, asked: Asked<'_>, judge: crate::governor::Judge<'_>) -> Result<Response<Vec<u8>>, Failure> {
+        let token = self.tokens.access().await?;
+        let let_401_by = |status| {
+            if status == StatusCode::UNAUTHORIZED {
+                None
+            } else {
+                judge(status)
+            }
+        };
+        let response = self.send(&asked, &token, &let_401_by).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let refused = |status| {
+            if status == StatusCode::UNAUTHORIZED {
+                Some(Class::Misconfigured)
+            } else {
+                judge(status)
+            }
+        };
+        match self.tokens.instead_of(&token).await? {
+            Some(token) => self.send(&asked, &token, &refused).await,
+            None => Err(self.governor.refuse(
+                asked.circuit,
+                "the PIM refuses `pim_app_token`: it was revoked, and a person must grant a new one",
+            )),
+        }
+    }
+
+    async fn send(
+        &self,
+        asked: &Asked<'_>,
+        token: &str,
+        judge: crate::governor::Judge<'_>,
+    ) -> Result<Response<Vec<u8>>, Failure> {
+        let mut request = Request::builder()
+            .method(asked.method.clone())
+            .uri(format!("{}{}", self.config.origin, asked.target))
+            .header("authorization", format!("Bearer {token}"))
+            .header("accept", "application/json");
+        if !asked.body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request.body(asked.body.clone()).map_err(|error| {
+            self.governor
+                .failed(Class::Permanent, format!("the request cannot be formed: {error}"))
+        })?;
+        let call = Call {
+            circuit: asked.circuit,
+            entity: asked.entity,
+            attempts: asked.attempts,
+            shown_path: None,
+            request,
+        };
+        self.governor.call(call, judge).await
+    }
+}
+
+struct Asked<'a> {
+    circuit: &'a str,
+    entity: Option<&'a str>,
+    attempts: u32,
+    method: Method,
+    target: &'a str,
+    body: Vec<u8>,
+}
+
+/// What follows from the PIM's status (contract 4.7).
+fn judge(status: StatusCode) -> Option<Class> {
+    match status.as_u16() {
+        200..=299 => None,
+        403 | 404 | 405 | 406 | 415 | 300..=399 => Some(Class::Misconfigured),
+        _ => transient(status).or(Some(Class::Permanent)),
+    }
+}
+
+/// A PIM without the search by `POST` answers 404 or 405.
+fn judge_search(status: StatusCode) -> Option<Class> {
+    if matches!(status.as_u16(), 404 | 405) {
+        None
+    } else {
+        judge(status)
+    }
+}

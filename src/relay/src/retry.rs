@@ -1,0 +1,69 @@
+//! When to try again.
+
+use crate::failure::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The most attempts that an entity gets.
+pub const ATTEMPTS_MAX: u32 = 8;
+
+/// The delay after the first attempt at most, in seconds; it quadruples with every further one.
+const FIRST_DELAY_S: u64 = 5;
+
+/// The longest delay, in seconds.
+pub const DELAY_MAX_S: u64 = 3600;
+
+/// How long to wait after this many attempts, in seconds: exponential with full jitter, so that what failed together
+/// does not come back together. `chance` is any number; `floor_s` is what the upstream asked for, up to an hour.
+pub fn delay_s(attempts: u32, chance: u64, floor_s: Option<u64>) -> u64 {
+    let exponent = attempts.saturating_sub(1).min(8);
+    let ceiling = (FIRST_DELAY_S * 4u64.pow(exponent)).min(DELAY_MAX_S);
+    (chance % (ceiling + 1)).max(floor_s.unwrap_or(0).min(DELAY_MAX_S))
+}
+
+/// The value of a retry's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryValue {
+    /// Version of this format.
+    pub v: u32,
+    /// The entity's code, which the key may hold only a hash of.
+    pub code: String,
+    /// What went wrong so far, oldest first.
+    pub failures: Vec<Failure>,
+}
+
+impl RetryValue {
+    /// The bytes in the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        json!(self).to_string().into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn delays_stay_below_their_ceiling_and_above_the_floor(attempts in 0..20u32, chance: u64, floor in proptest::option::of(0..9000u64)) {
+            let delay = delay_s(attempts, chance, floor);
+            prop_assert!(delay <= DELAY_MAX_S);
+            prop_assert!(delay >= floor.unwrap_or(0).min(DELAY_MAX_S));
+        }
+    }
+
+    #[test]
+    fn all_attempts_fit_in_two_and_a_half_hours() {
+        let longest: u64 = (1..ATTEMPTS_MAX)
+            .map(|attempts| {
+                (0..DELAY_MAX_S + 1)
+                    .map(|chance| delay_s(attempts, chance, None))
+                    .max()
+                    .expect("a delay")
+            })
+            .sum();
+        assert_eq!(longest, 5 + 20 + 80 + 320 + 1280 + 3600 + 3600);
+        assert!(longest <= 9000);
+    }
+}

@@ -1,0 +1,49 @@
+//! What the worker keeps between ticks.
+
+use crate::brake::Brake;
+use crate::governor::GovernorState;
+use crate::host::{Store, StoreError};
+use crate::key::{Keyspace, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// The state record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Version of this format.
+    pub v: u32,
+    /// The governor of the PIM.
+    pub pim: GovernorState,
+    /// The governor of the destination.
+    pub destination: GovernorState,
+    /// The governor of the alerts.
+    pub alert: GovernorState,
+    /// Until when the PIM is taken to have no search by `POST`, in seconds since the Unix epoch.
+    pub no_post_search_until_s: u64,
+    /// Deletions that nobody announced.
+    pub brake: Brake,
+    /// How many entities the index holds.
+    pub indexed: i64,
+    /// When each cause was last alerted, in seconds since the Unix epoch.
+    pub alerts: BTreeMap<String, u64>,
+    /// Dead letters that failed before this have been thinned, in seconds since the Unix epoch.
+    pub thinned_s: u64,
+}
+
+impl State {
+    /// Reads the record; a format that is not known reads as none.
+    pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<State, StoreError> {
+        let value = host.get(&keys.record(Record::State)).await?;
+        let state = value.and_then(|value| serde_json::from_slice(&value).ok());
+        Ok(state.filter(|state: &State| state.v == 1).unwrap_or_default())
+    }
+
+    /// Writes the record.
+    pub async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+        self.v = 1;
+        host.set(&keys.record(Record::State), json!(self).to_string().as_bytes())
+            .await
+    }
+}

@@ -1,0 +1,85 @@
+//! The PIM's ways of writing a moment, read as seconds since the Unix epoch.
+
+use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde_json::Value;
+
+/// The latest moment that a key holds, in seconds since the Unix epoch: ten digits.
+pub const LATEST_S: u64 = 9_999_999_999;
+
+/// Reads RFC 3339, which is all that Akeneo writes outside delta events.
+pub fn parse(text: &str) -> Option<u64> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(u64::try_from(moment.unix_timestamp()).unwrap_or(0).min(LATEST_S))
+}
+
+/// Reads `updated` in any of its forms: text, or the object of delta events (contract 3.5), which says its zone.
+pub fn parse_value(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => parse(text),
+        Value::Object(object) => {
+            let utc = object
+                .get("timezone")
+                .and_then(Value::as_str)
+                .is_none_or(|zone| zone == "UTC" || zone == "+00:00");
+            let (day, hour) = object.get("date")?.as_str()?.split_once(' ')?;
+            utc.then(|| parse(&format!("{day}T{hour}Z")))?
+        }
+        _ => None,
+    }
+}
+
+/// The offset that a moment was written with, in seconds; none for `Z` and for what is no moment.
+pub fn offset_s(text: &str) -> Option<i64> {
+    let (_, time) = text.split_once('T')?;
+    let at = time.find(['+', '-'])?;
+    let (sign, digits) = time.split_at(at + 1);
+    let (hours, minutes) = digits.split_once(':')?;
+    let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+    Some(if sign.ends_with('-') { -seconds } else { seconds })
+}
+
+/// A moment as people and JSON read it: RFC 3339 in UTC, to the second.
+pub fn text(seconds: u64) -> String {
+    let clamped = i64::try_from(seconds.min(LATEST_S)).unwrap_or_default();
+    let moment = OffsetDateTime::from_unix_timestamp(clamped).ok();
+    moment
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_form_is_read() {
+        assert_eq!(parse("2024-10-14T13:01:21Z"), Some(1_728_910_881));
+        assert_eq!(parse("2024-10-14T15:01:21+02:00"), Some(1_728_910_881));
+        assert_eq!(parse("2024-10-14T13:01:21.123456789+00:00"), Some(1_728_910_881));
+        let delta = json!({"date": "2024-10-14 13:01:21.000000", "timezone": "UTC"});
+        assert_eq!(parse_value(&delta), Some(1_728_910_881));
+        for nothing in [
+            json!(null),
+            json!(17),
+            json!("soon"),
+            json!({"date": 1}),
+            json!({"date": "2024-10-14", "timezone": "Mars"}),
+        ] {
+            assert_eq!(parse_value(&nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_moment_outside_the_keys_reach_is_clamped() {
+        assert_eq!(parse("1815-12-10T00:00:00Z"), Some(0));
+        assert_eq!(parse("9998-12-10T00:00:00Z"), Some(LATEST_S));
+    }
+
+    #[test]
+    fn an_offset_is_read() {
+        assert_eq!(offset_s("2024-10-14T15:01:21+02:00"), Some(7200));
+        assert_eq!(offset_s("2024-10-14T15:01:21-05:30"), Some(-19_800));
+        assert_eq!(offset_s("2024-10-14T15:01:21Z"), None);
+    }
+}

@@ -1,0 +1,337 @@
+//! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
+
+use crate::batch::{self, Stop};
+use crate::config::{ConfigError, WorkerConfig};
+use crate::destination;
+use crate::entity::{Kind, digest};
+use crate::governor::{Deadlines, Governor};
+use crate::host::{Host, StoreError};
+use crate::in_flight::{InFlightValue, SETTLED_S};
+use crate::index::Pages;
+use crate::key::{Change, Record};
+use crate::lease::Lease;
+use crate::log;
+use crate::meta::Meta;
+use crate::pim;
+use crate::plan::{Plan, Waiting};
+use crate::session::{Parts, Report, Session};
+use crate::state::State;
+use crate::status::Status;
+use crate::token;
+use serde_json::{Value, json};
+
+/// How old the published status may become while nothing happens, in milliseconds.
+const STATUS_MS: u64 = 60_000;
+
+/// How long a PIM is taken to have no search by `POST` before it is tried again, in seconds.
+const NO_POST_SEARCH_S: u64 = 86_400;
+
+/// How long before its end the lease is not worked on any more, in milliseconds.
+const LEASE_MARGIN_MS: u64 = 2000;
+
+/// Runs one tick and says what it did. Whatever fails costs no event: it stays for the next tick.
+pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
+    let started_ms = host.monotonic_ms();
+    let mut report = match run(host, config, started_ms).await {
+        Ok(report) => report,
+        Err(error) => failed(error.to_string()),
+    };
+    report.ms = host.monotonic_ms() - started_ms;
+    let is_failure = matches!(report.outcome, "failed" | "stopped");
+    log::write(host, config.log, "tick", is_failure, json!(report));
+    report
+}
+
+/// The report of a tick that could not begin, with the one line that says why.
+pub fn misconfigured<H: crate::host::Log + crate::host::Clock>(host: &H, error: &ConfigError) -> Report {
+    log::write(
+        host,
+        crate::config::LogLevel::All,
+        "configuration",
+        true,
+        json!({ "reason": error.0 }),
+    );
+    failed(error.0.clone())
+}
+
+fn failed(reason: String) -> Report {
+    Report {
+        outcome: "failed",
+        reason: Some(reason),
+        ..Report::default()
+    }
+}
+
+async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
+    let (plan, now_s) = list(host, config).await?;
+    if plan.is_idle(now_s) {
+        publish(host, config, &plan, false).await?;
+        return Ok(Report {
+            outcome: "idle",
+            depth: plan.depth,
+            ..Report::default()
+        });
+    }
+    let Some(lease) = Lease::take(host, &config.keys).await? else {
+        return Ok(Report {
+            outcome: "busy",
+            depth: plan.depth,
+            ..Report::default()
+        });
+    };
+    let result = work(host, config, &lease, started_ms).await;
+    // A failure here only makes the next tick wait for the lease to pass.
+    let given_back = lease.give_back(host, &config.keys).await;
+    let report = result?;
+    given_back?;
+    Ok(report)
+}
+
+async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), StoreError> {
+    let now_s = host.now_ms() / 1000;
+    Ok((Plan::of(&config.keys, host.keys().await?), now_s))
+}
+
+/// Publishes what the listing said: always after work, else at most once a minute.
+async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: bool) -> Result<(), StoreError> {
+    let key = config.keys.record(Record::Status);
+    let now_ms = host.now_ms();
+    let known = host
+        .get(&key)
+        .await?
+        .as_deref()
+        .and_then(Status::read)
+        .unwrap_or_default();
+    if !worked && now_ms.abs_diff(known.listed_ms) < STATUS_MS {
+        return Ok(());
+    }
+    let status = Status {
+        v: 1,
+        depth: plan.depth,
+        listed_ms: now_ms,
+        oldest_s: plan.oldest_s,
+        retrying: plan.retrying,
+        dead: plan.dead,
+        worked_ms: if worked { now_ms } else { known.worked_ms },
+    };
+    host.set(&key, json!(status).to_string().as_bytes()).await
+}
+
+async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_ms: u64) -> Result<Report, StoreError> {
+    // Listed anew: what was there before the lease was taken may have been worked on.
+    let (plan, planned_s) = list(host, config).await?;
+    publish(host, config, &plan, true).await?;
+    let state = State::load(host, &config.keys).await?;
+    let meta = Meta::load(host, &config.keys).await?;
+    let deadlines = Deadlines {
+        begin_ms: (started_ms + config.tick_s * 1000).min(lease.until_monotonic_ms - LEASE_MARGIN_MS),
+        end_ms: lease.until_monotonic_ms - LEASE_MARGIN_MS,
+    };
+    let timeout_ms = config.call_timeout_s * 1000;
+    let tracking = &config.tracking_header;
+    let pim_fingerprint = digest(format!("{}\n{}", config.pim.origin, config.pim.credentials.fingerprint()).as_bytes());
+    let pim_governor = Governor::new(
+        host,
+        pim::limits(timeout_ms),
+        config.log,
+        tracking,
+        deadlines,
+        state.pim.clone(),
+        pim_fingerprint,
+    );
+    let destination_limits = destination::limits(timeout_ms, config.destination_rate);
+    let destination_governor = Governor::new(
+        host,
+        destination_limits,
+        config.log,
+        tracking,
+        deadlines,
+        state.destination.clone(),
+        destination_fingerprint(config),
+    );
+    let session = Session::new(Parts {
+        host,
+        config,
+        lease,
+        plan: &plan,
+        planned_s,
+        pim_governor: &pim_governor,
+        destination_governor: &destination_governor,
+        state,
+        meta: meta.clone(),
+    });
+    let stop = match (meta, Meta::of(config)) {
+        (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
+        _ => batches(&session).await,
+    };
+    let (mut report, mut state) = session.finish();
+    (report.outcome, report.reason) = match stop {
+        Some(reason) => ("stopped", Some(reason)),
+        None => ("worked", None),
+    };
+    state.pim = pim_governor.state();
+    state.destination = destination_governor.state();
+    if lease.holds(host) {
+        state.save(host, &config.keys).await?;
+        let (plan, _) = list(host, config).await?;
+        publish(host, config, &plan, true).await?;
+    }
+    Ok(report)
+}
+
+fn destination_fingerprint(config: &WorkerConfig) -> String {
+    let of = |destination: &crate::config::DestinationConfig| {
+        let token = destination.token.as_deref().unwrap_or_default();
+        digest(format!("{}\n{}\n{token}", destination.origin, destination.path).as_bytes())
+    };
+    config.destination.as_ref().map(of).unwrap_or_default()
+}
+
+fn not_adopted(known: &Meta, configured: &Meta) -> String {
+    format!(
+        "nothing is pushed or deleted: the index was built for {} and {}, the configuration says {} and {}; mend it, or adopt the new pair",
+        known.pim, known.destination, configured.pim, configured.destination
+    )
+}
+
+/// Batch by batch; says why it ended before the work did, if something went wrong.
+async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
+    match recover(session).await {
+        Ok(()) => {}
+        Err(error) => return Some(error.to_string()),
+    }
+    let mut held: Vec<(Kind, String)> = Vec::new();
+    for batch in session.plan.batches(session.planned_s) {
+        let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
+            continue;
+        };
+        if held.iter().any(|(known, _)| *known == kind) {
+            continue;
+        }
+        let batch = match session.admit(kind, batch) {
+            Ok(batch) => batch,
+            Err(reason) => {
+                held.push((kind, reason));
+                continue;
+            }
+        };
+        let result = batch::run(session, batch).await;
+        if let Err(error) = session.keep_news().await {
+            return Some(error.to_string());
+        }
+        match result {
+            Ok(()) => {}
+            Err(Stop::Store(error)) => return Some(error.to_string()),
+            Err(Stop::Lease) => {
+                return Some("the lease passed before the batch was through; it will be repeated".to_owned());
+            }
+        }
+    }
+    let blocked = || {
+        session
+            .pim_governor
+            .blocked()
+            .or_else(|| session.destination_governor.blocked())
+    };
+    held.into_iter()
+        .map(|(_, reason)| reason)
+        .find(|reason| reason != TIME_IS_UP)
+        .or_else(blocked)
+}
+
+/// How a governor says that the tick, and not an upstream, has come to its end.
+pub(crate) const TIME_IS_UP: &str = "the tick's time is used up";
+
+/// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
+async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+    let keys = &session.config.keys;
+    for batch in session
+        .plan
+        .in_flight
+        .iter()
+        .filter(|batch| batch.time_s + SETTLED_S <= session.planned_s)
+    {
+        let value = session.host.get(&batch.key).await?;
+        let value = value.and_then(|value| serde_json::from_slice::<InFlightValue>(&value).ok());
+        let entities: Vec<(crate::entity::Entity, String)> = value
+            .map(|value| {
+                value
+                    .entities
+                    .into_iter()
+                    .map(|(kind, code)| (crate::entity::Entity::new(kind, &code), code))
+                    .collect()
+            })
+            .unwrap_or_default();
+        let mut pages = Pages::load(session.host, keys, entities.iter().map(|(entity, _)| entity)).await?;
+        for (entity, code) in &entities {
+            let updated_s = pages.get(entity).map_or(0, |entry| entry.updated_s);
+            pages.set(entity, code, None, updated_s);
+        }
+        let added = pages.save(session.host, keys).await?;
+        session.note_indexed(added);
+        let raised: Vec<(String, Vec<u8>)> = entities
+            .iter()
+            .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
+            .collect();
+        session.note_raised(raised.len());
+        for raised in raised.chunks(crate::host::MANY) {
+            session.set_many(raised).await?;
+        }
+        session.host.delete(&batch.key).await?;
+    }
+    Ok(())
+}
+
+impl<H: Host> Session<'_, H> {
+    /// Lets a batch begin, cut to a single entity while an upstream is being probed; or says why not.
+    fn admit(&self, kind: Kind, mut batch: Vec<Waiting>) -> Result<Vec<Waiting>, String> {
+        let held = self
+            .pim_governor
+            .held(token::CIRCUIT)
+            .or_else(|| self.pim_governor.held(kind.name()));
+        let held = held.or_else(|| self.destination_governor.held(kind.name()));
+        if let Some(reason) = held {
+            return Err(reason);
+        }
+        let probing = self.pim_governor.is_probing(token::CIRCUIT)
+            || self.pim_governor.is_probing(kind.name())
+            || self.destination_governor.is_probing(kind.name());
+        if probing {
+            batch.truncate(1);
+        }
+        Ok(batch)
+    }
+
+    /// Keeps what a killed tick must not forget: a wait that an upstream asked for, and what a breaker learned.
+    async fn keep_news(&self) -> Result<(), StoreError> {
+        let news = [self.pim_governor.has_news(), self.destination_governor.has_news()];
+        if !news.contains(&true) || !self.lease.holds(self.host) {
+            return Ok(());
+        }
+        let mut state = self.state.borrow().clone();
+        state.pim = self.pim_governor.state();
+        state.destination = self.destination_governor.state();
+        for (upstream, governor) in [("pim", &state.pim), ("destination", &state.destination)] {
+            for (circuit, breaker) in governor.breakers.iter().filter(|(_, breaker)| breaker.is_open()) {
+                let fields = json!({ "upstream": upstream, "circuit": circuit, "reason": breaker.reason });
+                self.log_failure("blocked", fields);
+            }
+        }
+        state.save(self.host, &self.config.keys).await
+    }
+
+    fn finish(self) -> (Report, State) {
+        let has_post_search = self.pim.has_post_search.get();
+        let now_s = self.now_s();
+        let (report, mut state) = self.into_report();
+        if !has_post_search && state.no_post_search_until_s <= now_s {
+            state.no_post_search_until_s = now_s + NO_POST_SEARCH_S;
+        }
+        (report, state)
+    }
+}
+
+/// A report as the answer to whoever asked for the tick.
+pub fn answer(report: &Report) -> Value {
+    json!(report)
+}

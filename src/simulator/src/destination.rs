@@ -1,0 +1,433 @@
+//! The destination: a plain HTTP JSON store of singular upserts. Any path is a resource; PUT, POST and PATCH replace
+//! it, DELETE removes it, GET shows it. Pure like the PIM.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Method, Request, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::fault::{Effect, Faults, Reply, error_body, respond, set_header, status_response};
+use crate::meter::{Limits, Meter};
+
+/// How the destination is set up.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DestinationConfig {
+    /// Bearer token that every call must carry, else 401; `None` takes all calls.
+    pub token: Option<String>,
+    /// DELETE of what is not there: 404 instead of 204.
+    pub unknown_delete_is_404: bool,
+    /// Calls at once and a second; by default none.
+    pub limits: Limits,
+    /// Keep the body of every request in the log, not only its hash.
+    pub keep_bodies: bool,
+    /// Decides which calls a share of faults strikes.
+    pub seed: u64,
+}
+
+/// A resource as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The JSON last sent, as sent: kept as text, which takes a tenth of the memory.
+    pub json: String,
+    /// The headers last sent, names in lower case; `authorization` left out.
+    pub headers: Vec<(String, String)>,
+    /// Upserts applied since it last did not exist.
+    pub versions: u64,
+    /// When the last one was applied, in Unix milliseconds.
+    pub at_ms: u64,
+}
+
+impl Stored {
+    /// The JSON last sent.
+    pub fn body(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
+}
+
+/// A request as recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// When it arrived, in Unix milliseconds.
+    pub at_ms: u64,
+    /// The method.
+    pub method: String,
+    /// The path as sent, without the query.
+    pub path: String,
+    /// The headers, names in lower case; `authorization` left out.
+    pub headers: Vec<(String, String)>,
+    /// The status answered; 0 if the connection was cut.
+    pub status: u16,
+    /// Whether it had its effect when it arrived; one that lands late has not.
+    pub applied: bool,
+    /// It began beyond a limit.
+    pub over_limit: bool,
+    /// Hex SHA-256 of the body.
+    pub body_sha256: String,
+    /// The body, if it is to be kept and is text.
+    pub body: Option<String>,
+    /// The `Trackingid` of the answer.
+    pub tracking_id: String,
+}
+
+impl Received {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(each, _)| each.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// How a refused entity is answered, time and again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// The status, such as 422.
+    pub status: u16,
+    /// The error's message.
+    pub message: String,
+}
+
+// A request whose effect is still to come.
+#[derive(Clone, Debug)]
+struct Late {
+    due_ms: u64,
+    request: Request<Bytes>,
+}
+
+/// A simulated destination.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// How it is set up; may be changed at any time.
+    pub config: DestinationConfig,
+    /// Faults in force.
+    pub faults: Faults,
+    /// Upserts refused for good: what the path must end with (the encoded id) and the answer. Deletions are not
+    /// refused.
+    pub rejections: BTreeMap<String, Rejection>,
+    /// What it holds, by path.
+    pub state: BTreeMap<String, Stored>,
+    /// Every request since the start or the last time it was emptied.
+    pub log: Vec<Received>,
+    /// Calls at once and a second, as seen.
+    pub meter: Meter,
+    late: Vec<Late>,
+    answered: u64,
+}
+
+impl Destination {
+    /// One that holds nothing.
+    pub fn new(config: DestinationConfig) -> Self {
+        Self {
+            faults: Faults::new(config.seed),
+            config,
+            rejections: BTreeMap::new(),
+            state: BTreeMap::new(),
+            log: Vec::new(),
+            meter: Meter::default(),
+            late: Vec::new(),
+            answered: 0,
+        }
+    }
+
+    /// Refuses upserts of this entity with a 422 from now on. The id is encoded as it would be in a path.
+    pub fn reject(&mut self, id: &str, message: &str) {
+        let rejection = Rejection {
+            status: 422,
+            message: message.to_owned(),
+        };
+        self.rejections
+            .insert(format!("/{}", crate::encode_segment(id)), rejection);
+    }
+
+    /// Answers a call that is over at once. Waits are left out, and a cut connection appears as a 503.
+    pub fn respond(&mut self, request: &Request<Bytes>, now_ms: u64) -> Response<Bytes> {
+        let reply = self.handle(request, now_ms);
+        self.finish();
+        reply.into_response()
+    }
+
+    /// Begins a call: counted as open until [`Destination::finish`], which the caller owes when the reply has been
+    /// waited for.
+    pub fn handle(&mut self, request: &Request<Bytes>, now_ms: u64) -> Reply {
+        self.settle(now_ms);
+        let within = self.meter.begin(&self.config.limits, now_ms);
+        self.answered += 1;
+        let tracking_id = format!("sim-{:08}", self.answered);
+        let (mut reply, applied) = self.reply(request, now_ms, within);
+        if let Some(response) = &mut reply.response {
+            set_header(response, "trackingid", &tracking_id);
+        }
+        self.log.push(Received {
+            at_ms: now_ms,
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            headers: headers(request),
+            status: reply.response.as_ref().map_or(0, |response| response.status().as_u16()),
+            applied,
+            over_limit: !within,
+            body_sha256: hex(&Sha256::digest(request.body())),
+            body: self
+                .config
+                .keep_bodies
+                .then(|| String::from_utf8_lossy(request.body()).into_owned()),
+            tracking_id,
+        });
+        reply
+    }
+
+    /// Ends a call begun by [`Destination::handle`].
+    pub fn finish(&mut self) {
+        self.meter.end();
+    }
+
+    /// Applies what was to land late and is due. Every call does this first.
+    pub fn settle(&mut self, now_ms: u64) {
+        let (mut due, later): (Vec<_>, Vec<_>) = self.late.drain(..).partition(|late| late.due_ms <= now_ms);
+        self.late = later;
+        due.sort_by_key(|late| late.due_ms);
+        for late in due {
+            self.apply(&late.request, late.due_ms);
+        }
+    }
+
+    /// Requests that have not landed yet.
+    pub fn landing(&self) -> usize {
+        self.late.len()
+    }
+
+    // The reply, and whether the request had its effect.
+    fn reply(&mut self, request: &Request<Bytes>, now_ms: u64, within: bool) -> (Reply, bool) {
+        if !within && self.config.limits.enforce {
+            let mut response = respond(429, &error_body(429, "Too many requests."));
+            if let Some(seconds) = self.config.limits.retry_after_s {
+                set_header(&mut response, "retry-after", &seconds.to_string());
+            }
+            return (Reply::now(response), false);
+        }
+        match self.faults.strike(request) {
+            None | Some(Effect::EmptyPage | Effect::NoNext) => self.answer(request, now_ms, 0),
+            Some(Effect::Slow { ms }) => self.answer(request, now_ms, ms),
+            Some(Effect::Status { status, headers, body }) => {
+                (Reply::now(status_response(status, &headers, body.as_ref())), false)
+            }
+            Some(Effect::Hang { ms }) => (Reply::cut(ms), false),
+            Some(Effect::Cut { applied }) => {
+                let applied = applied && self.answer(request, now_ms, 0).1;
+                (Reply::cut(0), applied)
+            }
+            Some(Effect::LandLate { after_ms }) => {
+                if self.refusal(request).is_none() {
+                    self.late.push(Late {
+                        due_ms: now_ms + after_ms,
+                        request: request.clone(),
+                    });
+                }
+                (Reply::cut(after_ms), false)
+            }
+        }
+    }
+
+    fn answer(&mut self, request: &Request<Bytes>, now_ms: u64, after_ms: u64) -> (Reply, bool) {
+        let (response, applied) = match self.refusal(request) {
+            Some(response) => (response, false),
+            None => (self.apply(request, now_ms), request.method() != Method::GET),
+        };
+        (
+            Reply {
+                after_ms,
+                response: Some(response),
+            },
+            applied,
+        )
+    }
+
+    fn refusal(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        let bearer = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        if let Some(token) = &self.config.token
+            && bearer != Some(&format!("Bearer {token}"))
+        {
+            return Some(respond(401, &error_body(401, "A valid bearer token is required.")));
+        }
+        if !upsert(request) {
+            return None;
+        }
+        let path = request.uri().path();
+        if let Some((_, rejection)) = self.rejections.iter().find(|(end, _)| path.ends_with(end.as_str())) {
+            return Some(respond(
+                rejection.status,
+                &error_body(rejection.status, &rejection.message),
+            ));
+        }
+        let malformed = serde_json::from_slice::<Value>(request.body()).is_err();
+        malformed.then(|| respond(400, &error_body(400, "The body is not JSON.")))
+    }
+
+    fn apply(&mut self, request: &Request<Bytes>, at_ms: u64) -> Response<Bytes> {
+        let path = request.uri().path().to_owned();
+        if upsert(request) {
+            let json = String::from_utf8_lossy(request.body()).into_owned();
+            let versions = self.state.get(&path).map_or(0, |stored| stored.versions) + 1;
+            self.state.insert(
+                path,
+                Stored {
+                    json,
+                    headers: headers(request),
+                    versions,
+                    at_ms,
+                },
+            );
+            return respond(if versions == 1 { 201 } else { 200 }, &json!({ "version": versions }));
+        }
+        let missing = || respond(404, &error_body(404, "There is no such resource."));
+        match *request.method() {
+            Method::DELETE => match self.state.remove(&path) {
+                None if self.config.unknown_delete_is_404 => missing(),
+                _ => no_content(),
+            },
+            Method::GET => self
+                .state
+                .get(&path)
+                .map_or_else(missing, |stored| respond(200, &stored.body())),
+            _ => respond(405, &error_body(405, "This method is not allowed here.")),
+        }
+    }
+}
+
+fn upsert(request: &Request<Bytes>) -> bool {
+    [Method::PUT, Method::POST, Method::PATCH].contains(request.method())
+}
+
+fn no_content() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::NO_CONTENT;
+    response
+}
+
+fn headers(request: &Request<Bytes>) -> Vec<(String, String)> {
+    let all = request.headers().iter().filter(|(name, _)| *name != AUTHORIZATION);
+    all.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+
+    fn request(method: &str, path: &str, body: &str) -> Request<Bytes> {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Bytes::from(body.to_owned()))
+            .unwrap()
+    }
+
+    fn put(destination: &mut Destination, path: &str, body: &str, now_ms: u64) -> u16 {
+        destination
+            .respond(&request("PUT", path, body), now_ms)
+            .status()
+            .as_u16()
+    }
+
+    #[test]
+    fn upserts_and_deletions() {
+        let mut destination = Destination::new(DestinationConfig::default());
+        assert_eq!(put(&mut destination, "/products/1", r#"{"a":1}"#, 1), 201);
+        assert_eq!(put(&mut destination, "/products/1", r#"{"a":2}"#, 2), 200);
+        assert_eq!(put(&mut destination, "/products/1", "{", 3), 400);
+        let stored = &destination.state["/products/1"];
+        assert_eq!((stored.versions, stored.at_ms, &stored.body()["a"]), (2, 2, &json!(2)));
+        let gone = destination.respond(&request("DELETE", "/products/1", ""), 4);
+        assert_eq!(gone.status(), 204);
+        assert!(gone.headers().contains_key("trackingid"));
+        assert_eq!(
+            destination.respond(&request("DELETE", "/products/1", ""), 5).status(),
+            204
+        );
+        destination.config.unknown_delete_is_404 = true;
+        assert_eq!(
+            destination.respond(&request("DELETE", "/products/1", ""), 6).status(),
+            404
+        );
+        assert_eq!(destination.log.len(), 6);
+        assert_eq!(destination.meter.seen().max_at_once, 1);
+    }
+
+    #[test]
+    fn a_token_is_asked_for_and_not_recorded() {
+        let config = DestinationConfig {
+            token: Some("open".to_owned()),
+            ..DestinationConfig::default()
+        };
+        let mut destination = Destination::new(config);
+        assert_eq!(put(&mut destination, "/p/1", "{}", 1), 401);
+        let mut signed = request("PUT", "/p/1", "{}");
+        signed
+            .headers_mut()
+            .insert("authorization", "Bearer open".parse().unwrap());
+        assert_eq!(destination.respond(&signed, 2).status(), 201);
+        assert!(
+            destination
+                .log
+                .iter()
+                .all(|entry| entry.header("authorization").is_none())
+        );
+    }
+
+    #[test]
+    fn a_rejected_entity_is_refused_until_told_otherwise() {
+        let mut destination = Destination::new(DestinationConfig::default());
+        destination.reject("a/b", "No such brand.");
+        assert_eq!(put(&mut destination, "/p/a%2Fb", "{}", 1), 422);
+        assert_eq!(put(&mut destination, "/p/xa%2Fb", "{}", 1), 201);
+        destination.rejections.clear();
+        assert_eq!(put(&mut destination, "/p/a%2Fb", "{}", 2), 201);
+    }
+
+    #[test]
+    fn a_late_put_overwrites_a_newer_one() {
+        let mut destination = Destination::new(DestinationConfig::default());
+        destination
+            .faults
+            .add(Fault::next(1, Effect::LandLate { after_ms: 5000 }));
+        let reply = destination.handle(&request("PUT", "/p/1", r#""old""#), 1000);
+        destination.finish();
+        assert!(reply.response.is_none());
+        assert_eq!(put(&mut destination, "/p/1", r#""new""#, 2000), 201);
+        destination.settle(5999);
+        assert_eq!(destination.state["/p/1"].body(), json!("new"));
+        destination.settle(6000);
+        assert_eq!(destination.state["/p/1"].body(), json!("old"));
+        assert_eq!(destination.landing(), 0);
+    }
+
+    #[test]
+    fn a_cut_may_come_before_or_after_the_effect() {
+        let mut destination = Destination::new(DestinationConfig::default());
+        destination.faults.add(Fault::next(1, Effect::Cut { applied: false }));
+        destination.faults.add(Fault::next(1, Effect::Cut { applied: true }));
+        assert_eq!(put(&mut destination, "/p/1", "{}", 1), 503);
+        assert!(destination.state.is_empty());
+        assert_eq!(put(&mut destination, "/p/1", "{}", 2), 503);
+        assert!(destination.state.contains_key("/p/1"));
+        assert_eq!(
+            destination.log.iter().map(|entry| entry.applied).collect::<Vec<_>>(),
+            [false, true]
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in `relay`.
+
+use anyhow::{Context, Result};
+use host::{Console, SpinHost, VARIABLES};
+use relay::answer::{Answer, authorize_tick};
+use relay::config::{AdminConfig, WorkerConfig};
+use relay::{Report, worker};
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+
+/// The export of the cron trigger, in the form that every version of its plugin runs.
+mod cron {
+    wit_bindgen::generate!({ path: "wit", world: "spin-cron" });
+    export!(Worker);
+
+    struct Worker;
+
+    impl Guest for Worker {
+        fn handle_cron_event(_: Metadata) -> Result<(), Error> {
+            let tick = async { super::tick().await.map(|_| ()) };
+            // The tick's own line has told everything that went wrong inside it.
+            host::run(tick).map_err(|error| Error::Other(format!("{error:#}")))
+        }
+    }
+}
+
+async fn tick() -> Result<Report> {
+    let config = match WorkerConfig::read(&VARIABLES) {
+        Ok(config) => config,
+        Err(error) => return Ok(worker::misconfigured(&Console, &error)),
+    };
+    let host = SpinHost::open().context("the tick cannot begin")?;
+    Ok(worker::tick(&host, &config).await)
+}
+
+#[http_component]
+async fn handle(request: IncomingRequest, out: ResponseOutparam) {
+    let head = host::head(&request);
+    drop(request);
+    let answer = match authorize_tick(&AdminConfig::read(&VARIABLES), &head.method, &head.query, &head.headers) {
+        Err(refusal) => refusal,
+        Ok(()) => match host::eager(tick()).await {
+            Ok(report) => Answer::json(report.status(), &worker::answer(&report)),
+            Err(error) => Answer::problem(503, &format!("{error:#}")),
+        },
+    };
+    host::respond(out, answer).await;
+}

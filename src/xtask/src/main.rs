@@ -1,0 +1,70 @@
+//! `cargo xtask`: everything a developer does with the project, in one command.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`components`] | builds the WebAssembly components that `spin.toml` names |
+//! | [`demo`] | shows the main job from end to end |
+//! | [`checks`] | tests, formatting, lints |
+//! | [`up`] | runs the application, on Spin or on the embedded runtime |
+//! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
+//! | [`workspace`] | where things are, and how other programs are called |
+//! | [`progress`] | what is shown while somebody waits |
+//!
+//! It is kept small on purpose: it is compiled before anything else can be done, so it has few dependencies, and leaves
+//! what needs heavy ones (SQLite, a WebAssembly engine) to the programs that it builds and calls.
+
+mod checks;
+mod components;
+mod debian;
+mod demo;
+mod mirror;
+mod progress;
+mod toolchain;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Builds and runs the connector",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the components, bringing a WebAssembly toolchain first where there is none
+    Build,
+    /// Build the components and run the application until Ctrl-C
+    Up(up::Args),
+    /// Run the application between a simulated PIM and destination, and prove that they end equal
+    Demo(demo::Args),
+    /// Build everything and run the tests
+    Test(checks::Args),
+    /// Check formatting and lints
+    Check,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Build => components::build().map(drop),
+        Task::Up(args) => up::run(&args),
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => checks::test(&args),
+        Task::Check => checks::check(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

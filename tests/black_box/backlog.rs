@@ -1,0 +1,34 @@
+//! The high-water mark.
+
+use simulator::catalogue::{Action, Catalogue};
+use tests::application::Application;
+use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
+
+#[tokio::test]
+async fn deliveries_are_put_off_above_the_high_water_mark_and_taken_again_below_it() {
+    let world = World::start(Catalogue::generate(150, 0, 7)).await.unwrap();
+    let setup = world.setup().with("high_water_mark", "100");
+    // Without a PIM a tick still counts what waits.
+    let application = Application::start(setup.clone().with("pim_url", "http://127.0.0.1:9"))
+        .await
+        .unwrap();
+    let changes: Vec<_> = world
+        .products()
+        .iter()
+        .flat_map(|product| world.edit(product, Action::Touch).unwrap())
+        .collect();
+    deliver_all(&application, &platform_deliveries(&changes, 1))
+        .await
+        .unwrap();
+    application.tick().await.unwrap();
+    for delivery in [&platform_deliveries(&changes, 2)[0], &legacy_deliveries(&changes, 2)[0]] {
+        let answer = application.deliver(delivery).await.unwrap();
+        assert_eq!(answer.status, 429, "{:?}", answer.json());
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    let application = application.restart_with(setup).await.unwrap();
+    world.settle(&application, 0).await.unwrap();
+    deliver_all(&application, &platform_deliveries(&changes[..1], 3))
+        .await
+        .unwrap();
+}

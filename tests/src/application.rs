@@ -1,0 +1,228 @@
+//! The application as a process: the components that are deployed, on the embedded runtime or on Spin.
+
+use crate::client::{self, Answer, bearer};
+use anyhow::{Context, Result, bail};
+use http::Method;
+use serde_json::Value;
+use simulator::deliveries::Delivery;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The administration's token of every application under test.
+pub const ADMIN_TOKEN: &str = "administration-of-the-test";
+
+/// Where the project is.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_owned()
+}
+
+/// The embedded runtime's program. `cargo xtask test` builds it, and the components, before any test.
+fn runtime() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program
+        .ancestors()
+        .find(|folder| folder.ends_with("debug"))
+        .context("the tests run from target/debug")?;
+    let runtime = folder.join(format!("runtime{}", std::env::consts::EXE_SUFFIX));
+    if !runtime.exists() || !root().join("target/wasm32-wasip2/release/worker.wasm").exists() {
+        bail!("the components or the runtime are not built: run the tests by `cargo xtask test`");
+    }
+    Ok(runtime)
+}
+
+/// How an application is started.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Variables.
+    pub variables: Vec<(String, String)>,
+    /// Whether its cron triggers fire; tests drive the tick themselves.
+    pub cron: bool,
+    /// A runtime configuration file.
+    pub runtime_config: Option<PathBuf>,
+}
+
+impl Setup {
+    /// With one more variable, or another value of it.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Setup {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running application. Dropping it kills it.
+pub struct Application {
+    child: Child,
+    /// Its origin.
+    pub url: String,
+    state: Arc<TempDir>,
+    setup: Setup,
+}
+
+impl Application {
+    /// Starts one on an empty store.
+    ///
+    /// # Errors
+    /// If it does not start; what it printed is told.
+    pub async fn start(setup: Setup) -> Result<Application> {
+        Application::start_on(Arc::new(TempDir::new()?), setup).await
+    }
+
+    /// Starts one on a store that may hold something already.
+    ///
+    /// # Errors
+    /// As [`Application::start`].
+    pub async fn start_on(state: Arc<TempDir>, setup: Setup) -> Result<Application> {
+        let mut command = Command::new(runtime()?);
+        command.arg("--manifest").arg(root().join("spin.toml"));
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .arg("--state-dir")
+            .arg(state.path());
+        command.arg("--store-log").arg(state.path().join("store.log"));
+        if !setup.cron {
+            command.arg("--no-cron");
+        }
+        if let Some(file) = &setup.runtime_config {
+            command.arg("--runtime-config-file").arg(file);
+        }
+        for (name, value) in &setup.variables {
+            command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        command.arg("--variable").arg(format!("admin_token={ADMIN_TOKEN}"));
+        let stderr = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(state.path().join("runtime.log"))?;
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().context("its output is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let url = loop {
+            match lines.next_line().await? {
+                Some(line) => {
+                    if let Some(url) = line.strip_prefix("listening on ") {
+                        break url.to_owned();
+                    }
+                }
+                None => bail!(
+                    "the application did not start: {}",
+                    std::fs::read_to_string(state.path().join("runtime.log"))?
+                ),
+            }
+        };
+        // What it prints later goes to its log files as well; here it only must not block.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Application {
+            child,
+            url,
+            state,
+            setup,
+        })
+    }
+
+    /// Kills it with SIGKILL and starts it again on the same store.
+    ///
+    /// # Errors
+    /// As [`Application::start`].
+    pub async fn kill_and_restart(mut self) -> Result<Application> {
+        self.child.kill().await?;
+        Application::start_on(self.state.clone(), self.setup.clone()).await
+    }
+
+    /// Kills it and starts it again on the same store with another setup.
+    ///
+    /// # Errors
+    /// As [`Application::start`].
+    pub async fn restart_with(mut self, setup: Setup) -> Result<Application> {
+        self.child.kill().await?;
+        Application::start_on(self.state.clone(), setup).await
+    }
+
+    /// Its store's folder, for a second application on it.
+    pub fn state(&self) -> Arc<TempDir> {
+        self.state.clone()
+    }
+
+    /// How it was set up.
+    pub fn setup(&self) -> Setup {
+        self.setup.clone()
+    }
+
+    /// Makes a request.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(String, String)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Result<Answer> {
+        client::request(method, &format!("{}{path}", self.url), headers, body).await
+    }
+
+    /// Delivers.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn deliver(&self, delivery: &Delivery) -> Result<Answer> {
+        self.request(Method::POST, &delivery.path, &delivery.headers, delivery.body.clone())
+            .await
+    }
+
+    /// Runs one tick and gives its report.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn tick(&self) -> Result<Value> {
+        let answer = self
+            .request(Method::POST, "/worker/tick", &[bearer(ADMIN_TOKEN)], "")
+            .await?;
+        Ok(answer.json())
+    }
+
+    /// Ticks until one finds nothing to do; gives the reports of those that did.
+    ///
+    /// # Errors
+    /// If there is no answer, or a hundred ticks are not enough.
+    pub async fn tick_until_idle(&self) -> Result<Vec<Value>> {
+        let mut reports = Vec::new();
+        for _ in 0..100 {
+            let report = self.tick().await?;
+            if report["outcome"] == "idle" {
+                return Ok(reports);
+            }
+            reports.push(report);
+        }
+        bail!("still not idle: {:?}", reports.last())
+    }
+
+    /// Every store operation so far: component, operation, keys.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn store_operations(&self) -> Result<Vec<Value>> {
+        let log = std::fs::read_to_string(self.state.path().join("store.log")).unwrap_or_default();
+        log.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// The lines that a component has logged.
+    pub fn log_lines(&self, component: &str) -> Vec<Value> {
+        let file = self.state.path().join("logs").join(format!("{component}_stdout.txt"));
+        let log = std::fs::read_to_string(file).unwrap_or_default();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}

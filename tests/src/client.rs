@@ -1,0 +1,87 @@
+//! A plain HTTP client.
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's value, if it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// Makes one request.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn request(
+    method: Method,
+    url: &str,
+    headers: &[(String, String)],
+    body: impl Into<Bytes>,
+) -> Result<Answer> {
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let response = client.request(request.body(Full::new(body.into()))?).await?;
+    let (head, body) = response.into_parts();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: body.collect().await?.to_bytes(),
+    })
+}
+
+/// The header that carries a bearer token.
+pub fn bearer(token: &str) -> (String, String) {
+    ("authorization".to_owned(), format!("Bearer {token}"))
+}
+
+/// Sends a body that has neither a length nor an end, until an answer comes; gives the beginning of the answer.
+///
+/// # Errors
+/// If the connection breaks before there is an answer.
+pub async fn endless(stream: &mut tokio::net::TcpStream, path: &str, host: &str) -> Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (mut reader, mut writer) = stream.split();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n");
+    writer.write_all(head.as_bytes()).await?;
+    let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+    let flood = async {
+        // The other side may stop reading; then only its answer counts.
+        while writer.write_all(&chunk).await.is_ok() {}
+        std::future::pending::<()>().await;
+    };
+    let mut answer = vec![0; 1024];
+    tokio::select! {
+        read = reader.read(&mut answer) => {
+            answer.truncate(read?);
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        }
+        () = flood => Ok(String::new()),
+    }
+}
