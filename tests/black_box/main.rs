@@ -1,10 +1,18 @@
 //! Black-box tests: the components that are deployed, driven over HTTP between a simulated PIM and destination.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod backlog;
 mod configuration;
 mod deliveries;
 mod durability;
+mod hosts;
 mod ingest;
+mod kills;
+mod load;
+mod redis;
 mod rest_fixtures;
+#[cfg(unix)]
+mod spin_host;
+mod store;
 mod sync;

@@ -283,7 +283,7 @@ async fn a_connection_cut_in_the_middle_costs_a_retry() {
     let application = Application::start(world.setup()).await.unwrap();
     world
         .destination
-        .with(|destination| destination.faults.add(Fault::next(1, Effect::Cut { applied: true })));
+        .with(|destination| destination.faults.add(Fault::next(1, Effect::Cut { applied: false })));
     deliver_all(&application, &platform_deliveries(&touch(&world, &world.products()), 1))
         .await
         .unwrap();

@@ -46,6 +46,8 @@ pub struct Setup {
     pub cron: bool,
     /// A runtime configuration file.
     pub runtime_config: Option<PathBuf>,
+    /// Whether it is started without the administration's token.
+    pub closed: bool,
 }
 
 impl Setup {
@@ -97,7 +99,9 @@ impl Application {
         for (name, value) in &setup.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
-        command.arg("--variable").arg(format!("admin_token={ADMIN_TOKEN}"));
+        if !setup.closed {
+            command.arg("--variable").arg(format!("admin_token={ADMIN_TOKEN}"));
+        }
         let stderr = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -132,22 +136,31 @@ impl Application {
         })
     }
 
+    /// Kills it with SIGKILL; gives its store's folder and its setup, to start another one.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub async fn kill(mut self) -> Result<(Arc<TempDir>, Setup)> {
+        self.child.kill().await?;
+        Ok((self.state, self.setup))
+    }
+
     /// Kills it with SIGKILL and starts it again on the same store.
     ///
     /// # Errors
     /// As [`Application::start`].
-    pub async fn kill_and_restart(mut self) -> Result<Application> {
-        self.child.kill().await?;
-        Application::start_on(self.state.clone(), self.setup.clone()).await
+    pub async fn kill_and_restart(self) -> Result<Application> {
+        let (state, setup) = self.kill().await?;
+        Application::start_on(state, setup).await
     }
 
     /// Kills it and starts it again on the same store with another setup.
     ///
     /// # Errors
     /// As [`Application::start`].
-    pub async fn restart_with(mut self, setup: Setup) -> Result<Application> {
-        self.child.kill().await?;
-        Application::start_on(self.state.clone(), setup).await
+    pub async fn restart_with(self, setup: Setup) -> Result<Application> {
+        let (state, _) = self.kill().await?;
+        Application::start_on(state, setup).await
     }
 
     /// Its store's folder, for a second application on it.

@@ -78,12 +78,24 @@ async fn run(cli: &Cli) -> Result<bool> {
     eprintln!("PIM          {}", pim.url());
     eprintln!("destination  {}", destination.url());
     eprintln!("application  {url}");
-    wait_until_healthy(&url, &mut application).await?;
+    let result = prove(cli, &url, &pim, &destination, &mut application).await;
+    end(&mut application).await?;
+    result
+}
 
+/// Delivers, waits, compares, and says what it found; whether all is equal.
+async fn prove(
+    cli: &Cli,
+    url: &str,
+    pim: &PimServer,
+    destination: &DestinationServer,
+    application: &mut Child,
+) -> Result<bool> {
+    wait_until_healthy(url, application).await?;
     let deliveries = pim.with(|pim| plan(pim, cli))?;
-    let sent = send(&url, &deliveries).await;
-    let found = settle(&pim, &destination).await;
-    report(cli, &pim, &destination, &sent);
+    let sent = send(url, &deliveries).await;
+    let found = settle(pim, destination).await;
+    report(cli, pim, destination, &sent);
     for difference in found.iter().take(50) {
         println!("  {difference}");
     }
@@ -101,8 +113,21 @@ async fn run(cli: &Cli) -> Result<bool> {
         println!("the application's log is in {}.", cli.state_dir.join("logs").display());
         tokio::signal::ctrl_c().await?;
     }
-    application.kill().await?;
     Ok(found.is_empty())
+}
+
+/// Ends the application, politely where the system can: Spin's triggers are processes of their own, which outlive a
+/// parent that is killed.
+async fn end(application: &mut Child) -> Result<()> {
+    if let (true, Some(id)) = (cfg!(unix), application.id())
+        && Command::new("kill").arg(id.to_string()).status().await?.success()
+        && tokio::time::timeout(Duration::from_secs(10), application.wait())
+            .await
+            .is_ok()
+    {
+        return Ok(());
+    }
+    Ok(application.kill().await?)
 }
 
 fn start(cli: &Cli, pim: &PimServer, destination: &DestinationServer) -> Result<Child> {

@@ -12,9 +12,10 @@ use crate::host::{Host, MANY, StoreError};
 use crate::in_flight::InFlightValue;
 use crate::index::Pages;
 use crate::ingest::EventValue;
-use crate::key::{Key, RetryKey};
+use crate::key::{Hold, Key, RetryKey};
+use crate::mistake::{Mistake, made};
 use crate::pim::Read;
-use crate::plan::{BATCH_MAX, Waiting};
+use crate::plan::{BATCH_MAX, RECHECK_S, Waiting};
 use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
 use crate::session::Session;
 use crate::shape::{self, Shaped, Upsert};
@@ -49,6 +50,8 @@ pub(crate) struct Item {
     pub(crate) code: String,
     /// How log lines and failures name it.
     pub(crate) name: String,
+    /// Whether it was read from the database itself, past a search index that lags.
+    by_id: bool,
     pub(crate) stage: Stage,
 }
 
@@ -113,7 +116,6 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         return Ok(());
     };
     let mut items = name_all(session, batch).await?;
-    session.note_fetched(items.iter().map(|item| &item.waiting.entity));
     fetch(session, kind, &mut items).await;
     let mut pages = Pages::load(
         session.host,
@@ -127,22 +129,49 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         dry_run(session, &mut items);
     }
     let in_flight = write_in_flight(session, &items).await?;
+    keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let unmarked = fanout::mark_all(session, &mut items).await?;
     push_all(session, &mut items).await;
     for at in unmarked {
-        if let Stage::Upserted { updated_s, .. } = items[at].stage {
-            items[at].stage = Stage::Unmarked { updated_s };
-        }
+        items[at].stage = match items[at].stage {
+            Stage::Upserted { updated_s, .. } => Stage::Unmarked { updated_s },
+            Stage::Done => Stage::Waiting,
+            _ => continue,
+        };
     }
     if !session.lease.holds(session.host) {
         return Err(Stop::Lease);
+    }
+    if made(Mistake::DeleteBeforePersisting) {
+        clear(session, &items, None).await?;
     }
     persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
     if !session.lease.holds(session.host) {
         return Err(Stop::Lease);
     }
     clear(session, &items, in_flight).await
+}
+
+/// Two mistakes that keep an outcome before there is one.
+async fn keep_too_early<H: Host>(
+    session: &Session<'_, H>,
+    items: &[Item],
+    pages: &mut Pages,
+) -> Result<(), StoreError> {
+    let is_kept = |item: &Item| match item.waiting.entity.kind {
+        Kind::ProductModel => made(Mistake::HashBeforeVariants) || made(Mistake::IndexBeforePush),
+        Kind::Product => made(Mistake::IndexBeforePush),
+    };
+    for item in items.iter().filter(|item| is_kept(item)) {
+        if let Stage::Upsert { hash, updated_s, .. } = &item.stage {
+            pages.set(&item.waiting.entity, &item.code, Some(hash.clone()), *updated_s);
+        }
+    }
+    if pages.has_changes() {
+        pages.save(session.host, &session.config.keys).await?;
+    }
+    Ok(())
 }
 
 /// Gives every entity its code. One whose code cannot be read any more was cleared by somebody else meanwhile.
@@ -159,6 +188,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 waiting,
                 code,
                 name,
+                by_id: false,
                 stage: Stage::Waiting,
             });
         }
@@ -192,7 +222,8 @@ async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) ->
 /// Reads every entity: by list, and by id what the list cannot be trusted with.
 async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) {
     // A batch that is refused whole is halved until the culprit stands alone.
-    let mut ranges = vec![0..items.len()];
+    let everything = 0..items.len();
+    let mut ranges = vec![everything];
     let mut by_id = Vec::new();
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
@@ -251,7 +282,7 @@ fn is_fresh(item: &Item) -> bool {
     !is_old && !item.waiting.is_deletion_announced()
 }
 
-fn updated_s(entity: &Value) -> u64 {
+pub(crate) fn updated_s(entity: &Value) -> u64 {
     entity.get("updated").and_then(time::parse_value).unwrap_or(0)
 }
 
@@ -275,6 +306,7 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
             .await
     };
     for (at, read) in reads {
+        items[at].by_id = true;
         items[at].stage = match read {
             Ok(Read::Found(entity)) => Stage::Found(entity),
             Ok(Read::Gone) => Stage::Gone,
@@ -329,6 +361,8 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
             Stage::Gone => match shape::path(kind, &item.code) {
                 // Announced: deleted in any case, since an index may have lost what the destination has.
                 Some(path) if item.waiting.is_deletion_announced() => Stage::Delete(path),
+                // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
+                Some(path) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(path),
                 Some(path) if entry.is_some() => {
                     if session.brake_lets_through() {
                         Stage::Delete(path)
@@ -446,7 +480,7 @@ async fn persist<H: Host>(
     for item in items.iter_mut() {
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
-            Stage::Braked => hold(session, item, Vec::new(), BRAKE_HOLD_S).await?,
+            Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
             Stage::Upserted { .. } | Stage::Done => recheck_later(session, item).await?,
             _ => {}
         }
@@ -477,13 +511,19 @@ fn is_unsettled(item: &Item) -> bool {
 }
 
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result<(), StoreError> {
-    let Some(due_s) = item.waiting.recheck_s(session.now_s()) else {
-        return Ok(());
+    let now_s = session.now_s();
+    // The list of a model's variants lags, too: it is read once more when the search index has caught up.
+    let for_variants = item.waiting.entity.kind == Kind::ProductModel && matches!(item.stage, Stage::Upserted { .. });
+    let due_s = if for_variants {
+        Some(now_s + RECHECK_S)
+    } else {
+        item.waiting.recheck_s(now_s).filter(|_| !item.by_id)
     };
+    let Some(due_s) = due_s else { return Ok(()) };
     let retry = RetryKey {
         entity: item.waiting.entity.clone(),
         attempts: 0,
-        hold: false,
+        hold: None,
         due_s,
     };
     let value = RetryValue {
@@ -505,7 +545,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
     let mut failures = earlier_failures(session, &item.waiting).await?;
     failures.push(failure.clone());
     if failure.cost() == 0 {
-        return hold(session, item, failures, PROBE_HOLD_S).await;
+        return hold(session, item, failures, Hold::Probe).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
     if failure.class == Class::Permanent || attempts >= ATTEMPTS_MAX {
@@ -516,7 +556,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
     let retry = RetryKey {
         entity: item.waiting.entity.clone(),
         attempts,
-        hold: false,
+        hold: None,
         due_s,
     };
     let value = RetryValue {
@@ -550,18 +590,22 @@ async fn hold<H: Host>(
     session: &Session<'_, H>,
     item: &mut Item,
     failures: Vec<Failure>,
-    for_s: u64,
+    why: Hold,
 ) -> Result<(), StoreError> {
     let failures = if failures.is_empty() {
         earlier_failures(session, &item.waiting).await?
     } else {
         failures
     };
+    let for_s = match why {
+        Hold::Probe => PROBE_HOLD_S,
+        Hold::Brake => BRAKE_HOLD_S,
+    };
     let due_s = session.now_s() + for_s;
     let retry = RetryKey {
         entity: item.waiting.entity.clone(),
         attempts: item.waiting.attempts(),
-        hold: true,
+        hold: Some(why),
         due_s,
     };
     let value = RetryValue {
@@ -619,6 +663,7 @@ async fn bury<H: Host>(
         failures,
         events,
         hash,
+        thinned: false,
     };
     let key = session.config.keys.encode(&Key::DeadLetter(entity, failed_s));
     session.host.set(&key, &letter.to_bytes()).await?;
@@ -650,11 +695,14 @@ async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Opt
                     .waiting
                     .retries
                     .iter()
-                    .filter(|(retry, _)| retry.attempts > 0 || retry.hold || retry.due_s <= now_s);
+                    .filter(|(retry, _)| retry.attempts > 0 || retry.hold.is_some() || retry.due_s <= now_s);
                 keys.extend(old.map(|(_, key)| key.clone()));
             }
             _ => {}
         }
+    }
+    if made(Mistake::DeleteUnlisted) {
+        keys.extend(unlisted(session, items).await?);
     }
     for keys in keys.chunks(MANY) {
         delete(session, keys).await?;
@@ -669,6 +717,16 @@ async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Opt
             .count() as u64
     });
     Ok(())
+}
+
+/// Events that came after the listing.
+async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<Vec<String>, StoreError> {
+    let keys = session.host.keys().await?;
+    let is_ours = |key: &String| match session.config.keys.parse(key) {
+        Some(Key::Event(event)) => items.iter().any(|item| item.waiting.entity == event.entity),
+        _ => false,
+    };
+    Ok(keys.into_iter().filter(is_ours).collect())
 }
 
 fn is_buried(item: &Item, failure: &Failure) -> bool {

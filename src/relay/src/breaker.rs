@@ -24,6 +24,9 @@ pub struct Breaker {
     refused: Vec<String>,
     /// Whether it opened because everything is refused, rather than because nothing answers.
     refusing: bool,
+    /// Whether what failed last was the configuration.
+    #[serde(default)]
+    misconfigured: bool,
     probes: u32,
     /// Since when it has been open, in milliseconds since the Unix epoch.
     pub since_ms: Option<u64>,
@@ -78,6 +81,17 @@ impl Breaker {
             );
         }
         self.refused = refused;
+    }
+
+    /// Opens it for a reason that waiting will not mend.
+    pub fn open_for_a_person(&mut self, reason: &str, now_ms: u64, chance: u64) {
+        self.misconfigured = true;
+        self.open(reason, now_ms, chance);
+    }
+
+    /// Whether it is open for a reason that only a person can mend.
+    pub fn needs_a_person(&self) -> bool {
+        self.is_open() && (self.misconfigured || self.refusing)
     }
 
     /// Opens it, or keeps it open for longer.

@@ -8,8 +8,13 @@ const PER_FIRST_MILLI: u64 = 200;
 /// What each millisecond adds, in thousandths of a retry.
 const PER_MS_MILLI: u64 = 1;
 
-/// The most that can be saved up, in thousandths of a retry.
-const SAVED_MAX_MILLI: u64 = 100_000;
+/// The most that can be saved up, in thousandths of a retry: what two ticks earn, so that a quiet hour does not end in
+/// a burst.
+const SAVED_MAX_MILLI: u64 = 20_000;
+
+/// How long nothing may have been refused for the budget to count as recovered, in milliseconds: what a pause between
+/// two ticks brings does not end a shortage.
+const CALM_MS: u64 = 120_000;
 
 /// A bucket of retries, kept between ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +22,10 @@ pub struct Budget {
     saved_milli: u64,
     at_ms: u64,
     /// Since when it has been refusing, in milliseconds since the Unix epoch.
-    pub exhausted_since_ms: Option<u64>,
+    exhausted_since_ms: Option<u64>,
+    /// When it last refused, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    refused_ms: u64,
 }
 
 impl Budget {
@@ -34,12 +42,18 @@ impl Budget {
         }
         self.at_ms = now_ms;
         if self.saved_milli < 1000 {
-            self.exhausted_since_ms.get_or_insert(now_ms);
+            self.exhausted_since_ms = self.exhausted_since_ms(now_ms).or(Some(now_ms));
+            self.refused_ms = now_ms;
             return false;
         }
         self.saved_milli -= 1000;
-        self.exhausted_since_ms = None;
         true
+    }
+
+    /// Since when it has refused time and again, in milliseconds since the Unix epoch; none if it has not of late.
+    pub fn exhausted_since_ms(&self, now_ms: u64) -> Option<u64> {
+        let is_of_late = now_ms.abs_diff(self.refused_ms) <= CALM_MS;
+        self.exhausted_since_ms.filter(|_| is_of_late)
     }
 
     /// How many retries are saved up.
@@ -52,6 +66,19 @@ impl Budget {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_shortage_lasts_over_the_pauses_between_ticks_and_ends_with_calm() {
+        let mut budget = Budget::default();
+        for tick in 0..10 {
+            while budget.take(1000 + tick * 60_000) {}
+        }
+        assert_eq!(budget.exhausted_since_ms(1000 + 9 * 60_000), Some(1000));
+        let later_ms = 1000 + 9 * 60_000 + CALM_MS + 1;
+        assert_eq!(budget.exhausted_since_ms(later_ms), None);
+        while budget.take(later_ms) {}
+        assert_eq!(budget.exhausted_since_ms(later_ms), Some(later_ms));
+    }
 
     proptest! {
         #[test]

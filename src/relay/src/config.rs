@@ -340,6 +340,28 @@ fn credentials(variables: &Variables) -> Result<Credentials, ConfigError> {
     })
 }
 
+/// What the console needs to know.
+#[derive(Debug, Clone)]
+pub struct ConsoleConfig {
+    /// The application's keys.
+    pub keys: Keyspace,
+    /// How many events may wait before deliveries are put off.
+    pub high_water: u64,
+    /// Which log lines are written.
+    pub log: LogLevel,
+}
+
+impl ConsoleConfig {
+    /// Reads the variables; the first that makes no sense is named.
+    pub fn read(variables: &Variables) -> Result<ConsoleConfig, ConfigError> {
+        Ok(ConsoleConfig {
+            keys: variables.instance()?,
+            high_water: high_water(variables)?,
+            log: log_level(variables)?,
+        })
+    }
+}
+
 /// Who may use the administration and start a tick.
 #[derive(Clone)]
 pub struct AdminConfig {

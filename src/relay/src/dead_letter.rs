@@ -2,6 +2,10 @@
 
 use crate::entity::Kind;
 use crate::failure::Failure;
+use crate::host::{Store, StoreError};
+use crate::key::{Key, Keyspace};
+use crate::plan::Plan;
+use crate::state::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -10,6 +14,12 @@ pub const EVENTS_KEPT: usize = 5;
 
 /// How much of each event it keeps, in bytes.
 pub const EVENT_KEPT: usize = 4096;
+
+/// How many dead letters keep their details, the newest.
+const DETAILED: usize = 1000;
+
+/// How many are thinned in one tick at most.
+const THINNED_AT_ONCE: usize = 10;
 
 /// The value of a dead letter's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +40,9 @@ pub struct DeadLetter {
     pub events: Vec<String>,
     /// The hash of what the destination refused.
     pub hash: Option<String>,
+    /// Whether its details were dropped to make room.
+    #[serde(default)]
+    pub thinned: bool,
 }
 
 impl DeadLetter {
@@ -42,7 +55,50 @@ impl DeadLetter {
     pub fn thin(&mut self) {
         self.events.clear();
         self.failures.drain(..self.failures.len().saturating_sub(1));
+        self.thinned = true;
     }
+}
+
+/// Thins the oldest beyond those that keep their details, a few at a time; says whether it did. None is dropped: only
+/// its entity's success or a person ends it.
+pub(crate) async fn thin_oldest<H: Store>(
+    host: &H,
+    keys: &Keyspace,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    let next = to_thin(keys, plan, (state.thinned_s, &state.thinned_key));
+    for (_, key) in &next {
+        let letter = host
+            .get(key)
+            .await?
+            .and_then(|value| serde_json::from_slice::<DeadLetter>(&value).ok());
+        if let Some(mut letter) = letter {
+            letter.thin();
+            host.set(key, &letter.to_bytes()).await?;
+        }
+    }
+    let Some((failed_s, key)) = next.last() else {
+        return Ok(false);
+    };
+    (state.thinned_s, state.thinned_key) = (*failed_s, (*key).clone());
+    Ok(true)
+}
+
+/// The next to be thinned, oldest first, with when they failed: those after the last one thinned, as far as there are
+/// more than keep their details.
+fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str)) -> Vec<(u64, &'a String)> {
+    let listed = plan.entities.values().flat_map(|waiting| &waiting.dead_letters);
+    let mut found: Vec<(u64, &String)> = listed
+        .filter_map(|key| match keys.parse(key)? {
+            Key::DeadLetter(_, failed_s) => Some((failed_s, key)),
+            _ => None,
+        })
+        .collect();
+    found.sort();
+    found.truncate(found.len().saturating_sub(DETAILED));
+    let after = found.partition_point(|(failed_s, key)| (*failed_s, key.as_str()) <= last);
+    found.into_iter().skip(after).take(THINNED_AT_ONCE).collect()
 }
 
 /// As much of a text as is kept.
@@ -52,4 +108,124 @@ pub fn cut(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Entity;
+    use futures_util::FutureExt;
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    #[derive(Default)]
+    struct Memory(RefCell<BTreeMap<String, Vec<u8>>>);
+
+    impl Store for Memory {
+        async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(self.0.borrow().get(key).cloned())
+        }
+
+        async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+            self.0.borrow_mut().insert(key.to_owned(), value.to_owned());
+            Ok(())
+        }
+
+        async fn delete(&self, key: &str) -> Result<(), StoreError> {
+            self.0.borrow_mut().remove(key);
+            Ok(())
+        }
+
+        async fn keys(&self) -> Result<Vec<String>, StoreError> {
+            Ok(self.0.borrow().keys().cloned().collect())
+        }
+
+        async fn set_many(&self, _: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+            Err(StoreError("no batches here".to_owned()))
+        }
+
+        async fn delete_many(&self, _: &[String]) -> Result<(), StoreError> {
+            Err(StoreError("no batches here".to_owned()))
+        }
+    }
+
+    fn letter(code: &str, failed_s: u64) -> DeadLetter {
+        let failure = Failure {
+            at_s: failed_s,
+            upstream: "destination".to_owned(),
+            class: crate::failure::Class::Permanent,
+            status: Some(422),
+            reason: "no".to_owned(),
+            tracking_id: None,
+            tries: 1,
+            unsettled: false,
+            retry_after_s: None,
+        };
+        DeadLetter {
+            v: 1,
+            kind: Kind::Product,
+            code: code.to_owned(),
+            failed_s,
+            reason: "no".to_owned(),
+            failures: vec![failure; 3],
+            events: vec!["an event".to_owned()],
+            hash: None,
+            thinned: false,
+        }
+    }
+
+    #[test]
+    fn thinning_drops_details_and_no_entity_and_brings_back_nothing() {
+        let (store, keys, mut state) = (Memory::default(), Keyspace::new("main"), State::default());
+        for n in 0..DETAILED as u64 + 4 {
+            let (code, failed_s) = (format!("product-{n}"), 1_800_000_000 + n);
+            let key = keys.encode(&Key::DeadLetter(Entity::new(Kind::Product, &code), failed_s));
+            store.0.borrow_mut().insert(key, letter(&code, failed_s).to_bytes());
+        }
+        let plan = Plan::of(&keys, store.0.borrow().keys().cloned());
+        // One is cleared after the listing.
+        let cleared = keys.encode(&Key::DeadLetter(Entity::new(Kind::Product, "product-1"), 1_800_000_001));
+        store.0.borrow_mut().remove(&cleared);
+        for expected in [true, false] {
+            let thinned = thin_oldest(&store, &keys, &plan, &mut state).now_or_never();
+            assert_eq!(thinned, Some(Ok(expected)));
+        }
+        assert_eq!(state.thinned_s, 1_800_000_003);
+        let letters: Vec<DeadLetter> = store
+            .0
+            .borrow()
+            .values()
+            .filter_map(|value| serde_json::from_slice(value).ok())
+            .collect();
+        assert_eq!(letters.len(), DETAILED + 3);
+        for letter in letters {
+            let is_old = letter.failed_s <= 1_800_000_003;
+            assert_eq!(
+                (letter.thinned, letter.events.is_empty(), letter.failures.len()),
+                (is_old, is_old, if is_old { 1 } else { 3 })
+            );
+        }
+    }
+
+    #[test]
+    fn the_oldest_beyond_the_bound_are_thinned_in_turn_even_if_all_failed_at_once() {
+        let keys = Keyspace::new("main");
+        for spread in [0, 1] {
+            let key = |n: u64| {
+                let entity = Entity::new(Kind::Product, &format!("product-{n:05}"));
+                keys.encode(&Key::DeadLetter(entity, 1_800_000_000 + n * spread))
+            };
+            let listing: Vec<String> = (0..DETAILED as u64 + 25).map(key).collect();
+            let plan = Plan::of(&keys, listing.clone());
+            let mut thinned: Vec<(u64, String)> = Vec::new();
+            for expected in [10, 10, 5, 0] {
+                let last = thinned.last().cloned().unwrap_or_default();
+                let next = to_thin(&keys, &plan, (last.0, &last.1));
+                assert_eq!(next.len(), expected);
+                thinned.extend(next.into_iter().map(|(failed_s, key)| (failed_s, key.clone())));
+            }
+            let thinned: Vec<String> = thinned.into_iter().map(|(_, key)| key).collect();
+            assert_eq!(thinned, listing[..25]);
+        }
+    }
 }

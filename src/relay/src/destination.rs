@@ -15,7 +15,7 @@ pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
         at_once: 5,
         per_second,
         timeout_ms,
-        counts_refusals: true,
+        writes: true,
     }
 }
 

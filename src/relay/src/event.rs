@@ -34,7 +34,7 @@ const PLATFORM_PREFIX: &str = "com.akeneo.pim.v1.";
 
 /// How late the search index and the sender's clock may make an entity look, in seconds, where an event names no
 /// `updated` of its own: the entity is good if it was updated at most this long before the event.
-const UNTOLD_FLOOR_S: i64 = 5;
+pub(crate) const UNTOLD_FLOOR_S: i64 = 5;
 
 /// The most events that one delivery may hold. Akeneo sends ten (contract 2.1).
 pub const BATCH_MAX: usize = 100;

@@ -1,13 +1,16 @@
 //! A model's change reaches what inherits from it: its sub-models and variants are marked, page by page, before the
 //! model's own hash is kept (contract 6, traps 9 and 10).
 
-use crate::batch::{Item, Stage};
-use crate::entity::{Entity, Kind};
+use crate::batch::{Item, Stage, updated_s};
+use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
-use crate::host::{Host, MANY, StoreError};
+use crate::host::{Clock, Host, MANY, Random, StoreError};
 use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
+use crate::mistake::{Mistake, made};
+use crate::plan::RECHECK_S;
 use crate::session::Session;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,11 +34,11 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         if item.waiting.entity.kind != Kind::ProductModel {
             continue;
         }
-        let Stage::Upsert { hash, parent, .. } = &item.stage else {
+        let Some(marking) = marking(session, item) else {
             continue;
         };
         let key = session.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()));
-        match mark(session, &key, &item.code, hash, *parent).await? {
+        match mark(session, &key, &item.code, &marking).await? {
             Ok(()) => {}
             Err(failure) if failure.class == Class::Held => unmarked.push(at),
             Err(failure) => item.stage = Stage::Failed(failure, None),
@@ -44,12 +47,45 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
     Ok(unmarked)
 }
 
+/// What is to be marked of a model's descendants.
+struct Marking {
+    /// Tells this change from the next.
+    id: String,
+    /// Whether it can have sub-models.
+    is_root: bool,
+    /// Only those updated since then, in seconds since the Unix epoch: the others were seen before.
+    since_s: u64,
+}
+
+/// How far the clocks of the PIM and of this host may differ, in seconds, for a variant to be taken for new.
+const CLOCKS_S: u64 = 600;
+
+fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
+    match &item.stage {
+        Stage::Upsert { hash, parent, .. } => Some(Marking {
+            id: hash.clone(),
+            is_root: !parent,
+            since_s: 0,
+        }),
+        // It is as it was when its variants were marked; but one that was new then may not have been in the list.
+        Stage::Done => {
+            let due_s = item.waiting.due_recheck_s(session.planned_s)?;
+            let since_s = due_s.saturating_sub(RECHECK_S + CLOCKS_S);
+            Some(Marking {
+                id: format!("again at {due_s}"),
+                is_root: true,
+                since_s,
+            })
+        }
+        _ => None,
+    }
+}
+
 async fn mark<H: Host>(
     session: &Session<'_, H>,
     key: &str,
     model: &str,
-    hash: &str,
-    has_parent: bool,
+    marking: &Marking,
 ) -> Result<Result<(), Failure>, StoreError> {
     let known = session
         .host
@@ -57,12 +93,16 @@ async fn mark<H: Host>(
         .await?
         .and_then(|value| serde_json::from_slice::<Progress>(&value).ok());
     let was_under_way = known.is_some();
-    let first = if has_parent { Kind::Product } else { Kind::ProductModel };
+    let first = if marking.is_root {
+        Kind::ProductModel
+    } else {
+        Kind::Product
+    };
     let mut progress = known
-        .filter(|progress| progress.hash == hash)
+        .filter(|progress| progress.hash == marking.id)
         .unwrap_or_else(|| Progress {
             v: 1,
-            hash: hash.to_owned(),
+            hash: marking.id.clone(),
             kind: first,
             cursor: None,
         });
@@ -81,7 +121,7 @@ async fn mark<H: Host>(
             Ok(page) => page,
             Err(failure) => return Ok(Err(failure)),
         };
-        enqueue(session, progress.kind, &page.items).await?;
+        enqueue(session, progress.kind, &page.items, marking.since_s).await?;
         match (page.next, progress.kind) {
             (Some(next), _) => progress.cursor = Some(next),
             (None, Kind::ProductModel) => (progress.kind, progress.cursor) = (Kind::Product, None),
@@ -100,18 +140,21 @@ async fn mark<H: Host>(
     Ok(Ok(()))
 }
 
-async fn enqueue<H: Host>(session: &Session<'_, H>, kind: Kind, found: &[Value]) -> Result<(), StoreError> {
+async fn enqueue<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    found: &[Value],
+    since_s: u64,
+) -> Result<(), StoreError> {
     let member = match kind {
         Kind::Product => "uuid",
         Kind::ProductModel => "code",
     };
-    let codes = found
-        .iter()
-        .filter_map(|entity| entity.get(member).and_then(Value::as_str));
-    let entries: Vec<(String, Vec<u8>)> = codes
-        .filter(|code| !session.is_waiting(kind, code))
-        .map(|code| session.raise(kind, code, Change::Inherited))
-        .collect();
+    let recent = found.iter().filter(|entity| updated_s(entity) >= since_s);
+    let codes = recent.filter_map(|entity| entity.get(member).and_then(Value::as_str));
+    // Also for those that have an event waiting: that one may be too old to be looked at again in a minute, and until
+    // then the search index may not know what they inherit.
+    let entries: Vec<(String, Vec<u8>)> = codes.map(|code| session.raise(kind, code, Change::Inherited)).collect();
     session.note_raised(entries.len());
     for entries in entries.chunks(MANY) {
         session.set_many(entries).await?;
@@ -119,17 +162,27 @@ async fn enqueue<H: Host>(session: &Session<'_, H>, kind: Kind, found: &[Value])
     Ok(())
 }
 
+/// An id that nobody has had before.
+pub(crate) fn fresh_id<H: Random>(host: &H) -> Segment {
+    Segment::of(&URL_SAFE_NO_PAD.encode(host.bytes()))
+}
+
 /// The key and value of an event that the relay raises itself. Its id is fresh: a key that a slower worker is about to
 /// delete must never be set again.
-pub(crate) fn raised(
+pub(crate) fn raised<H: Random + Clock>(
+    host: &H,
     entity: Entity,
     code: &str,
     change: Change,
-    id: crate::entity::Segment,
-    now_ms: u64,
 ) -> (EventKey, EventValue) {
+    let now_ms = host.now_ms();
+    let (time_s, id) = if made(Mistake::ReuseKey) {
+        (1, Segment::of("again"))
+    } else {
+        (now_ms / 1000, fresh_id(host))
+    };
     let key = EventKey {
-        time_s: now_ms / 1000,
+        time_s,
         change,
         floor_s: None,
         entity,

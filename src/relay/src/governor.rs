@@ -9,6 +9,7 @@ use crate::config::LogLevel;
 use crate::failure::{Class, Failure};
 use crate::host::{CallLimits, Host, SendError};
 use crate::log;
+use crate::mistake::{Mistake, made};
 use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_S};
 use crate::worker::TIME_IS_UP;
 use http::{Request, Response, StatusCode};
@@ -44,8 +45,9 @@ pub struct Limits {
     pub per_second: usize,
     /// The longest that a call may take, in milliseconds.
     pub timeout_ms: u64,
-    /// Whether many refused entities in a row mean that something else is wrong.
-    pub counts_refusals: bool,
+    /// Whether calls change something there. Then one whose end is not known is not repeated at once, since it may
+    /// still arrive after its repetition; and many refused entities in a row mean that something else is wrong.
+    pub writes: bool,
 }
 
 /// What a governor keeps between ticks.
@@ -215,7 +217,7 @@ impl<'a, H: Host> Governor<'a, H> {
             .breakers
             .entry(circuit.to_owned())
             .or_default()
-            .open(reason, self.host.now_ms(), chance);
+            .open_for_a_person(reason, self.host.now_ms(), chance);
         self.failed(Class::Misconfigured, reason.to_owned())
     }
 
@@ -262,7 +264,7 @@ impl<'a, H: Host> Governor<'a, H> {
             self.release(probe);
             if self.is_probing(call.circuit) {
                 // The upstream is down, and it is not this entity's fault.
-                if matches!(failure.class, Class::Transient | Class::Permanent) {
+                if matches!(failure.class, Class::Transient | Class::Permanent) && !made(Mistake::CountWhileOpen) {
                     failure.class = Class::Unavailable;
                 }
                 return Err(failure);
@@ -280,6 +282,7 @@ impl<'a, H: Host> Governor<'a, H> {
     fn is_worth_a_quick_retry(&self, call: &Call<'_>, failure: &Failure, tries: u32) -> bool {
         failure.class == Class::Transient
             && failure.retry_after_s.is_none()
+            && !(failure.unsettled && self.limits.writes)
             && tries == 1
             && call.attempts + tries < ATTEMPTS_MAX
             && self.host.monotonic_ms() + QUICK_MS < self.until_ms
@@ -403,17 +406,18 @@ impl<'a, H: Host> Governor<'a, H> {
         let now_ms = self.host.now_ms();
         let chance = self.chance();
         let mut state = self.state.borrow_mut();
-        if let Some(wait_s) = failure.retry_after_s {
+        if let Some(wait_s) = failure.retry_after_s.filter(|_| !made(Mistake::IgnoreRetryAfter)) {
             state.not_before_ms = state.not_before_ms.max(now_ms + wait_s * 1000);
         }
         let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
         match failure.class {
             Class::Transient => breaker.failed(call.entity, &failure.reason, now_ms, chance),
-            Class::Permanent if self.limits.counts_refusals => {
+            Class::Permanent if self.limits.writes => {
                 breaker.refused(call.entity.unwrap_or_default(), &failure.reason, now_ms, chance);
             }
             Class::Permanent => breaker.succeeded(),
-            Class::Unavailable | Class::Misconfigured => breaker.open(&failure.reason, now_ms, chance),
+            Class::Unavailable => breaker.open(&failure.reason, now_ms, chance),
+            Class::Misconfigured => breaker.open_for_a_person(&failure.reason, now_ms, chance),
             Class::Held => {}
         }
     }

@@ -37,6 +37,31 @@ pub trait Store {
 /// The largest number of keys that every backend takes in one call (DynamoDB's limit).
 pub const MANY: usize = 25;
 
+/// Sets any number of keys. Several at once can fail where single ones do not (another process in the same file,
+/// say): then they are set one by one.
+pub async fn set_all<H: Store>(host: &H, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+    for entries in entries.chunks(MANY) {
+        if host.set_many(entries).await.is_err() {
+            for (key, value) in entries {
+                host.set(key, value).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes any number of keys, as [`set_all`] sets them.
+pub async fn delete_all<H: Store>(host: &H, keys: &[String]) -> Result<(), StoreError> {
+    for keys in keys.chunks(MANY) {
+        if host.delete_many(keys).await.is_err() {
+            for key in keys {
+                host.delete(key).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// How long one outbound call may take, and how much it may bring, all in the host's hands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {

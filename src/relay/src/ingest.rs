@@ -6,6 +6,7 @@ use crate::event::{self, Author, Decoded, Event};
 use crate::host::{Clock, Log, MANY, Store, StoreError};
 use crate::key::{Key, Record};
 use crate::log;
+use crate::mistake::{Mistake, made};
 use crate::notification;
 use crate::signature;
 use crate::status::Status;
@@ -260,7 +261,10 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
             return Err(Refusal::Backlog);
         }
         if let [(key, value)] = &entries[..] {
-            self.host.set(key, value).await?;
+            let written = self.host.set(key, value).await;
+            if !made(Mistake::AcknowledgeBeforeWrite) {
+                written?;
+            }
         } else {
             for entries in entries.chunks(MANY) {
                 self.store_many(entries).await?;

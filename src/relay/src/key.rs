@@ -4,6 +4,7 @@
 //! that is not known here, belongs to somebody else and is left alone. A key is at most 200 bytes long.
 
 use crate::entity::{Entity, Kind, Segment};
+use crate::event::UNTOLD_FLOOR_S;
 
 /// The format of keys and values that this version writes and reads.
 const FORMAT: &str = "r1";
@@ -89,11 +90,29 @@ pub struct EventKey {
 }
 
 impl EventKey {
+    /// Whether `updated` cannot tell for certain that the entity reflects the event.
+    pub fn is_vague(&self) -> bool {
+        self.change.leaves_updated_alone() || self.floor_s == Some(UNTOLD_FLOOR_S)
+    }
+
     /// The oldest `updated` that reflects the event, in seconds since the Unix epoch.
     pub fn oldest_updated_s(&self) -> Option<u64> {
         self.floor_s
             .map(|floor| self.time_s.saturating_add_signed(floor.saturating_neg()))
     }
+}
+
+/// Why an entity is held back that is not at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// Its call served as a probe of an upstream that is down; the next probe is to be another's.
+    Probe,
+    /// The brake holds its deletion.
+    Brake,
+}
+
+impl Hold {
+    const LETTERS: [(Hold, char); 2] = [(Hold::Probe, 'h'), (Hold::Brake, 'b')];
 }
 
 /// All that a retry's key says.
@@ -104,7 +123,7 @@ pub struct RetryKey {
     /// Attempts used up; 0 is a recheck.
     pub attempts: u32,
     /// Held back for a reason that is not the entity's own: its events wait, and no attempt is used.
-    pub hold: bool,
+    pub hold: Option<Hold>,
     /// When to look again, in seconds since the Unix epoch.
     pub due_s: u64,
 }
@@ -175,6 +194,11 @@ impl Keyspace {
         }
     }
 
+    /// The instance's name.
+    pub fn instance(&self) -> &str {
+        self.prefix.split('.').nth(1).unwrap_or_default()
+    }
+
     /// The text of a key.
     pub fn encode(&self, key: &Key) -> String {
         let entity = |entity: &Entity| format!("{}.{}", entity.kind.letter(), entity.segment.as_str());
@@ -191,7 +215,12 @@ impl Keyspace {
                 )
             }
             Key::Retry(retry) => {
-                let hold = if retry.hold { "h" } else { "" };
+                let letter = |hold| Hold::LETTERS.into_iter().find(|(known, _)| *known == hold);
+                let hold = retry
+                    .hold
+                    .and_then(letter)
+                    .map(|(_, letter)| letter.to_string())
+                    .unwrap_or_default();
                 format!("r.{}.{}{hold}.{}", entity(&retry.entity), retry.attempts, retry.due_s)
             }
             Key::DeadLetter(of, failed_s) => format!("d.{}.{failed_s}", entity(of)),
@@ -222,8 +251,11 @@ impl Keyspace {
             ["e", time, what, segment, id] => Key::Event(parse_event(time, what, segment, id)?),
             ["r", kind, segment, attempts, due] => Key::Retry(RetryKey {
                 entity: parse_entity(kind, segment)?,
-                attempts: attempts.strip_suffix('h').unwrap_or(attempts).parse().ok()?,
-                hold: attempts.ends_with('h'),
+                attempts: attempts.trim_end_matches(['h', 'b']).parse().ok()?,
+                hold: Hold::LETTERS
+                    .into_iter()
+                    .find(|(_, letter)| attempts.ends_with(*letter))
+                    .map(|(hold, _)| hold),
                 due_s: due.parse().ok()?,
             }),
             ["d", kind, segment, failed] => Key::DeadLetter(parse_entity(kind, segment)?, failed.parse().ok()?),
@@ -352,10 +384,11 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold: bool, time in 0..=9_999_999_999u64, page in 0..128u8,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..3usize, time in 0..=9_999_999_999u64, page in 0..128u8,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
+            let hold = [None, Some(Hold::Probe), Some(Hold::Brake)][hold];
             for key in [
                 Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
                 Key::DeadLetter(entity.clone(), time),

@@ -15,13 +15,17 @@
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
 //! | [`index`] | what was last pushed |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
-//! | [`log`], [`status`], [`time`] | telling people |
+//! | [`admin`], [`command`] | what people ask, and how the worker hears of it |
+//! | `alert`, [`log`], [`status`], [`time`] | telling people |
 
+pub mod admin;
+mod alert;
 pub mod answer;
 mod batch;
 pub mod brake;
 pub mod breaker;
 pub mod budget;
+pub mod command;
 pub mod config;
 pub mod dead_letter;
 pub mod destination;
@@ -38,6 +42,7 @@ pub mod key;
 pub mod lease;
 pub mod log;
 pub mod meta;
+pub mod mistake;
 pub mod notification;
 pub mod pim;
 pub mod plan;

@@ -20,7 +20,7 @@ pub fn limits(timeout_ms: u64) -> Limits {
         at_once: 4,
         per_second: 100,
         timeout_ms,
-        counts_refusals: false,
+        writes: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From one listing of the store to the work of a tick.
 
-use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::key::{Change, EventKey, Key, Keyspace, RetryKey};
+use crate::entity::{Entity, Segment, uuid_bytes};
+use crate::key::{Change, EventKey, Hold, Key, Keyspace, RetryKey};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Waiting {
             .retries
             .iter()
             .map(|(retry, _)| retry)
-            .filter(|retry| retry.attempts > 0 || retry.hold);
+            .filter(|retry| retry.attempts > 0 || retry.hold.is_some());
         blocking.max_by_key(|retry| (retry.attempts, retry.due_s))
     }
 
@@ -52,6 +52,8 @@ impl Waiting {
     /// Whether there is something to do at this time.
     fn is_due(&self, now_s: u64) -> bool {
         match self.retry() {
+            // The brake holds what nobody announced.
+            Some(retry) if retry.hold == Some(Hold::Brake) && self.is_deletion_announced() => true,
             Some(retry) => retry.due_s <= now_s,
             None => !self.events.is_empty() || self.retries.iter().any(|(recheck, _)| recheck.due_s <= now_s),
         }
@@ -69,6 +71,11 @@ impl Waiting {
     /// Whether the PIM told that it was deleted.
     pub fn is_deletion_announced(&self) -> bool {
         self.events.iter().any(|(event, _)| event.change == Change::Deleted)
+    }
+
+    /// Whether a push of it was under way when a worker died, or may still have arrived later.
+    pub fn is_recovered(&self) -> bool {
+        self.events.iter().any(|(event, _)| event.change == Change::Recovered)
     }
 
     /// Whether it is to be pushed even where the index says that nothing changed.
@@ -95,14 +102,18 @@ impl Waiting {
     /// When to look again although all went well, in seconds since the Unix epoch: the search index may have been
     /// behind, and `updated` could not tell (contract 6, traps 9 and 11).
     pub fn recheck_s(&self, now_s: u64) -> Option<u64> {
-        let untold = self
-            .events
-            .iter()
-            .filter(|(event, _)| event.change.leaves_updated_alone());
-        untold
+        let vague = self.events.iter().filter(|(event, _)| event.is_vague());
+        vague
             .map(|(event, _)| event.time_s + RECHECK_S)
             .filter(|due_s| *due_s > now_s)
             .max()
+    }
+
+    /// When the recheck that is due now was to be, in seconds since the Unix epoch.
+    pub fn due_recheck_s(&self, now_s: u64) -> Option<u64> {
+        let rechecks = self.retries.iter().map(|(retry, _)| retry);
+        let due = rechecks.filter(|retry| retry.attempts == 0 && retry.hold.is_none() && retry.due_s <= now_s);
+        due.map(|retry| retry.due_s).min()
     }
 
     /// The keys that are done with once the entity is: all that were listed, but for a recheck yet to come.
@@ -110,14 +121,14 @@ impl Waiting {
         let retries = self
             .retries
             .iter()
-            .filter(move |(retry, _)| retry.attempts > 0 || retry.hold || retry.due_s <= now_s);
+            .filter(move |(retry, _)| retry.attempts > 0 || retry.hold.is_some() || retry.due_s <= now_s);
         let events = self.events.iter().map(|(_, key)| key);
         events.chain(retries.map(|(_, key)| key)).chain(&self.dead_letters)
     }
 }
 
 /// How long the search index is given to catch up, in seconds.
-const RECHECK_S: u64 = 60;
+pub(crate) const RECHECK_S: u64 = 60;
 
 /// A batch whose pushes had begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,13 +240,6 @@ impl Plan {
                 .iter()
                 .any(|batch| batch.time_s + crate::in_flight::SETTLED_S <= now_s)
             && !self.entities.values().any(|waiting| waiting.is_due(now_s))
-    }
-
-    /// Whether an entity has an event that no batch has fetched yet.
-    pub fn has_event(&self, kind: Kind, code: &str) -> bool {
-        self.entities
-            .get(&Entity::new(kind, code))
-            .is_some_and(|waiting| !waiting.events.is_empty())
     }
 }
 

@@ -14,11 +14,9 @@ use crate::meta::Meta;
 use crate::pim::{self, Pim};
 use crate::plan::Plan;
 use crate::state::State;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 
 /// What a tick did, for its log line and its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -77,7 +75,6 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
     meta: RefCell<Option<Meta>>,
-    fetched: RefCell<BTreeSet<Entity>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
 }
@@ -124,7 +121,6 @@ impl<'a, H: Host> Session<'a, H> {
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
             meta: RefCell::new(meta),
-            fetched: RefCell::default(),
             report: RefCell::new(Report {
                 depth: plan.depth,
                 ..Report::default()
@@ -146,7 +142,7 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     pub(crate) fn fresh_id(&self) -> Segment {
-        Segment::of(&URL_SAFE_NO_PAD.encode(self.host.bytes()))
+        fanout::fresh_id(self.host)
     }
 
     pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
@@ -184,15 +180,6 @@ impl<'a, H: Host> Session<'a, H> {
         self.state.borrow_mut().indexed += added;
     }
 
-    pub(crate) fn note_fetched<'e>(&self, entities: impl Iterator<Item = &'e Entity>) {
-        self.fetched.borrow_mut().extend(entities.cloned());
-    }
-
-    /// Whether an event of this entity was listed and not fetched yet: it will see whatever there is to see.
-    pub(crate) fn is_waiting(&self, kind: Kind, code: &str) -> bool {
-        self.plan.has_event(kind, code) && !self.fetched.borrow().contains(&Entity::new(kind, code))
-    }
-
     /// What the relay queues itself stops at a quarter of what deliveries may queue.
     pub(crate) fn is_own_queue_full(&self) -> bool {
         self.plan.depth + self.raised.get() >= self.config.high_water / 4
@@ -206,13 +193,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// The key and value of an event of our own.
     pub(crate) fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
-        let (key, value) = fanout::raised(
-            Entity::new(kind, code),
-            code,
-            change,
-            self.fresh_id(),
-            self.host.now_ms(),
-        );
+        let (key, value) = fanout::raised(self.host, Entity::new(kind, code), code, change);
         (self.config.keys.encode(&Key::Event(key)), value.to_bytes())
     }
 

@@ -28,8 +28,10 @@ pub struct State {
     pub indexed: i64,
     /// When each cause was last alerted, in seconds since the Unix epoch.
     pub alerts: BTreeMap<String, u64>,
-    /// Dead letters that failed before this have been thinned, in seconds since the Unix epoch.
+    /// Dead letters up to this one have been thinned: when it failed, in seconds since the Unix epoch.
     pub thinned_s: u64,
+    /// Of those that failed in that very second, up to this key.
+    pub thinned_key: String,
 }
 
 impl State {

@@ -1,7 +1,10 @@
 //! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
 
+use crate::alert;
 use crate::batch::{self, Stop};
+use crate::command;
 use crate::config::{ConfigError, WorkerConfig};
+use crate::dead_letter;
 use crate::destination;
 use crate::entity::{Kind, digest};
 use crate::governor::{Deadlines, Governor};
@@ -65,7 +68,9 @@ fn failed(reason: String) -> Report {
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
     let (plan, now_s) = list(host, config).await?;
     if plan.is_idle(now_s) {
-        publish(host, config, &plan, false).await?;
+        if publish(host, config, &plan, false).await? {
+            look_around(host, config, &plan).await;
+        }
         return Ok(Report {
             outcome: "idle",
             depth: plan.depth,
@@ -92,8 +97,8 @@ async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), S
     Ok((Plan::of(&config.keys, host.keys().await?), now_s))
 }
 
-/// Publishes what the listing said: always after work, else at most once a minute.
-async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: bool) -> Result<(), StoreError> {
+/// Publishes what the listing said: always after work, else at most once a minute; says whether it did.
+async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: bool) -> Result<bool, StoreError> {
     let key = config.keys.record(Record::Status);
     let now_ms = host.now_ms();
     let known = host
@@ -103,7 +108,7 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         .and_then(Status::read)
         .unwrap_or_default();
     if !worked && now_ms.abs_diff(known.listed_ms) < STATUS_MS {
-        return Ok(());
+        return Ok(false);
     }
     let status = Status {
         v: 1,
@@ -114,14 +119,65 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         dead: plan.dead,
         worked_ms: if worked { now_ms } else { known.worked_ms },
     };
-    host.set(&key, json!(status).to_string().as_bytes()).await
+    host.set(&key, json!(status).to_string().as_bytes()).await?;
+    Ok(true)
+}
+
+/// What a tick without work does once a minute: tells people what they must know, under the lease only if there is
+/// anything.
+async fn look_around<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) {
+    let looked = async {
+        if !alert::is_due(host, config, plan).await? {
+            return Ok(());
+        }
+        let Some(lease) = Lease::take(host, &config.keys).await? else {
+            return Ok(());
+        };
+        let mut state = State::load(host, &config.keys).await?;
+        let told = look_after(host, config, &lease, plan, &mut state).await;
+        lease.give_back(host, &config.keys).await?;
+        told
+    };
+    note_aftermath(host, config, looked.await);
+}
+
+/// What is done last and fails no tick: the oldest dead letters are thinned, people are told.
+async fn look_after<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state).await?;
+    let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
+    let told = alert::tell(host, config, plan, state, end_ms).await?;
+    if (thinned || told) && lease.holds(host) {
+        state.save(host, &config.keys).await?;
+    }
+    Ok(())
+}
+
+fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        log::write(
+            host,
+            config.log,
+            "aftermath",
+            true,
+            json!({ "reason": error.to_string() }),
+        );
+    }
 }
 
 async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_ms: u64) -> Result<Report, StoreError> {
     // Listed anew: what was there before the lease was taken may have been worked on.
-    let (plan, planned_s) = list(host, config).await?;
+    let (mut plan, mut planned_s) = list(host, config).await?;
     publish(host, config, &plan, true).await?;
-    let state = State::load(host, &config.keys).await?;
+    let mut state = State::load(host, &config.keys).await?;
+    if command::carry_out(host, config, lease, &plan, &mut state).await? {
+        (plan, planned_s) = list(host, config).await?;
+    }
     let meta = Meta::load(host, &config.keys).await?;
     let deadlines = Deadlines {
         begin_ms: (started_ms + config.tick_s * 1000).min(lease.until_monotonic_ms - LEASE_MARGIN_MS),
@@ -175,6 +231,8 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         state.save(host, &config.keys).await?;
         let (plan, _) = list(host, config).await?;
         publish(host, config, &plan, true).await?;
+        let result = look_after(host, config, lease, &plan, &mut state).await;
+        note_aftermath(host, config, result);
     }
     Ok(report)
 }
@@ -264,8 +322,9 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
             .unwrap_or_default();
         let mut pages = Pages::load(session.host, keys, entities.iter().map(|(entity, _)| entity)).await?;
         for (entity, code) in &entities {
-            let updated_s = pages.get(entity).map_or(0, |entry| entry.updated_s);
-            pages.set(entity, code, None, updated_s);
+            if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+                pages.set(entity, code, None, updated_s);
+            }
         }
         let added = pages.save(session.host, keys).await?;
         session.note_indexed(added);

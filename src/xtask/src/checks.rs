@@ -2,15 +2,21 @@
 
 use anyhow::Result;
 
-use crate::{components, toolchain::Toolchain, up, workspace};
+use crate::{components, redis, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
-const WASM: [&str; 3] = ["host", "ingest", "worker"];
+const WASM: [&str; 4] = ["host", "ingest", "worker", "console"];
+
+/// In the names of tests that need a Redis. `cargo test` alone ignores them.
+const ON_REDIS: &str = "on_one_redis";
+
+/// In the names of tests that need a Spin, which the variable SPIN names. `cargo test` alone ignores them.
+const ON_SPIN: &str = "on_spin";
 
 /// Which tests to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also those that need packages of Debian or npm, which are installed where they are missing
+    /// Also those that need packages of Debian or npm, which are brought where they are missing
     #[arg(long)]
     full: bool,
     /// Only tests whose name holds this
@@ -24,9 +30,23 @@ pub(crate) struct Args {
 pub(crate) fn test(args: &Args) -> Result<()> {
     components::build()?;
     up::runtime()?;
-    workspace::run(workspace::native("test").args(args.filter.iter()))?;
+    let mut tests = workspace::native("test");
+    tests.args(args.filter.iter()).args(["--", "--include-ignored"]);
+    if args.full {
+        tests.env("REDIS_SERVER", redis::find_or_bring()?);
+    } else {
+        tests.args(["--skip", ON_REDIS]);
+    }
+    let spin = std::env::var_os("SPIN");
+    if spin.is_none() {
+        tests.args(["--skip", ON_SPIN]);
+    }
+    workspace::run(&mut tests)?;
     if !args.full {
-        eprintln!("Left out: nothing yet needs `--full`");
+        eprintln!("Left out: two hosts on one Redis (`--full`)");
+    }
+    if spin.is_none() {
+        eprintln!("Left out: the application on Spin itself (SPIN=<its program>)");
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
-//! | [`checks`] | tests, formatting, lints |
+//! | [`checks`] | tests, formatting, lints; [`redis`] brings a server for some of them |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
 //! | [`workspace`] | where things are, and how other programs are called |
@@ -19,6 +19,8 @@ mod debian;
 mod demo;
 mod mirror;
 mod progress;
+mod redis;
+mod simulate;
 mod toolchain;
 mod up;
 mod workspace;
@@ -48,6 +50,8 @@ enum Task {
     Demo(demo::Args),
     /// Build everything and run the tests
     Test(checks::Args),
+    /// Run the seeded simulation in which everything fails: any number of seeds, or one with a trace
+    Simulate(simulate::Args),
     /// Check formatting and lints
     Check,
 }
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Task::Up(args) => up::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => checks::test(&args),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Check => checks::check(),
     };
     match result {

@@ -1,0 +1,33 @@
+//! The component for people: the administration's HTTP in, one answer out. What it decides is in `relay`.
+
+use host::{SpinHost, VARIABLES};
+use relay::admin::{self, Route};
+use relay::answer::Answer;
+use relay::config::{AdminConfig, ConsoleConfig};
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+
+#[http_component]
+async fn handle(request: IncomingRequest, out: ResponseOutparam) {
+    let head = host::head(&request);
+    let config = AdminConfig::read(&VARIABLES);
+    let answer = match admin::admit(&config, &head.method, &head.path, &head.query, &head.headers) {
+        Err(refusal) => refusal,
+        Ok(route) => match host::read_body(request, &head, admin::BODY_MAX).await {
+            Some(body) => carry_out(route, &body).await,
+            None => admin::too_large(),
+        },
+    };
+    host::respond(out, answer).await;
+}
+
+async fn carry_out(route: Route, body: &[u8]) -> Answer {
+    let config = match ConsoleConfig::read(&VARIABLES) {
+        Ok(config) => config,
+        Err(error) => return admin::misconfigured(&error),
+    };
+    match SpinHost::open() {
+        Ok(host) => admin::answer(&host, &config, route, body).await,
+        Err(error) => admin::store_failed(&error),
+    }
+}

@@ -1,0 +1,232 @@
+//! What people ask of a running application: to see its state and its dead letters, to replay or discard these, to
+//! adopt another pair of PIM and destination, to release the brake.
+//!
+//! Everything is behind the administration's token. What the worker alone may change is asked of it by a
+//! [`crate::command`].
+
+mod dead_letters;
+mod status;
+
+use crate::answer::{Answer, authorize};
+use crate::command::{self, Command};
+use crate::config::{AdminConfig, ConfigError, ConsoleConfig};
+use crate::entity::Kind;
+use crate::host::{Clock, Log, Random, Store, StoreError};
+use crate::log;
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::json;
+
+pub use dead_letters::Query;
+
+/// The largest request that is read, in bytes.
+pub const BODY_MAX: usize = 1 << 20;
+
+/// What an admitted request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// A page of the dead letters.
+    List(Query),
+    /// Another try for those that the body names.
+    Replay,
+    /// The end of one dead letter.
+    DiscardOne(Kind, String),
+    /// The end of those that the body names.
+    Discard,
+    /// How the application is.
+    Status,
+    /// The index is from now on one of the configured pair.
+    Adopt,
+    /// Deletions that are held back may go.
+    ReleaseBrake,
+}
+
+/// Lets a request in and says what it asks for, by its head alone; or gives the answer to one that is not let in.
+pub fn admit(
+    config: &AdminConfig,
+    method: &Method,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Route, Answer> {
+    authorize(config, headers)?;
+    let path = path.strip_prefix("/admin").unwrap_or(path).trim_end_matches('/');
+    match path {
+        "/dead-letters" => match *method {
+            Method::GET => Query::read(query).map(Route::List).map_err(bad),
+            Method::DELETE => Ok(Route::Discard),
+            _ => Err(not_allowed("GET, DELETE")),
+        },
+        "/dead-letters/replay" => only(method, &Method::POST, Route::Replay),
+        "/status" => only(method, &Method::GET, Route::Status),
+        "/adopt" => only(method, &Method::POST, Route::Adopt),
+        "/brake/release" => only(method, &Method::POST, Route::ReleaseBrake),
+        _ => match dead_letter_of(path) {
+            Some((kind, code)) => only(method, &Method::DELETE, Route::DiscardOne(kind, code)),
+            None => Err(Answer::problem(404, "nothing is here")),
+        },
+    }
+}
+
+fn dead_letter_of(path: &str) -> Option<(Kind, String)> {
+    let (kind, code) = path.strip_prefix("/dead-letters/")?.split_once('/')?;
+    let code = percent_decode_str(code).decode_utf8().ok()?;
+    Some((Kind::of_name(kind)?, code.into_owned()))
+}
+
+fn only(method: &Method, allowed: &Method, route: Route) -> Result<Route, Answer> {
+    if method == allowed {
+        Ok(route)
+    } else {
+        Err(not_allowed(allowed.as_str()))
+    }
+}
+
+fn not_allowed(allowed: &str) -> Answer {
+    Answer::problem(405, &format!("only {allowed} is understood here")).with("allow", allowed)
+}
+
+fn bad(detail: String) -> Answer {
+    Answer::problem(400, &detail)
+}
+
+/// The answer to a body over [`BODY_MAX`].
+pub fn too_large() -> Answer {
+    Answer::problem(413, "a request may be 1 MiB at most")
+}
+
+/// The answer while the configuration makes no sense.
+pub fn misconfigured(error: &ConfigError) -> Answer {
+    Answer::problem(503, &error.0)
+}
+
+/// The answer when the store fails; nothing that was asked for is sure to have been done.
+pub fn store_failed(error: &StoreError) -> Answer {
+    Answer::problem(503, &format!("{error}; ask again"))
+}
+
+/// Does what was asked for.
+pub async fn answer<H: Store + Clock + Log + Random>(
+    host: &H,
+    config: &ConsoleConfig,
+    route: Route,
+    body: &[u8],
+) -> Answer {
+    let result = match route {
+        Route::List(query) => dead_letters::list(host, config, &query).await,
+        Route::Replay => dead_letters::replay(host, config, body).await,
+        Route::Discard => dead_letters::discard(host, config, body).await,
+        Route::DiscardOne(kind, code) => dead_letters::discard_one(host, config, kind, &code).await,
+        Route::Status => status::read(host, &config.keys)
+            .await
+            .map(|status| Answer::json(200, &status)),
+        Route::Adopt => adopt(host, config, body).await,
+        Route::ReleaseBrake => ask(host, config, Command::ReleaseBrake).await,
+    };
+    result.unwrap_or_else(|error| {
+        log::write(host, config.log, "store", true, json!({ "reason": error.0 }));
+        store_failed(&error)
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Adoption {
+    empty_index: bool,
+}
+
+async fn adopt<H: Store + Clock + Log + Random>(
+    host: &H,
+    config: &ConsoleConfig,
+    body: &[u8],
+) -> Result<Answer, StoreError> {
+    let adoption = if body.is_empty() {
+        Adoption::default()
+    } else {
+        match serde_json::from_slice(body) {
+            Ok(adoption) => adoption,
+            Err(_) => {
+                return Ok(bad(
+                    "send {\"empty_index\": false} or {\"empty_index\": true}".to_owned()
+                ));
+            }
+        }
+    };
+    let empty_index = adoption.empty_index;
+    ask(host, config, Command::Adopt { empty_index }).await
+}
+
+/// Leaves a command for the worker, whose next tick carries it out.
+async fn ask<H: Store + Clock + Log + Random>(
+    host: &H,
+    config: &ConsoleConfig,
+    command: Command,
+) -> Result<Answer, StoreError> {
+    command::leave(host, &config.keys, command).await?;
+    log::write(host, config.log, "admin", false, json!({ "asked": command }));
+    Ok(Answer::json(202, &json!({ "accepted": command })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(method: Method, target: &str) -> Result<Route, u16> {
+        let config = AdminConfig {
+            tokens: vec!["open".to_owned()],
+            tick_key: None,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", http::HeaderValue::from_static("Bearer open"));
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        admit(&config, &method, path, query, &headers).map_err(|answer| answer.status)
+    }
+
+    #[test]
+    fn every_route_has_its_method() {
+        assert_eq!(asked(Method::GET, "/admin/status"), Ok(Route::Status));
+        assert_eq!(
+            asked(Method::GET, "/admin/dead-letters/"),
+            Ok(Route::List(Query::default()))
+        );
+        assert_eq!(asked(Method::POST, "/admin/dead-letters/replay"), Ok(Route::Replay));
+        assert_eq!(asked(Method::DELETE, "/admin/dead-letters"), Ok(Route::Discard));
+        assert_eq!(asked(Method::POST, "/admin/adopt"), Ok(Route::Adopt));
+        assert_eq!(asked(Method::POST, "/admin/brake/release"), Ok(Route::ReleaseBrake));
+        assert_eq!(
+            asked(Method::DELETE, "/admin/dead-letters/product-models/a%2Fb%20c"),
+            Ok(Route::DiscardOne(Kind::ProductModel, "a/b c".to_owned()))
+        );
+        for (method, path) in [
+            (Method::PUT, "/admin/dead-letters"),
+            (Method::GET, "/admin/dead-letters/replay"),
+            (Method::GET, "/admin/dead-letters/products/x"),
+            (Method::POST, "/admin/status"),
+            (Method::GET, "/admin/adopt"),
+            (Method::GET, "/admin/brake/release"),
+        ] {
+            assert_eq!(asked(method, path), Err(405), "{path}");
+        }
+        for path in [
+            "/admin",
+            "/admin/other",
+            "/admin/dead-letters/families/x",
+            "/admin/dead-letters/products",
+        ] {
+            assert_eq!(asked(Method::GET, path), Err(404), "{path}");
+        }
+        assert_eq!(asked(Method::GET, "/admin/dead-letters?limit=many"), Err(400));
+    }
+
+    #[test]
+    fn nobody_is_told_anything_without_the_token() {
+        for tokens in [vec![], vec!["open".to_owned()]] {
+            let config = AdminConfig { tokens, tick_key: None };
+            for path in ["/admin/status", "/admin/other", "/admin/dead-letters"] {
+                let answer = admit(&config, &Method::GET, path, "", &HeaderMap::new()).expect_err("a refusal");
+                assert_eq!(answer.status, 401, "{path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Telling people what only they can mend: one line in the log and, where an address is configured, one `POST`; for
+//! every cause at most once an hour.
+
+mod facts;
+
+use crate::config::{AlertConfig, LogLevel, WorkerConfig};
+use crate::entity::digest;
+use crate::failure::{Class, Failure};
+use crate::governor::{Call, Deadlines, Governor, Limits, transient};
+use crate::host::{Host, StoreError};
+use crate::log;
+use crate::plan::Plan;
+use crate::state::State;
+use facts::{Alert, Facts};
+use http::{Method, Request, StatusCode};
+use serde_json::json;
+
+/// The longest that one alert may take, in milliseconds.
+const TIMEOUT_MS: u64 = 5000;
+
+const LIMITS: Limits = Limits {
+    name: "alert",
+    at_once: 1,
+    per_second: 5,
+    timeout_ms: TIMEOUT_MS,
+    writes: true,
+};
+
+/// Whether anything is to be told: all that an otherwise idle tick needs to know.
+pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) -> Result<bool, StoreError> {
+    let state = State::load(host, &config.keys).await?;
+    let facts = Facts::gather(host, &config.keys, plan, &state).await?;
+    Ok(!facts.alerts().is_empty())
+}
+
+/// Tells all that is to be told; says whether the state has changed by it. The first alert that cannot be sent leaves
+/// the rest to the next tick.
+pub(crate) async fn tell<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    plan: &Plan,
+    state: &mut State,
+    end_ms: u64,
+) -> Result<bool, StoreError> {
+    let facts = Facts::gather(host, &config.keys, plan, state).await?;
+    let (alerts, now_s) = (facts.alerts(), facts.now_s());
+    if alerts.is_empty() {
+        return Ok(false);
+    }
+    let deadlines = Deadlines {
+        begin_ms: end_ms,
+        end_ms,
+    };
+    let receiver = config
+        .alert
+        .as_ref()
+        .map(|alert| Receiver::new(host, config, alert, deadlines, state));
+    for alert in alerts {
+        let result = match &receiver {
+            Some(receiver) => receiver.send(&alert, config.keys.instance()).await.map(|()| true),
+            None => Ok(false),
+        };
+        note(host, &alert, &result);
+        if result.is_err() {
+            break;
+        }
+        state.alerts.insert(alert.cause.to_owned(), now_s);
+    }
+    if let Some(receiver) = receiver {
+        state.alert = receiver.governor.state();
+    }
+    Ok(true)
+}
+
+/// The line in the log, whatever its level: sent, or why not. Of a call that was not even made there is none.
+fn note<H: Host>(host: &H, alert: &Alert, result: &Result<bool, Failure>) {
+    if matches!(result, Err(failure) if failure.class == Class::Held) {
+        return;
+    }
+    let reason = match result {
+        Ok(true) => None,
+        Ok(false) => Some("no `alert_url` is set"),
+        Err(failure) => Some(failure.reason.as_str()),
+    };
+    let is_sent = matches!(result, Ok(true));
+    let fields = json!({ "cause": alert.cause, "text": alert.text, "sent": is_sent, "reason": reason });
+    log::write(host, LogLevel::All, "alert", true, fields);
+}
+
+/// Where alerts go, behind a governor of its own.
+struct Receiver<'a, H> {
+    governor: Governor<'a, H>,
+    config: &'a AlertConfig,
+}
+
+impl<'a, H: Host> Receiver<'a, H> {
+    fn new(host: &'a H, config: &WorkerConfig, alert: &'a AlertConfig, deadlines: Deadlines, state: &State) -> Self {
+        let fingerprint = digest(format!("{}\n{}", alert.origin, alert.path).as_bytes());
+        let tracking = &config.tracking_header;
+        let governor = Governor::new(
+            host,
+            LIMITS,
+            config.log,
+            tracking,
+            deadlines,
+            state.alert.clone(),
+            fingerprint,
+        );
+        // The path of a chat's webhook is its secret.
+        governor.keep_secret(&alert.path);
+        Receiver {
+            governor,
+            config: alert,
+        }
+    }
+
+    async fn send(&self, alert: &Alert, instance: &str) -> Result<(), Failure> {
+        let body = json!({ "text": alert.text, "cause": alert.cause, "instance": instance });
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{}", self.config.origin, self.config.path))
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes())
+            .map_err(|_| {
+                let reason = "the request cannot be formed: mend `alert_url` and `alert_path`".to_owned();
+                self.governor.failed(Class::Misconfigured, reason)
+            })?;
+        let judge = |status: StatusCode| match status.as_u16() {
+            200..=299 => None,
+            300..=399 | 401 | 403 | 404 | 405 | 410 | 415 => Some(Class::Misconfigured),
+            _ => transient(status).or(Some(Class::Permanent)),
+        };
+        let call = Call {
+            circuit: "alerts",
+            entity: None,
+            attempts: 0,
+            shown_path: Some("(hidden)"),
+            request,
+        };
+        self.governor.call(call, &judge).await.map(|_| ())
+    }
+}

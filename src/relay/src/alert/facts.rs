@@ -1,0 +1,399 @@
+//! What people must hear of, judged by the plan and by what is kept between ticks.
+
+use crate::command::held_back;
+use crate::governor::GovernorState;
+use crate::host::{Host, Store, StoreError};
+use crate::ingest::Refused;
+use crate::key::{Key, Keyspace, Record};
+use crate::notification::{Notification, SubscriptionState};
+use crate::plan::Plan;
+use crate::state::State;
+use crate::time;
+use serde::de::DeserializeOwned;
+
+/// How long a cause is not alerted again, in seconds.
+const QUIET_S: u64 = 3600;
+
+/// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
+const PATIENCE_MS: u64 = 600_000;
+
+/// How old the oldest event may become before people hear of it, in seconds.
+const BACKLOG_S: u64 = 900;
+
+/// How far ahead a held-back entity must be due to count as braked, in seconds: a probe holds for less.
+const BRAKED_S: u64 = 60;
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Alert {
+    /// What it is about; the same cause stays quiet for an hour.
+    pub(super) cause: &'static str,
+    /// One sentence: what is wrong, in numbers, and what to do.
+    pub(super) text: String,
+}
+
+/// What alerts are judged by.
+pub(super) struct Facts<'a> {
+    keys: &'a Keyspace,
+    plan: &'a Plan,
+    state: &'a State,
+    refused: Option<Refused>,
+    notification: Option<Notification>,
+    now_ms: u64,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads what the state and the plan do not say.
+    pub(super) async fn gather<H: Host>(
+        host: &H,
+        keys: &'a Keyspace,
+        plan: &'a Plan,
+        state: &'a State,
+    ) -> Result<Facts<'a>, StoreError> {
+        Ok(Facts {
+            keys,
+            plan,
+            state,
+            refused: record(host, keys, Record::Refused).await?,
+            notification: record(host, keys, Record::Notification).await?,
+            now_ms: host.now_ms(),
+        })
+    }
+
+    pub(super) fn now_s(&self) -> u64 {
+        self.now_ms / 1000
+    }
+
+    /// When this cause was last alerted, in seconds since the Unix epoch. A moment that has not come yet is of a clock
+    /// that was wrong.
+    fn last_s(&self, cause: &str) -> u64 {
+        let last_s = self.state.alerts.get(cause).copied();
+        last_s.filter(|last_s| *last_s <= self.now_s()).unwrap_or(0)
+    }
+
+    /// All that is to be told now.
+    pub(super) fn alerts(&self) -> Vec<Alert> {
+        let (pim, destination) = (&self.state.pim, &self.state.destination);
+        let found = [
+            ("dead-letters", self.dead_letters()),
+            ("pim-blocked", self.blocked("the PIM", pim)),
+            ("destination-blocked", self.blocked("the destination", destination)),
+            ("pim-budget", self.budget("the PIM", pim)),
+            ("destination-budget", self.budget("the destination", destination)),
+            ("backlog", self.backlog()),
+            ("refused-deliveries", self.refused()),
+            ("deletions-braked", self.braked()),
+            ("subscription", self.subscription()),
+        ];
+        let told = |cause: &str| self.now_s() - self.last_s(cause) < QUIET_S;
+        found
+            .into_iter()
+            .filter(|(cause, _)| !told(cause))
+            .filter_map(|(cause, text)| Some(Alert { cause, text: text? }))
+            .collect()
+    }
+
+    /// Entities given up since people last heard of any.
+    fn dead_letters(&self) -> Option<String> {
+        let last_s = self.last_s("dead-letters");
+        let keys = self.plan.entities.values().flat_map(|waiting| &waiting.dead_letters);
+        let is_new =
+            |key: &&String| matches!(self.keys.parse(key), Some(Key::DeadLetter(_, failed_s)) if failed_s > last_s);
+        let new = keys.filter(is_new).count();
+        (new > 0).then(|| {
+            format!(
+                "{} newly given up, {} in the dead letters in all: see GET /admin/dead-letters for the reasons, mend them, then POST /admin/dead-letters/replay",
+                entities(new),
+                self.plan.dead,
+            )
+        })
+    }
+
+    /// An upstream that is left alone and will not heal by itself, or has not for long. All its circuits are one
+    /// cause: a revoked token closes every one of them.
+    fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<String> {
+        let is_waiting = |waiting: &crate::plan::Waiting| !waiting.events.is_empty() || !waiting.retries.is_empty();
+        if !self.plan.entities.values().any(is_waiting) {
+            return None;
+        }
+        let open = state
+            .breakers
+            .iter()
+            .filter_map(|(circuit, breaker)| Some((circuit, breaker, breaker.since_ms?)));
+        let told: Vec<_> = open
+            .filter(|(_, breaker, since_ms)| {
+                breaker.needs_a_person() || self.now_ms.saturating_sub(*since_ms) >= PATIENCE_MS
+            })
+            .collect();
+        let (_, breaker, since_ms) = told.iter().min_by_key(|(_, _, since_ms)| *since_ms)?;
+        let circuits: Vec<&str> = told.iter().map(|(circuit, ..)| circuit.as_str()).collect();
+        let what = if breaker.needs_a_person() {
+            "mend its configuration or permissions"
+        } else {
+            "see that it runs and can be reached"
+        };
+        Some(format!(
+            "{upstream} has been left alone since {} for {} ({}), and {} events wait: {what}; nothing is lost and no attempt is used meanwhile",
+            time::text(since_ms / 1000),
+            circuits.join(", "),
+            breaker.reason,
+            self.plan.depth,
+        ))
+    }
+
+    fn budget(&self, upstream: &str, state: &GovernorState) -> Option<String> {
+        let since_ms = state.budget.exhausted_since_ms(self.now_ms)?;
+        (self.now_ms.saturating_sub(since_ms) >= PATIENCE_MS).then(|| {
+            format!(
+                "the retries that {upstream} is allowed have been used up since {}, and {} wait for another try: look in the log for what fails there",
+                time::text(since_ms / 1000),
+                entities(self.plan.retrying),
+            )
+        })
+    }
+
+    fn backlog(&self) -> Option<String> {
+        let oldest_s = self.plan.oldest_s?;
+        (self.now_s().saturating_sub(oldest_s) > BACKLOG_S).then(|| {
+            format!(
+                "{} events wait, the oldest since {}, and {} wait for another try: see GET /admin/status and the log for what holds them up",
+                self.plan.depth,
+                time::text(oldest_s),
+                entities(self.plan.retrying),
+            )
+        })
+    }
+
+    fn refused(&self) -> Option<String> {
+        let refused = self.refused.as_ref()?;
+        (refused.at_ms / 1000 > self.last_s("refused-deliveries")).then(|| {
+            format!(
+                "a delivery on {} was refused at {} ({}): unless somebody forges them, mend the secret within the hour, before the subscription is suspended",
+                refused.channel,
+                time::text(refused.at_ms / 1000),
+                refused.reason,
+            )
+        })
+    }
+
+    fn braked(&self) -> Option<String> {
+        let since_s = self.state.brake.holding_since_s?;
+        let held = held_back(self.plan, self.now_s() + BRAKED_S).count();
+        (held > 0).then(|| {
+            format!(
+                "deletions of {} that nobody announced have been held back since {}: if the connection lost permissions in the PIM give them back, if the deletions are meant POST /admin/brake/release",
+                entities(held),
+                time::text(since_s),
+            )
+        })
+    }
+
+    fn subscription(&self) -> Option<String> {
+        let notification = self.notification.as_ref()?;
+        let what = match notification.state {
+            SubscriptionState::Suspended => "mend what it names, then resume it",
+            SubscriptionState::Revoked => "subscribe again",
+            SubscriptionState::Resumed | SubscriptionState::Other => return None,
+        };
+        (notification.at_ms / 1000 > self.last_s("subscription")).then(|| {
+            format!(
+                "the subscription {} says {} since {} ({}), and events sent since then are lost: {what}",
+                notification.subscription.as_deref().unwrap_or("of the Event Platform"),
+                notification.kind,
+                time::text(notification.sent_s),
+                notification.reason.as_deref().unwrap_or("no reason given"),
+            )
+        })
+    }
+}
+
+fn entities(count: impl TryInto<u64>) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => "1 entity".to_owned(),
+        count => format!("{count} entities"),
+    }
+}
+
+async fn record<H: Store, T: DeserializeOwned>(
+    host: &H,
+    keys: &Keyspace,
+    record: Record,
+) -> Result<Option<T>, StoreError> {
+    let value = host.get(&keys.record(record)).await?;
+    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::{Entity, Kind};
+    use serde_json::json;
+
+    const NOW_S: u64 = 1_800_000_000;
+
+    fn plan(keys: &[String]) -> Plan {
+        Plan::of(&Keyspace::new("main"), keys.iter().cloned())
+    }
+
+    fn dead(code: &str, failed_s: u64) -> String {
+        Keyspace::new("main").encode(&Key::DeadLetter(Entity::new(Kind::Product, code), failed_s))
+    }
+
+    fn held(code: &str, due_s: u64) -> String {
+        format!("r1.main.r.p.t{code}.0h.{due_s}")
+    }
+
+    fn causes(plan: &Plan, state: &State, refused: Option<Refused>, told: Option<Notification>) -> Vec<&'static str> {
+        let facts = Facts {
+            keys: &Keyspace::new("main"),
+            plan,
+            state,
+            refused,
+            notification: told,
+            now_ms: NOW_S * 1000,
+        };
+        let alerts = facts.alerts();
+        assert!(alerts.iter().all(|alert| alert.text.len() > 20));
+        alerts.into_iter().map(|alert| alert.cause).collect()
+    }
+
+    fn told(cause: &str, at_s: u64) -> State {
+        State {
+            alerts: [(cause.to_owned(), at_s)].into(),
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn dead_letters_are_told_when_they_are_new_and_at_most_once_an_hour() {
+        let plan = plan(&[dead("a", NOW_S - 7000), dead("b", NOW_S - 10)]);
+        assert_eq!(causes(&plan, &State::default(), None, None), ["dead-letters"]);
+        assert_eq!(causes(&plan, &told("dead-letters", NOW_S - 3599), None, None), [""; 0]);
+        assert_eq!(
+            causes(&plan, &told("dead-letters", NOW_S - 3600), None, None),
+            ["dead-letters"]
+        );
+        // A clock that was ahead then silences nothing now.
+        assert_eq!(
+            causes(&plan, &told("dead-letters", NOW_S + 99), None, None),
+            ["dead-letters"]
+        );
+        let old = super::tests::plan(&[dead("a", NOW_S - 7000)]);
+        assert_eq!(causes(&old, &told("dead-letters", NOW_S - 6000), None, None), [""; 0]);
+    }
+
+    #[test]
+    fn an_upstream_is_told_at_once_if_only_a_person_can_mend_it_and_else_after_ten_minutes() {
+        let waiting = plan(&[held("a", NOW_S + 10)]);
+        let open = |since_s: u64, for_a_person: bool| {
+            let mut state = State::default();
+            for circuit in ["products", "product-models"] {
+                let breaker = state.destination.breakers.entry(circuit.to_owned()).or_default();
+                if for_a_person {
+                    breaker.open_for_a_person("401", since_s * 1000, 0);
+                } else {
+                    breaker.open("no connection", since_s * 1000, 0);
+                }
+            }
+            state
+        };
+        assert_eq!(
+            causes(&waiting, &open(NOW_S, true), None, None),
+            ["destination-blocked"]
+        );
+        assert_eq!(causes(&waiting, &open(NOW_S - 599, false), None, None), [""; 0]);
+        assert_eq!(
+            causes(&waiting, &open(NOW_S - 600, false), None, None),
+            ["destination-blocked"]
+        );
+        assert_eq!(
+            causes(&plan(&[]), &open(NOW_S - 600, true), None, None),
+            [""; 0],
+            "nothing waits for it"
+        );
+    }
+
+    #[test]
+    fn a_used_up_budget_is_told_after_ten_minutes() {
+        for (lasting_s, expected) in [(600, vec!["pim-budget"]), (599, vec![])] {
+            let mut state = State::default();
+            for second in NOW_S - lasting_s..=NOW_S {
+                // More is asked for than a second brings.
+                while state.pim.budget.take(second * 1000) {}
+            }
+            assert_eq!(causes(&plan(&[]), &state, None, None), expected);
+        }
+    }
+
+    #[test]
+    fn an_old_backlog_is_told() {
+        let event = |time_s: u64| format!("r1.main.e.{time_s:010}.pu.ta.tx");
+        assert_eq!(
+            causes(&plan(&[event(NOW_S - 901)]), &State::default(), None, None),
+            ["backlog"]
+        );
+        assert_eq!(
+            causes(&plan(&[event(NOW_S - 900)]), &State::default(), None, None),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_refused_delivery_is_told_once_and_the_next_one_an_hour_later() {
+        let refused = |at_s: u64| {
+            Some(Refused {
+                v: 1,
+                at_ms: at_s * 1000,
+                channel: "event-platform".to_owned(),
+                reason: "the signature does not match".to_owned(),
+            })
+        };
+        let state = told("refused-deliveries", NOW_S - 4000);
+        assert_eq!(
+            causes(&plan(&[]), &State::default(), refused(NOW_S), None),
+            ["refused-deliveries"]
+        );
+        assert_eq!(causes(&plan(&[]), &state, refused(NOW_S - 4001), None), [""; 0]);
+        assert_eq!(
+            causes(&plan(&[]), &state, refused(NOW_S - 3999), None),
+            ["refused-deliveries"]
+        );
+    }
+
+    #[test]
+    fn braked_deletions_are_told_while_any_are_held() {
+        let mut state = State::default();
+        while state.brake.lets_through(0, NOW_S) {}
+        assert_eq!(
+            causes(&plan(&[held("a", NOW_S + 3600)]), &state, None, None),
+            ["deletions-braked"]
+        );
+        assert_eq!(
+            causes(&plan(&[held("a", NOW_S + 10)]), &state, None, None),
+            [""; 0],
+            "a probe"
+        );
+        state.brake.release(NOW_S);
+        assert_eq!(causes(&plan(&[held("a", NOW_S + 3600)]), &state, None, None), [""; 0]);
+    }
+
+    #[test]
+    fn a_suspension_and_a_revocation_are_told_and_a_resumption_is_not() {
+        let said = |kind: &str| {
+            let body = json!({ "notification_type": kind, "subscription_id": "s", "reason": "too many errors" });
+            crate::notification::read(body.to_string().as_bytes(), NOW_S * 1000).ok()
+        };
+        for (kind, expected) in [
+            ("subscription.suspended", vec!["subscription"]),
+            ("subscription.revoked", vec!["subscription"]),
+            ("subscription.resumed", vec![]),
+            ("subscription.renamed", vec![]),
+        ] {
+            assert_eq!(
+                causes(&plan(&[]), &State::default(), None, said(kind)),
+                expected,
+                "{kind}"
+            );
+        }
+    }
+}

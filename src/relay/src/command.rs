@@ -1,0 +1,193 @@
+//! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
+
+use crate::config::WorkerConfig;
+use crate::entity::Kind;
+use crate::fanout;
+use crate::host::{Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
+use crate::index::PAGES;
+use crate::key::{Hold, Key, Keyspace, RetryKey};
+use crate::lease::Lease;
+use crate::log;
+use crate::meta::Meta;
+use crate::plan::Plan;
+use crate::state::State;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Command {
+    /// The index is from now on one of the configured PIM and destination.
+    Adopt {
+        /// Whether what it holds is forgotten: the new destination has nothing of it.
+        empty_index: bool,
+    },
+    /// Deletions that the brake holds back are let through, for an hour.
+    ReleaseBrake,
+}
+
+/// The value of a command's key.
+#[derive(Serialize, Deserialize)]
+struct CommandValue {
+    v: u32,
+    #[serde(flatten)]
+    command: Command,
+}
+
+/// Reads a command; none in a format that is not known.
+fn read(value: &[u8]) -> Option<Command> {
+    let value: CommandValue = serde_json::from_slice(value).ok()?;
+    (value.v == 1).then_some(value.command)
+}
+
+/// Leaves a command for the worker, behind those that are there already.
+pub async fn leave<H: Store + Clock + Random>(host: &H, keys: &Keyspace, command: Command) -> Result<(), StoreError> {
+    let key = keys.encode(&Key::Command(host.now_ms() / 1000, fanout::fresh_id(host)));
+    let value = CommandValue { v: 1, command };
+    host.set(&key, json!(value).to_string().as_bytes()).await
+}
+
+/// Carries out what was asked for, oldest first; says whether there was anything, and so the plan is out of date. Each
+/// command's key is deleted last: whoever dies before that leaves it to be done again.
+pub(crate) async fn carry_out<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    for key in &plan.commands {
+        if !lease.holds(host) {
+            break;
+        }
+        let Some(value) = host.get(key).await? else { continue };
+        let is_done = match read(&value) {
+            Some(Command::Adopt { empty_index }) => adopt(host, config, state, empty_index).await?,
+            Some(Command::ReleaseBrake) => release_brake(host, config, lease, plan, state).await?,
+            None => {
+                let reason = "not in a format that this version reads: dropped";
+                log::write(
+                    host,
+                    config.log,
+                    "command",
+                    true,
+                    json!({ "key": key, "reason": reason }),
+                );
+                true
+            }
+        };
+        if is_done {
+            host.delete(key).await?;
+        }
+    }
+    Ok(!plan.commands.is_empty())
+}
+
+async fn adopt<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    state: &mut State,
+    empty_index: bool,
+) -> Result<bool, StoreError> {
+    let Some(meta) = Meta::of(config) else {
+        let reason = "there is no destination to adopt: set `destination_url`";
+        log::write(
+            host,
+            config.log,
+            "command",
+            true,
+            json!({ "do": "adopt", "reason": reason }),
+        );
+        return Ok(true);
+    };
+    if empty_index {
+        let pages = Kind::ALL
+            .into_iter()
+            .flat_map(|kind| (0..PAGES).map(move |page| Key::IndexPage(kind, page)));
+        let pages: Vec<String> = pages.map(|page| config.keys.encode(&page)).collect();
+        delete_all(host, &pages).await?;
+        state.indexed = 0;
+        state.save(host, &config.keys).await?;
+    }
+    // Last: until the old index is gone, nothing may be pushed or deleted on its word.
+    meta.save(host, &config.keys).await?;
+    let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": meta.pim, "destination": meta.destination });
+    log::write(host, config.log, "command", false, fields);
+    Ok(true)
+}
+
+/// Lets everything go that is held back; says whether it came to the end.
+async fn release_brake<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    let now_s = host.now_ms() / 1000;
+    state.brake.release(now_s);
+    state.save(host, &config.keys).await?;
+    let held: Vec<(RetryKey, &String)> = held_back(plan, now_s).collect();
+    for chunk in held.chunks(MANY) {
+        if !lease.holds(host) {
+            return Ok(false);
+        }
+        let mut due = Vec::new();
+        for (retry, key) in chunk {
+            if let Some(value) = host.get(key).await? {
+                let retry = RetryKey {
+                    due_s: now_s,
+                    ..retry.clone()
+                };
+                due.push((config.keys.encode(&Key::Retry(retry)), value));
+            }
+        }
+        set_all(host, &due).await?;
+        let old: Vec<String> = chunk.iter().map(|(_, key)| (*key).clone()).collect();
+        delete_all(host, &old).await?;
+    }
+    let fields = json!({ "do": "release-brake", "released": held.len() });
+    log::write(host, config.log, "command", false, fields);
+    Ok(true)
+}
+
+/// The retries of a plan that are held back beyond now.
+pub(crate) fn held_back(plan: &Plan, now_s: u64) -> impl Iterator<Item = (RetryKey, &String)> {
+    let retries = plan.entities.values().flat_map(|waiting| &waiting.retries);
+    let held = retries.filter(move |(retry, _)| retry.hold == Some(Hold::Brake) && retry.due_s > now_s);
+    held.map(|(retry, key)| (retry.clone(), key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_read_back_and_others_do_not() {
+        for command in [Command::Adopt { empty_index: true }, Command::ReleaseBrake] {
+            let value = json!(CommandValue { v: 1, command }).to_string();
+            assert_eq!(read(value.as_bytes()), Some(command), "{value}");
+        }
+        assert_eq!(
+            read(br#"{"v":1,"do":"adopt","empty_index":false}"#),
+            Some(Command::Adopt { empty_index: false })
+        );
+        for foreign in [
+            "",
+            r#"{"v":2,"do":"release-brake"}"#,
+            r#"{"v":1,"do":"sing"}"#,
+            r#"{"v":1,"do":"adopt"}"#,
+        ] {
+            assert_eq!(read(foreign.as_bytes()), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_held_back_is_let_go() {
+        let listing = ["r.p.ta.0h.500", "r.p.tb.2.500", "r.p.tc.0h.50", "r.p.td.0.500"];
+        let plan = Plan::of(&Keyspace::new("main"), listing.map(|key| format!("r1.main.{key}")));
+        let keys: Vec<&String> = held_back(&plan, 100).map(|(_, key)| key).collect();
+        assert_eq!(keys, ["r1.main.r.p.ta.0h.500"]);
+    }
+}

@@ -1,0 +1,66 @@
+//! Mistakes made on purpose, so that the simulation can show that it would find them. Only a build with the feature
+//! `mistakes` can make any; the components are built without it.
+
+/// A mistake that somebody could make in this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// Keys are deleted before their outcome is kept.
+    DeleteBeforePersisting,
+    /// Keys that were never listed are deleted with those that were.
+    DeleteUnlisted,
+    /// A delivery is acknowledged although its write failed.
+    AcknowledgeBeforeWrite,
+    /// The lease is not read back.
+    NoReadBack,
+    /// What is in flight is not written down.
+    NoInFlightKey,
+    /// The index is written before the push.
+    IndexBeforePush,
+    /// An event of our own is given a key that was there before.
+    ReuseKey,
+    /// A model's hash is kept before its variants are marked.
+    HashBeforeVariants,
+    /// Attempts are counted while a breaker is open.
+    CountWhileOpen,
+    /// The wait that an upstream asks for is not kept.
+    IgnoreRetryAfter,
+}
+
+impl Mistake {
+    /// All of them.
+    pub const ALL: [Mistake; 10] = [
+        Mistake::DeleteBeforePersisting,
+        Mistake::DeleteUnlisted,
+        Mistake::AcknowledgeBeforeWrite,
+        Mistake::NoReadBack,
+        Mistake::NoInFlightKey,
+        Mistake::IndexBeforePush,
+        Mistake::ReuseKey,
+        Mistake::HashBeforeVariants,
+        Mistake::CountWhileOpen,
+        Mistake::IgnoreRetryAfter,
+    ];
+}
+
+#[cfg(feature = "mistakes")]
+thread_local! {
+    static MADE: std::cell::Cell<Option<Mistake>> = const { std::cell::Cell::new(None) };
+}
+
+/// Lets this thread make a mistake, or none, from now on.
+#[cfg(feature = "mistakes")]
+pub fn make(mistake: Option<Mistake>) {
+    MADE.set(mistake);
+}
+
+/// Whether this mistake is to be made.
+#[cfg(feature = "mistakes")]
+pub(crate) fn made(mistake: Mistake) -> bool {
+    MADE.get() == Some(mistake)
+}
+
+/// Whether this mistake is to be made: never.
+#[cfg(not(feature = "mistakes"))]
+pub(crate) const fn made(_: Mistake) -> bool {
+    false
+}

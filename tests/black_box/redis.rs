@@ -1,0 +1,165 @@
+//! Two hosts with one application's store in Redis, and another application beside them.
+
+use crate::hosts::within_limits;
+use crate::load::{Load, Sent, announce_all};
+use futures_util::future::join_all;
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use simulator::catalogue::Catalogue;
+use simulator::fault::{Effect, Fault};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tests::application::{Application, Setup};
+use tests::world::World;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How many ticks of an application are to find work under load.
+const WORKED: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server: `cargo xtask test --full`"]
+async fn two_hosts_on_one_redis_lose_nothing_and_stay_within_the_limits() {
+    let server = Server::start().await;
+    let mut redis = server.connect().await.unwrap();
+    let () = redis.set("somebody.else", "theirs").await.unwrap();
+    let () = redis.set("r1.fourth.e.broken", "theirs too").await.unwrap();
+    let () = redis.rpush("a list of somebody", &["1", "2"]).await.unwrap();
+    let (shared, third) = (world(5).await, world(6).await);
+    let one = Application::start(server.setup(&shared)).await.unwrap();
+    let other = Application::start(server.setup(&shared)).await.unwrap();
+    let beside = Application::start(server.setup(&third).with("instance", "beside"))
+        .await
+        .unwrap();
+
+    let (both, alone) = ([&one, &other], [&beside]);
+    let (sent, sent_beside) = tokio::join!(run(&shared, &both), run(&third, &alone));
+    for (world, host, sent) in [(&shared, &one, sent), (&third, &beside, sent_beside)] {
+        world.settle(host, 0).await.unwrap();
+        host.tick_until_idle().await.unwrap();
+        let lost: Vec<String> = world.destination.with(|destination| {
+            let lost = sent
+                .changes
+                .iter()
+                .filter_map(|change| change.missing_at(world, destination));
+            lost.collect()
+        });
+        assert_eq!(lost, Vec::<String>::new());
+        within_limits(world);
+    }
+    let theirs: (String, String, Vec<String>) = (
+        redis.get("somebody.else").await.unwrap(),
+        redis.get("r1.fourth.e.broken").await.unwrap(),
+        redis.lrange("a list of somebody", 0, -1).await.unwrap(),
+    );
+    assert_eq!(
+        theirs,
+        ("theirs".into(), "theirs too".into(), vec!["1".into(), "2".into()])
+    );
+    let waiting: Vec<String> = redis.keys("r1.*.[ed].*").await.unwrap();
+    assert_eq!(waiting, ["r1.fourth.e.broken"]);
+}
+
+async fn world(seed: u64) -> Arc<World> {
+    let world = World::start(Catalogue::generate(150, 15, seed)).await.unwrap();
+    // So that work lasts long enough for another host to ask meanwhile.
+    world
+        .destination
+        .with(|destination| destination.faults.add(Fault::always(Effect::Slow { ms: 20 })));
+    Arc::new(world)
+}
+
+/// Ticks on all hosts at once while deliveries come in at all of them.
+async fn run(world: &Arc<World>, hosts: &[&Application]) -> Sent {
+    let origins = hosts.iter().map(|host| host.url.clone()).collect();
+    let (_keep, watched) = watch::channel(origins);
+    announce_all(world, hosts[0]).await;
+    let load = Load::start(world, &watched, 5);
+    let worked = AtomicUsize::new(0);
+    let outcomes = join_all(hosts.iter().map(|host| tick_often(host, &worked))).await;
+    let sent = load.stop().await;
+    println!(
+        "ticks {outcomes:?}; {} deliveries with {} changes",
+        sent.deliveries,
+        sent.changes.len()
+    );
+    assert_eq!(sent.unanswered, 0, "both hosts take deliveries all the time");
+    sent
+}
+
+async fn tick_often(host: &Application, worked: &AtomicUsize) -> BTreeMap<String, usize> {
+    let mut outcomes = BTreeMap::new();
+    while worked.load(Ordering::Relaxed) < WORKED {
+        let report = host.tick().await.unwrap();
+        let outcome = report["outcome"].as_str().unwrap_or_default().to_owned();
+        assert!(["worked", "busy", "idle"].contains(&outcome.as_str()), "{report}");
+        worked.fetch_add(usize::from(outcome == "worked"), Ordering::Relaxed);
+        *outcomes.entry(outcome).or_default() += 1;
+        // The schedule's pause, shortened.
+        sleep(Duration::from_millis(200)).await;
+    }
+    outcomes
+}
+
+/// A Redis of the test's own. Dropping it ends it.
+struct Server {
+    _child: Child,
+    folder: TempDir,
+    url: String,
+}
+
+impl Server {
+    /// Starts the program that `REDIS_SERVER` names.
+    async fn start() -> Server {
+        let program = std::env::var_os("REDIS_SERVER").unwrap_or("redis-server".into());
+        let folder = TempDir::new().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port().to_string();
+        drop(socket);
+        let mut child = Command::new(&program)
+            .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&program).display()));
+        let url = format!("redis://127.0.0.1:{port}");
+        std::fs::write(
+            folder.path().join("runtime.toml"),
+            format!("[key_value_store.default]\ntype = \"redis\"\nurl = \"{url}\"\n"),
+        )
+        .unwrap();
+        while tokio::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap()))
+            .await
+            .is_err()
+        {
+            assert_eq!(child.try_wait().unwrap(), None, "redis-server ended");
+            sleep(Duration::from_millis(20)).await;
+        }
+        Server {
+            _child: child,
+            folder,
+            url,
+        }
+    }
+
+    async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
+        redis::Client::open(self.url.as_str())?
+            .get_multiplexed_async_connection()
+            .await
+    }
+
+    /// The setup of an application in this world that keeps its store here.
+    fn setup(&self, world: &World) -> Setup {
+        Setup {
+            runtime_config: Some(self.folder.path().join("runtime.toml")),
+            ..world.setup()
+        }
+    }
+}

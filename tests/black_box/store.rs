@@ -1,0 +1,35 @@
+//! The key-value store seen from outside, as SQLite keeps it.
+
+use rusqlite::Connection;
+use std::path::Path;
+
+/// Spin's default store in a state folder.
+pub(crate) struct Store(Connection);
+
+impl Store {
+    pub(crate) fn open(state_dir: &Path) -> Store {
+        Store(Connection::open(state_dir.join("sqlite_key_value.db")).unwrap())
+    }
+
+    /// The keys that begin so, in order.
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut rows = self
+            .0
+            .prepare("SELECT key FROM spin_key_value WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key")
+            .unwrap();
+        let keys = rows.query_map([prefix], |row| row.get(0)).unwrap();
+        keys.map(Result::unwrap).collect()
+    }
+
+    pub(crate) fn delete(&self, key: &str) {
+        self.0
+            .execute("DELETE FROM spin_key_value WHERE key = ?1", [key])
+            .unwrap();
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) {
+        self.0
+            .execute("UPDATE spin_key_value SET key = ?2 WHERE key = ?1", [from, to])
+            .unwrap();
+    }
+}

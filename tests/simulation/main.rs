@@ -1,0 +1,176 @@
+//! The relay in a seeded world where everything fails; see [`tests::simulation`].
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
+
+use relay::mistake::Mistake;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use tests::simulation::run::WorldKind;
+use tests::simulation::{Outcome, Scenario, run};
+
+/// How many seeds are run; `cargo xtask simulate` runs any number.
+const SEEDS: u64 = 10_000;
+
+/// Runs one scenario after the other on all cores until one is found whose outcome fits; gives its number.
+fn find(
+    count: u64,
+    scenario: impl Fn(u64) -> Scenario + Sync,
+    fits: impl Fn(&Outcome) -> bool + Sync,
+) -> Option<(u64, Outcome)> {
+    let (next, found) = (AtomicU64::new(0), Mutex::new(None));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count || found.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                        break;
+                    }
+                    let outcome = run(&scenario(number));
+                    if fits(&outcome) {
+                        found
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .get_or_insert((number, outcome));
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_violated(outcome: &Outcome) -> bool {
+    !outcome.violations.is_empty()
+}
+
+#[test]
+fn nothing_is_lost_on_many_seeds() {
+    let largest = Mutex::new(0.0f64);
+    let look = |outcome: &Outcome| {
+        let mut largest = largest.lock().unwrap_or_else(PoisonError::into_inner);
+        *largest = largest.max(outcome.largest_ratio);
+        is_violated(outcome)
+    };
+    if let Some((seed, outcome)) = find(SEEDS, Scenario::random, look) {
+        panic!(
+            "{:?}\nagain, with a trace: cargo xtask simulate --seed {seed}",
+            outcome.violations
+        );
+    }
+    println!(
+        "{SEEDS} seeds, no violation; retries took at most {:.2} of their budget",
+        largest.into_inner().unwrap()
+    );
+}
+
+/// Seeds that found something once: a quick retry after a push whose end was not known; a variant that was created
+/// while the list of its model's variants lagged; retries in a burst; a variant that waited already for an older change
+/// of its model; two edits within five seconds, told without an `updated`.
+#[test]
+fn what_was_found_once_stays_mended() {
+    for seed in [37, 866, 1284, 2762, 2927, 3156, 3914, 3958, 4249, 7498] {
+        let outcome = run(&Scenario::random(seed));
+        assert_eq!(
+            outcome.violations,
+            Vec::<String>::new(),
+            "cargo xtask simulate --seed {seed}"
+        );
+    }
+}
+
+fn small(kills: Vec<(u64, bool)>) -> Scenario {
+    Scenario {
+        seed: 5,
+        mistake: None,
+        traced: false,
+        world: WorldKind::Small(kills),
+    }
+}
+
+#[test]
+fn a_worker_may_be_killed_at_every_call_and_at_every_two() {
+    let undisturbed = run(&small(Vec::new()));
+    assert_eq!(undisturbed.violations, Vec::<String>::new());
+    assert_eq!(
+        undisturbed.dead_letters, 1,
+        "success, retry and dead letter are all in it"
+    );
+    // The two ticks that it takes until all three are through.
+    let points = undisturbed.calls_of_work;
+    let singly: Vec<Vec<(u64, bool)>> = (1..=points)
+        .flat_map(|at| [vec![(at, false)], vec![(at, true)]])
+        .collect();
+    let pairs = (1..=points).flat_map(|first| (first + 1..=points).map(move |second| (first, second)));
+    let pairs = pairs.map(|(first, second)| vec![(first, first.is_multiple_of(2)), (second, second.is_multiple_of(3))]);
+    let all: Vec<Vec<(u64, bool)>> = singly.into_iter().chain(pairs).collect();
+    let count = all.len() as u64;
+    let scenario = |number: u64| small(all[usize::try_from(number).unwrap()].clone());
+    if let Some((number, outcome)) = find(count, scenario, is_violated) {
+        panic!(
+            "killed at {:?}: {:?}",
+            all[usize::try_from(number).unwrap()],
+            outcome.violations
+        );
+    }
+    println!("{points} calls, killed before and after each and at every two of them: {count} runs, no violation");
+}
+
+#[test]
+fn the_simulation_sees_every_mistake() {
+    for mistake in Mistake::ALL {
+        let scenario = |seed: u64| Scenario {
+            mistake: Some(mistake),
+            ..mistaken(mistake, seed)
+        };
+        match find(SEEDS, scenario, |outcome| finds(mistake, outcome)) {
+            Some((seed, outcome)) => println!(
+                "{mistake:?}: found by run {seed}: {}",
+                outcome.violations.first().cloned().unwrap_or_default()
+            ),
+            None => panic!("{mistake:?} is not found"),
+        }
+    }
+}
+
+/// The world in which a mistake shows: mostly any.
+fn mistaken(mistake: Mistake, seed: u64) -> Scenario {
+    match mistake {
+        Mistake::CountWhileOpen => outage(seed.is_multiple_of(2), 20),
+        _ => Scenario::random(seed),
+    }
+}
+
+fn finds(mistake: Mistake, outcome: &Outcome) -> bool {
+    is_violated(outcome) || (mistake == Mistake::CountWhileOpen && outcome.dead_letters > 0)
+}
+
+fn outage(of_pim: bool, events: usize) -> Scenario {
+    Scenario {
+        seed: 11,
+        mistake: None,
+        traced: false,
+        world: WorldKind::Outage { of_pim, events },
+    }
+}
+
+#[test]
+fn an_outage_of_a_night_makes_no_dead_letter_and_is_not_drained_against() {
+    let outcomes = std::thread::scope(|scope| {
+        [true, false]
+            .map(|of_pim| scope.spawn(move || (of_pim, run(&outage(of_pim, 10_000)))))
+            .map(|run| run.join().unwrap())
+    });
+    for (of_pim, outcome) in outcomes {
+        assert_eq!(outcome.violations, Vec::<String>::new());
+        assert_eq!(outcome.dead_letters, 0);
+        let (calls, hours) = (outcome.calls_in_outage, 8);
+        println!(
+            "{} down for {hours} h with 10,000 events: {calls} calls of it, retries at most {:.2} of their budget",
+            if of_pim { "PIM" } else { "destination" },
+            outcome.largest_ratio
+        );
+        // A probe every five minutes at the latest, a few before that, and what was under way when it broke.
+        assert!(calls <= hours * 12 * 2 + 40, "{calls} calls");
+    }
+}

@@ -1,0 +1,675 @@
+//! One run from its seed: a script of edits, their deliveries, ticks on one or more hosts, faults; then the world heals,
+//! and the rules are checked.
+
+use super::executor::Executor;
+use super::host::{Chances, DESTINATION, PIM, Shared, SimHost};
+use super::rules;
+use bytes::Bytes;
+use fastrand::Rng;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use relay::config::{IngestConfig, Variables, WorkerConfig};
+use relay::entity::Segment;
+use relay::ingest::{self, Channel};
+use relay::key::{Change as KeyChange, EventKey, Key, Keyspace};
+use relay::mistake::{self, Mistake};
+use relay::worker;
+use simulator::catalogue::{Action, Catalogue, Change, ChangeKind, Edit, EntityId};
+use simulator::deliveries::{Delivery, Format, Plan, Secrets};
+use simulator::destination::{Destination, DestinationConfig};
+use simulator::fault::{Effect, Fault};
+use simulator::meter::Limits;
+use simulator::pim::{Pim, PimConfig};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// When every run begins, in milliseconds since the Unix epoch.
+pub(super) const BEGIN_MS: u64 = 1_770_000_000_000;
+
+/// How often a tick is started on every host, in milliseconds.
+const TICK_MS: u64 = 10_000;
+
+/// The same in an outage, whose probes are minutes apart.
+const OUTAGE_TICK_MS: u64 = 60_000;
+
+/// How long a healed world may take to become quiet, in milliseconds: all retries and what was in flight.
+const QUIET_MAX_MS: u64 = 6 * 3_600_000;
+
+/// What a run is made of; everything else follows from the seed.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// A mistake that the relay makes.
+    pub mistake: Option<Mistake>,
+    /// Keep a trace for people.
+    pub traced: bool,
+    /// What goes wrong.
+    pub world: WorldKind,
+}
+
+/// Kinds of world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorldKind {
+    /// All by the seed.
+    Random,
+    /// Three entities with success, retry and dead letter; a worker is killed at these of its calls.
+    Small(Vec<(u64, bool)>),
+    /// Many events, and an upstream that is down for eight hours.
+    Outage {
+        /// The PIM rather than the destination.
+        of_pim: bool,
+        /// How many events wait.
+        events: usize,
+    },
+}
+
+impl Scenario {
+    /// A random world.
+    pub fn random(seed: u64) -> Scenario {
+        Scenario {
+            seed,
+            mistake: None,
+            traced: false,
+            world: WorldKind::Random,
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// What did not hold; empty is good.
+    pub violations: Vec<String>,
+    /// Calls that workers made of store and upstreams.
+    pub calls: u64,
+    /// Deliveries acknowledged.
+    pub acknowledged: usize,
+    /// Processes killed.
+    pub killed: u64,
+    /// Calls of the PIM and of the destination.
+    pub upstream_calls: (usize, usize),
+    /// Dead letters before they were replayed.
+    pub dead_letters: usize,
+    /// The largest share of the retry budget in use.
+    pub largest_ratio: f64,
+    /// Of the calls of workers, those until the end of the second tick that worked.
+    pub calls_of_work: u64,
+    /// Calls of the upstream that was down, while it was.
+    pub calls_in_outage: usize,
+    /// What happened.
+    pub trace: Vec<String>,
+}
+
+/// An event that was acknowledged: when first, and which entity it names.
+#[derive(Debug, Clone)]
+pub struct Acknowledged {
+    /// When the sender had the 200, in milliseconds.
+    pub at_ms: u64,
+    /// The entity.
+    pub entity: EntityId,
+}
+
+/// A run under way.
+pub(super) struct Run {
+    pub(super) executor: Executor,
+    pub(super) shared: Rc<RefCell<Shared>>,
+    pub(super) acknowledged: Rc<RefCell<Vec<Acknowledged>>>,
+    /// Deliveries acknowledged: a repetition of one asks for nothing new.
+    told: Rc<RefCell<BTreeSet<Vec<u8>>>>,
+    /// Entities that the PIM has ever deleted.
+    pub(super) deleted: Rc<RefCell<BTreeSet<EntityId>>>,
+    pub(super) is_strict: bool,
+    pub(super) worker: WorkerConfig,
+    ingest: IngestConfig,
+    under_way: Rc<Cell<usize>>,
+    skews_ms: Vec<i64>,
+    senders: Rc<Cell<usize>>,
+    stop: Rc<Cell<bool>>,
+    calls_in_outage: Cell<usize>,
+    tick_ms: u64,
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "pim_url" => PIM,
+        "destination_url" => DESTINATION,
+        "pim_client_id" => "1_simulated",
+        "pim_client_secret" => "simulated-client-secret",
+        "pim_username" => "relay_0001",
+        "pim_password" => "simulated-password",
+        "event_platform_secret" | "events_api_secret" => "secret-of-the-simulation",
+        "timestamp_tolerance_seconds" => "86400",
+        "destination_calls_per_second" => "100",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// Runs a scenario to its end and checks the rules.
+pub fn run(scenario: &Scenario) -> Outcome {
+    mistake::make(scenario.mistake);
+    let mut random = Rng::with_seed(scenario.seed);
+    let run = Run::new(scenario, &mut random);
+    let dead_letters = run.drive(scenario, &mut random);
+    mistake::make(None);
+    let violations = rules::check(&run);
+    let shared = run.shared.borrow();
+    Outcome {
+        violations,
+        calls: shared.calls,
+        acknowledged: run.acknowledged.borrow().len(),
+        killed: shared.killed,
+        upstream_calls: (shared.pim.calls.len(), shared.destination.log.len()),
+        dead_letters,
+        largest_ratio: shared.largest_ratio,
+        calls_of_work: shared.calls_of_work,
+        calls_in_outage: run.calls_in_outage.get(),
+        trace: shared.trace.clone(),
+    }
+}
+
+impl Run {
+    fn new(scenario: &Scenario, random: &mut Rng) -> Run {
+        let (products, models) = match scenario.world {
+            WorldKind::Random => (random.usize(4..20), random.usize(..5)),
+            WorldKind::Small(_) => (3, 0),
+            WorldKind::Outage { .. } => (2000, 0),
+        };
+        let is_random = scenario.world == WorldKind::Random;
+        let lag_ms = if is_random && random.bool() {
+            random.u64(..45_000)
+        } else {
+            0
+        };
+        let config = PimConfig {
+            lag_ms,
+            body_offset_minutes: if random.bool() { 120 } else { 0 },
+            access_lifetime_s: if is_random { random.u64(30..3600) } else { 3600 },
+            seed: random.u64(..),
+            ..PimConfig::default()
+        };
+        let mut catalogue = Catalogue::generate(products, models, random.u64(..));
+        catalogue.lag_ms = lag_ms;
+        let limits = Limits {
+            at_once: Some(5),
+            enforce: false,
+            ..Limits::default()
+        };
+        let destination = DestinationConfig {
+            limits,
+            seed: random.u64(..),
+            ..DestinationConfig::default()
+        };
+        let mut shared = Shared::new(
+            Pim::new(catalogue, config),
+            Destination::new(destination),
+            random.fork(),
+        );
+        shared.traced = scenario.traced;
+        let mut is_strict = true;
+        match &scenario.world {
+            WorldKind::Random => is_strict = go_wrong(&mut shared, random),
+            WorldKind::Small(kills) => {
+                shared.kills.clone_from(kills);
+                is_strict = kills.is_empty();
+            }
+            WorldKind::Outage { .. } => {}
+        }
+        let tick_ms = if matches!(scenario.world, WorldKind::Outage { .. }) {
+            OUTAGE_TICK_MS
+        } else {
+            TICK_MS
+        };
+        let executor = Executor::default();
+        executor.begin_at(BEGIN_MS);
+        let hosts = if is_random { random.usize(1..4) } else { 1 };
+        let variables = Variables(&variable);
+        Run {
+            executor,
+            shared: Rc::new(RefCell::new(shared)),
+            acknowledged: Rc::default(),
+            told: Rc::default(),
+            deleted: Rc::default(),
+            is_strict,
+            worker: WorkerConfig::read(&variables).expect("the variables are good"),
+            ingest: IngestConfig::read(&variables).expect("the variables are good"),
+            under_way: Rc::default(),
+            skews_ms: (0..hosts)
+                .map(|_| if is_random { random.i64(-2000..=2000) } else { 0 })
+                .collect(),
+            senders: Rc::default(),
+            stop: Rc::default(),
+            calls_in_outage: Cell::default(),
+            tick_ms,
+        }
+    }
+
+    /// The whole of it; says how many dead letters there were before they were replayed.
+    fn drive(&self, scenario: &Scenario, random: &mut Rng) -> usize {
+        self.start_ticks();
+        match &scenario.world {
+            WorldKind::Random => self.random_script(random),
+            WorldKind::Small(_) => self.small_script(random),
+            WorldKind::Outage { of_pim, events } => self.outage_script(*of_pim, *events, random),
+        }
+        self.heal();
+        self.run_until_quiet(random);
+        let dead_letters = self.dead_letters().len();
+        for _ in 0..3 {
+            if self.dead_letters().is_empty() {
+                break;
+            }
+            self.replay(random);
+            self.run_until_quiet(random);
+        }
+        dead_letters
+    }
+
+    fn random_script(&self, random: &mut Rng) {
+        let edits = random.usize(5..40);
+        let (mut script, run) = (random.fork(), self.clone_handles());
+        self.executor.spawn(async move {
+            for _ in 0..edits {
+                run.executor.sleep_ms(script.u64(..25_000)).await;
+                run.edit_at_random(&mut script);
+            }
+            run.stop.set(true);
+        });
+        let stop = self.stop.clone();
+        self.executor.run(random, || stop.get());
+        self.stop.set(false);
+        // A part of the deliveries and of the work is still in the faulty world.
+        let more_ms = random.u64(..300_000);
+        self.run_for(more_ms, random);
+    }
+
+    fn small_script(&self, random: &mut Rng) {
+        let products: Vec<EntityId> = self
+            .shared
+            .borrow()
+            .pim
+            .catalogue
+            .truth()
+            .products(None)
+            .map(|p| p.id.clone())
+            .collect();
+        {
+            let mut shared = self.shared.borrow_mut();
+            let failing = Fault::next(1, Fault::status(503)).entity(&products[1].key());
+            shared.destination.faults.add(failing);
+            shared.destination.reject(&products[2].key(), "refused");
+        }
+        let run = self.clone_handles();
+        let mut script = random.fork();
+        for product in &products {
+            run.announce(&Edit::new(product.clone(), Action::Touch), &mut script);
+        }
+        self.run_for(900_000, random);
+    }
+
+    fn outage_script(&self, of_pim: bool, events: usize, random: &mut Rng) {
+        let products: Vec<EntityId> = self
+            .shared
+            .borrow()
+            .pim
+            .catalogue
+            .truth()
+            .products(None)
+            .map(|p| p.id.clone())
+            .collect();
+        {
+            let mut shared = self.shared.borrow_mut();
+            let fault = Fault::always(Fault::status(503));
+            if of_pim {
+                shared.pim.faults.add(fault)
+            } else {
+                shared.destination.faults.add(fault)
+            }
+        }
+        let run = self.clone_handles();
+        let mut script = random.fork();
+        for n in 0..events {
+            run.announce(
+                &Edit::new(products[n % products.len()].clone(), Action::Touch),
+                &mut script,
+            );
+        }
+        self.run_for(8 * 3_600_000, random);
+        let shared = self.shared.borrow();
+        let calls = if of_pim {
+            shared.pim.calls.len()
+        } else {
+            shared.destination.log.len()
+        };
+        self.calls_in_outage.set(calls);
+    }
+
+    fn run_for(&self, ms: u64, random: &mut Rng) {
+        let executor = self.executor.clone();
+        let (until_ms, done) = (executor.now_ms() + ms, Rc::new(Cell::new(false)));
+        let (sleeper, is_done) = (self.executor.clone(), done.clone());
+        self.executor.spawn(async move {
+            sleeper.sleep_ms(until_ms - sleeper.now_ms()).await;
+            is_done.set(true);
+        });
+        self.executor.run(random, || done.get());
+    }
+
+    /// Until nothing waits any more, or much longer than anything may wait.
+    fn run_until_quiet(&self, random: &mut Rng) {
+        let until_ms = self.executor.now_ms() + QUIET_MAX_MS;
+        while self.executor.now_ms() < until_ms {
+            self.run_for(20 * TICK_MS, random);
+            if self.senders.get() == 0 && self.is_quiet() {
+                return;
+            }
+            self.release_brake();
+        }
+    }
+
+    /// What a person does about deletions that are held back, in so small a catalogue soon.
+    fn release_brake(&self) {
+        let keys = Keyspace::new("main");
+        let mut shared = self.shared.borrow_mut();
+        let is_held = |key: &String| matches!(keys.parse(key), Some(Key::Retry(retry)) if retry.hold.is_some());
+        if shared.store.keys().any(is_held) {
+            let key = keys.encode(&Key::Command(1, Segment::of("release")));
+            shared.store.insert(key, br#"{"v":1,"do":"release-brake"}"#.to_vec());
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        let shared = self.shared.borrow();
+        let keys = Keyspace::new("main");
+        let waits = |key: &String| {
+            matches!(
+                keys.parse(key),
+                Some(Key::Event(_) | Key::Retry(_) | Key::InFlight(..) | Key::Command(..))
+            )
+        };
+        self.under_way.get() == 0 && shared.destination.landing() == 0 && !shared.store.keys().any(waits)
+    }
+
+    fn dead_letters(&self) -> Vec<(EventKey, String)> {
+        let keys = Keyspace::new("main");
+        let shared = self.shared.borrow();
+        let dead = shared.store.iter().filter_map(|(key, value)| match keys.parse(key) {
+            Some(Key::DeadLetter(entity, _)) => {
+                let value: serde_json::Value = serde_json::from_slice(value).ok()?;
+                let id = Segment::of(&format!("replay-{key}"));
+                let event = EventKey {
+                    time_s: 1,
+                    change: KeyChange::Replayed,
+                    floor_s: None,
+                    entity,
+                    id,
+                };
+                Some((event, value["code"].as_str()?.to_owned()))
+            }
+            _ => None,
+        });
+        dead.collect()
+    }
+
+    /// What a person does once the world is well again.
+    fn replay(&self, random: &mut Rng) {
+        let keys = Keyspace::new("main");
+        for (mut event, code) in self.dead_letters() {
+            event.id = Segment::of(&format!("{:032x}", random.u128(..)));
+            let value = relay::ingest::EventValue {
+                v: 1,
+                code,
+                at_ms: 0,
+                event: String::new(),
+            };
+            self.shared
+                .borrow_mut()
+                .store
+                .insert(keys.encode(&Key::Event(event)), value.to_bytes());
+        }
+    }
+
+    fn heal(&self) {
+        let now_ms = self.executor.now_ms();
+        let mut shared = self.shared.borrow_mut();
+        shared.chances = Chances::default();
+        shared.kills.clear();
+        shared.pim.faults.clear();
+        shared.pim.config.lag_ms = 0;
+        shared.destination.faults.clear();
+        shared.destination.rejections.clear();
+        if shared.traced {
+            shared
+                .trace
+                .push(format!("{:>9.3} HEALED", (now_ms % 100_000_000) as f64 / 1000.0));
+        }
+    }
+
+    /// Ticks on every host, overlapping as a cron trigger's do.
+    fn start_ticks(&self) {
+        for (n, skew_ms) in self.skews_ms.iter().copied().enumerate() {
+            let run = self.clone_handles();
+            let living = Rc::new(Cell::new(0));
+            self.executor.spawn(async move {
+                run.executor.sleep_ms(1 + n as u64 * 1700).await;
+                for tick in 0.. {
+                    if living.get() < 3 {
+                        run.start_tick(&format!("worker{n}.{tick}"), skew_ms, living.clone());
+                    }
+                    run.executor.sleep_ms(run.tick_ms).await;
+                }
+            });
+        }
+    }
+
+    fn start_tick(&self, name: &str, skew_ms: i64, living: Rc<Cell<usize>>) {
+        let host = SimHost::new(&self.executor, &self.shared, name, true, skew_ms);
+        let task = host.task();
+        let config = self.worker.clone();
+        let alive = Alive::of([living, self.under_way.clone()]);
+        task.set(self.executor.spawn(async move {
+            let _alive = alive;
+            worker::tick(&host, &config).await;
+        }));
+    }
+
+    fn edit_at_random(&self, script: &mut Rng) {
+        let edit = self.shared.borrow().pim.catalogue.random_edit(script);
+        self.announce(&edit, script);
+    }
+
+    /// Makes an edit and sends its events, each until it is acknowledged, some of them more than once.
+    fn announce(&self, edit: &Edit, script: &mut Rng) {
+        let now_ms = self.executor.now_ms();
+        let Ok(changes) = self.shared.borrow_mut().pim.edit(edit, now_ms) else {
+            return;
+        };
+        for change in &changes {
+            if change.kind == ChangeKind::Deleted {
+                self.deleted.borrow_mut().insert(change.entity.clone());
+            }
+        }
+        for delivery in deliveries(&changes, now_ms, script) {
+            let delays_ms = [Some(script.u64(..30_000)), script.bool().then(|| script.u64(..600_000))];
+            for delay_ms in delays_ms.into_iter().flatten() {
+                self.send(delivery.clone(), delay_ms, script.fork());
+            }
+        }
+    }
+
+    /// Sends a delivery until it is acknowledged.
+    fn send(&self, delivery: Delivery, delay_ms: u64, mut chance: Rng) {
+        let run = self.clone_handles();
+        let sending = Alive::of([self.senders.clone()]);
+        self.executor.spawn(async move {
+            let _sending = sending;
+            run.executor.sleep_ms(delay_ms).await;
+            while run.deliver(&delivery, &mut chance).await != Some(200) {
+                run.executor.sleep_ms(chance.u64(1000..120_000)).await;
+            }
+            if !run.told.borrow_mut().insert(delivery.body.clone()) {
+                return;
+            }
+            let at_ms = run.executor.now_ms();
+            let events = delivery.entities.iter().map(|entity| Acknowledged {
+                at_ms,
+                entity: entity.clone(),
+            });
+            run.acknowledged.borrow_mut().extend(events);
+        });
+    }
+
+    /// One delivery to one ingest, which may be killed over it.
+    async fn deliver(&self, delivery: &Delivery, chance: &mut Rng) -> Option<u16> {
+        let host = SimHost::new(&self.executor, &self.shared, "ingest", false, chance.i64(-2000..=2000));
+        let (task, answer) = (host.task(), Rc::new(Cell::new(None)));
+        let (config, delivery, given) = (self.ingest.clone(), delivery.clone(), answer.clone());
+        task.set(self.executor.spawn(async move {
+            let channel = if delivery.path.ends_with("events-api") {
+                Channel::EventsApi
+            } else {
+                Channel::EventPlatform
+            };
+            let headers = headers(&delivery);
+            let body = Bytes::from(delivery.body);
+            given.set(Some(
+                ingest::receive(&host, &config, channel, &headers, &body).await.status,
+            ));
+        }));
+        for _ in 0..50 {
+            self.executor.sleep_ms(20).await;
+            if answer.get().is_some() {
+                break;
+            }
+        }
+        answer.get()
+    }
+
+    fn clone_handles(&self) -> Run {
+        Run {
+            executor: self.executor.clone(),
+            shared: self.shared.clone(),
+            acknowledged: self.acknowledged.clone(),
+            told: self.told.clone(),
+            deleted: self.deleted.clone(),
+            is_strict: self.is_strict,
+            worker: self.worker.clone(),
+            ingest: self.ingest.clone(),
+            under_way: self.under_way.clone(),
+            skews_ms: Vec::new(),
+            senders: self.senders.clone(),
+            stop: self.stop.clone(),
+            calls_in_outage: Cell::default(),
+            tick_ms: self.tick_ms,
+        }
+    }
+}
+
+/// Counts something for as long as it lives.
+struct Alive<const N: usize>([Rc<Cell<usize>>; N]);
+
+impl<const N: usize> Alive<N> {
+    fn of(counters: [Rc<Cell<usize>>; N]) -> Self {
+        counters.iter().for_each(|counter| counter.set(counter.get() + 1));
+        Alive(counters)
+    }
+}
+
+impl<const N: usize> Drop for Alive<N> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|counter| counter.set(counter.get() - 1));
+    }
+}
+
+fn headers(delivery: &Delivery) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &delivery.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn deliveries(changes: &[Change], now_ms: u64, script: &mut Rng) -> Vec<Delivery> {
+    let secret = "secret-of-the-simulation";
+    let platform = Secrets::primary(secret);
+    let format = match script.u8(..3) {
+        0 => Format::EventPlatform(platform),
+        1 => Format::EventsApi(secret.to_owned()),
+        _ => Format::Both(platform, secret.to_owned()),
+    };
+    Plan {
+        delta: script.bool(),
+        ..Plan::new(format, now_ms / 1000, script.u64(..))
+    }
+    .deliveries(changes)
+}
+
+/// Decides what goes wrong; says whether nothing does that would excuse a broken limit.
+fn go_wrong(shared: &mut Shared, random: &mut Rng) -> bool {
+    let mut maybe = |chance: f64| if random.bool() { random.f64() * chance } else { 0.0 };
+    let chances = Chances {
+        kill: maybe(0.02),
+        pause: maybe(0.004),
+        store: maybe(0.02),
+        half: maybe(0.05),
+    };
+    shared.chances = chances;
+    for of_pim in [true, false] {
+        for _ in 0..random.usize(..3) {
+            let fault = any_fault(random);
+            if of_pim {
+                shared.pim.faults.add(fault)
+            } else {
+                shared.destination.faults.add(fault)
+            }
+        }
+    }
+    if random.u8(..8) == 0 {
+        let down = if random.bool() {
+            Fault::status(503)
+        } else {
+            Effect::Hang { ms: 60_000 }
+        };
+        shared.destination.faults.add(Fault::always(down));
+    }
+    let refused = shared
+        .pim
+        .catalogue
+        .truth()
+        .products(None)
+        .next()
+        .map(|product| product.id.key());
+    if let (Some(refused), true) = (refused, random.u8(..3) == 0) {
+        shared.destination.reject(&refused, "refused until somebody mends it");
+    }
+    chances.kill == 0.0 && chances.pause == 0.0 && chances.store == 0.0
+}
+
+fn any_fault(random: &mut Rng) -> Fault {
+    let wait = |random: &mut Rng| Effect::Status {
+        status: if random.bool() { 429 } else { 503 },
+        headers: vec![("retry-after".to_owned(), random.u64(1..60).to_string())],
+        body: None,
+    };
+    let effect = match random.u8(..9) {
+        0 => Fault::status(500),
+        1 => Fault::status(503),
+        2 => Fault::status(408),
+        3 => Fault::status(429),
+        4 => wait(random),
+        5 => Effect::Hang {
+            ms: random.u64(1000..120_000),
+        },
+        6 => Effect::Slow {
+            ms: random.u64(100..30_000),
+        },
+        7 => Effect::Cut { applied: random.bool() },
+        _ => Effect::LandLate {
+            after_ms: random.u64(1000..400_000),
+        },
+    };
+    Fault::share(random.f64() * 0.4, effect)
+}
