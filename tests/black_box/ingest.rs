@@ -458,3 +458,34 @@ async fn a_refused_signature_is_noted_once_a_minute() {
     assert_eq!(sets.len(), 1, "{sets:?}");
     assert_eq!(sets[0]["keys"][0], "r1.main.refused");
 }
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_and_nothing_is_claimed() {
+    // A store that is none: every call of it fails.
+    let state = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
+    std::fs::write(
+        state.path().join("sqlite_key_value.db"),
+        "this is no database, only so much text",
+    )
+    .unwrap();
+    let application = Application::start_on(state, secrets()).await.unwrap();
+    let body = platform_product("5a6d7c02-9a44-4e0f-8d31-c06e77f2a901", 1);
+    let answer = post(&application, PLATFORM, platform(PLATFORM_SECRET, &body), &body).await;
+    assert_problem("a 5xx would count towards suspension", &answer, 429);
+    let body = legacy_batch(1);
+    let headers = events_api_headers(&body, LEGACY_SECRET, now_s());
+    assert_problem("the Events API", &post(&application, LEGACY, headers, &body).await, 503);
+    let suspended = simulator::deliveries::notification("subscription.suspended.user", now_ms(), None);
+    let delivery = Delivery::notification(&suspended, NOTIFICATION_SECRET);
+    assert_problem("a notification", &application.deliver(&delivery).await.unwrap(), 503);
+}
+
+#[test]
+fn the_components_are_small() {
+    for (name, limit) in [("ingest", 450_000), ("worker", 900_000)] {
+        let file = tests::application::root().join(format!("target/wasm32-wasip2/release/{name}.wasm"));
+        let bytes = std::fs::metadata(file).unwrap().len();
+        println!("{name}: {bytes} bytes of at most {limit}");
+        assert!(bytes <= limit, "{name}: {bytes} bytes");
+    }
+}

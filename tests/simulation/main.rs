@@ -174,3 +174,30 @@ fn an_outage_of_a_night_makes_no_dead_letter_and_is_not_drained_against() {
         assert!(calls <= hours * 12 * 2 + 40, "{calls} calls");
     }
 }
+
+#[test]
+fn a_wait_that_is_asked_for_is_kept_across_ticks() {
+    for of_pim in [true, false] {
+        let world = WorldKind::Wait { of_pim };
+        let outcome = run(&Scenario {
+            seed: 3,
+            mistake: None,
+            traced: false,
+            world,
+        });
+        assert_eq!(outcome.violations, Vec::<String>::new());
+        let calls = if of_pim { outcome.calls_at.0 } else { outcome.calls_at.1 };
+        let told = calls.iter().position(|(_, status)| *status == 429).expect("it asked");
+        let (told_ms, _) = calls[told];
+        // Those that were under way already do not count.
+        let next = calls
+            .iter()
+            .find(|(at_ms, _)| *at_ms > told_ms + 50)
+            .expect("it is called again");
+        println!(
+            "429 with Retry-After: 30; the next call came {:.1} s later",
+            (next.0 - told_ms) as f64 / 1000.0
+        );
+        assert!(next.0 - told_ms >= 30_000);
+    }
+}

@@ -397,7 +397,7 @@ async fn write_in_flight<H: Host>(session: &Session<'_, H>, items: &[Item]) -> R
         .filter(|item| item.is_to_be_pushed())
         .map(|item| (item.waiting.entity.kind, item.code.clone()))
         .collect();
-    if entities.is_empty() {
+    if entities.is_empty() || made(Mistake::NoInFlightKey) {
         return Ok(None);
     }
     let key = session

@@ -185,9 +185,15 @@ mod tests {
 
     #[test]
     fn only_what_is_held_back_is_let_go() {
-        let listing = ["r.p.ta.0h.500", "r.p.tb.2.500", "r.p.tc.0h.50", "r.p.td.0.500"];
+        let listing = [
+            "r.p.ta.0b.500",
+            "r.p.tb.2.500",
+            "r.p.tc.0b.50",
+            "r.p.td.0.500",
+            "r.p.te.0h.500",
+        ];
         let plan = Plan::of(&Keyspace::new("main"), listing.map(|key| format!("r1.main.{key}")));
         let keys: Vec<&String> = held_back(&plan, 100).map(|(_, key)| key).collect();
-        assert_eq!(keys, ["r1.main.r.p.ta.0h.500"]);
+        assert_eq!(keys, ["r1.main.r.p.ta.0b.500"]);
     }
 }

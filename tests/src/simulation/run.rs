@@ -55,6 +55,11 @@ pub enum WorldKind {
     Random,
     /// Three entities with success, retry and dead letter; a worker is killed at these of its calls.
     Small(Vec<(u64, bool)>),
+    /// An upstream asks for thirty seconds of rest, once.
+    Wait {
+        /// The PIM rather than the destination.
+        of_pim: bool,
+    },
     /// Many events, and an upstream that is down for eight hours.
     Outage {
         /// The PIM rather than the destination.
@@ -97,6 +102,8 @@ pub struct Outcome {
     pub calls_of_work: u64,
     /// Calls of the upstream that was down, while it was.
     pub calls_in_outage: usize,
+    /// When the PIM and the destination were called and what they answered, in milliseconds.
+    pub calls_at: (Vec<(u64, u16)>, Vec<(u64, u16)>),
     /// What happened.
     pub trace: Vec<String>,
 }
@@ -165,6 +172,15 @@ pub fn run(scenario: &Scenario) -> Outcome {
         largest_ratio: shared.largest_ratio,
         calls_of_work: shared.calls_of_work,
         calls_in_outage: run.calls_in_outage.get(),
+        calls_at: (
+            shared.pim.calls.iter().map(|call| (call.at_ms, call.status)).collect(),
+            shared
+                .destination
+                .log
+                .iter()
+                .map(|request| (request.at_ms, request.status))
+                .collect(),
+        ),
         trace: shared.trace.clone(),
     }
 }
@@ -174,6 +190,7 @@ impl Run {
         let (products, models) = match scenario.world {
             WorldKind::Random => (random.usize(4..20), random.usize(..5)),
             WorldKind::Small(_) => (3, 0),
+            WorldKind::Wait { .. } => (30, 0),
             WorldKind::Outage { .. } => (2000, 0),
         };
         let is_random = scenario.world == WorldKind::Random;
@@ -214,7 +231,7 @@ impl Run {
                 shared.kills.clone_from(kills);
                 is_strict = kills.is_empty();
             }
-            WorldKind::Outage { .. } => {}
+            WorldKind::Outage { .. } | WorldKind::Wait { .. } => {}
         }
         let tick_ms = if matches!(scenario.world, WorldKind::Outage { .. }) {
             OUTAGE_TICK_MS
@@ -251,6 +268,7 @@ impl Run {
         match &scenario.world {
             WorldKind::Random => self.random_script(random),
             WorldKind::Small(_) => self.small_script(random),
+            WorldKind::Wait { of_pim } => self.wait_script(*of_pim, random),
             WorldKind::Outage { of_pim, events } => self.outage_script(*of_pim, *events, random),
         }
         self.heal();
@@ -285,15 +303,7 @@ impl Run {
     }
 
     fn small_script(&self, random: &mut Rng) {
-        let products: Vec<EntityId> = self
-            .shared
-            .borrow()
-            .pim
-            .catalogue
-            .truth()
-            .products(None)
-            .map(|p| p.id.clone())
-            .collect();
+        let products = self.products();
         {
             let mut shared = self.shared.borrow_mut();
             let failing = Fault::next(1, Fault::status(503)).entity(&products[1].key());
@@ -308,16 +318,44 @@ impl Run {
         self.run_for(900_000, random);
     }
 
-    fn outage_script(&self, of_pim: bool, events: usize, random: &mut Rng) {
-        let products: Vec<EntityId> = self
-            .shared
-            .borrow()
+    fn wait_script(&self, of_pim: bool, random: &mut Rng) {
+        let products = self.products();
+        {
+            let mut shared = self.shared.borrow_mut();
+            let headers = vec![("retry-after".to_owned(), "30".to_owned())];
+            let wait = Effect::Status {
+                status: 429,
+                headers,
+                body: None,
+            };
+            let (pim, destination) = (Fault::next(1, wait.clone()).path("/api/rest"), Fault::next(1, wait));
+            if of_pim {
+                shared.pim.faults.add(pim)
+            } else {
+                shared.destination.faults.add(destination)
+            }
+        }
+        let run = self.clone_handles();
+        let mut script = random.fork();
+        for product in &products {
+            run.announce(&Edit::new(product.clone(), Action::Touch), &mut script);
+        }
+        self.run_for(300_000, random);
+    }
+
+    fn products(&self) -> Vec<EntityId> {
+        let shared = self.shared.borrow();
+        shared
             .pim
             .catalogue
             .truth()
             .products(None)
-            .map(|p| p.id.clone())
-            .collect();
+            .map(|product| product.id.clone())
+            .collect()
+    }
+
+    fn outage_script(&self, of_pim: bool, events: usize, random: &mut Rng) {
+        let products = self.products();
         {
             let mut shared = self.shared.borrow_mut();
             let fault = Fault::always(Fault::status(503));

@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn held(code: &str, due_s: u64) -> String {
-        format!("r1.main.r.p.t{code}.0h.{due_s}")
+        format!("r1.main.r.p.t{code}.0b.{due_s}")
     }
 
     fn causes(plan: &Plan, state: &State, refused: Option<Refused>, told: Option<Notification>) -> Vec<&'static str> {
