@@ -81,6 +81,9 @@ impl Scenario {
     }
 }
 
+/// When calls came, in milliseconds, and what they were answered.
+pub type Calls = Vec<(u64, u16)>;
+
 /// What came of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -102,8 +105,8 @@ pub struct Outcome {
     pub calls_of_work: u64,
     /// Calls of the upstream that was down, while it was.
     pub calls_in_outage: usize,
-    /// When the PIM and the destination were called and what they answered, in milliseconds.
-    pub calls_at: (Vec<(u64, u16)>, Vec<(u64, u16)>),
+    /// When the PIM was called, in milliseconds, and what it answered; the same of the destination.
+    pub calls_at: (Calls, Calls),
     /// What happened.
     pub trace: Vec<String>,
 }
