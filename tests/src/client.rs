@@ -72,9 +72,12 @@ pub async fn endless(stream: &mut tokio::net::TcpStream, path: &str, host: &str)
     writer.write_all(head.as_bytes()).await?;
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let flood = async {
-        // The other side may stop reading; then only its answer counts.
-        while writer.write_all(&chunk).await.is_ok() {}
-        std::future::pending::<()>().await;
+        // One byte over 16 MiB and then nothing: what is left unread when the other side closes could cost the answer.
+        for _ in 0..256 {
+            writer.write_all(&chunk).await?;
+        }
+        writer.write_all(b"1\r\n \r\n").await?;
+        std::future::pending::<Result<()>>().await
     };
     let mut answer = vec![0; 1024];
     tokio::select! {
@@ -82,6 +85,19 @@ pub async fn endless(stream: &mut tokio::net::TcpStream, path: &str, host: &str)
             answer.truncate(read?);
             Ok(String::from_utf8_lossy(&answer).into_owned())
         }
-        () = flood => Ok(String::new()),
+        broken = flood => broken.map(|()| String::new()),
     }
+}
+
+/// Announces a body of this length, sends none of it, and gives the beginning of the answer.
+///
+/// # Errors
+/// If the connection breaks before there is an answer.
+pub async fn announced(stream: &mut tokio::net::TcpStream, path: &str, host: &str, length: usize) -> Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = vec![0; 1024];
+    let read = stream.read(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
 }
