@@ -16,7 +16,7 @@ use tests::client::{Answer, bearer};
 use tests::world::{DESTINATION_TOKEN, NOTIFICATION_SECRET, World, deliver_all, platform_deliveries, secrets};
 
 /// Every route of the administration, and one that is none.
-const ROUTES: [(Method, &str); 9] = [
+const ROUTES: [(Method, &str); 10] = [
     (Method::GET, "/admin/dead-letters"),
     (Method::POST, "/admin/dead-letters/replay"),
     (Method::DELETE, "/admin/dead-letters"),
@@ -24,11 +24,13 @@ const ROUTES: [(Method, &str); 9] = [
     (Method::GET, "/admin/status"),
     (Method::POST, "/admin/adopt"),
     (Method::POST, "/admin/brake/release"),
+    (Method::POST, "/admin/reconcile"),
     (Method::GET, "/admin/nothing"),
     (Method::GET, "/admin"),
 ];
 
-async fn ask(application: &Application, method: Method, path: &str, body: Value) -> Answer {
+/// Asks as the administrator.
+pub(crate) async fn ask(application: &Application, method: Method, path: &str, body: Value) -> Answer {
     let body = if body.is_null() {
         String::new()
     } else {

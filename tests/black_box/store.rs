@@ -21,6 +21,16 @@ impl Store {
         keys.map(Result::unwrap).collect()
     }
 
+    pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let sql = "SELECT value FROM spin_key_value WHERE key = ?1";
+        self.0.query_row(sql, [key], |row| row.get(0)).ok()
+    }
+
+    pub(crate) fn set(&self, key: &str, value: &[u8]) {
+        let sql = "UPDATE spin_key_value SET value = ?2 WHERE key = ?1";
+        self.0.execute(sql, rusqlite::params![key, value]).unwrap();
+    }
+
     pub(crate) fn delete(&self, key: &str) {
         self.0
             .execute("DELETE FROM spin_key_value WHERE key = ?1", [key])

@@ -1,43 +1,25 @@
 //! The relay in a seeded world where everything fails; see [`tests::simulation`].
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+mod reconciliation;
+
 use relay::mistake::Mistake;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tests::simulation::run::WorldKind;
+use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
 
 /// How many seeds are run; `cargo xtask simulate` runs any number.
 const SEEDS: u64 = 10_000;
 
-/// Runs one scenario after the other on all cores until one is found whose outcome fits; gives its number.
+/// Runs one scenario after the other until one is found whose outcome fits; gives its number.
 fn find(
     count: u64,
     scenario: impl Fn(u64) -> Scenario + Sync,
     fits: impl Fn(&Outcome) -> bool + Sync,
 ) -> Option<(u64, Outcome)> {
-    let (next, found) = (AtomicU64::new(0), Mutex::new(None));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count || found.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-                        break;
-                    }
-                    let outcome = run(&scenario(number));
-                    if fits(&outcome) {
-                        found
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .get_or_insert((number, outcome));
-                    }
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let look = |number| Some(run(&scenario(number))).filter(&fits);
+    search(count, Until::OneIsFound, look).into_iter().next()
 }
 
 fn is_violated(outcome: &Outcome) -> bool {

@@ -140,7 +140,10 @@ fn start(cli: &Cli, pim: &PimServer, destination: &DestinationServer) -> Result<
         .with("pim_password", &credentials.password)
         .with("destination_url", &destination.url())
         .with("destination_token", DESTINATION_TOKEN)
-        .with("destination_calls_per_second", "500");
+        .with("destination_calls_per_second", "500")
+        // Only what the deliveries tell is to arrive.
+        .with("recent_seconds", "0")
+        .with("walk_hours", "0");
     let (program, args) = cli.command.split_first().context("no command was given")?;
     let mut command = Command::new(program);
     command.args(args);

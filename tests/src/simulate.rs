@@ -3,8 +3,7 @@
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
 
 /// Runs the connector in a seeded world where everything fails, and checks that nothing is lost
@@ -16,22 +15,39 @@ struct Cli {
     /// Run this seed alone, with a trace of what happens
     #[arg(long)]
     seed: Option<u64>,
+    /// Let each run be a week in which half of all deliveries are lost and reconciliation finds the rest
+    #[arg(long)]
+    week: bool,
+}
+
+impl Cli {
+    fn scenario(&self, seed: u64) -> Scenario {
+        if self.week {
+            Scenario::week(seed)
+        } else {
+            Scenario::random(seed)
+        }
+    }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(seed) = cli.seed {
-        return one(seed);
+        return one(Scenario {
+            traced: true,
+            ..cli.scenario(seed)
+        });
     }
     let bar = ProgressBar::new(cli.seeds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds ({elapsed}, {eta} left)") {
         bar.set_style(style);
     }
-    let failed = many(cli.seeds, &bar);
+    let failed = many(&cli, &bar);
     bar.finish_and_clear();
     for (seed, outcome) in &failed {
         println!("seed {seed}: {}", outcome.violations.join("; "));
-        println!("  again, with a trace: cargo xtask simulate --seed {seed}");
+        let week = if cli.week { " --week" } else { "" };
+        println!("  again, with a trace: cargo xtask simulate --seed {seed}{week}");
     }
     println!("{} seeds, {} with a violation", cli.seeds, failed.len());
     if failed.is_empty() {
@@ -41,11 +57,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn one(seed: u64) -> ExitCode {
-    let outcome = run(&Scenario {
-        traced: true,
-        ..Scenario::random(seed)
-    });
+fn one(scenario: Scenario) -> ExitCode {
+    let outcome = run(&scenario);
     for line in &outcome.trace {
         println!("{line}");
     }
@@ -63,30 +76,10 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-fn many(seeds: u64, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
-    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
-                        break;
-                    }
-                    let outcome = run(&Scenario::random(seed));
-                    bar.inc(1);
-                    if !outcome.violations.is_empty() {
-                        failed
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((seed, outcome));
-                    }
-                }
-            });
-        }
-    });
-    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failed.sort_by_key(|(seed, _)| *seed);
-    failed
+fn many(cli: &Cli, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
+    search(cli.seeds, Until::AllAreRun, |seed| {
+        let outcome = run(&cli.scenario(seed));
+        bar.inc(1);
+        (!outcome.violations.is_empty()).then_some(outcome)
+    })
 }

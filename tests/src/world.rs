@@ -68,7 +68,7 @@ impl World {
         })
     }
 
-    /// The setup of an application between the two.
+    /// The setup of an application between the two. Reconciliation looks only when it is asked to.
     pub fn setup(&self) -> Setup {
         let setup = self.pim.with(|pim| {
             secrets()
@@ -82,6 +82,8 @@ impl World {
             .with("destination_url", &self.destination.url())
             .with("destination_token", DESTINATION_TOKEN)
             .with("destination_calls_per_second", "1000")
+            .with("recent_seconds", "0")
+            .with("walk_hours", "0")
     }
 
     /// Edits the PIM.

@@ -1,5 +1,5 @@
 //! What people ask of a running application: to see its state and its dead letters, to replay or discard these, to
-//! adopt another pair of PIM and destination, to release the brake.
+//! adopt another pair of PIM and destination, to release the brake, to reconcile now.
 //!
 //! Everything is behind the administration's token. What the worker alone may change is asked of it by a
 //! [`crate::command`].
@@ -8,11 +8,12 @@ mod dead_letters;
 mod status;
 
 use crate::answer::{Answer, authorize};
-use crate::command::{self, Command};
+use crate::command::{self, Command, ScanKind};
 use crate::config::{AdminConfig, ConfigError, ConsoleConfig};
 use crate::entity::Kind;
 use crate::host::{Clock, Log, Random, Store, StoreError};
 use crate::log;
+use crate::time;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -40,6 +41,8 @@ pub enum Route {
     Adopt,
     /// Deletions that are held back may go.
     ReleaseBrake,
+    /// Reconciliation is to look now.
+    Reconcile,
 }
 
 /// Lets a request in and says what it asks for, by its head alone; or gives the answer to one that is not let in.
@@ -62,6 +65,7 @@ pub fn admit(
         "/status" => only(method, &Method::GET, Route::Status),
         "/adopt" => only(method, &Method::POST, Route::Adopt),
         "/brake/release" => only(method, &Method::POST, Route::ReleaseBrake),
+        "/reconcile" => only(method, &Method::POST, Route::Reconcile),
         _ => match dead_letter_of(path) {
             Some((kind, code)) => only(method, &Method::DELETE, Route::DiscardOne(kind, code)),
             None => Err(Answer::problem(404, "nothing is here")),
@@ -123,6 +127,10 @@ pub async fn answer<H: Store + Clock + Log + Random>(
             .map(|status| Answer::json(200, &status)),
         Route::Adopt => adopt(host, config, body).await,
         Route::ReleaseBrake => ask(host, config, Command::ReleaseBrake).await,
+        Route::Reconcile => match reconciliation(body) {
+            Ok(command) => ask(host, config, command).await,
+            Err(detail) => Ok(bad(detail)),
+        },
     };
     result.unwrap_or_else(|error| {
         log::write(host, config.log, "store", true, json!({ "reason": error.0 }));
@@ -155,6 +163,32 @@ async fn adopt<H: Store + Clock + Log + Random>(
     };
     let empty_index = adoption.empty_index;
     ask(host, config, Command::Adopt { empty_index }).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Reconciliation {
+    scan: Option<ScanKind>,
+    since: Option<String>,
+    force: bool,
+}
+
+/// Reads what reconciliation is asked for; an empty body asks for recent changes.
+fn reconciliation(body: &[u8]) -> Result<Command, String> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let asked: Reconciliation = serde_json::from_slice(body).map_err(|_| {
+        "send {\"scan\": \"recent\"}, {\"scan\": \"full\"}, {\"scan\": \"full\", \"force\": true} or {\"since\": \"2026-01-31T12:00:00Z\"}".to_owned()
+    })?;
+    let since_s = match asked.since.as_deref() {
+        None => None,
+        Some(since) => Some(time::parse(since).ok_or("`since` must be a moment such as 2026-01-31T12:00:00Z")?),
+    };
+    let scan = asked.scan.unwrap_or(ScanKind::Recent);
+    match (scan, since_s, asked.force) {
+        (ScanKind::Full, Some(_), _) => Err("`since` goes with recent changes; a full scan sees everything".to_owned()),
+        (ScanKind::Recent, _, true) => Err("`force` goes with {\"scan\": \"full\"} only".to_owned()),
+        (scan, since_s, force) => Ok(Command::Reconcile { scan, since_s, force }),
+    }
 }
 
 /// Leaves a command for the worker, whose next tick carries it out.
@@ -194,6 +228,7 @@ mod tests {
         assert_eq!(asked(Method::DELETE, "/admin/dead-letters"), Ok(Route::Discard));
         assert_eq!(asked(Method::POST, "/admin/adopt"), Ok(Route::Adopt));
         assert_eq!(asked(Method::POST, "/admin/brake/release"), Ok(Route::ReleaseBrake));
+        assert_eq!(asked(Method::POST, "/admin/reconcile"), Ok(Route::Reconcile));
         assert_eq!(
             asked(Method::DELETE, "/admin/dead-letters/product-models/a%2Fb%20c"),
             Ok(Route::DiscardOne(Kind::ProductModel, "a/b c".to_owned()))
@@ -217,6 +252,33 @@ mod tests {
             assert_eq!(asked(Method::GET, path), Err(404), "{path}");
         }
         assert_eq!(asked(Method::GET, "/admin/dead-letters?limit=many"), Err(400));
+    }
+
+    #[test]
+    fn reconciliation_is_asked_for_in_a_few_ways() {
+        let command = |scan, since_s, force| Ok(Command::Reconcile { scan, since_s, force });
+        for (body, expected) in [
+            ("", command(ScanKind::Recent, None, false)),
+            (r#"{"scan":"recent"}"#, command(ScanKind::Recent, None, false)),
+            (r#"{"scan":"full"}"#, command(ScanKind::Full, None, false)),
+            (r#"{"scan":"full","force":true}"#, command(ScanKind::Full, None, true)),
+            (
+                r#"{"since":"2026-02-02T02:40:00Z"}"#,
+                command(ScanKind::Recent, Some(1_770_000_000), false),
+            ),
+        ] {
+            assert_eq!(reconciliation(body.as_bytes()), expected, "{body}");
+        }
+        for body in [
+            "{",
+            r#"{"scan":"some"}"#,
+            r#"{"since":"yesterday"}"#,
+            r#"{"force":true}"#,
+            r#"{"scan":"full","since":"2026-02-02T02:40:00Z"}"#,
+            r#"{"scan":"full","forced":true}"#,
+        ] {
+            assert!(reconciliation(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::destination::Cargo;
 use crate::entity::{Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
-use crate::host::{Host, MANY, StoreError};
+use crate::host::{Host, StoreError, delete_all};
 use crate::in_flight::InFlightValue;
 use crate::index::Pages;
 use crate::ingest::EventValue;
@@ -52,6 +52,8 @@ pub(crate) struct Item {
     pub(crate) name: String,
     /// Whether it was read from the database itself, past a search index that lags.
     by_id: bool,
+    /// Whether the index has nothing of it.
+    pub(crate) is_new: bool,
     pub(crate) stage: Stage,
 }
 
@@ -94,6 +96,12 @@ impl Item {
             attempts: self.waiting.attempts(),
             newest_event: self.waiting.newest_event().unwrap_or_default(),
         }
+    }
+
+    /// Whether its push means that its variants may have changed. Not for a model that reconciliation found and that
+    /// was never pushed before: reconciliation looks at its variants by itself.
+    pub(crate) fn has_variants_to_mark(&self) -> bool {
+        self.waiting.entity.kind == Kind::ProductModel && !(self.is_new && self.waiting.is_reconciliation())
     }
 
     fn is_to_be_pushed(&self) -> bool {
@@ -189,6 +197,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 code,
                 name,
                 by_id: false,
+                is_new: false,
                 stage: Stage::Waiting,
             });
         }
@@ -254,12 +263,8 @@ async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]
 
 /// Gives the listed entities to their items; says which items must be read by id.
 fn sort_out(kind: Kind, items: &mut [Item], range: std::ops::Range<usize>, found: Vec<Value>) -> Vec<usize> {
-    let member = match kind {
-        Kind::Product => "uuid",
-        Kind::ProductModel => "code",
-    };
     for entity in found {
-        let code = entity.get(member).and_then(Value::as_str).map(str::to_owned);
+        let code = entity.get(kind.id_member()).and_then(Value::as_str).map(str::to_owned);
         let item = items[range.clone()]
             .iter_mut()
             .find(|item| Some(&item.code) == code.as_ref());
@@ -336,6 +341,7 @@ async fn reread_what_is_older_than_the_index<H: Host>(
 fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) {
     for item in items {
         let entry = pages.get(&item.waiting.entity);
+        item.is_new = entry.is_none();
         let kind = item.waiting.entity.kind;
         let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
         item.stage = match stage {
@@ -442,6 +448,7 @@ async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
             }
             (Ok(()), _) => {
                 session.report(|report| report.deletes += 1);
+                session.note_deleted(&items[at].waiting);
                 Stage::Deleted
             }
             (Err(failure), Stage::Upsert { hash, .. }) => Item::failed(failure, Some(hash)),
@@ -513,7 +520,7 @@ fn is_unsettled(item: &Item) -> bool {
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result<(), StoreError> {
     let now_s = session.now_s();
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
-    let for_variants = item.waiting.entity.kind == Kind::ProductModel && matches!(item.stage, Stage::Upserted { .. });
+    let for_variants = item.has_variants_to_mark() && matches!(item.stage, Stage::Upserted { .. });
     let due_s = if for_variants {
         Some(now_s + RECHECK_S)
     } else {
@@ -704,9 +711,7 @@ async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Opt
     if made(Mistake::DeleteUnlisted) {
         keys.extend(unlisted(session, items).await?);
     }
-    for keys in keys.chunks(MANY) {
-        delete(session, keys).await?;
-    }
+    delete_all(session.host, &keys).await?;
     if let (Some(key), true) = (in_flight, is_settled) {
         session.host.delete(&key).await?;
     }
@@ -732,16 +737,6 @@ async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<V
 fn is_buried(item: &Item, failure: &Failure) -> bool {
     failure.class == Class::Permanent
         || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= ATTEMPTS_MAX)
-}
-
-async fn delete<H: Host>(session: &Session<'_, H>, keys: &[String]) -> Result<(), StoreError> {
-    if session.host.delete_many(keys).await.is_ok() {
-        return Ok(());
-    }
-    for key in keys {
-        session.host.delete(key).await?;
-    }
-    Ok(())
 }
 
 const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");

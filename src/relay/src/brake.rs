@@ -27,15 +27,34 @@ impl Brake {
     /// Asks for an unannounced deletion, the index holding so many entities.
     pub fn lets_through(&mut self, indexed: usize, now_s: u64) -> bool {
         self.let_through_s.retain(|at_s| at_s + WINDOW_S > now_s);
-        if now_s < self.released_until_s {
+        if self.is_released(now_s) {
             return true;
         }
-        if self.let_through_s.len() < LEAST.max(indexed / SHARE) {
+        if self.left(indexed, now_s) > 0 {
             self.let_through_s.push(now_s);
             return true;
         }
-        self.holding_since_s.get_or_insert(now_s);
+        self.hold(now_s);
         false
+    }
+
+    /// How many more it would let through now, the index holding so many entities.
+    pub fn left(&self, indexed: usize, now_s: u64) -> usize {
+        if self.is_released(now_s) {
+            return usize::MAX;
+        }
+        let recent = self.let_through_s.iter().filter(|at_s| **at_s + WINDOW_S > now_s);
+        LEAST.max(indexed / SHARE).saturating_sub(recent.count())
+    }
+
+    /// Whether a person has released it.
+    pub fn is_released(&self, now_s: u64) -> bool {
+        now_s < self.released_until_s
+    }
+
+    /// It holds something back from now on, if it does not already.
+    pub fn hold(&mut self, now_s: u64) {
+        self.holding_since_s.get_or_insert(now_s);
     }
 
     /// A person lets all that is held back through, for an hour.

@@ -5,12 +5,14 @@ use crate::entity::Kind;
 use crate::fanout;
 use crate::host::{Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
 use crate::index::PAGES;
-use crate::key::{Hold, Key, Keyspace, RetryKey};
+use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
 use crate::plan::Plan;
+use crate::reconciliation::Reconciliation;
 use crate::state::State;
+use crate::time;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -25,6 +27,27 @@ pub enum Command {
     },
     /// Deletions that the brake holds back are let through, for an hour.
     ReleaseBrake,
+    /// A look at the PIM by reconciliation, now.
+    Reconcile {
+        /// Which.
+        scan: ScanKind,
+        /// From this moment on, in seconds since the Unix epoch; recent changes only.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        since_s: Option<u64>,
+        /// Whether everything is pushed, changed or not; the whole catalogue only.
+        #[serde(default)]
+        force: bool,
+    },
+}
+
+/// What reconciliation can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScanKind {
+    /// What was updated lately.
+    Recent,
+    /// The whole catalogue.
+    Full,
 }
 
 /// The value of a command's key.
@@ -64,6 +87,10 @@ pub(crate) async fn carry_out<H: Host>(
         let Some(value) = host.get(key).await? else { continue };
         let is_done = match read(&value) {
             Some(Command::Adopt { empty_index }) => adopt(host, config, state, empty_index).await?,
+            Some(Command::Reconcile { scan, since_s, force }) => {
+                reconcile(host, config, scan, since_s, force).await?;
+                true
+            }
             Some(Command::ReleaseBrake) => release_brake(host, config, lease, plan, state).await?,
             None => {
                 let reason = "not in a format that this version reads: dropped";
@@ -110,11 +137,31 @@ async fn adopt<H: Host>(
         state.indexed = 0;
         state.save(host, &config.keys).await?;
     }
+    // Whatever was read of the PIM was compared with the old index.
+    host.delete(&config.keys.record(Record::Reconciliation)).await?;
     // Last: until the old index is gone, nothing may be pushed or deleted on its word.
     meta.save(host, &config.keys).await?;
     let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": meta.pim, "destination": meta.destination });
     log::write(host, config.log, "command", false, fields);
     Ok(true)
+}
+
+async fn reconcile<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    scan: ScanKind,
+    since_s: Option<u64>,
+    force: bool,
+) -> Result<(), StoreError> {
+    let mut record = Reconciliation::load(host, config).await?;
+    match scan {
+        ScanKind::Recent => record.ask_recent(since_s),
+        ScanKind::Full => record.walk.ask(force),
+    }
+    record.save(host, &config.keys).await?;
+    let fields = json!({ "do": "reconcile", "scan": scan, "since": since_s.map(time::text), "force": force });
+    log::write(host, config.log, "command", false, fields);
+    Ok(())
 }
 
 /// Lets everything go that is held back; says whether it came to the end.

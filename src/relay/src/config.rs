@@ -274,10 +274,34 @@ pub struct WorkerConfig {
     pub destination_rate: usize,
     /// How many events may wait before deliveries are put off.
     pub high_water: u64,
+    /// How reconciliation goes about.
+    pub reconciliation: ReconciliationConfig,
     /// The header in which upstreams name a call, for their support.
     pub tracking_header: String,
     /// Which log lines are written.
     pub log: LogLevel,
+}
+
+/// How often reconciliation looks, and how far back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReconciliationConfig {
+    /// How often recent changes are looked for, in seconds; none does not by itself.
+    pub recent_s: Option<u64>,
+    /// How far before the last look the next one begins, in seconds: it covers what the search index is behind by.
+    pub overlap_s: u64,
+    /// How often the whole catalogue is walked, in seconds; none does not by itself.
+    pub walk_s: Option<u64>,
+}
+
+impl ReconciliationConfig {
+    fn read(variables: &Variables) -> Result<ReconciliationConfig, ConfigError> {
+        let some = |seconds: u64| (seconds > 0).then_some(seconds);
+        Ok(ReconciliationConfig {
+            recent_s: some(variables.number("recent_seconds", 300, 0, 86_400)?),
+            overlap_s: variables.number("recent_overlap_seconds", 600, 60, 86_400)?,
+            walk_s: some(variables.number("walk_hours", 24, 0, 8760)? * 3600),
+        })
+    }
 }
 
 impl WorkerConfig {
@@ -311,6 +335,7 @@ impl WorkerConfig {
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
             destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
             high_water: high_water(variables)?,
+            reconciliation: ReconciliationConfig::read(variables)?,
             tracking_header: if tracking_header.is_empty() {
                 "trackingid".to_owned()
             } else {

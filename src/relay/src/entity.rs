@@ -39,6 +39,14 @@ impl Kind {
         }
     }
 
+    /// The member of the PIM's documents that holds its id (contract 4.6).
+    pub fn id_member(self) -> &'static str {
+        match self {
+            Kind::Product => "uuid",
+            Kind::ProductModel => "code",
+        }
+    }
+
     /// The kind of this name.
     pub fn of_name(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)

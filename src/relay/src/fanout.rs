@@ -4,7 +4,7 @@
 use crate::batch::{Item, Stage, updated_s};
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
-use crate::host::{Clock, Host, MANY, Random, StoreError};
+use crate::host::{Clock, Host, Random, StoreError, set_all};
 use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
@@ -31,7 +31,7 @@ struct Progress {
 pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<Vec<usize>, StoreError> {
     let mut unmarked = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
-        if item.waiting.entity.kind != Kind::ProductModel {
+        if !item.has_variants_to_mark() {
             continue;
         }
         let Some(marking) = marking(session, item) else {
@@ -146,20 +146,13 @@ async fn enqueue<H: Host>(
     found: &[Value],
     since_s: u64,
 ) -> Result<(), StoreError> {
-    let member = match kind {
-        Kind::Product => "uuid",
-        Kind::ProductModel => "code",
-    };
     let recent = found.iter().filter(|entity| updated_s(entity) >= since_s);
-    let codes = recent.filter_map(|entity| entity.get(member).and_then(Value::as_str));
+    let codes = recent.filter_map(|entity| entity.get(kind.id_member()).and_then(Value::as_str));
     // Also for those that have an event waiting: that one may be too old to be looked at again in a minute, and until
     // then the search index may not know what they inherit.
     let entries: Vec<(String, Vec<u8>)> = codes.map(|code| session.raise(kind, code, Change::Inherited)).collect();
     session.note_raised(entries.len());
-    for entries in entries.chunks(MANY) {
-        session.set_many(entries).await?;
-    }
-    Ok(())
+    set_all(session.host, &entries).await
 }
 
 /// An id that nobody has had before.

@@ -93,7 +93,7 @@ pub struct Governor<'a, H> {
     limits: Limits,
     log: LogLevel,
     tracking_header: String,
-    until_ms: u64,
+    until_ms: Cell<u64>,
     lease_ms: u64,
     state: RefCell<GovernorState>,
     saved: RefCell<GovernorState>,
@@ -137,7 +137,7 @@ impl<'a, H: Host> Governor<'a, H> {
             limits,
             log,
             tracking_header: tracking_header.to_owned(),
-            until_ms: deadlines.begin_ms,
+            until_ms: Cell::new(deadlines.begin_ms),
             lease_ms: deadlines.end_ms,
             state: RefCell::new(state),
             saved: RefCell::new(saved),
@@ -153,6 +153,11 @@ impl<'a, H: Host> Governor<'a, H> {
         if secret.len() >= 4 {
             self.secrets.borrow_mut().push(secret.to_owned());
         }
+    }
+
+    /// No call begins after this from now on, by the monotonic clock, in milliseconds.
+    pub fn begin_until(&self, until_ms: u64) {
+        self.until_ms.set(until_ms);
     }
 
     /// What to keep between ticks.
@@ -192,7 +197,7 @@ impl<'a, H: Host> Governor<'a, H> {
 
     /// Why no call can be made now, if so.
     pub fn held(&self, circuit: &str) -> Option<String> {
-        if self.host.monotonic_ms() >= self.until_ms {
+        if self.host.monotonic_ms() >= self.until_ms.get() {
             return Some(TIME_IS_UP.to_owned());
         }
         let state = self.state.borrow();
@@ -243,7 +248,7 @@ impl<'a, H: Host> Governor<'a, H> {
             let is_retry = call.attempts > 0 || tries > 0;
             let probe = self.admit(call.circuit, is_retry)?;
             self.wait_for_room().await;
-            if self.host.monotonic_ms() >= self.until_ms {
+            if self.host.monotonic_ms() >= self.until_ms.get() {
                 self.release(probe);
                 return Err(self.failed(Class::Held, TIME_IS_UP.to_owned()));
             }
@@ -285,7 +290,7 @@ impl<'a, H: Host> Governor<'a, H> {
             && !(failure.unsettled && self.limits.writes)
             && tries == 1
             && call.attempts + tries < ATTEMPTS_MAX
-            && self.host.monotonic_ms() + QUICK_MS < self.until_ms
+            && self.host.monotonic_ms() + QUICK_MS < self.until_ms.get()
     }
 
     /// Lets a call in, or says why not. The first call through an open breaker is its probe.

@@ -26,6 +26,9 @@ pub struct Entry {
     /// Its code, where the key holds only a hash of it.
     #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
     pub code: Option<String>,
+    /// The last walk over the catalogue that did not meet it, by its number.
+    #[serde(rename = "m", skip_serializing_if = "Option::is_none", default)]
+    pub missed_by: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,10 +40,15 @@ struct Page {
 /// The page of an entity.
 pub fn page_of(entity: &Entity) -> u8 {
     let first = match entity.segment.code().as_deref().and_then(uuid_bytes) {
-        Some(uuid) if entity.kind == Kind::Product => uuid[0],
+        Some(uuid) if entity.kind == Kind::Product => return page_of_uuid(&uuid),
         _ => Sha256::digest(entity.segment.as_str())[0],
     };
     first / (u8::MAX / PAGES + 1)
+}
+
+/// The page of products whose UUIDs begin like this.
+pub fn page_of_uuid(uuid: &[u8; 16]) -> u8 {
+    uuid[0] / (u8::MAX / PAGES + 1)
 }
 
 /// The pages that a batch needs, read once and written back where they changed.
@@ -60,13 +68,45 @@ impl Pages {
     ) -> Result<Pages, StoreError> {
         let mut pages = Pages::default();
         for entity in entities {
-            let place = (entity.kind, page_of(entity));
-            if let std::collections::btree_map::Entry::Vacant(vacant) = pages.pages.entry(place) {
-                let value = host.get(&keys.encode(&Key::IndexPage(place.0, place.1))).await?;
-                vacant.insert(read_page(value.as_deref())?);
-            }
+            pages.read(host, keys, entity.kind, page_of(entity)).await?;
         }
         Ok(pages)
+    }
+
+    /// Reads a page, unless it was read.
+    pub async fn read<H: Store>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        kind: Kind,
+        number: u8,
+    ) -> Result<(), StoreError> {
+        if let std::collections::btree_map::Entry::Vacant(vacant) = self.pages.entry((kind, number)) {
+            let value = host.get(&keys.encode(&Key::IndexPage(kind, number))).await?;
+            vacant.insert(read_page(value.as_deref())?);
+        }
+        Ok(())
+    }
+
+    /// The entries of a page that was read.
+    pub fn entries(&self, kind: Kind, number: u8) -> impl Iterator<Item = (&Segment, &Entry)> {
+        self.pages
+            .get(&(kind, number))
+            .into_iter()
+            .flat_map(|page| &page.entries)
+    }
+
+    /// Notes that a walk did not meet an entity whose page was read.
+    pub fn miss(&mut self, entity: &Entity, walk: u64) {
+        let place = (entity.kind, page_of(entity));
+        let entry = self
+            .pages
+            .get_mut(&place)
+            .and_then(|page| page.entries.get_mut(&entity.segment));
+        if let Some(entry) = entry.filter(|entry| entry.missed_by != Some(walk)) {
+            entry.missed_by = Some(walk);
+            self.changed.insert(place);
+        }
     }
 
     /// The entry of an entity whose page was read.
@@ -81,7 +121,12 @@ impl Pages {
     pub fn set(&mut self, entity: &Entity, code: &str, hash: Option<String>, updated_s: u64) {
         let place = (entity.kind, page_of(entity));
         let code = entity.segment.code().is_none().then(|| code.to_owned());
-        let entry = Entry { hash, updated_s, code };
+        let entry = Entry {
+            hash,
+            updated_s,
+            code,
+            missed_by: None,
+        };
         let page = self.pages.entry(place).or_default();
         match page.entries.insert(entity.segment.clone(), entry.clone()) {
             Some(known) if known == entry => return,

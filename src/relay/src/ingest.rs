@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::config::{ConfigError, IngestConfig};
 use crate::event::{self, Author, Decoded, Event};
-use crate::host::{Clock, Log, MANY, Store, StoreError};
+use crate::host::{Clock, Log, Store, StoreError, set_all};
 use crate::key::{Key, Record};
 use crate::log;
 use crate::mistake::{Mistake, made};
@@ -266,22 +266,9 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 written?;
             }
         } else {
-            for entries in entries.chunks(MANY) {
-                self.store_many(entries).await?;
-            }
+            set_all(self.host, &entries).await?;
         }
         self.stored = entries.len();
-        Ok(())
-    }
-
-    async fn store_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
-        if self.host.set_many(entries).await.is_ok() {
-            return Ok(());
-        }
-        // Several keys at once can fail where single ones do not: another process in the same file, say.
-        for (key, value) in entries {
-            self.host.set(key, value).await?;
-        }
         Ok(())
     }
 

@@ -166,16 +166,19 @@ pub enum Record {
     Refused,
     /// What the Event Platform last said of the subscription.
     Notification,
+    /// How far reconciliation has come.
+    Reconciliation,
 }
 
 impl Record {
-    const NAMES: [(Record, &str); 6] = [
+    const NAMES: [(Record, &str); 7] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::Status, "status"),
         (Record::Meta, "meta"),
         (Record::Refused, "refused"),
         (Record::Notification, "notification"),
+        (Record::Reconciliation, "reconciliation"),
     ];
 }
 

@@ -14,6 +14,7 @@
 //! | [`pim`], [`token`] | reading the PIM |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
 //! | [`index`] | what was last pushed |
+//! | [`reconciliation`] | finding what no webhook told |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
 //! | [`admin`], [`command`] | what people ask, and how the worker hears of it |
 //! | `alert`, [`log`], [`status`], [`time`] | telling people |
@@ -46,6 +47,7 @@ pub mod mistake;
 pub mod notification;
 pub mod pim;
 pub mod plan;
+pub mod reconciliation;
 pub mod retry;
 mod session;
 pub mod shape;

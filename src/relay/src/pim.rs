@@ -107,6 +107,18 @@ impl<'a, H: Host> Pim<'a, H> {
             .await
     }
 
+    /// One page of all entities of a kind, or of those updated after a moment: text as the filter takes it
+    /// ([`crate::time::filter_text`]). In the order of their ids, and never by channel, which would hide what is in no
+    /// category (contract 4.4; 6, trap 17).
+    pub async fn scan(&self, kind: Kind, updated_after: Option<&str>, cursor: Option<&str>) -> Result<Page, Failure> {
+        let search = match updated_after {
+            Some(moment) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
+            None => json!({}),
+        };
+        let first = format!("pagination_type=search_after&limit={BATCH_MAX}");
+        self.search(kind, &search, cursor.unwrap_or(&first), 0).await
+    }
+
     async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search.get() {
             // The filter is a string that holds JSON (contract 4.3).

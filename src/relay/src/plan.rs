@@ -1,6 +1,6 @@
 //! From one listing of the store to the work of a tick.
 
-use crate::entity::{Entity, Segment, uuid_bytes};
+use crate::entity::{Entity, Kind, Segment, uuid_bytes};
 use crate::key::{Change, EventKey, Hold, Key, Keyspace, RetryKey};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -59,12 +59,17 @@ impl Waiting {
         }
     }
 
+    /// Whether the brake holds its deletion.
+    pub fn is_braked(&self) -> bool {
+        self.retries.iter().any(|(retry, _)| retry.hold == Some(Hold::Brake))
+    }
+
     fn oldest_s(&self) -> u64 {
         self.events.iter().map(|(event, _)| event.time_s).min().unwrap_or(0)
     }
 
     /// Whether reconciliation alone asked for it: then it stands behind what the PIM told.
-    fn is_reconciliation(&self) -> bool {
+    pub fn is_reconciliation(&self) -> bool {
         !self.events.is_empty() && self.events.iter().all(|(event, _)| event.change.is_reconciliation())
     }
 
@@ -150,12 +155,16 @@ pub struct Plan {
     pub commands: Vec<String>,
     /// How many events wait.
     pub depth: u64,
-    /// The time of the oldest event, in seconds since the Unix epoch.
+    /// How many of them reconciliation raised.
+    pub reconciling: u64,
+    /// The time of the oldest event that others told, in seconds since the Unix epoch.
     pub oldest_s: Option<u64>,
     /// How many entities wait for another try.
     pub retrying: u64,
     /// How many entities lie in the dead letters.
     pub dead: u64,
+    /// How many deletions the brake holds back, by kind.
+    pub braked: BTreeMap<Kind, u64>,
 }
 
 impl Plan {
@@ -166,7 +175,9 @@ impl Plan {
             match keys.parse(&text) {
                 Some(Key::Event(event)) => {
                     plan.depth += 1;
-                    if event.time_s > 0 {
+                    if event.change.is_reconciliation() {
+                        plan.reconciling += 1;
+                    } else if event.time_s > 0 {
                         plan.oldest_s = Some(plan.oldest_s.map_or(event.time_s, |oldest| oldest.min(event.time_s)));
                     }
                     plan.waiting(&event.entity).events.push((event, text));
@@ -183,6 +194,14 @@ impl Plan {
             |holds: fn(&Waiting) -> bool| plan.entities.values().filter(|waiting| holds(waiting)).count() as u64;
         plan.retrying = count(|waiting| waiting.attempts() > 0);
         plan.dead = count(|waiting| !waiting.dead_letters.is_empty());
+        for entity in plan
+            .entities
+            .values()
+            .filter(|waiting| waiting.is_braked())
+            .map(|waiting| &waiting.entity)
+        {
+            *plan.braked.entry(entity.kind).or_default() += 1;
+        }
         plan
     }
 

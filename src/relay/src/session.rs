@@ -11,12 +11,14 @@ use crate::key::{Change, Key};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
-use crate::pim::{self, Pim};
-use crate::plan::Plan;
+use crate::pim::{self, Page, Pim};
+use crate::plan::{BATCH_MAX, Plan, Waiting};
+use crate::reconciliation::{Reconciliation, Scan};
 use crate::state::State;
 use serde::Serialize;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 /// What a tick did, for its log line and its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -44,6 +46,8 @@ pub struct Report {
     pub braked: u64,
     /// Events that it raised itself.
     pub raised: u64,
+    /// Pages of the PIM's lists that reconciliation read.
+    pub pages: u64,
     /// How long it took, in milliseconds.
     pub ms: u64,
 }
@@ -59,12 +63,15 @@ impl Report {
     }
 }
 
+/// How many events of reconciliation may wait at once: more would only make every listing longer.
+const RECONCILING_MAX: u64 = 10_000;
+
 /// The tools of a tick.
 pub(crate) struct Session<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) config: &'a WorkerConfig,
     pub(crate) lease: &'a Lease,
-    pub(crate) plan: &'a Plan,
+    pub(crate) plan: Plan,
     /// When the plan was made, in seconds since the Unix epoch: what is due is due by this.
     pub(crate) planned_s: u64,
     pub(crate) pim: Pim<'a, H>,
@@ -74,9 +81,14 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
+    pub(crate) reconciliation: RefCell<Reconciliation>,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
+    /// Entities that a batch was begun with: what was listed of them waits no more.
+    begun: RefCell<BTreeSet<Entity>>,
+    /// Entities that reconciliation queued since the listing.
+    queued: RefCell<BTreeSet<Entity>>,
 }
 
 /// What a session is made of.
@@ -84,11 +96,12 @@ pub(crate) struct Parts<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) config: &'a WorkerConfig,
     pub(crate) lease: &'a Lease,
-    pub(crate) plan: &'a Plan,
+    pub(crate) plan: Plan,
     pub(crate) planned_s: u64,
     pub(crate) pim_governor: &'a Governor<'a, H>,
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) state: State,
+    pub(crate) reconciliation: Reconciliation,
     pub(crate) meta: Option<Meta>,
 }
 
@@ -103,10 +116,15 @@ impl<'a, H: Host> Session<'a, H> {
             pim_governor,
             destination_governor,
             state,
+            reconciliation,
             meta,
         } = parts;
         let has_post_search = state.no_post_search_until_s <= host.now_ms() / 1000;
         let destination = config.destination.as_ref();
+        let report = Report {
+            depth: plan.depth,
+            ..Report::default()
+        };
         Session {
             host,
             config,
@@ -120,13 +138,21 @@ impl<'a, H: Host> Session<'a, H> {
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
+            reconciliation: RefCell::new(reconciliation),
             meta: RefCell::new(meta),
-            report: RefCell::new(Report {
-                depth: plan.depth,
-                ..Report::default()
-            }),
+            report: RefCell::new(report),
             raised: Cell::new(0),
+            begun: RefCell::default(),
+            queued: RefCell::default(),
         }
+    }
+
+    /// Goes on with a new listing.
+    pub(crate) fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
+        (self.plan, self.planned_s) = (plan, planned_s);
+        self.raised.set(0);
+        self.begun.get_mut().clear();
+        self.queued.get_mut().clear();
     }
 
     pub(crate) fn now_s(&self) -> u64 {
@@ -176,6 +202,13 @@ impl<'a, H: Host> Session<'a, H> {
         lets_through
     }
 
+    /// Counts a deletion that came through, if nobody announced it.
+    pub(crate) fn note_deleted(&self, waiting: &Waiting) {
+        if !waiting.is_deletion_announced() {
+            *self.state.borrow_mut().deleted.entry(waiting.entity.kind).or_default() += 1;
+        }
+    }
+
     pub(crate) fn note_indexed(&self, added: i64) {
         self.state.borrow_mut().indexed += added;
     }
@@ -183,6 +216,75 @@ impl<'a, H: Host> Session<'a, H> {
     /// What the relay queues itself stops at a quarter of what deliveries may queue.
     pub(crate) fn is_own_queue_full(&self) -> bool {
         self.plan.depth + self.raised.get() >= self.config.high_water / 4
+    }
+
+    /// How many events reconciliation may queue now.
+    pub(crate) fn room(&self) -> usize {
+        let own = (self.config.high_water / 4).saturating_sub(self.plan.depth + self.raised.get());
+        let queued = self.plan.reconciling + self.queued.borrow().len() as u64;
+        usize::try_from(own.min(RECONCILING_MAX.saturating_sub(queued))).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is room for what a page can hold, as far as there ever is.
+    pub(crate) fn has_room(&self) -> bool {
+        let most = usize::try_from(self.config.high_water / 4).unwrap_or(usize::MAX);
+        self.room() >= BATCH_MAX.min(most)
+    }
+
+    /// Whether there is anything to keep equal to the PIM.
+    pub(crate) fn is_reconciling(&self) -> bool {
+        self.destination.is_some()
+    }
+
+    /// Whether an entity waits already, so that it need not be queued for this.
+    pub(crate) fn is_waiting(&self, entity: &Entity, change: Change) -> bool {
+        if self.queued.borrow().contains(entity) {
+            return true;
+        }
+        let listed = self
+            .plan
+            .entities
+            .get(entity)
+            .filter(|_| !self.begun.borrow().contains(entity));
+        listed.is_some_and(|waiting| match change {
+            Change::Forced => waiting.is_forced(),
+            _ => !waiting.events.is_empty() || !waiting.retries.is_empty(),
+        })
+    }
+
+    /// A batch begins: what comes of these entities from now on is new.
+    pub(crate) fn note_begun(&self, batch: &[Waiting]) {
+        let entities = batch.iter().map(|waiting| waiting.entity.clone());
+        self.begun.borrow_mut().extend(entities);
+    }
+
+    /// Reconciliation has queued these.
+    pub(crate) fn note_queued(&self, entities: impl ExactSizeIterator<Item = Entity>) {
+        self.note_raised(entities.len());
+        self.queued.borrow_mut().extend(entities);
+    }
+
+    /// Reads the next page of a scan.
+    pub(crate) async fn read_page(&self, kind: Kind, after: Option<&str>, scan: &Scan) -> Result<Page, Failure> {
+        let page = self.pim.scan(kind, after, scan.cursor.as_deref()).await?;
+        if scan.is_stuck_at(&page) {
+            return Err(self.pim_failure(Class::Permanent, "a page of the PIM's list leads to itself"));
+        }
+        self.report(|report| report.pages += 1);
+        Ok(page)
+    }
+
+    pub(crate) async fn save_reconciliation(&self) -> Result<(), StoreError> {
+        let record = self.reconciliation.borrow().clone();
+        record.save(self.host, &self.config.keys).await
+    }
+
+    /// Keeps the state as it is now, with what the governors have learned.
+    pub(crate) async fn save_state(&self) -> Result<(), StoreError> {
+        let mut state = self.state.borrow().clone();
+        state.pim = self.pim_governor.state();
+        state.destination = self.destination_governor.state();
+        state.save(self.host, &self.config.keys).await
     }
 
     pub(crate) fn note_raised(&self, count: usize) {
@@ -195,16 +297,6 @@ impl<'a, H: Host> Session<'a, H> {
     pub(crate) fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
         let (key, value) = fanout::raised(self.host, Entity::new(kind, code), code, change);
         (self.config.keys.encode(&Key::Event(key)), value.to_bytes())
-    }
-
-    pub(crate) async fn set_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
-        if entries.is_empty() || self.host.set_many(entries).await.is_ok() {
-            return Ok(());
-        }
-        for (key, value) in entries {
-            self.host.set(key, value).await?;
-        }
-        Ok(())
     }
 
     /// Before the index is first written: it is from now on one of this PIM and this destination.

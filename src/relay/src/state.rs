@@ -1,6 +1,7 @@
 //! What the worker keeps between ticks.
 
 use crate::brake::Brake;
+use crate::entity::Kind;
 use crate::governor::GovernorState;
 use crate::host::{Store, StoreError};
 use crate::key::{Keyspace, Record};
@@ -26,6 +27,8 @@ pub struct State {
     pub brake: Brake,
     /// How many entities the index holds.
     pub indexed: i64,
+    /// How many deletions that nobody announced came through, by kind.
+    pub deleted: BTreeMap<Kind, u64>,
     /// When each cause was last alerted, in seconds since the Unix epoch.
     pub alerts: BTreeMap<String, u64>,
     /// Dead letters up to this one have been thinned: when it failed, in seconds since the Unix epoch.

@@ -1,6 +1,8 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
+use crate::entity::Kind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The status record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,8 @@ pub struct Status {
     pub retrying: u64,
     /// Entities in the dead letters.
     pub dead: u64,
+    /// Deletions that the brake held back, by kind.
+    pub braked: BTreeMap<Kind, u64>,
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
 }

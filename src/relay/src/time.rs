@@ -28,14 +28,16 @@ pub fn parse_value(value: &Value) -> Option<u64> {
     }
 }
 
-/// The offset that a moment was written with, in seconds; none for `Z` and for what is no moment.
+/// The offset from UTC that a moment was written with, in seconds; none for what is no moment.
 pub fn offset_s(text: &str) -> Option<i64> {
-    let (_, time) = text.split_once('T')?;
-    let at = time.find(['+', '-'])?;
-    let (sign, digits) = time.split_at(at + 1);
-    let (hours, minutes) = digits.split_once(':')?;
-    let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
-    Some(if sign.ends_with('-') { -seconds } else { seconds })
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(moment.offset().whole_seconds().into())
+}
+
+/// A moment as the filters on products and models take it, without a zone (contract 4.5): the digits of a clock that
+/// shows UTC.
+pub fn filter_text(seconds: u64) -> String {
+    text(seconds).replace('T', " ").replace('Z', "")
 }
 
 /// A moment as people and JSON read it: RFC 3339 in UTC, to the second.
@@ -80,6 +82,12 @@ mod tests {
     fn an_offset_is_read() {
         assert_eq!(offset_s("2024-10-14T15:01:21+02:00"), Some(7200));
         assert_eq!(offset_s("2024-10-14T15:01:21-05:30"), Some(-19_800));
-        assert_eq!(offset_s("2024-10-14T15:01:21Z"), None);
+        assert_eq!(offset_s("2024-10-14T15:01:21Z"), Some(0));
+        assert_eq!(offset_s("yesterday"), None);
+    }
+
+    #[test]
+    fn a_filter_takes_no_zone() {
+        assert_eq!(filter_text(1_728_910_881), "2024-10-14 13:01:21");
     }
 }

@@ -8,7 +8,7 @@ use crate::dead_letter;
 use crate::destination;
 use crate::entity::{Kind, digest};
 use crate::governor::{Deadlines, Governor};
-use crate::host::{Host, StoreError};
+use crate::host::{Host, StoreError, set_all};
 use crate::in_flight::{InFlightValue, SETTLED_S};
 use crate::index::Pages;
 use crate::key::{Change, Record};
@@ -17,6 +17,7 @@ use crate::log;
 use crate::meta::Meta;
 use crate::pim;
 use crate::plan::{Plan, Waiting};
+use crate::reconciliation::{self, Reconciliation};
 use crate::session::{Parts, Report, Session};
 use crate::state::State;
 use crate::status::Status;
@@ -67,7 +68,7 @@ fn failed(reason: String) -> Report {
 
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
     let (plan, now_s) = list(host, config).await?;
-    if plan.is_idle(now_s) {
+    if plan.is_idle(now_s) && !reconciliation::is_due(host, config).await? {
         if publish(host, config, &plan, false).await? {
             look_around(host, config, &plan).await;
         }
@@ -117,6 +118,7 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         oldest_s: plan.oldest_s,
         retrying: plan.retrying,
         dead: plan.dead,
+        braked: plan.braked.clone(),
         worked_ms: if worked { now_ms } else { known.worked_ms },
     };
     host.set(&key, json!(status).to_string().as_bytes()).await?;
@@ -205,20 +207,21 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         state.destination.clone(),
         destination_fingerprint(config),
     );
-    let session = Session::new(Parts {
+    let mut session = Session::new(Parts {
         host,
         config,
         lease,
-        plan: &plan,
+        plan,
         planned_s,
         pim_governor: &pim_governor,
         destination_governor: &destination_governor,
         state,
+        reconciliation: Reconciliation::load(host, config).await?,
         meta: meta.clone(),
     });
     let stop = match (meta, Meta::of(config)) {
         (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
-        _ => batches(&session).await,
+        _ => rounds(&mut session, deadlines.begin_ms).await,
     };
     let (mut report, mut state) = session.finish();
     (report.outcome, report.reason) = match stop {
@@ -252,12 +255,56 @@ fn not_adopted(known: &Meta, configured: &Meta) -> String {
     )
 }
 
-/// Batch by batch; says why it ended before the work did, if something went wrong.
-async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
-    match recover(session).await {
-        Ok(()) => {}
-        Err(error) => return Some(error.to_string()),
+/// How much of a tick is reconciliation's while events wait: one in so many parts of its time.
+const SHARE: u64 = 4;
+
+/// Round after round: what waits, then reconciliation, then what has come to wait meanwhile. Says why it ended before
+/// the work did, if something went wrong.
+async fn rounds<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Option<String> {
+    let host = session.host;
+    let share_ms = session.config.tick_s * 1000 / SHARE;
+    let mut reconciled_ms = 0;
+    loop {
+        let reserved_ms = if reconciliation::is_ready(session) {
+            share_ms.saturating_sub(reconciled_ms)
+        } else {
+            0
+        };
+        session.begin_until(end_ms.saturating_sub(reserved_ms));
+        let blocked = match batches(session).await {
+            Ok(blocked) => blocked,
+            Err(reason) => return Some(reason),
+        };
+        session.begin_until(end_ms);
+        let begun_ms = host.monotonic_ms();
+        let has_worked = match reconcile(session, end_ms.min(begun_ms + share_ms)).await {
+            Ok(has_worked) => has_worked,
+            Err(error) => return Some(error.to_string()),
+        };
+        reconciled_ms += host.monotonic_ms() - begun_ms;
+        if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms || !session.lease.holds(host) {
+            return blocked;
+        }
+        match list(host, session.config).await {
+            Ok((plan, planned_s)) => session.plan_anew(plan, planned_s),
+            Err(error) => return Some(error.to_string()),
+        }
     }
+}
+
+async fn reconcile<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, StoreError> {
+    if !session.is_reconciling() || !session.lease.holds(session.host) {
+        return Ok(false);
+    }
+    reconciliation::begin(session).await?;
+    let has_worked = reconciliation::run(session, until_ms).await?;
+    session.keep_news().await?;
+    Ok(has_worked)
+}
+
+/// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
+async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, String> {
+    recover(session).await.map_err(|error| error.to_string())?;
     let mut held: Vec<(Kind, String)> = Vec::new();
     for batch in session.plan.batches(session.planned_s) {
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
@@ -273,15 +320,14 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
                 continue;
             }
         };
+        session.note_begun(&batch);
         let result = batch::run(session, batch).await;
-        if let Err(error) = session.keep_news().await {
-            return Some(error.to_string());
-        }
+        session.keep_news().await.map_err(|error| error.to_string())?;
         match result {
             Ok(()) => {}
-            Err(Stop::Store(error)) => return Some(error.to_string()),
+            Err(Stop::Store(error)) => return Err(error.to_string()),
             Err(Stop::Lease) => {
-                return Some("the lease passed before the batch was through; it will be repeated".to_owned());
+                return Err("the lease passed before the batch was through; it will be repeated".to_owned());
             }
         }
     }
@@ -291,10 +337,11 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
             .blocked()
             .or_else(|| session.destination_governor.blocked())
     };
-    held.into_iter()
+    let held = held
+        .into_iter()
         .map(|(_, reason)| reason)
-        .find(|reason| reason != TIME_IS_UP)
-        .or_else(blocked)
+        .find(|reason| reason != TIME_IS_UP);
+    Ok(held.or_else(blocked))
 }
 
 /// How a governor says that the tick, and not an upstream, has come to its end.
@@ -333,9 +380,7 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
             .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
             .collect();
         session.note_raised(raised.len());
-        for raised in raised.chunks(crate::host::MANY) {
-            session.set_many(raised).await?;
-        }
+        set_all(session.host, &raised).await?;
         session.host.delete(&batch.key).await?;
     }
     Ok(())
@@ -367,16 +412,19 @@ impl<H: Host> Session<'_, H> {
         if !news.contains(&true) || !self.lease.holds(self.host) {
             return Ok(());
         }
-        let mut state = self.state.borrow().clone();
-        state.pim = self.pim_governor.state();
-        state.destination = self.destination_governor.state();
-        for (upstream, governor) in [("pim", &state.pim), ("destination", &state.destination)] {
+        let (pim, destination) = (self.pim_governor.state(), self.destination_governor.state());
+        for (upstream, governor) in [("pim", &pim), ("destination", &destination)] {
             for (circuit, breaker) in governor.breakers.iter().filter(|(_, breaker)| breaker.is_open()) {
                 let fields = json!({ "upstream": upstream, "circuit": circuit, "reason": breaker.reason });
                 self.log_failure("blocked", fields);
             }
         }
-        state.save(self.host, &self.config.keys).await
+        self.save_state().await
+    }
+
+    fn begin_until(&self, until_ms: u64) {
+        self.pim_governor.begin_until(until_ms);
+        self.destination_governor.begin_until(until_ms);
     }
 
     fn finish(self) -> (Report, State) {

@@ -31,7 +31,10 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     components::build()?;
     up::runtime()?;
     let mut tests = workspace::native("test");
-    tests.args(args.filter.iter()).args(["--", "--include-ignored"]);
+    // What tests measured is printed, too.
+    tests
+        .args(args.filter.iter())
+        .args(["--", "--include-ignored", "--show-output"]);
     if args.full {
         tests.env("REDIS_SERVER", redis::find_or_bring()?);
     } else {

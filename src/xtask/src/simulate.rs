@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Run this seed alone, with a trace of what happens
     #[arg(long)]
     seed: Option<u64>,
+    /// Let each run be a week in which half of all deliveries are lost and reconciliation finds the rest
+    #[arg(long)]
+    week: bool,
 }
 
 /// Builds and runs it.
@@ -27,5 +30,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(seed) = args.seed {
         simulate.arg("--seed").arg(seed.to_string());
     }
+    simulate.args(args.week.then_some("--week"));
     workspace::run(&mut simulate)
 }

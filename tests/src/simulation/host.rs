@@ -9,7 +9,7 @@ use simulator::destination::Destination;
 use simulator::fault::Reply;
 use simulator::pim::Pim;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Where the PIM is.
@@ -65,6 +65,10 @@ pub struct Shared {
     pub fetches: Vec<(u64, Vec<u8>, String)>,
     /// What was broken, found while it happened.
     pub violations: Vec<String>,
+    /// Writes of the store, deletions included, by the kind of key.
+    pub writes: BTreeMap<String, u64>,
+    /// What people were alerted of.
+    pub alerts: BTreeSet<String>,
     /// What happened, for people; kept short.
     pub trace: Vec<String>,
     /// Whether to keep a trace.
@@ -93,6 +97,8 @@ impl Shared {
             paused: 0,
             fetches: Vec::new(),
             violations: Vec::new(),
+            writes: BTreeMap::new(),
+            alerts: BTreeSet::new(),
             trace: Vec::new(),
             traced: false,
             attempts: BTreeMap::new(),
@@ -223,6 +229,11 @@ impl SimHost {
         .await
     }
 
+    fn note_write(&self, key: &str) {
+        let mut shared = self.shared.borrow_mut();
+        *shared.writes.entry(kind_of(key).to_owned()).or_default() += 1;
+    }
+
     /// Some of the keys of a batch, if it is to be half done.
     fn half(&self, count: usize) -> Option<usize> {
         self.strikes(|chances| chances.half)
@@ -263,6 +274,23 @@ impl SimHost {
     }
 }
 
+/// What kind of key it is, in words.
+fn kind_of(key: &str) -> &str {
+    let parts: Vec<&str> = key.split('.').skip(2).collect();
+    match parts[..] {
+        ["e", ..] => "event",
+        ["r", ..] => "retry",
+        ["d", ..] => "dead letter",
+        ["f", ..] => "in flight",
+        ["n", ..] => "fan-out",
+        ["i", ..] => "index",
+        ["c", ..] => "command",
+        ["t", ..] => "token",
+        [record, ..] => record,
+        [] => key,
+    }
+}
+
 /// How far the clocks of two hosts may differ, in milliseconds.
 pub const SKEW_MAX_MS: u64 = 6000;
 
@@ -273,11 +301,13 @@ impl Store for SimHost {
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.note_write(key);
         let set = |store: &mut BTreeMap<String, Vec<u8>>| store.insert(key.to_owned(), value.to_owned());
         self.store(|| format!("set {key}"), set).await.map(|_| ())
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.note_write(key);
         self.store(|| format!("delete {key}"), |store| store.remove(key))
             .await
             .map(|_| ())
@@ -289,6 +319,7 @@ impl Store for SimHost {
     }
 
     async fn set_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        entries.iter().for_each(|(key, _)| self.note_write(key));
         let half = self.half(entries.len());
         let done = &entries[..half.unwrap_or(entries.len())];
         let set = |store: &mut BTreeMap<String, Vec<u8>>| store.extend(done.iter().cloned());
@@ -297,6 +328,7 @@ impl Store for SimHost {
     }
 
     async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        keys.iter().for_each(|key| self.note_write(key));
         let half = self.half(keys.len());
         let done = &keys[..half.unwrap_or(keys.len())];
         let delete = |store: &mut BTreeMap<String, Vec<u8>>| done.iter().for_each(|key| drop(store.remove(key)));
@@ -390,6 +422,10 @@ impl Log for SimHost {
         };
         if line["log"] == "tick" && line["outcome"] == "worked" {
             self.note_worked();
+        }
+        if line["log"] == "alert" {
+            let cause = line["cause"].as_str().unwrap_or_default().to_owned();
+            self.shared.borrow_mut().alerts.insert(cause);
         }
         if line["log"] != "call" {
             return self.note(|| format!("log {line}"));

@@ -58,25 +58,9 @@ fn has_key_later(run: &Run, at_ms: u64) -> bool {
 }
 
 fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text
-            .get(at + 1..at + 3)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (bytes[at], hex) {
-            (b'%', Some(byte)) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            (byte, _) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 fn the_destination_equals_the_pim(run: &Run) -> Vec<String> {
@@ -84,7 +68,7 @@ fn the_destination_equals_the_pim(run: &Run) -> Vec<String> {
     let told = run.acknowledged.borrow();
     let found = differences(&shared.pim, &shared.destination, &Mapping::default());
     // What was never announced is not in the destination: only changes are pushed here.
-    let is_told = |path: &str| told.iter().any(|event| path.ends_with(&event.entity.key()));
+    let is_told = |path: &str| run.is_reconciling() || told.iter().any(|event| path.ends_with(&event.entity.key()));
     let found = found.into_iter().filter(|difference| match difference {
         simulator::compare::Difference::Missing { path } => is_told(path),
         _ => true,

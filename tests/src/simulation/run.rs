@@ -2,7 +2,8 @@
 //! and the rules are checked.
 
 use super::executor::Executor;
-use super::host::{Chances, DESTINATION, PIM, Shared, SimHost};
+use super::faults::go_wrong;
+use super::host::{Chances, DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::rules;
 use bytes::Bytes;
 use fastrand::Rng;
@@ -10,13 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use relay::config::{IngestConfig, Variables, WorkerConfig};
 use relay::entity::Segment;
 use relay::ingest::{self, Channel};
-use relay::key::{Change as KeyChange, EventKey, Key, Keyspace};
+use relay::key::{Change as KeyChange, EventKey, Key, Keyspace, Record};
 use relay::mistake::{self, Mistake};
+use relay::reconciliation::Reconciliation;
 use relay::worker;
-use simulator::catalogue::{Action, Catalogue, Change, ChangeKind, Edit, EntityId};
+use simulator::catalogue::{Catalogue, Change, ChangeKind, Edit, EntityId};
 use simulator::deliveries::{Delivery, Format, Plan, Secrets};
 use simulator::destination::{Destination, DestinationConfig};
-use simulator::fault::{Effect, Fault};
 use simulator::meter::Limits;
 use simulator::pim::{Pim, PimConfig};
 use std::cell::{Cell, RefCell};
@@ -29,11 +30,14 @@ pub(super) const BEGIN_MS: u64 = 1_770_000_000_000;
 /// How often a tick is started on every host, in milliseconds.
 const TICK_MS: u64 = 10_000;
 
-/// The same in an outage, whose probes are minutes apart.
-const OUTAGE_TICK_MS: u64 = 60_000;
+/// The same where hours and days go by.
+const SLOW_TICK_MS: u64 = 60_000;
 
 /// How long a healed world may take to become quiet, in milliseconds: all retries and what was in flight.
 const QUIET_MAX_MS: u64 = 6 * 3_600_000;
+
+/// How long it may take until a whole walk has begun and ended in a healed world, in milliseconds.
+const WALKED_MAX_MS: u64 = 3 * 86_400_000;
 
 /// What a run is made of; everything else follows from the seed.
 #[derive(Debug, Clone)]
@@ -60,6 +64,16 @@ pub enum WorldKind {
         /// The PIM rather than the destination.
         of_pim: bool,
     },
+    /// A week of edits, half of whose deliveries are lost, with reconciliation at work; all else by the seed.
+    Week,
+    /// A world for a test to act in by itself: reconciliation is at work, and nothing goes wrong that it does not ask
+    /// for.
+    Stage {
+        /// How many products there are.
+        products: usize,
+        /// And how many models.
+        models: usize,
+    },
     /// Many events, and an upstream that is down for eight hours.
     Outage {
         /// The PIM rather than the destination.
@@ -70,6 +84,14 @@ pub enum WorldKind {
 }
 
 impl Scenario {
+    /// A random week.
+    pub fn week(seed: u64) -> Scenario {
+        Scenario {
+            world: WorldKind::Week,
+            ..Scenario::random(seed)
+        }
+    }
+
     /// A random world.
     pub fn random(seed: u64) -> Scenario {
         Scenario {
@@ -135,8 +157,8 @@ pub(super) struct Run {
     under_way: Rc<Cell<usize>>,
     skews_ms: Vec<i64>,
     senders: Rc<Cell<usize>>,
-    stop: Rc<Cell<bool>>,
-    calls_in_outage: Cell<usize>,
+    pub(super) stop: Rc<Cell<bool>>,
+    pub(super) calls_in_outage: Cell<usize>,
     tick_ms: u64,
 }
 
@@ -189,14 +211,16 @@ pub fn run(scenario: &Scenario) -> Outcome {
 }
 
 impl Run {
-    fn new(scenario: &Scenario, random: &mut Rng) -> Run {
+    pub(super) fn new(scenario: &Scenario, random: &mut Rng) -> Run {
         let (products, models) = match scenario.world {
             WorldKind::Random => (random.usize(4..20), random.usize(..5)),
+            WorldKind::Week => (random.usize(4..30), random.usize(..6)),
+            WorldKind::Stage { products, models } => (products, models),
             WorldKind::Small(_) => (3, 0),
             WorldKind::Wait { .. } => (30, 0),
             WorldKind::Outage { .. } => (2000, 0),
         };
-        let is_random = scenario.world == WorldKind::Random;
+        let is_random = matches!(scenario.world, WorldKind::Random | WorldKind::Week);
         let lag_ms = if is_random && random.bool() {
             random.u64(..45_000)
         } else {
@@ -229,22 +253,25 @@ impl Run {
         shared.traced = scenario.traced;
         let mut is_strict = true;
         match &scenario.world {
-            WorldKind::Random => is_strict = go_wrong(&mut shared, random),
+            WorldKind::Random | WorldKind::Week => is_strict = go_wrong(&mut shared, random),
             WorldKind::Small(kills) => {
                 shared.kills.clone_from(kills);
                 is_strict = kills.is_empty();
             }
-            WorldKind::Outage { .. } | WorldKind::Wait { .. } => {}
+            WorldKind::Outage { .. } | WorldKind::Wait { .. } | WorldKind::Stage { .. } => {}
         }
-        let tick_ms = if matches!(scenario.world, WorldKind::Outage { .. }) {
-            OUTAGE_TICK_MS
-        } else {
-            TICK_MS
+        let tick_ms = match scenario.world {
+            WorldKind::Outage { .. } | WorldKind::Week => SLOW_TICK_MS,
+            _ => TICK_MS,
         };
         let executor = Executor::default();
         executor.begin_at(BEGIN_MS);
         let hosts = if is_random { random.usize(1..4) } else { 1 };
         let variables = Variables(&variable);
+        let mut worker = WorkerConfig::read(&variables).expect("the variables are good");
+        if !matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. }) {
+            (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
+        }
         Run {
             executor,
             shared: Rc::new(RefCell::new(shared)),
@@ -252,7 +279,7 @@ impl Run {
             told: Rc::default(),
             deleted: Rc::default(),
             is_strict,
-            worker: WorkerConfig::read(&variables).expect("the variables are good"),
+            worker,
             ingest: IngestConfig::read(&variables).expect("the variables are good"),
             under_way: Rc::default(),
             skews_ms: (0..hosts)
@@ -268,14 +295,12 @@ impl Run {
     /// The whole of it; says how many dead letters there were before they were replayed.
     fn drive(&self, scenario: &Scenario, random: &mut Rng) -> usize {
         self.start_ticks();
-        match &scenario.world {
-            WorldKind::Random => self.random_script(random),
-            WorldKind::Small(_) => self.small_script(random),
-            WorldKind::Wait { of_pim } => self.wait_script(*of_pim, random),
-            WorldKind::Outage { of_pim, events } => self.outage_script(*of_pim, *events, random),
-        }
+        self.play(&scenario.world, random);
         self.heal();
         self.run_until_quiet(random);
+        if self.is_reconciling() {
+            self.run_until_reconciled(random);
+        }
         let dead_letters = self.dead_letters().len();
         for _ in 0..3 {
             if self.dead_letters().is_empty() {
@@ -287,66 +312,7 @@ impl Run {
         dead_letters
     }
 
-    fn random_script(&self, random: &mut Rng) {
-        let edits = random.usize(5..40);
-        let (mut script, run) = (random.fork(), self.clone_handles());
-        self.executor.spawn(async move {
-            for _ in 0..edits {
-                run.executor.sleep_ms(script.u64(..25_000)).await;
-                run.edit_at_random(&mut script);
-            }
-            run.stop.set(true);
-        });
-        let stop = self.stop.clone();
-        self.executor.run(random, || stop.get());
-        self.stop.set(false);
-        // A part of the deliveries and of the work is still in the faulty world.
-        let more_ms = random.u64(..300_000);
-        self.run_for(more_ms, random);
-    }
-
-    fn small_script(&self, random: &mut Rng) {
-        let products = self.products();
-        {
-            let mut shared = self.shared.borrow_mut();
-            let failing = Fault::next(1, Fault::status(503)).entity(&products[1].key());
-            shared.destination.faults.add(failing);
-            shared.destination.reject(&products[2].key(), "refused");
-        }
-        let run = self.clone_handles();
-        let mut script = random.fork();
-        for product in &products {
-            run.announce(&Edit::new(product.clone(), Action::Touch), &mut script);
-        }
-        self.run_for(900_000, random);
-    }
-
-    fn wait_script(&self, of_pim: bool, random: &mut Rng) {
-        let products = self.products();
-        {
-            let mut shared = self.shared.borrow_mut();
-            let headers = vec![("retry-after".to_owned(), "30".to_owned())];
-            let wait = Effect::Status {
-                status: 429,
-                headers,
-                body: None,
-            };
-            let (pim, destination) = (Fault::next(1, wait.clone()).path("/api/rest"), Fault::next(1, wait));
-            if of_pim {
-                shared.pim.faults.add(pim)
-            } else {
-                shared.destination.faults.add(destination)
-            }
-        }
-        let run = self.clone_handles();
-        let mut script = random.fork();
-        for product in &products {
-            run.announce(&Edit::new(product.clone(), Action::Touch), &mut script);
-        }
-        self.run_for(300_000, random);
-    }
-
-    fn products(&self) -> Vec<EntityId> {
+    pub(super) fn products(&self) -> Vec<EntityId> {
         let shared = self.shared.borrow();
         shared
             .pim
@@ -357,36 +323,7 @@ impl Run {
             .collect()
     }
 
-    fn outage_script(&self, of_pim: bool, events: usize, random: &mut Rng) {
-        let products = self.products();
-        {
-            let mut shared = self.shared.borrow_mut();
-            let fault = Fault::always(Fault::status(503));
-            if of_pim {
-                shared.pim.faults.add(fault)
-            } else {
-                shared.destination.faults.add(fault)
-            }
-        }
-        let run = self.clone_handles();
-        let mut script = random.fork();
-        for n in 0..events {
-            run.announce(
-                &Edit::new(products[n % products.len()].clone(), Action::Touch),
-                &mut script,
-            );
-        }
-        self.run_for(8 * 3_600_000, random);
-        let shared = self.shared.borrow();
-        let calls = if of_pim {
-            shared.pim.calls.len()
-        } else {
-            shared.destination.log.len()
-        };
-        self.calls_in_outage.set(calls);
-    }
-
-    fn run_for(&self, ms: u64, random: &mut Rng) {
+    pub(super) fn run_for(&self, ms: u64, random: &mut Rng) {
         let executor = self.executor.clone();
         let (until_ms, done) = (executor.now_ms() + ms, Rc::new(Cell::new(false)));
         let (sleeper, is_done) = (self.executor.clone(), done.clone());
@@ -412,15 +349,50 @@ impl Run {
     /// What a person does about deletions that are held back, in so small a catalogue soon.
     fn release_brake(&self) {
         let keys = Keyspace::new("main");
-        let mut shared = self.shared.borrow_mut();
         let is_held = |key: &String| matches!(keys.parse(key), Some(Key::Retry(retry)) if retry.hold.is_some());
-        if shared.store.keys().any(is_held) {
-            let key = keys.encode(&Key::Command(1, Segment::of("release")));
-            shared.store.insert(key, br#"{"v":1,"do":"release-brake"}"#.to_vec());
+        let holds = self.shared.borrow().store.keys().any(is_held);
+        if holds || self.reconciliation().walk.withheld > 0 {
+            self.command("release", r#"{"v":1,"do":"release-brake"}"#);
         }
     }
 
-    fn is_quiet(&self) -> bool {
+    /// Leaves a command as the console does.
+    pub(super) fn command(&self, id: &str, value: &str) {
+        let key = Keyspace::new("main").encode(&Key::Command(1, Segment::of(id)));
+        self.shared.borrow_mut().store.insert(key, value.as_bytes().to_vec());
+    }
+
+    pub(super) fn is_reconciling(&self) -> bool {
+        self.worker.reconciliation.walk_s.is_some()
+    }
+
+    /// How far reconciliation has come.
+    pub(super) fn reconciliation(&self) -> Reconciliation {
+        let key = Keyspace::new("main").record(Record::Reconciliation);
+        let shared = self.shared.borrow();
+        let value = shared.store.get(&key);
+        value
+            .and_then(|value| serde_json::from_slice(value).ok())
+            .unwrap_or_default()
+    }
+
+    /// Until a walk that began from now on has come to its end, and all that it found is dealt with.
+    pub(super) fn run_until_reconciled(&self, random: &mut Rng) {
+        let begin_ms = self.executor.now_ms();
+        let is_walked = || {
+            let walk = self.reconciliation().walk;
+            walk.began_ms > begin_ms + SKEW_MAX_MS
+                && walk.step.is_none()
+                && walk.raising.is_none()
+                && walk.withheld == 0
+        };
+        while self.executor.now_ms() < begin_ms + WALKED_MAX_MS && !(is_walked() && self.is_quiet()) {
+            self.run_for(20 * TICK_MS, random);
+            self.release_brake();
+        }
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
         let shared = self.shared.borrow();
         let keys = Keyspace::new("main");
         let waits = |key: &String| {
@@ -488,7 +460,7 @@ impl Run {
     }
 
     /// Ticks on every host, overlapping as a cron trigger's do.
-    fn start_ticks(&self) {
+    pub(super) fn start_ticks(&self) {
         for (n, skew_ms) in self.skews_ms.iter().copied().enumerate() {
             let run = self.clone_handles();
             let living = Rc::new(Cell::new(0));
@@ -515,25 +487,40 @@ impl Run {
         }));
     }
 
-    fn edit_at_random(&self, script: &mut Rng) {
+    pub(super) fn edit_at_random(&self, script: &mut Rng) {
         let edit = self.shared.borrow().pim.catalogue.random_edit(script);
         self.announce(&edit, script);
     }
 
     /// Makes an edit and sends its events, each until it is acknowledged, some of them more than once.
-    fn announce(&self, edit: &Edit, script: &mut Rng) {
-        let now_ms = self.executor.now_ms();
-        let Ok(changes) = self.shared.borrow_mut().pim.edit(edit, now_ms) else {
-            return;
-        };
-        for change in &changes {
-            if change.kind == ChangeKind::Deleted {
-                self.deleted.borrow_mut().insert(change.entity.clone());
-            }
-        }
-        for delivery in deliveries(&changes, now_ms, script) {
+    pub(super) fn announce(&self, edit: &Edit, script: &mut Rng) {
+        let changes = self.edit(edit);
+        for delivery in deliveries(&changes, self.executor.now_ms(), script) {
             let delays_ms = [Some(script.u64(..30_000)), script.bool().then(|| script.u64(..600_000))];
             for delay_ms in delays_ms.into_iter().flatten() {
+                self.send(delivery.clone(), delay_ms, script.fork());
+            }
+        }
+    }
+
+    /// Makes an edit and tells nobody.
+    pub(super) fn edit(&self, edit: &Edit) -> Vec<Change> {
+        let now_ms = self.executor.now_ms();
+        let changes = self.shared.borrow_mut().pim.edit(edit, now_ms).unwrap_or_default();
+        let deleted = changes.iter().filter(|change| change.kind == ChangeKind::Deleted);
+        self.deleted
+            .borrow_mut()
+            .extend(deleted.map(|change| change.entity.clone()));
+        changes
+    }
+
+    /// Makes an edit whose deliveries are lost by half, come twice in one of ten cases, and in any order.
+    pub(super) fn tell_badly(&self, edit: &Edit, script: &mut Rng) {
+        let changes = self.edit(edit);
+        for delivery in deliveries(&changes, self.executor.now_ms(), script) {
+            let times = usize::from(script.bool()) * (1 + usize::from(script.u8(..10) == 0));
+            for _ in 0..times {
+                let delay_ms = script.u64(..600_000);
                 self.send(delivery.clone(), delay_ms, script.fork());
             }
         }
@@ -587,7 +574,7 @@ impl Run {
         answer.get()
     }
 
-    fn clone_handles(&self) -> Run {
+    pub(super) fn clone_handles(&self) -> Run {
         Run {
             executor: self.executor.clone(),
             shared: self.shared.clone(),
@@ -646,71 +633,4 @@ fn deliveries(changes: &[Change], now_ms: u64, script: &mut Rng) -> Vec<Delivery
         ..Plan::new(format, now_ms / 1000, script.u64(..))
     }
     .deliveries(changes)
-}
-
-/// Decides what goes wrong; says whether nothing does that would excuse a broken limit.
-fn go_wrong(shared: &mut Shared, random: &mut Rng) -> bool {
-    let mut maybe = |chance: f64| if random.bool() { random.f64() * chance } else { 0.0 };
-    let chances = Chances {
-        kill: maybe(0.02),
-        pause: maybe(0.004),
-        store: maybe(0.02),
-        half: maybe(0.05),
-    };
-    shared.chances = chances;
-    for of_pim in [true, false] {
-        for _ in 0..random.usize(..3) {
-            let fault = any_fault(random);
-            if of_pim {
-                shared.pim.faults.add(fault)
-            } else {
-                shared.destination.faults.add(fault)
-            }
-        }
-    }
-    if random.u8(..8) == 0 {
-        let down = if random.bool() {
-            Fault::status(503)
-        } else {
-            Effect::Hang { ms: 60_000 }
-        };
-        shared.destination.faults.add(Fault::always(down));
-    }
-    let refused = shared
-        .pim
-        .catalogue
-        .truth()
-        .products(None)
-        .next()
-        .map(|product| product.id.key());
-    if let (Some(refused), true) = (refused, random.u8(..3) == 0) {
-        shared.destination.reject(&refused, "refused until somebody mends it");
-    }
-    chances.kill == 0.0 && chances.pause == 0.0 && chances.store == 0.0
-}
-
-fn any_fault(random: &mut Rng) -> Fault {
-    let wait = |random: &mut Rng| Effect::Status {
-        status: if random.bool() { 429 } else { 503 },
-        headers: vec![("retry-after".to_owned(), random.u64(1..60).to_string())],
-        body: None,
-    };
-    let effect = match random.u8(..9) {
-        0 => Fault::status(500),
-        1 => Fault::status(503),
-        2 => Fault::status(408),
-        3 => Fault::status(429),
-        4 => wait(random),
-        5 => Effect::Hang {
-            ms: random.u64(1000..120_000),
-        },
-        6 => Effect::Slow {
-            ms: random.u64(100..30_000),
-        },
-        7 => Effect::Cut { applied: random.bool() },
-        _ => Effect::LandLate {
-            after_ms: random.u64(1000..400_000),
-        },
-    };
-    Fault::share(random.f64() * 0.4, effect)
 }

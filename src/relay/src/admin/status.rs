@@ -1,11 +1,13 @@
 //! How the application is, as one document.
 
+use crate::entity::{Kind, uuid_bytes};
 use crate::governor::GovernorState;
 use crate::host::{Clock, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
+use crate::reconciliation::{Recent, Reconciliation, Step, Walk};
 use crate::state::State;
 use crate::status::Status;
 use crate::time;
@@ -19,6 +21,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<
     let refused: Option<Refused> = record(host, keys, Record::Refused).await?;
     let meta: Option<Meta> = record(host, keys, Record::Meta).await?;
     let state = State::load(host, keys).await?;
+    let known = Reconciliation::read(host, keys).await?.unwrap_or_default();
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "instance": keys.instance(),
@@ -26,6 +29,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<
         "queue": status.as_ref().map(queue),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
+        "reconciliation": reconciliation(&known, &state, &status.clone().unwrap_or_default(), host.now_ms()),
         "upstreams": {
             "pim": upstream(&state.pim),
             "destination": upstream(&state.destination),
@@ -95,5 +99,70 @@ fn subscription(notification: &Notification) -> Value {
         "sent_at": time::text(notification.sent_s),
         "taken_at": time::text(notification.at_ms / 1000),
         "missing_since": notification.missing_since_s.map(time::text),
+    })
+}
+
+fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms: u64) -> Value {
+    let kinds = Kind::ALL.into_iter().map(|kind| {
+        let recent = known.recent.get(&kind).cloned().unwrap_or_default();
+        let missing = known.walk.last.get(&kind).map_or(0, |last| last.missing);
+        let withheld = if known.walk.withheld > 0 { missing } else { 0 };
+        let fields = json!({
+            "recent": looks(&recent),
+            "walk": walk(&known.walk, kind),
+            "deleted": state.deleted.get(&kind).copied().unwrap_or(0),
+            "braked": status.braked.get(&kind).copied().unwrap_or(0) + withheld,
+            "lag_seconds": recent.last.as_ref().map(|last| now_ms.saturating_sub(last.began_ms) / 1000),
+            "blocked": recent.blocked.or_else(|| known.walk.blocked.clone()),
+        });
+        (kind.name().to_owned(), fields)
+    });
+    json!({
+        "walk_began": moment(known.walk.began_ms / 1000),
+        "walk_finished": moment(known.walk.finished_ms / 1000),
+        "is_walking": known.walk.step.is_some(),
+        "withheld": known.walk.withheld,
+        "kinds": kinds.collect::<Map<_, _>>(),
+    })
+}
+
+fn looks(recent: &Recent) -> Value {
+    let shown = recent.scan.as_ref().or(recent.last.as_ref());
+    json!({
+        "finished_at": moment(recent.finished_ms / 1000),
+        "watermark": recent.watermark_s.map(time::text),
+        "running": recent.scan.is_some(),
+        "cursor": recent.scan.as_ref().and_then(|scan| scan.cursor.clone()),
+        "pages": shown.map_or(0, |scan| scan.pages),
+        "seen": shown.map_or(0, |scan| scan.seen),
+        "found": shown.map_or(0, |scan| scan.found),
+    })
+}
+
+fn walk(walk: &Walk, kind: Kind) -> Value {
+    let last = walk.last.get(&kind).cloned().unwrap_or_default();
+    let running = match &walk.step {
+        Some(Step::List { kind: at, scan, passed }) if *at == kind => Some((scan, passed)),
+        _ => None,
+    };
+    // Products come in the order of their UUIDs, which are spread evenly; models are counted against the last walk.
+    let progress = running.map(|(scan, passed)| match passed.as_deref().and_then(uuid_bytes) {
+        Some(uuid) => f64::from(u16::from_be_bytes([uuid[0], uuid[1]])) / 65_536.0,
+        None if last.seen > 0 => (scan.seen as f64 / last.seen as f64).min(1.0),
+        None => 0.0,
+    });
+    let (pages, seen, found) = match running {
+        Some((scan, _)) => (scan.pages, scan.seen, scan.found),
+        None => (last.pages, last.seen, last.found),
+    };
+    json!({
+        "finished_at": moment(last.finished_ms / 1000),
+        "running": running.is_some(),
+        "cursor": running.and_then(|(scan, _)| scan.cursor.clone()),
+        "progress": progress,
+        "pages": pages,
+        "seen": seen,
+        "found": found,
+        "missing": last.missing,
     })
 }

@@ -7,6 +7,7 @@ use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
 use crate::notification::{Notification, SubscriptionState};
 use crate::plan::Plan;
+use crate::reconciliation::Reconciliation;
 use crate::state::State;
 use crate::time;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,9 @@ const PATIENCE_MS: u64 = 600_000;
 
 /// How old the oldest event may become before people hear of it, in seconds.
 const BACKLOG_S: u64 = 900;
+
+/// How long ago a scan that fails may have begun before people hear of it, in milliseconds.
+const STALLED_MS: u64 = 3_600_000;
 
 /// How far ahead a held-back entity must be due to count as braked, in seconds: a probe holds for less.
 const BRAKED_S: u64 = 60;
@@ -39,6 +43,7 @@ pub(super) struct Facts<'a> {
     state: &'a State,
     refused: Option<Refused>,
     notification: Option<Notification>,
+    reconciliation: Option<Reconciliation>,
     now_ms: u64,
 }
 
@@ -56,6 +61,7 @@ impl<'a> Facts<'a> {
             state,
             refused: record(host, keys, Record::Refused).await?,
             notification: record(host, keys, Record::Notification).await?,
+            reconciliation: Reconciliation::read(host, keys).await?,
             now_ms: host.now_ms(),
         })
     }
@@ -84,6 +90,7 @@ impl<'a> Facts<'a> {
             ("refused-deliveries", self.refused()),
             ("deletions-braked", self.braked()),
             ("subscription", self.subscription()),
+            ("reconciliation", self.reconciliation()),
         ];
         let told = |cause: &str| self.now_s() - self.last_s(cause) < QUIET_S;
         found
@@ -179,11 +186,35 @@ impl<'a> Facts<'a> {
     fn braked(&self) -> Option<String> {
         let since_s = self.state.brake.holding_since_s?;
         let held = held_back(self.plan, self.now_s() + BRAKED_S).count();
+        let withheld = self.reconciliation.as_ref().map_or(0, |known| known.walk.withheld);
+        let held = held + usize::try_from(withheld).unwrap_or(usize::MAX);
         (held > 0).then(|| {
             format!(
                 "deletions of {} that nobody announced have been held back since {}: if the connection lost permissions in the PIM give them back, if the deletions are meant POST /admin/brake/release",
                 entities(held),
                 time::text(since_s),
+            )
+        })
+    }
+
+    /// A scan that cannot go on, and has not come to an end for long.
+    fn reconciliation(&self) -> Option<String> {
+        let known = self.reconciliation.as_ref()?;
+        let recent = known.recent.iter().filter_map(|(kind, recent)| {
+            let since_ms = recent.scan.as_ref()?.began_ms;
+            Some((
+                since_ms,
+                format!("recent changes of {}", kind.name()),
+                recent.blocked.as_ref()?,
+            ))
+        });
+        let walk = known.walk.blocked.as_ref();
+        let walk = walk.map(|blocked| (known.walk.began_ms, "the walk over the catalogue".to_owned(), blocked));
+        let (since_ms, what, reason) = recent.chain(walk).min_by_key(|(since_ms, ..)| *since_ms)?;
+        (self.now_ms.saturating_sub(since_ms) >= STALLED_MS).then(|| {
+            format!(
+                "reconciliation does not come to an end: {what}, begun at {}, fails with: {reason}; until it is mended, what no webhook tells is not found",
+                time::text(since_ms / 1000),
             )
         })
     }
@@ -250,6 +281,7 @@ mod tests {
             state,
             refused,
             notification: told,
+            reconciliation: None,
             now_ms: NOW_S * 1000,
         };
         let alerts = facts.alerts();

@@ -1,0 +1,248 @@
+//! Reconciliation finds what no webhook told, by reading the PIM's lists.
+//!
+//! - [`recent`]: every few minutes, what the PIM says was updated since the last look.
+//! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
+//! - [`deletions`]: what a whole walk did not meet, judged by the brake.
+//!
+//! All of them compare with the index of what was last pushed, and queue what differs as events of the relay's own,
+//! behind those of the PIM. One path does the work: whatever is queued is read again before anything is pushed or
+//! deleted. How far each has come is kept after every page, so that a killed tick goes on where it was.
+
+mod compare;
+mod deletions;
+mod recent;
+mod scan;
+mod walk;
+
+pub use deletions::Raising;
+pub use recent::Recent;
+pub use scan::Scan;
+pub use walk::{Figures, Step, Walk};
+
+use crate::config::WorkerConfig;
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::host::{Clock, Host, Store, StoreError};
+use crate::key::{Keyspace, Record};
+use crate::meta::Meta;
+use crate::notification::Notification;
+use crate::session::Session;
+use crate::worker::TIME_IS_UP;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// How long a scan that failed is left alone, in milliseconds.
+const PUT_OFF_MS: u64 = 30_000;
+
+/// How far reconciliation has come: one record, written after every page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reconciliation {
+    /// Version of this format.
+    pub v: u32,
+    /// The PIM and destination that it is about.
+    pub pair: Option<Meta>,
+    /// The looks for recent changes.
+    pub recent: BTreeMap<Kind, Recent>,
+    /// The walk over everything.
+    pub walk: Walk,
+    /// The last notification of the Event Platform that was acted on: when it was taken, in milliseconds since the
+    /// Unix epoch.
+    pub told_ms: u64,
+    /// And when it was sent, in seconds since the Unix epoch.
+    pub told_s: u64,
+}
+
+/// A piece of work: one page, or one look at the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Recent(Kind),
+    Walk,
+    Raise,
+}
+
+impl Reconciliation {
+    /// Reads the record. One of another pair, or in a format that is not known, begins anew: at worst all is read once
+    /// more.
+    pub async fn load<H: Store>(host: &H, config: &WorkerConfig) -> Result<Reconciliation, StoreError> {
+        let pair = Meta::of(config);
+        let known = Reconciliation::read(host, &config.keys).await?;
+        Ok(known.filter(|known| known.pair == pair).unwrap_or(Reconciliation {
+            v: 1,
+            pair,
+            ..Reconciliation::default()
+        }))
+    }
+
+    /// Reads the record as it is, for people.
+    pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Reconciliation>, StoreError> {
+        let value = host.get(&keys.record(Record::Reconciliation)).await?;
+        let known = value.and_then(|value| serde_json::from_slice::<Reconciliation>(&value).ok());
+        Ok(known.filter(|known| known.v == 1))
+    }
+
+    /// Writes the record.
+    pub async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+        host.set(&keys.record(Record::Reconciliation), json!(self).to_string().as_bytes())
+            .await
+    }
+
+    /// Asks for a look for recent changes, from a moment on (seconds since the Unix epoch) if one is given.
+    pub fn ask_recent(&mut self, since_s: Option<u64>) {
+        for kind in Kind::ALL {
+            self.recent.entry(kind).or_default().ask(since_s);
+        }
+    }
+
+    /// The next piece of work, and when it is due.
+    fn next(&self, config: &WorkerConfig, now_ms: u64) -> Option<(u64, Task)> {
+        let periods = &config.reconciliation;
+        let recent = Kind::ALL.into_iter().filter_map(|kind| {
+            let due_ms = match self.recent.get(&kind) {
+                Some(recent) => recent.due_ms(periods, now_ms),
+                None => periods.recent_s.map(|_| 0),
+            };
+            Some((due_ms?, Task::Recent(kind)))
+        });
+        let walk = self.walk.due_ms(periods, now_ms).map(|due_ms| (due_ms, Task::Walk));
+        let raise = self.walk.raising.as_ref().map(|_| (0, Task::Raise));
+        recent.chain(raise).chain(walk).min_by_key(|(due_ms, _)| *due_ms)
+    }
+
+    /// Leaves alone for a while what failed.
+    fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
+        let (retry_ms, blocked) = (now_ms + PUT_OFF_MS, Some(failure.reason.clone()));
+        match task {
+            Task::Recent(kind) => {
+                let recent = self.recent.entry(kind).or_default();
+                (recent.retry_ms, recent.blocked) = (retry_ms, blocked);
+            }
+            Task::Walk | Task::Raise => (self.walk.retry_ms, self.walk.blocked) = (retry_ms, blocked),
+        }
+    }
+
+    /// Looks back from before a suspension that the Event Platform told of: what it dropped meanwhile is lost
+    /// (contract 3.7). Says whether there was anything new.
+    fn look_back(&mut self, notification: Option<&Notification>, overlap_s: u64) -> bool {
+        let new = notification.filter(|notification| notification.at_ms != self.told_ms);
+        let Some((notification, missing_s)) = new.and_then(|new| Some((new, new.missing_since_s?))) else {
+            return false;
+        };
+        // What lies before the last notification was looked at after it.
+        let since_s = missing_s.max(self.told_s).saturating_sub(overlap_s);
+        (self.told_ms, self.told_s) = (notification.at_ms, notification.sent_s);
+        self.ask_recent(Some(since_s));
+        self.walk.ask(false);
+        true
+    }
+}
+
+/// Whether a tick has anything to do for reconciliation.
+pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
+    if config.destination.is_none() {
+        return Ok(false);
+    }
+    let mut record = Reconciliation::load(host, config).await?;
+    let notification = notification(host, &config.keys).await?;
+    let now_ms = host.now_ms();
+    Ok(record.look_back(notification.as_ref(), config.reconciliation.overlap_s)
+        || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
+}
+
+async fn notification<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Notification>, StoreError> {
+    let value = host.get(&keys.record(Record::Notification)).await?;
+    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+/// Begins a tick's share: what happened since the last one.
+pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+    let notification = notification(session.host, &session.config.keys).await?;
+    let is_changed = {
+        let mut record = session.reconciliation.borrow_mut();
+        let looks_back = record.look_back(notification.as_ref(), session.config.reconciliation.overlap_s);
+        let is_released = session.state.borrow().brake.is_released(session.now_s());
+        record.walk.let_go(is_released) || looks_back
+    };
+    if is_changed {
+        session.save_reconciliation().await?;
+    }
+    Ok(())
+}
+
+/// Whether there is something to be done right now.
+pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>) -> bool {
+    let now_ms = session.host.now_ms();
+    let next = session.reconciliation.borrow().next(session.config, now_ms);
+    session.is_reconciling() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
+}
+
+/// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, StoreError> {
+    let mut has_worked = false;
+    while let Some(task) = next_task(session, until_ms).await {
+        has_worked = true;
+        let result = match task {
+            Task::Recent(kind) => recent::step(session, kind).await?,
+            Task::Walk => walk::step(session).await?,
+            Task::Raise => deletions::raise(session).await?,
+        };
+        if let Err(failure) = result {
+            if failure.class == Class::Held && failure.reason == TIME_IS_UP {
+                break;
+            }
+            let now_ms = session.host.now_ms();
+            session.reconciliation.borrow_mut().put_off(task, &failure, now_ms);
+        }
+        session.save_reconciliation().await?;
+    }
+    Ok(has_worked)
+}
+
+/// The next piece of work that is due, or will be before the time is over; waits for that.
+async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
+    if !session.is_reconciling() || !session.has_room() || !session.lease.holds(session.host) {
+        return None;
+    }
+    let now_ms = session.host.now_ms();
+    let (due_ms, task) = session.reconciliation.borrow().next(session.config, now_ms)?;
+    let wait_ms = due_ms.saturating_sub(now_ms);
+    if session.host.monotonic_ms() + wait_ms >= until_ms {
+        return None;
+    }
+    session.host.sleep_ms(wait_ms).await;
+    Some(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(at_ms: u64, sent_s: u64, missing_since_s: u64) -> Notification {
+        let body = json!({"notification_type": "subscription.suspended.system"}).to_string();
+        Notification {
+            at_ms,
+            sent_s,
+            missing_since_s: Some(missing_since_s),
+            ..crate::notification::read(body.as_bytes(), at_ms).expect("a notification")
+        }
+    }
+
+    #[test]
+    fn every_notification_is_looked_back_from_once() {
+        let mut record = Reconciliation::default();
+        assert!(!record.look_back(None, 600));
+        let suspended = told(2_000_000, 2000, 2000);
+        assert!(record.look_back(Some(&suspended), 600));
+        assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
+        assert!(record.walk.asked.is_some());
+        assert!(!record.look_back(Some(&suspended), 600));
+        // The record of notifications keeps its first moment for ever; what lies before the last one was looked at.
+        record.recent.clear();
+        assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600));
+        assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
+        record.recent.clear();
+        assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600));
+        assert_eq!(record.recent[&Kind::Product].since_s, Some(8400));
+    }
+}

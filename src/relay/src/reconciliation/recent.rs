@@ -1,0 +1,209 @@
+//! What the PIM says was updated since the last look.
+//!
+//! The watermark is the PIM's own clock at the first answer of the last look that came to its end; the next begins some
+//! minutes before it. That covers a search index that is behind, edits during the look (pages come in the order of ids,
+//! so an entity that is passed already is missed by it), and several edits in one second (contract 4.4, 4.5, 5).
+
+use super::compare::{listed, newest, queue_different};
+use super::scan::{Scan, Turn};
+use crate::config::ReconciliationConfig;
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::host::{Host, StoreError};
+use crate::session::Session;
+use crate::time;
+use serde::{Deserialize, Serialize};
+
+/// How far back the first look goes, and how much further any look while the PIM's offset from UTC is not known, in
+/// seconds.
+const DAY_S: u64 = 86_400;
+
+/// What daylight saving time can make of an offset, in seconds.
+const DAYLIGHT_S: u64 = 3600;
+
+/// The looks at one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recent {
+    /// Up to where the PIM's changes are known, by its own clock, in seconds since the Unix epoch.
+    pub watermark_s: Option<u64>,
+    /// The offset from UTC that the PIM last wrote `updated` with, in seconds.
+    pub offset_s: Option<i64>,
+    /// The look under way.
+    pub scan: Option<Scan>,
+    /// The moment that it asks for, as the filter takes it.
+    pub after: String,
+    /// The newest `updated` that it saw, in seconds since the Unix epoch.
+    pub newest_s: u64,
+    /// Whether a person, or a notification, asks for a look.
+    pub is_asked: bool,
+    /// From when on, in seconds since the Unix epoch.
+    pub since_s: Option<u64>,
+    /// The last look that came to its end.
+    pub last: Option<Scan>,
+    /// When it did, in milliseconds since the Unix epoch.
+    pub finished_ms: u64,
+    /// What failed is not tried again before this, in milliseconds since the Unix epoch.
+    pub retry_ms: u64,
+    /// Why the look does not go on.
+    pub blocked: Option<String>,
+}
+
+impl Recent {
+    /// Asks for a look, from a moment on if one is given; one under way begins anew then.
+    pub(super) fn ask(&mut self, since_s: Option<u64>) {
+        self.is_asked = true;
+        if let Some(since_s) = since_s {
+            self.since_s = Some(self.since_s.map_or(since_s, |known| known.min(since_s)));
+            self.scan = None;
+        }
+    }
+
+    /// When there is something to do, in milliseconds since the Unix epoch.
+    pub(super) fn due_ms(&self, periods: &ReconciliationConfig, now_ms: u64) -> Option<u64> {
+        let due_ms = match (&self.scan, &self.last) {
+            (Some(scan), _) => scan.due_ms(now_ms),
+            (None, _) if self.is_asked => 0,
+            (None, Some(last)) if last.began_ms <= now_ms => last.began_ms + periods.recent_s? * 1000,
+            (None, _) => periods.recent_s.map(|_| 0)?,
+        };
+        Some(due_ms.max(self.retry_ms.min(now_ms + super::PUT_OFF_MS)))
+    }
+
+    fn begin(&mut self, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
+        let known_s = self.watermark_s.unwrap_or((now_ms / 1000).saturating_sub(DAY_S));
+        let since_s = known_s.saturating_sub(periods.overlap_s);
+        let since_s = self.since_s.map_or(since_s, |asked_s| asked_s.min(since_s));
+        self.after = after(since_s, self.offset_s);
+        self.newest_s = 0;
+        Scan::begin(now_ms)
+    }
+
+    fn finish(&mut self, scan: Scan, now_ms: u64) {
+        // Without a `Date`, what was updated last is the best that is known of the PIM's clock.
+        let seen_s = (self.newest_s > 0).then_some(self.newest_s);
+        self.watermark_s = scan.date_s.or(seen_s).or(self.watermark_s);
+        (self.is_asked, self.since_s) = (false, None);
+        (self.last, self.finished_ms) = (Some(scan), now_ms);
+    }
+}
+
+/// A moment as the filter takes it. The filter reads the digits in the server's own zone (contract 4.5): `updated` shows
+/// that zone's offset, but SaaS servers may write another than they read. So an offset that would move the digits
+/// forward is left out, and one that moves them back is taken an hour too far, for it may be from before the clocks
+/// were changed. Too early a moment costs a page or two, too late a one would miss changes.
+fn after(since_s: u64, offset_s: Option<i64>) -> String {
+    let back_s = match offset_s {
+        None => DAY_S,
+        Some(offset_s) if offset_s < 0 => offset_s.unsigned_abs() + DAYLIGHT_S,
+        Some(_) => 0,
+    };
+    time::filter_text(since_s.saturating_sub(back_s))
+}
+
+/// Reads one page.
+pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, StoreError> {
+    let now_ms = session.host.now_ms();
+    let mut recent = session
+        .reconciliation
+        .borrow()
+        .recent
+        .get(&kind)
+        .cloned()
+        .unwrap_or_default();
+    let known = recent.scan.take();
+    let mut scan = known.unwrap_or_else(|| recent.begin(&session.config.reconciliation, now_ms));
+    let page = match session.read_page(kind, Some(&recent.after), &scan).await {
+        Ok(page) => page,
+        Err(failure) => {
+            // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
+            recent.scan = (failure.class != Class::Permanent).then_some(scan);
+            session.reconciliation.borrow_mut().recent.insert(kind, recent);
+            return Ok(Err(failure));
+        }
+    };
+    (recent.retry_ms, recent.blocked) = (0, None);
+    if let Some((newest_s, offset_s)) = newest(&page.items) {
+        recent.offset_s = offset_s.or(recent.offset_s);
+        recent.newest_s = recent.newest_s.max(newest_s);
+    }
+    let queued = queue_different(session, &listed(kind, &page.items), false).await?;
+    scan.found += queued.count;
+    // Without room for all of it, the page is read again when there is.
+    let turn = if queued.is_all {
+        scan.turn(&page, now_ms)
+    } else {
+        Turn::On
+    };
+    if turn == Turn::End {
+        recent.finish(scan, now_ms);
+    } else {
+        recent.scan = Some(scan);
+    }
+    session.reconciliation.borrow_mut().recent.insert(kind, recent);
+    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIODS: ReconciliationConfig = ReconciliationConfig {
+        recent_s: Some(300),
+        overlap_s: 600,
+        walk_s: None,
+    };
+
+    /// 2026-02-02 02:40:00 UTC.
+    const NOW_S: u64 = 1_770_000_000;
+
+    #[test]
+    fn the_moment_is_never_later_than_the_filter_may_read_it() {
+        assert_eq!(after(NOW_S, Some(0)), "2026-02-02 02:40:00");
+        assert_eq!(after(NOW_S, Some(7200)), "2026-02-02 02:40:00");
+        assert_eq!(after(NOW_S, Some(-18_000)), "2026-02-01 20:40:00");
+        assert_eq!(after(NOW_S, None), "2026-02-01 02:40:00");
+    }
+
+    #[test]
+    fn the_watermark_is_the_pims_clock_and_moves_when_a_look_has_ended() {
+        let mut recent = Recent::default();
+        let now_ms = NOW_S * 1000;
+        let mut scan = recent.begin(&PERIODS, now_ms);
+        assert_eq!(recent.watermark_s, None);
+        scan.date_s = Some(NOW_S - 300);
+        recent.finish(scan, now_ms + 60_000);
+        assert_eq!(recent.watermark_s, Some(NOW_S - 300));
+        recent.offset_s = Some(0);
+        recent.begin(&PERIODS, now_ms + 300_000);
+        assert_eq!(recent.after, time::filter_text(NOW_S - 900));
+        // An answer without a date.
+        recent.newest_s = NOW_S + 5;
+        recent.finish(Scan::begin(now_ms), now_ms);
+        assert_eq!(recent.watermark_s, Some(NOW_S + 5));
+        recent.newest_s = 0;
+        recent.finish(Scan::begin(now_ms), now_ms);
+        assert_eq!(recent.watermark_s, Some(NOW_S + 5));
+    }
+
+    #[test]
+    fn it_is_due_every_five_minutes_or_when_asked() {
+        let mut recent = Recent::default();
+        let now_ms = NOW_S * 1000;
+        assert_eq!(recent.due_ms(&PERIODS, now_ms), Some(0));
+        recent.finish(Scan::begin(now_ms), now_ms + 61_000);
+        assert_eq!(recent.due_ms(&PERIODS, now_ms + 61_000), Some(now_ms + 300_000));
+        // A look of the future is of a clock that was wrong.
+        assert_eq!(recent.due_ms(&PERIODS, now_ms - 1), Some(0));
+        recent.ask(Some(NOW_S - 5000));
+        assert_eq!(recent.due_ms(&PERIODS, now_ms + 61_000), Some(0));
+        recent.begin(&PERIODS, now_ms);
+        assert_eq!(recent.after, after(NOW_S - 87_000, None));
+        let never = ReconciliationConfig {
+            recent_s: None,
+            ..PERIODS
+        };
+        recent.is_asked = false;
+        assert_eq!(recent.due_ms(&never, now_ms + 61_000), None);
+    }
+}

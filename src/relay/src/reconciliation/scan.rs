@@ -1,0 +1,126 @@
+//! A scan over a list of the PIM: page after page, to an end that is certain.
+
+use crate::pim::Page;
+use serde::{Deserialize, Serialize};
+
+/// How long after its first sight a page without a next one is read again, in milliseconds. It can be short because
+/// items vanished from it between the PIM's search index and its database (contract 4.4).
+const AGAIN_MS: u64 = 60_000;
+
+/// How far a scan has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scan {
+    /// When it began by this host's clock, in milliseconds since the Unix epoch.
+    pub began_ms: u64,
+    /// What the PIM's clock showed at its first answer, in seconds since the Unix epoch.
+    pub date_s: Option<u64>,
+    /// The page that is next; none is the first.
+    pub cursor: Option<String>,
+    /// When that page was first seen to be the last one, in milliseconds since the Unix epoch.
+    pub short_ms: Option<u64>,
+    /// Pages read.
+    pub pages: u64,
+    /// Entities seen.
+    pub seen: u64,
+    /// Entities queued.
+    pub found: u64,
+}
+
+/// What follows from a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The next one.
+    On,
+    /// The same one again, in a minute: it may not be the last.
+    Again,
+    /// Nothing: it was the last.
+    End,
+}
+
+impl Scan {
+    pub(super) fn begin(now_ms: u64) -> Scan {
+        Scan {
+            began_ms: now_ms,
+            ..Scan::default()
+        }
+    }
+
+    /// When its next page may be read, in milliseconds since the Unix epoch.
+    pub(super) fn due_ms(&self, now_ms: u64) -> u64 {
+        // A moment that lies ahead is of a clock that was wrong.
+        self.short_ms
+            .filter(|short_ms| *short_ms <= now_ms)
+            .map_or(0, |short_ms| short_ms + AGAIN_MS)
+    }
+
+    /// Whether a page leads to itself: following it would never end.
+    pub(crate) fn is_stuck_at(&self, page: &Page) -> bool {
+        page.next.is_some() && page.next == self.cursor
+    }
+
+    /// Takes note of a page whose entities have been dealt with.
+    pub(super) fn turn(&mut self, page: &Page, now_ms: u64) -> Turn {
+        if self.pages == 0 && self.short_ms.is_none() {
+            self.date_s = page.date_s;
+        }
+        if page.next.is_none() && self.short_ms.is_none() {
+            self.short_ms = Some(now_ms);
+            return Turn::Again;
+        }
+        self.pages += 1;
+        self.seen += page.items.len() as u64;
+        self.short_ms = None;
+        match &page.next {
+            Some(next) => {
+                self.cursor = Some(next.clone());
+                Turn::On
+            }
+            None => Turn::End,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(next: Option<&str>, date_s: u64) -> Page {
+        Page {
+            items: vec![serde_json::json!({})],
+            next: next.map(str::to_owned),
+            date_s: Some(date_s),
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_next_one_ends_it_when_it_is_so_again_a_minute_later() {
+        let mut scan = Scan::begin(5);
+        assert_eq!(scan.turn(&page(Some("a"), 100), 10), Turn::On);
+        assert_eq!(scan.turn(&page(None, 101), 20), Turn::Again);
+        assert_eq!(scan.due_ms(30), 60_020);
+        assert_eq!(scan.cursor.as_deref(), Some("a"));
+        // It was short for a moment only.
+        assert_eq!(scan.turn(&page(Some("b"), 161), 60_020), Turn::On);
+        assert_eq!(scan.due_ms(60_030), 0);
+        assert_eq!(scan.turn(&page(None, 162), 60_040), Turn::Again);
+        assert_eq!(scan.turn(&page(None, 230), 120_040), Turn::End);
+        assert_eq!((scan.pages, scan.seen, scan.date_s), (3, 3, Some(100)));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_does_not_hold_it_up() {
+        let mut scan = Scan::begin(5_000_000);
+        scan.turn(&page(None, 100), 5_000_000);
+        assert_eq!(scan.due_ms(1000), 0);
+    }
+
+    #[test]
+    fn a_page_that_leads_to_itself_is_noticed() {
+        let mut scan = Scan::begin(5);
+        assert!(!scan.is_stuck_at(&page(None, 1)));
+        scan.turn(&page(Some("a"), 100), 10);
+        assert!(scan.is_stuck_at(&page(Some("a"), 1)));
+        assert!(!scan.is_stuck_at(&page(Some("b"), 1)));
+    }
+}

@@ -1,0 +1,354 @@
+//! The walk over everything, by default once a day: models first, then products, then what neither has met.
+//!
+//! It finds what `updated` does not tell, such as a variant that changed through its model, and what was deleted
+//! without a word. Products come in the order of their UUIDs, as the index has them: between one page and the next,
+//! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, so those that
+//! the index has are asked for by their codes. A walk that does not come to its end deletes nothing.
+
+use super::compare::{Listed, listed, queue_different};
+use super::deletions::{self, Raising};
+use super::scan::{Scan, Turn};
+use crate::config::ReconciliationConfig;
+use crate::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
+use crate::failure::{Class, Failure};
+use crate::host::{Host, StoreError};
+use crate::index::{Entry, PAGES, Pages, page_of_uuid};
+use crate::pim::Page;
+use crate::plan::BATCH_MAX;
+use crate::session::Session;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much time lies between two pages at least, in milliseconds: the PIM has more to do than this.
+const PACE_MS: u64 = 1000;
+
+/// How young an entity may be, by its `updated`, for the PIM's search index not to know it yet, in seconds.
+const YOUNG_S: u64 = 120;
+
+/// The walk: the one under way, and the last one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Walk {
+    /// The number of the walk, by which the index marks what it missed; each is greater than the one before.
+    pub number: u64,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub began_ms: u64,
+    /// Where it is; none if none is under way.
+    pub step: Option<Step>,
+    /// Whether it pushes everything, changed or not.
+    pub is_forced: bool,
+    /// Whether products do not come in the order of their UUIDs: then nothing is known to be missing.
+    pub is_unordered: bool,
+    /// Another one, right after, and whether that is forced.
+    pub asked: Option<bool>,
+    /// When the last page was read, in milliseconds since the Unix epoch.
+    pub page_ms: u64,
+    /// When the last one came to its end, in milliseconds since the Unix epoch.
+    pub finished_ms: u64,
+    /// What the last one saw of each kind.
+    pub last: BTreeMap<Kind, Figures>,
+    /// The number of the last one that was judged.
+    pub judged: u64,
+    /// How many entities that it missed the brake keeps from being looked at.
+    pub withheld: u64,
+    /// What it missed and is being queued.
+    pub raising: Option<Raising>,
+    /// What failed is not tried again before this, in milliseconds since the Unix epoch.
+    pub retry_ms: u64,
+    /// Why it does not go on.
+    pub blocked: Option<String>,
+}
+
+/// What a walk saw of a kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Figures {
+    /// When its list came to its end, in milliseconds since the Unix epoch.
+    pub finished_ms: u64,
+    /// Pages read.
+    pub pages: u64,
+    /// Entities seen.
+    pub seen: u64,
+    /// Entities queued.
+    pub found: u64,
+    /// Entities of the index that the PIM did not name.
+    pub missing: u64,
+}
+
+/// Where a walk is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Reading all of a kind.
+    List {
+        /// The kind.
+        kind: Kind,
+        /// How far.
+        scan: Scan,
+        /// The last UUID that was passed.
+        passed: Option<String>,
+    },
+    /// Asking for the models that the index has, from this page of it on, behind this entry.
+    Verify {
+        /// The page.
+        page: u8,
+        /// The entry.
+        after: Option<Segment>,
+    },
+    /// Judging what was missed.
+    Judge,
+}
+
+impl Walk {
+    /// Asks for a walk: behind the one under way, which may have passed what it is asked for.
+    pub(crate) fn ask(&mut self, is_forced: bool) {
+        self.asked = Some(is_forced || self.asked == Some(true));
+    }
+
+    /// When there is something to do, in milliseconds since the Unix epoch.
+    pub(super) fn due_ms(&self, periods: &ReconciliationConfig, now_ms: u64) -> Option<u64> {
+        // A moment that lies ahead is of a clock that was wrong.
+        let page_ms = if self.page_ms <= now_ms { self.page_ms } else { 0 };
+        let due_ms = match &self.step {
+            Some(Step::List { scan, .. }) => scan.due_ms(now_ms).max(page_ms + PACE_MS),
+            Some(Step::Verify { .. }) => page_ms + PACE_MS,
+            Some(Step::Judge) => 0,
+            None if self.asked.is_some() => 0,
+            None if self.finished_ms > 0 && self.began_ms <= now_ms => self.began_ms + periods.walk_s? * 1000,
+            None => periods.walk_s.map(|_| 0)?,
+        };
+        Some(due_ms.max(self.retry_ms.min(now_ms + super::PUT_OFF_MS)))
+    }
+
+    fn begin(&mut self, now_ms: u64) -> Step {
+        self.number = now_ms.max(self.number + 1);
+        self.began_ms = now_ms;
+        self.is_forced = self.asked.take().unwrap_or(false);
+        self.is_unordered = false;
+        Step::list(Kind::ALL[0], now_ms)
+    }
+
+    /// What a released brake lets go of what was withheld; says whether there was anything.
+    pub(super) fn let_go(&mut self, is_released: bool) -> bool {
+        if !is_released || self.withheld == 0 || self.raising.is_some() {
+            return false;
+        }
+        self.withheld = 0;
+        self.raising = Some(Raising::of(self.judged));
+        true
+    }
+}
+
+impl Step {
+    fn list(kind: Kind, now_ms: u64) -> Step {
+        Step::List {
+            kind,
+            scan: Scan::begin(now_ms),
+            passed: None,
+        }
+    }
+}
+
+/// Reads one page, or does what comes after the last.
+pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, StoreError> {
+    let now_ms = session.host.now_ms();
+    let mut walk = session.reconciliation.borrow().walk.clone();
+    let known = walk.step.take();
+    let step = known.unwrap_or_else(|| walk.begin(now_ms));
+    let next = match step.clone() {
+        Step::List { kind, scan, passed } => list(session, &mut walk, kind, scan, passed).await?,
+        Step::Verify { page, after } => verify(session, &mut walk, page, after).await?,
+        Step::Judge => {
+            deletions::judge(session, &mut walk).await?;
+            walk.finished_ms = now_ms;
+            Ok(None)
+        }
+    };
+    let result = match next {
+        Ok(step) => {
+            (walk.step, walk.retry_ms, walk.blocked) = (step, 0, None);
+            Ok(())
+        }
+        // A cursor that is refused is not tried for ever: the walk begins anew.
+        Err(failure) if failure.class == Class::Permanent => {
+            walk.ask(walk.is_forced);
+            Err(failure)
+        }
+        Err(failure) => {
+            walk.step = Some(step);
+            Err(failure)
+        }
+    };
+    session.reconciliation.borrow_mut().walk = walk;
+    Ok(result)
+}
+
+async fn list<H: Host>(
+    session: &Session<'_, H>,
+    walk: &mut Walk,
+    kind: Kind,
+    mut scan: Scan,
+    passed: Option<String>,
+) -> Result<Result<Option<Step>, Failure>, StoreError> {
+    let now_ms = session.host.now_ms();
+    walk.page_ms = now_ms;
+    let page = match session.read_page(kind, None, &scan).await {
+        Ok(page) => page,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let listed = listed(kind, &page.items);
+    // What is read again to be sure of the end was pushed at its first sight.
+    let is_forced = walk.is_forced && scan.short_ms.is_none();
+    let queued = queue_different(session, &listed, is_forced).await?;
+    scan.found += queued.count;
+    // Without room for all of it, the page is read again when there is.
+    let turn = if queued.is_all {
+        scan.turn(&page, now_ms)
+    } else {
+        Turn::Again
+    };
+    let passed = match (kind, turn) {
+        (_, Turn::Again) | (Kind::ProductModel, _) => passed,
+        (Kind::Product, _) => close(session, walk, passed, &listed, &page, turn).await?,
+    };
+    if turn != Turn::End {
+        return Ok(Ok(Some(Step::List { kind, scan, passed })));
+    }
+    let figures = Figures {
+        finished_ms: now_ms,
+        pages: scan.pages,
+        seen: scan.seen,
+        found: scan.found,
+        missing: 0,
+    };
+    walk.last.insert(kind, figures);
+    Ok(Ok(Some(match kind {
+        Kind::ProductModel => Step::Verify { page: 0, after: None },
+        Kind::Product => Step::Judge,
+    })))
+}
+
+/// Marks the products of the index that lie between the last page and the end of this one and are not on it; says what
+/// was passed.
+async fn close<H: Host>(
+    session: &Session<'_, H>,
+    walk: &mut Walk,
+    passed: Option<String>,
+    listed: &[Listed<'_>],
+    page: &Page,
+    turn: Turn,
+) -> Result<Option<String>, StoreError> {
+    let uuids: Vec<[u8; 16]> = listed.iter().filter_map(|listed| uuid_bytes(listed.code)).collect();
+    let from = passed.as_deref().and_then(uuid_bytes);
+    let is_ordered =
+        uuids.is_sorted_by(|one, other| one < other) && uuids.first().is_none_or(|first| from < Some(*first));
+    walk.is_unordered |= !is_ordered;
+    let (is_end, last) = (turn == Turn::End, uuids.last().copied());
+    if walk.is_unordered || (last.is_none() && !is_end) {
+        return Ok(passed);
+    }
+    let met: BTreeSet<[u8; 16]> = uuids.into_iter().collect();
+    let to = last.filter(|_| !is_end);
+    let is_passed = |segment: &Segment| {
+        let uuid = segment.code().as_deref().and_then(uuid_bytes);
+        uuid.is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to) && !met.contains(&uuid))
+    };
+    let date_s = page.date_s.unwrap_or_else(|| session.now_s());
+    for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
+        let mut pages = Pages::default();
+        pages
+            .read(session.host, &session.config.keys, Kind::Product, number)
+            .await?;
+        let entries = pages.entries(Kind::Product, number);
+        let missed: Vec<Segment> = entries
+            .filter(|(segment, entry)| is_passed(segment) && !is_young(entry, date_s))
+            .map(|(segment, _)| segment.clone())
+            .collect();
+        for segment in missed {
+            let kind = Kind::Product;
+            pages.miss(&Entity { kind, segment }, walk.number);
+        }
+        pages.save(session.host, &session.config.keys).await?;
+    }
+    Ok(last.map(|last| uuid_text(&last)).or(passed))
+}
+
+/// Whether the PIM's search index may not know an entity yet.
+fn is_young(entry: &Entry, date_s: u64) -> bool {
+    entry.updated_s + YOUNG_S > date_s
+}
+
+/// Asks for the next hundred of the models that the index has, and marks those that the PIM does not name.
+async fn verify<H: Host>(
+    session: &Session<'_, H>,
+    walk: &mut Walk,
+    page: u8,
+    after: Option<Segment>,
+) -> Result<Result<Option<Step>, Failure>, StoreError> {
+    const KIND: Kind = Kind::ProductModel;
+    let mut pages = Pages::default();
+    let mut asked = next_of_index(session, &mut pages, KIND, page, after).await?;
+    let mut is_end = asked.len() < BATCH_MAX;
+    let codes = |asked: &[(Entity, String)]| asked.iter().map(|(_, code)| code.clone()).collect::<Vec<_>>();
+    while session
+        .pim
+        .is_too_long(KIND, &codes(&asked).iter().map(String::as_str).collect::<Vec<_>>())
+    {
+        asked.truncate(asked.len() / 2);
+        is_end = false;
+    }
+    let Some((last, _)) = asked.last().cloned() else {
+        return Ok(Ok(Some(Step::list(Kind::Product, session.host.now_ms()))));
+    };
+    walk.page_ms = session.host.now_ms();
+    let codes = codes(&asked);
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    let found = match session.pim.list(KIND, &codes, 0).await {
+        Ok(found) => found,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let found: BTreeSet<Entity> = listed(KIND, &found).into_iter().map(|listed| listed.entity).collect();
+    let now_s = session.now_s();
+    for (entity, _) in asked.iter().filter(|(entity, _)| !found.contains(entity)) {
+        if pages.get(entity).is_some_and(|entry| !is_young(entry, now_s)) {
+            pages.miss(entity, walk.number);
+        }
+    }
+    pages.save(session.host, &session.config.keys).await?;
+    Ok(Ok(Some(if is_end {
+        Step::list(Kind::Product, session.host.now_ms())
+    } else {
+        Step::Verify {
+            page: crate::index::page_of(&last),
+            after: Some(last.segment),
+        }
+    })))
+}
+
+/// Up to a hundred entities of the index, from a page on and behind an entry.
+async fn next_of_index<H: Host>(
+    session: &Session<'_, H>,
+    pages: &mut Pages,
+    kind: Kind,
+    from: u8,
+    mut after: Option<Segment>,
+) -> Result<Vec<(Entity, String)>, StoreError> {
+    let mut next = Vec::new();
+    for number in from..PAGES {
+        pages.read(session.host, &session.config.keys, kind, number).await?;
+        for (segment, entry) in pages.entries(kind, number) {
+            if after.as_ref().is_some_and(|after| segment <= after) {
+                continue;
+            }
+            if next.len() == BATCH_MAX {
+                return Ok(next);
+            }
+            if let Some(code) = segment.code().or_else(|| entry.code.clone()) {
+                let segment = segment.clone();
+                next.push((Entity { kind, segment }, code));
+            }
+        }
+        after = None;
+    }
+    Ok(next)
+}

@@ -1,0 +1,154 @@
+//! A catalogue of a hundred thousand products, on virtual time. Alone in its program, so that memory can be measured.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
+
+use peak_alloc::PeakAlloc;
+use relay::entity::Kind;
+use relay::index::PAGES;
+use relay::key::{Key, Keyspace};
+use simulator::catalogue::{Action, Edit, EntityId};
+use simulator::pim::CallKind;
+use std::collections::BTreeMap;
+use tests::simulation::stage::Stage;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const PRODUCTS: usize = 100_000;
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 3_600_000;
+
+fn touch(entity: &EntityId) -> Edit {
+    Edit::new(entity.clone(), Action::Touch)
+}
+
+/// Pages of lists that the PIM was asked for.
+fn list_calls(stage: &Stage) -> usize {
+    let lists = [CallKind::ProductList, CallKind::ProductSearch, CallKind::ModelList];
+    let world = stage.world();
+    world.pim.calls.iter().filter(|call| lists.contains(&call.kind)).count()
+}
+
+/// The largest value that every store takes with ease, in bytes (90 KB).
+const VALUE_MAX: usize = 90 << 10;
+
+#[test]
+fn a_hundred_thousand_products_cost_a_call_for_every_hundred() {
+    let mut stage = Stage::new(PRODUCTS, 0, 10);
+    let products = stage.products();
+    // The first load, while webhooks come in.
+    let (mut lags_ms, mut deepest) = (Vec::new(), 0);
+    let begun_ms = stage.now_ms();
+    let loaded = |stage: &Stage| stage.reconciliation().walk.finished_ms > 0 && stage.is_quiet();
+    while !loaded(&stage) {
+        assert!(stage.now_ms() < begun_ms + 48 * HOUR_MS, "the first load does not end");
+        let at = stage.random.usize(..products.len());
+        let (edit, edited_ms) = (touch(&products[at]), stage.now_ms());
+        stage.announce(&edit);
+        stage.run_for(MINUTE_MS);
+        let key = products[at].key();
+        let world = stage.world();
+        let pushed = world
+            .destination
+            .log
+            .iter()
+            .rev()
+            .find(|push| push.path.ends_with(&key));
+        lags_ms.extend(pushed.and_then(|push| push.at_ms.checked_sub(edited_ms)));
+        deepest = deepest.max(events(&world.store));
+    }
+    lags_ms.sort_unstable();
+    println!(
+        "first load of {PRODUCTS}: {:.1} h, at most {deepest} events waiting; {} edits told meanwhile arrived after {:.0} s in the median and {:.0} s at most, of which up to 30 s were their way to us",
+        (stage.now_ms() - begun_ms) as f64 / HOUR_MS as f64,
+        lags_ms.len(),
+        lags_ms[lags_ms.len() / 2] as f64 / 1000.0,
+        *lags_ms.last().expect("edits") as f64 / 1000.0,
+    );
+    assert!(deepest < 400_000 / 4);
+    the_index_is_bounded(&stage);
+    assert_eq!(stage.differences().len(), 0);
+
+    stage.run_for(HOUR_MS);
+    stage.forget();
+    let memory = Memory::now();
+    stage.walk();
+    let calls = list_calls(&stage);
+    println!(
+        "a walk over {PRODUCTS} equal products: {calls} list calls, {memory}, {}",
+        writes(&stage)
+    );
+    // Recent changes are looked at meanwhile: two calls for each kind every five minutes.
+    let minutes = (stage.now_ms() - stage.reconciliation().walk.began_ms) / MINUTE_MS;
+    assert!(
+        calls <= PRODUCTS / 100 + 10 + 4 * (minutes as usize / 5 + 1),
+        "{calls} in {minutes} minutes"
+    );
+
+    stage.run_for(10 * MINUTE_MS);
+    let last_ms = |stage: &Stage| stage.reconciliation().recent[&Kind::Product].finished_ms;
+    let before_ms = last_ms(&stage);
+    stage.run_until(HOUR_MS, "a look to its end", |stage| last_ms(stage) > before_ms);
+    stage.forget();
+    for product in products.iter().step_by(100) {
+        stage.edit(&touch(product));
+    }
+    let memory = Memory::now();
+    let before_ms = last_ms(&stage);
+    stage.run_until(HOUR_MS, "they are found", |stage| {
+        last_ms(stage) > before_ms && stage.is_quiet()
+    });
+    assert_eq!(stage.pushes("PUT"), PRODUCTS / 100);
+    let calls = stage.world().pim.calls.len();
+    println!(
+        "1% changed: {calls} calls of the PIM to find and fetch them, {memory}, {}",
+        writes(&stage)
+    );
+    assert!(list_calls(&stage) <= 2 * PRODUCTS / 100 / 100 + 10, "{calls} calls");
+}
+
+/// The writes of the store, in all and by kind of key, for each product.
+fn writes(stage: &Stage) -> String {
+    let writes = stage.world().writes.clone();
+    let all: u64 = writes.values().sum();
+    format!("{:.4} writes a product: {writes:?}", all as f64 / PRODUCTS as f64)
+}
+
+/// What was in use at a moment; shows how much more it became since.
+struct Memory(usize);
+
+impl Memory {
+    fn now() -> Memory {
+        ALLOCATOR.reset_peak_usage();
+        Memory(ALLOCATOR.current_usage())
+    }
+}
+
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let more = ALLOCATOR.peak_usage().saturating_sub(self.0);
+        write!(
+            f,
+            "worker and simulated PIM {:.1} MB at most ({} bytes a product)",
+            more as f64 / 1e6,
+            more / PRODUCTS
+        )
+    }
+}
+
+fn events(store: &BTreeMap<String, Vec<u8>>) -> usize {
+    store.keys().filter(|key| key.starts_with("r1.main.e.")).count()
+}
+
+fn the_index_is_bounded(stage: &Stage) {
+    let keys = Keyspace::new("main");
+    let world = stage.world();
+    let pages = world
+        .store
+        .iter()
+        .filter(|(key, _)| matches!(keys.parse(key), Some(Key::IndexPage(..))));
+    let sizes: Vec<usize> = pages.map(|(_, value)| value.len()).collect();
+    let largest = sizes.iter().max().copied().unwrap_or(0);
+    println!("the index has {} pages of at most {largest} bytes", sizes.len());
+    assert!(sizes.len() <= 2 * usize::from(PAGES) && largest <= VALUE_MAX);
+}

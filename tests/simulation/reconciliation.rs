@@ -1,0 +1,425 @@
+//! Equal to the PIM whatever the webhooks missed.
+
+use relay::entity::Kind;
+use simulator::catalogue::{Action, Edit, EntityId};
+use simulator::fault::{Effect, Fault};
+use std::collections::BTreeMap;
+use tests::simulation::seeds::{Until, search};
+use tests::simulation::stage::Stage;
+use tests::simulation::{Scenario, run};
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 3_600_000;
+
+/// How many weeks are lived through.
+const WEEKS: u64 = 100;
+
+fn touch(entity: &EntityId) -> Edit {
+    Edit::new(entity.clone(), Action::Touch)
+}
+
+fn delete(entity: &EntityId) -> Edit {
+    Edit::new(entity.clone(), Action::Delete)
+}
+
+/// A stage whose destination is equal to the PIM already.
+fn equal(products: usize, models: usize, seed: u64) -> Stage {
+    let mut stage = Stage::new(products, models, seed);
+    stage.walk();
+    assert_eq!(stage.differences(), []);
+    stage
+}
+
+#[test]
+fn without_any_webhook_every_cycle_ends_equal() {
+    let mut stage = equal(2000, 200, 1);
+    let mut edits = 0;
+    for _ in 0..4 {
+        let until_ms = stage.now_ms() + 6 * HOUR_MS;
+        while stage.now_ms() < until_ms {
+            let edit = {
+                let mut random = stage.random.fork();
+                stage.world().pim.catalogue.random_edit(&mut random)
+            };
+            stage.edit(&edit);
+            edits += 1;
+            let pause_ms = stage.random.u64(..10 * MINUTE_MS);
+            stage.run_for(pause_ms);
+        }
+        stage.walk();
+        assert_eq!(stage.differences(), []);
+    }
+    let world = stage.world();
+    let seen = world.pim.meter.seen();
+    assert!(seen.max_at_once <= 4 && seen.max_per_second <= 100, "{seen:?}");
+    println!(
+        "{edits} edits in a day, told by nobody: {} calls of the PIM, at most {} at once and {} in a second; {} pushes",
+        world.pim.calls.len(),
+        seen.max_at_once,
+        seen.max_per_second,
+        world.destination.log.len(),
+    );
+}
+
+#[test]
+fn a_week_of_lost_deliveries_ends_equal_on_many_seeds() {
+    let broken = search(WEEKS, Until::OneIsFound, |seed| {
+        let violations = run(&Scenario::week(seed)).violations;
+        (!violations.is_empty()).then_some(violations)
+    });
+    if let Some((seed, violations)) = broken.first() {
+        panic!("{violations:?}\nagain, with a trace: cargo xtask simulate --week --seed {seed}");
+    }
+    println!("{WEEKS} weeks with half of all deliveries lost: equal at the end of each");
+}
+
+#[test]
+fn deletions_that_nobody_told_of_are_found_by_one_walk() {
+    let mut stage = equal(2000, 200, 2);
+    let products = stage.products();
+    let standalone: Vec<EntityId> = products.iter().step_by(50).take(40).cloned().collect();
+    for product in &standalone {
+        stage.edit(&delete(product));
+    }
+    stage.run_for(5 * MINUTE_MS);
+    assert_eq!(stage.pushes("DELETE"), 0, "recent changes do not show what is gone");
+    stage.walk();
+    assert_eq!(stage.pushes("DELETE"), 40);
+    assert_eq!(stage.differences(), []);
+}
+
+#[test]
+fn a_walk_that_is_cut_off_at_any_page_deletes_nothing() {
+    // Six pages of products, the last of them twice; one of models, twice, and one to verify them.
+    for page in 0..10 {
+        let mut stage = equal(520, 20, 3);
+        let products = stage.products();
+        for product in products.iter().step_by(200) {
+            stage.edit(&delete(product));
+        }
+        stage.run_for(5 * MINUTE_MS);
+        stage.world().pim.faults.add(
+            Fault::always(Fault::status(500))
+                .path("/api/rest/v1/product")
+                .after(page),
+        );
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_for(2 * HOUR_MS);
+        assert!(stage.reconciliation().walk.step.is_some(), "cut off at page {page}");
+        assert_eq!(stage.pushes("DELETE"), 0, "cut off at page {page}");
+        stage.world().pim.faults.clear();
+        stage.walk();
+        assert_eq!(stage.pushes("DELETE"), 3, "cut off at page {page}");
+        assert_eq!(stage.differences(), []);
+    }
+}
+
+#[test]
+fn a_pim_that_shows_little_or_nothing_costs_nothing() {
+    let lists = || Fault::always(Effect::EmptyPage).path("/api/rest/v1/product");
+    type Change = fn(&mut simulator::pim::Pim, Fault);
+    let worlds: [(&str, Change); 4] = [
+        ("a fifth is shown", |pim, _| pim.config.hidden_share = 0.8),
+        ("nothing is shown", |pim, _| pim.config.hidden_share = 1.0),
+        ("pages are empty", |pim, fault| pim.faults.add(fault)),
+        ("lists end early", |pim, mut fault| {
+            fault.effect = Effect::NoNext;
+            pim.faults.add(fault);
+        }),
+    ];
+    for (what, change) in worlds {
+        let mut stage = equal(500, 20, 4);
+        let before = stage.world().destination.state.len();
+        change(&mut stage.world().pim, lists());
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_for(6 * HOUR_MS);
+        assert_eq!(stage.pushes("DELETE"), 0, "{what}");
+        let (withheld, told) = (stage.reconciliation().walk.withheld, stage.world().alerts.clone());
+        println!("{what}: {withheld} withheld, alerts {told:?}");
+        match what {
+            // An endless row of empty pages is no walk that ends.
+            "pages are empty" => assert!(stage.reconciliation().walk.step.is_some() || withheld > 0),
+            // What is not listed is there when it is asked for by its id; it may well be few.
+            _ => assert!(withheld > 0 && told.contains("deletions-braked"), "{what}"),
+        }
+        stage.world().pim.config.hidden_share = 0.0;
+        stage.world().pim.faults.clear();
+        stage.walk();
+        assert_eq!(stage.world().destination.state.len(), before, "{what}");
+        assert_eq!(stage.differences(), [], "{what}");
+        assert_eq!(stage.reconciliation().walk.withheld, 0, "{what}");
+    }
+}
+
+#[test]
+fn what_the_brake_withholds_goes_when_a_person_releases_it() {
+    let mut stage = equal(300, 10, 5);
+    for product in stage.products().iter().take(60) {
+        stage.edit(&delete(product));
+    }
+    stage.run_for(5 * MINUTE_MS);
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_until(HOUR_MS, "the brake withholds", |stage| {
+        stage.reconciliation().walk.withheld == 60
+    });
+    stage.run_for(HOUR_MS);
+    assert_eq!(stage.pushes("DELETE"), 0);
+    stage.command(r#"{"v":1,"do":"release-brake"}"#);
+    stage.run_until(HOUR_MS, "they are deleted", |stage| stage.pushes("DELETE") == 60);
+    assert_eq!(stage.differences(), []);
+}
+
+#[test]
+fn deletions_that_the_pim_tells_of_are_not_braked() {
+    let mut stage = equal(500, 10, 6);
+    let products = stage.products();
+    for product in products.iter().take(100) {
+        stage.announce(&delete(product));
+        stage.run_for(30_000);
+    }
+    stage.run_until(HOUR_MS, "all are deleted", |stage| {
+        stage.pushes("DELETE") >= 100 && stage.is_quiet()
+    });
+    assert_eq!(stage.differences(), []);
+    assert!(!stage.world().alerts.contains("deletions-braked"));
+}
+
+#[test]
+fn a_variant_that_changed_through_its_model_is_found_by_the_walk() {
+    let mut stage = Stage::with(200, 20, 7, |_, worker| worker.reconciliation.recent_s = None);
+    stage.walk();
+    let variant = {
+        let world = stage.world();
+        let truth = world.pim.catalogue.truth();
+        let variant = truth.products(None).find(|product| product.parent.is_some());
+        variant.expect("a variant").clone()
+    };
+    let model = EntityId::Model(variant.parent.clone().expect("its model"));
+    // The connection sees the variant and not its model: nothing but the variant's own content can tell.
+    stage.world().pim.config.hidden.insert(model.clone());
+    stage.edit(&touch(&model));
+    stage.run_for(HOUR_MS);
+    let path = |stage: &Stage| {
+        let found = stage.differences();
+        found
+            .iter()
+            .any(|difference| format!("{difference}").contains(&variant.id.key()))
+    };
+    assert!(path(&stage), "the variant differs, and nobody noticed");
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_until(2 * HOUR_MS, "the variant is pushed", |stage| !path(stage));
+    let updated_ms = stage
+        .world()
+        .pim
+        .catalogue
+        .truth()
+        .get(&variant.id)
+        .map(|entity| entity.updated_ms);
+    assert_eq!(updated_ms, Some(variant.updated_ms), "its own `updated` has not moved");
+}
+
+#[test]
+fn no_edit_is_missed_whatever_the_clocks_and_the_index_say() {
+    const SEEDS: u64 = 60;
+    let broken = search(SEEDS, Until::OneIsFound, |seed| {
+        let mut stage = Stage::with(250, 20, seed, |shared, worker| {
+            worker.reconciliation.walk_s = None;
+            let config = &mut shared.pim.config;
+            config.lag_ms = [0, 20_000, MINUTE_MS][(seed % 3) as usize];
+            config.clock_skew_ms = [-300_000, 0, 300_000][(seed / 3 % 3) as usize];
+            let offsets = [(0, 0), (120, 120), (120, 0), (-300, -300)][(seed % 4) as usize];
+            (config.body_offset_minutes, config.filter_offset_minutes) = offsets;
+            shared.pim.catalogue.lag_ms = MINUTE_MS;
+        });
+        stage.walk();
+        let products = stage.products();
+        let until_ms = stage.now_ms() + 2 * HOUR_MS;
+        while stage.now_ms() < until_ms {
+            // Sometimes more than a page of them in one second, sometimes the same one again, sometimes while a look
+            // is under way or at the very second of the watermark.
+            let count = if stage.random.u8(..5) == 0 {
+                130
+            } else {
+                stage.random.usize(1..4)
+            };
+            for _ in 0..count {
+                let at = stage.random.usize(..products.len());
+                stage.edit(&touch(&products[at]));
+            }
+            let watermark_s = stage
+                .reconciliation()
+                .recent
+                .get(&Kind::Product)
+                .and_then(|recent| recent.watermark_s);
+            let to_it_ms = watermark_s
+                .map_or(0, |watermark_s| (watermark_s + 300) * 1000)
+                .saturating_sub(stage.now_ms());
+            let pause_ms = match stage.random.u8(..3) {
+                0 => to_it_ms.min(10 * MINUTE_MS),
+                1 => stage.random.u64(..2000),
+                _ => stage.random.u64(..5 * MINUTE_MS),
+            };
+            stage.run_for(pause_ms);
+        }
+        stage.run_for(20 * MINUTE_MS);
+        let found = stage.differences();
+        (!found.is_empty()).then_some(found)
+    });
+    assert!(broken.is_empty(), "{broken:?}");
+    println!("{SEEDS} seeds of two hours, no edit missed");
+}
+
+/// What is killed, and how its requests are told from others.
+struct Killed {
+    what: &'static str,
+    /// What the console asks for.
+    command: &'static str,
+    /// What stands in every request of the scan.
+    mark: &'static str,
+}
+
+impl Killed {
+    /// An equal stage, but for four edits and a deletion that nobody was told of.
+    fn prepare(&self) -> Stage {
+        let mut stage = Stage::with(250, 12, 8, |_, worker| worker.reconciliation.recent_s = None);
+        stage.walk();
+        let products = stage.products();
+        for at in [3, 120, 121, 249] {
+            stage.edit(&touch(&products[at]));
+        }
+        if self.mark == WALK {
+            stage.edit(&delete(&products[60]));
+        }
+        stage.run_for(20 * MINUTE_MS);
+        stage.world().fetches.clear();
+        stage
+    }
+
+    fn run(&self, stage: &mut Stage) {
+        let before_ms = stage.now_ms();
+        stage.command(self.command);
+        stage.run_until(HOUR_MS, self.what, |stage| {
+            let record = stage.reconciliation();
+            let looked = record
+                .recent
+                .values()
+                .filter(|recent| recent.finished_ms > before_ms)
+                .count()
+                == 2;
+            let walked = record.walk.finished_ms > before_ms && record.walk.raising.is_none();
+            stage.is_quiet() && if self.mark == WALK { walked } else { looked }
+        });
+    }
+
+    /// How often each page was read, by its request.
+    fn reads(&self, stage: &Stage) -> BTreeMap<String, usize> {
+        let mut reads = BTreeMap::new();
+        for (_, body, target) in &stage.world().fetches {
+            let request = format!("{target} {}", String::from_utf8_lossy(body));
+            if request.contains(self.mark) || percent_decoded(&request).contains(self.mark) {
+                *reads.entry(request).or_default() += 1;
+            }
+        }
+        reads
+    }
+}
+
+/// In every request of a walk: no filter at all.
+const WALK: &str = "{}";
+
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// What a trace says of each call, in order.
+fn calls(trace: &[String]) -> Vec<String> {
+    const VERBS: [&str; 9] = [
+        "get",
+        "set",
+        "delete",
+        "list",
+        "set-many",
+        "delete-many",
+        "GET",
+        "POST",
+        "PUT",
+    ];
+    let verb = |line: &String| line.split_whitespace().nth(2).map(str::to_owned);
+    trace
+        .iter()
+        .filter_map(verb)
+        .filter(|verb| VERBS.contains(&verb.as_str()) || verb == "DELETE")
+        .collect()
+}
+
+fn is_read(call: &str) -> bool {
+    matches!(call, "get" | "list")
+}
+
+#[test]
+fn killed_at_any_call_a_scan_goes_on_at_its_page() {
+    let walk = Killed {
+        what: "a walk",
+        command: r#"{"v":1,"do":"reconcile","scan":"full"}"#,
+        mark: WALK,
+    };
+    let look = Killed {
+        what: "a look at all changes",
+        command: r#"{"v":1,"do":"reconcile","scan":"recent","since_s":1000000000}"#,
+        mark: "updated",
+    };
+    for killed in [walk, look] {
+        let mut stage = killed.prepare();
+        let first_call = stage.world().calls;
+        stage.world().traced = true;
+        killed.run(&mut stage);
+        // Dying at a read of the store is dying at the call after it.
+        let calls = calls(&stage.world().trace);
+        let points: Vec<u64> = (1..)
+            .zip(calls)
+            .filter(|(_, call)| !is_read(call))
+            .map(|(at, _)| at)
+            .collect();
+        let pages = killed.reads(&stage).len();
+        // The last page of each kind is read once more in any case, to be sure that it is the last.
+        let again: usize = killed.reads(&stage).values().map(|times| times - 1).sum();
+        assert_eq!(again, 2, "{:?}", killed.reads(&stage));
+        let broken = search(points.len() as u64, Until::OneIsFound, |number| {
+            let mut stage = killed.prepare();
+            let point = points[usize::try_from(number).expect("a small number")];
+            stage.world().kills = vec![(first_call + point, number % 2 == 0)];
+            killed.run(&mut stage);
+            let reads = killed.reads(&stage);
+            // One kill costs one page once more at most, and so no page is read more than twice for it.
+            let more = reads.values().map(|times| times - 1).sum::<usize>() - again;
+            let found = stage.differences();
+            let is_well = stage.world().killed == 1 && more <= 1 && reads.len() == pages && found.is_empty();
+            (!is_well).then(|| format!("{reads:?} {found:?}"))
+        });
+        assert!(broken.is_empty(), "{broken:?}");
+        println!(
+            "{}: {pages} pages, killed at each of {} calls: at most one page read again",
+            killed.what,
+            points.len()
+        );
+    }
+}
+
+#[test]
+fn an_equal_catalogue_costs_no_push_and_no_write_but_for_cursors() {
+    let mut stage = equal(1000, 50, 9);
+    stage.run_for(HOUR_MS);
+    stage.forget();
+    stage.walk();
+    stage.run_for(10 * MINUTE_MS);
+    assert_eq!(stage.pushes("PUT") + stage.pushes("DELETE"), 0);
+    let writes = stage.world().writes.clone();
+    let expected = ["command", "lease", "reconciliation", "state", "status", "token"];
+    println!("an equal catalogue of 1,050, walked and looked at: writes {writes:?}");
+    assert!(
+        writes.keys().all(|record| expected.contains(&record.as_str())),
+        "{writes:?}"
+    );
+}

@@ -1,0 +1,136 @@
+//! A world for a test to act in step by step: reconciliation is at work, and nothing goes wrong that the test does not
+//! ask for.
+
+use super::host::Shared;
+use super::run::{Run, Scenario, WorldKind};
+use fastrand::Rng;
+use relay::config::WorkerConfig;
+use relay::reconciliation::Reconciliation;
+use simulator::catalogue::{Change, Edit, EntityId};
+use simulator::compare::{Difference, Mapping, differences};
+use std::cell::RefMut;
+
+/// The stage.
+pub struct Stage {
+    run: Run,
+    /// The test's own chance.
+    pub random: Rng,
+}
+
+impl Stage {
+    /// Sets it, with a catalogue of this size; ticks begin at once.
+    pub fn new(products: usize, models: usize, seed: u64) -> Stage {
+        Stage::with(products, models, seed, |_, _| {})
+    }
+
+    /// The same, with something about it changed before it begins.
+    pub fn with(
+        products: usize,
+        models: usize,
+        seed: u64,
+        change: impl FnOnce(&mut Shared, &mut WorkerConfig),
+    ) -> Stage {
+        let mut random = Rng::with_seed(seed);
+        let scenario = Scenario {
+            world: WorldKind::Stage { products, models },
+            ..Scenario::random(seed)
+        };
+        let mut run = Run::new(&scenario, &mut random);
+        change(&mut run.shared.borrow_mut(), &mut run.worker);
+        run.start_ticks();
+        Stage { run, random }
+    }
+
+    /// The store, the PIM, the destination, and what goes wrong.
+    pub fn world(&self) -> RefMut<'_, Shared> {
+        self.run.shared.borrow_mut()
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> u64 {
+        self.run.executor.now_ms()
+    }
+
+    /// Lets time go by.
+    pub fn run_for(&mut self, ms: u64) {
+        self.run.run_for(ms, &mut self.random);
+    }
+
+    /// Lets time go by until something is so; it must come about within this time.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn run_until(&mut self, most_ms: u64, what: &str, is_so: impl Fn(&Stage) -> bool) {
+        let until_ms = self.now_ms() + most_ms;
+        while !is_so(self) {
+            assert!(self.now_ms() < until_ms, "not within {} s: {what}", most_ms / 1000);
+            self.run_for(10_000);
+        }
+    }
+
+    /// Makes an edit that nobody is told of.
+    pub fn edit(&self, edit: &Edit) -> Vec<Change> {
+        self.run.edit(edit)
+    }
+
+    /// Makes an edit and sends its deliveries.
+    pub fn announce(&mut self, edit: &Edit) {
+        self.run.announce(edit, &mut self.random);
+    }
+
+    /// The products, by UUID.
+    pub fn products(&self) -> Vec<EntityId> {
+        self.run.products()
+    }
+
+    /// How far reconciliation has come.
+    pub fn reconciliation(&self) -> Reconciliation {
+        self.run.reconciliation()
+    }
+
+    /// Asks for something as the console does.
+    pub fn command(&self, value: &str) {
+        self.run.command("asked", value);
+    }
+
+    /// Asks for a walk and lets time go by until it has ended and nothing waits.
+    pub fn walk(&mut self) {
+        let before_ms = self.now_ms();
+        self.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        self.run_until(2 * 86_400_000, "a whole walk", |stage| {
+            let walk = stage.reconciliation().walk;
+            walk.began_ms >= before_ms && walk.step.is_none() && walk.raising.is_none() && stage.is_quiet()
+        });
+    }
+
+    /// Forgets what upstreams and store saw so far.
+    pub fn forget(&self) {
+        let mut world = self.world();
+        world.pim.calls.clear();
+        world.fetches.clear();
+        world.destination.log.clear();
+        world.writes.clear();
+    }
+
+    /// Whether nothing waits.
+    pub fn is_quiet(&self) -> bool {
+        self.run.is_quiet()
+    }
+
+    /// What differs between the PIM and the destination.
+    pub fn differences(&self) -> Vec<Difference> {
+        let shared = self.run.shared.borrow();
+        differences(&shared.pim, &shared.destination, &Mapping::default())
+    }
+
+    /// How many requests of a method the destination has seen.
+    pub fn pushes(&self, method: &str) -> usize {
+        let shared = self.run.shared.borrow();
+        shared
+            .destination
+            .log
+            .iter()
+            .filter(|request| request.method == method)
+            .count()
+    }
+}
