@@ -6,8 +6,8 @@ use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
 
 #[tokio::test]
 async fn deliveries_are_put_off_above_the_high_water_mark_and_taken_again_below_it() {
-    let world = World::start(Catalogue::generate(150, 0, 7)).await.unwrap();
-    let setup = world.setup().with("high_water_mark", "100");
+    let world = World::start(Catalogue::generate(450, 0, 7)).await.unwrap();
+    let setup = world.setup().with("high_water_mark", "400");
     // Without a PIM a tick still counts what waits.
     let application = Application::start(setup.clone().with("pim_url", "http://127.0.0.1:9"))
         .await

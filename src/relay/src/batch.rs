@@ -38,6 +38,15 @@ pub(crate) enum Stop {
     Lease,
 }
 
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stop::Store(error) => error.fmt(f),
+            Stop::Lease => f.write_str("the lease passed before the work was through; it will be repeated"),
+        }
+    }
+}
+
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Stop {
         Stop::Store(error)
@@ -136,6 +145,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
     if session.destination.is_none() {
         dry_run(session, &mut items);
     }
+    session.keep_brake().await?;
     let in_flight = write_in_flight(session, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
@@ -148,16 +158,12 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
             _ => continue,
         };
     }
-    if !session.lease.holds(session.host) {
-        return Err(Stop::Lease);
-    }
+    session.check_lease()?;
     if made(Mistake::DeleteBeforePersisting) {
         clear(session, &items, None).await?;
     }
     persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
-    if !session.lease.holds(session.host) {
-        return Err(Stop::Lease);
-    }
+    session.check_lease()?;
     clear(session, &items, in_flight).await
 }
 
@@ -264,7 +270,7 @@ async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]
 /// Gives the listed entities to their items; says which items must be read by id.
 fn sort_out(kind: Kind, items: &mut [Item], range: std::ops::Range<usize>, found: Vec<Value>) -> Vec<usize> {
     for entity in found {
-        let code = entity.get(kind.id_member()).and_then(Value::as_str).map(str::to_owned);
+        let code = kind.id_in(&entity);
         let item = items[range.clone()]
             .iter_mut()
             .find(|item| Some(&item.code) == code.as_ref());
@@ -370,7 +376,7 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
                 // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
                 Some(path) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(path),
                 Some(path) if entry.is_some() => {
-                    if session.brake_lets_through() {
+                    if session.brake_lets_through(&item.waiting.entity) {
                         Stage::Delete(path)
                     } else {
                         Stage::Braked

@@ -1,6 +1,8 @@
 //! The brake on deletions that nobody announced: lost permissions look just like them.
 
+use crate::entity::Entity;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Over how long deletions are counted, in seconds.
 const WINDOW_S: u64 = 86_400;
@@ -15,8 +17,9 @@ const SHARE: usize = 50;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Brake {
-    /// When unannounced deletions were let through, in seconds since the Unix epoch.
-    let_through_s: Vec<u64>,
+    /// Which entities' unannounced deletions were let through, by [`Entity::key`], and when first, in seconds since the
+    /// Unix epoch. One that is tried again counts once.
+    let_through: BTreeMap<String, u64>,
     /// Since when it has been holding deletions back, in seconds since the Unix epoch.
     pub holding_since_s: Option<u64>,
     /// Until when a person has released it, in seconds since the Unix epoch.
@@ -25,13 +28,14 @@ pub struct Brake {
 
 impl Brake {
     /// Asks for an unannounced deletion, the index holding so many entities.
-    pub fn lets_through(&mut self, indexed: usize, now_s: u64) -> bool {
-        self.let_through_s.retain(|at_s| at_s + WINDOW_S > now_s);
-        if self.is_released(now_s) {
+    pub fn lets_through(&mut self, entity: &Entity, indexed: usize, now_s: u64) -> bool {
+        self.let_through.retain(|_, at_s| *at_s + WINDOW_S > now_s);
+        let key = entity.key();
+        if self.is_released(now_s) || self.let_through.contains_key(&key) {
             return true;
         }
         if self.left(indexed, now_s) > 0 {
-            self.let_through_s.push(now_s);
+            self.let_through.insert(key, now_s);
             return true;
         }
         self.hold(now_s);
@@ -43,7 +47,7 @@ impl Brake {
         if self.is_released(now_s) {
             return usize::MAX;
         }
-        let recent = self.let_through_s.iter().filter(|at_s| **at_s + WINDOW_S > now_s);
+        let recent = self.let_through.values().filter(|at_s| **at_s + WINDOW_S > now_s);
         LEAST.max(indexed / SHARE).saturating_sub(recent.count())
     }
 
@@ -63,5 +67,33 @@ impl Brake {
             released_until_s: now_s + 3600,
             ..Brake::default()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Kind;
+
+    #[test]
+    fn an_entity_counts_once_however_often_it_is_tried() {
+        let mut brake = Brake::default();
+        let product = |n: usize| Entity::new(Kind::Product, &format!("p{n}"));
+        for _ in 0..10 {
+            assert!((0..LEAST).all(|n| brake.lets_through(&product(n), 20, 100)));
+        }
+        assert_eq!((brake.left(20, 100), brake.holding_since_s), (0, None));
+        assert!(!brake.lets_through(&product(LEAST), 20, 160));
+        assert_eq!(brake.holding_since_s, Some(160));
+        assert!(brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S));
+    }
+
+    #[test]
+    fn it_lets_a_fiftieth_of_the_index_through_and_all_once_released() {
+        let mut brake = Brake::default();
+        assert_eq!(brake.left(2200, 100), 44);
+        brake.release(100);
+        assert!(brake.is_released(3699) && !brake.is_released(3700));
+        assert_eq!(brake.left(0, 100), usize::MAX);
     }
 }

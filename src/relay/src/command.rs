@@ -5,7 +5,7 @@ use crate::entity::Kind;
 use crate::fanout;
 use crate::host::{Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
 use crate::index::PAGES;
-use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
+use crate::key::{Hold, Key, Keyspace, RetryKey};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
@@ -138,7 +138,9 @@ async fn adopt<H: Host>(
         state.save(host, &config.keys).await?;
     }
     // Whatever was read of the PIM was compared with the old index.
-    host.delete(&config.keys.record(Record::Reconciliation)).await?;
+    let mut anew = Reconciliation::of(config);
+    anew.walk.ask(false);
+    anew.save(host, &config.keys).await?;
     // Last: until the old index is gone, nothing may be pushed or deleted on its word.
     meta.save(host, &config.keys).await?;
     let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": meta.pim, "destination": meta.destination });
@@ -153,6 +155,16 @@ async fn reconcile<H: Host>(
     since_s: Option<u64>,
     force: bool,
 ) -> Result<(), StoreError> {
+    let reason = match (Meta::of(config), Meta::load(host, &config.keys).await?) {
+        (None, _) => Some("there is no destination to keep equal: set `destination_url`"),
+        (Some(configured), Some(known)) if configured != known => Some("adopt the configured pair first"),
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        let fields = json!({ "do": "reconcile", "reason": reason });
+        log::write(host, config.log, "command", true, fields);
+        return Ok(());
+    }
     let mut record = Reconciliation::load(host, config).await?;
     match scan {
         ScanKind::Recent => record.ask_recent(since_s),

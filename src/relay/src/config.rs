@@ -184,7 +184,7 @@ fn list(text: &str) -> Vec<String> {
 }
 
 fn high_water(variables: &Variables) -> Result<u64, ConfigError> {
-    variables.number("high_water_mark", 400_000, 100, 1_000_000)
+    variables.number("high_water_mark", 400_000, 400, 1_000_000)
 }
 
 /// How the PIM lets us in (contract 4.2).

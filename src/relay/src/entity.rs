@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The kinds of entity that are kept equal.
@@ -39,12 +40,20 @@ impl Kind {
         }
     }
 
-    /// The member of the PIM's documents that holds its id (contract 4.6).
-    pub fn id_member(self) -> &'static str {
-        match self {
+    /// The id in one of the PIM's documents (contract 4.6): a UUID in its canonical form whatever case it came in, a
+    /// model's code to the letter.
+    pub fn id_in(self, document: &Value) -> Option<String> {
+        let member = match self {
             Kind::Product => "uuid",
             Kind::ProductModel => "code",
-        }
+        };
+        let id = document.get(member)?.as_str().filter(|id| !id.is_empty())?;
+        let lower = id.to_ascii_lowercase();
+        Some(if self == Kind::Product && uuid_bytes(&lower).is_some() {
+            lower
+        } else {
+            id.to_owned()
+        })
     }
 
     /// The kind of this name.
@@ -160,6 +169,17 @@ pub struct Entity {
 }
 
 impl Entity {
+    /// The entity of this kind and segment.
+    pub fn of(kind: Kind, segment: &Segment) -> Entity {
+        let segment = segment.clone();
+        Entity { kind, segment }
+    }
+
+    /// The entity in one text, as keys have it.
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.kind.letter(), self.segment.as_str())
+    }
+
     /// The entity of this kind and code: the UUID of a product, the code of a model.
     pub fn new(kind: Kind, code: &str) -> Entity {
         Entity {

@@ -1,6 +1,6 @@
 //! What both push channels say, turned into one kind of event.
 
-use crate::entity::{Entity, Kind, Segment, digest, uuid_bytes};
+use crate::entity::{Entity, Kind, Segment, digest};
 use crate::key::{Change, EventKey};
 use crate::time;
 use serde_json::Value;
@@ -94,17 +94,6 @@ fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
-/// A product's UUID in its canonical form, whatever case it came in.
-fn product_code(entity: &Value) -> Option<String> {
-    let uuid = text(entity, "uuid")?;
-    let lower = uuid.to_ascii_lowercase();
-    Some(if uuid_bytes(&lower).is_some() {
-        lower
-    } else {
-        uuid.to_owned()
-    })
-}
-
 /// Reads a delivery of the Event Platform: one CloudEvent in structured mode (contract 3.1).
 pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
     let event = json(body)?;
@@ -124,7 +113,10 @@ pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
         return malformed("the event has no `data` object");
     };
     let (entity, code) = match kind {
-        Kind::Product => (data.get("product"), data.get("product").and_then(product_code)),
+        Kind::Product => (
+            data.get("product"),
+            data.get("product").and_then(|product| Kind::Product.id_in(product)),
+        ),
         // The tables name it `product`, the samples `product_model` (contract 7).
         Kind::ProductModel => {
             let model = data.get("product_model").or_else(|| data.get("product"));
@@ -184,7 +176,7 @@ fn legacy_event(event: &Value) -> Result<Decoded, Malformed> {
         return malformed("an event has no `data.resource`");
     };
     let code = match kind {
-        Kind::Product => product_code(resource),
+        Kind::Product => Kind::Product.id_in(resource),
         Kind::ProductModel => text(resource, "code").map(str::to_owned),
     };
     let Some(code) = code else {

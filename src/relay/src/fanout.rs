@@ -147,10 +147,12 @@ async fn enqueue<H: Host>(
     since_s: u64,
 ) -> Result<(), StoreError> {
     let recent = found.iter().filter(|entity| updated_s(entity) >= since_s);
-    let codes = recent.filter_map(|entity| entity.get(kind.id_member()).and_then(Value::as_str));
+    let codes = recent.filter_map(|entity| kind.id_in(entity));
     // Also for those that have an event waiting: that one may be too old to be looked at again in a minute, and until
     // then the search index may not know what they inherit.
-    let entries: Vec<(String, Vec<u8>)> = codes.map(|code| session.raise(kind, code, Change::Inherited)).collect();
+    let entries: Vec<(String, Vec<u8>)> = codes
+        .map(|code| session.raise(kind, &code, Change::Inherited))
+        .collect();
     session.note_raised(entries.len());
     set_all(session.host, &entries).await
 }

@@ -204,7 +204,6 @@ impl Keyspace {
 
     /// The text of a key.
     pub fn encode(&self, key: &Key) -> String {
-        let entity = |entity: &Entity| format!("{}.{}", entity.kind.letter(), entity.segment.as_str());
         let rest = match key {
             Key::Event(event) => {
                 let floor = event.floor_s.map(|floor| floor.to_string()).unwrap_or_default();
@@ -224,11 +223,11 @@ impl Keyspace {
                     .and_then(letter)
                     .map(|(_, letter)| letter.to_string())
                     .unwrap_or_default();
-                format!("r.{}.{}{hold}.{}", entity(&retry.entity), retry.attempts, retry.due_s)
+                format!("r.{}.{}{hold}.{}", retry.entity.key(), retry.attempts, retry.due_s)
             }
-            Key::DeadLetter(of, failed_s) => format!("d.{}.{failed_s}", entity(of)),
+            Key::DeadLetter(of, failed_s) => format!("d.{}.{failed_s}", of.key()),
             Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
-            Key::Fanout(of) => format!("n.{}", entity(of)),
+            Key::Fanout(of) => format!("n.{}", of.key()),
             Key::IndexPage(kind, page) => format!("i.{}.{page}", kind.letter()),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),

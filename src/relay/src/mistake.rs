@@ -24,10 +24,14 @@ pub enum Mistake {
     CountWhileOpen,
     /// The wait that an upstream asks for is not kept.
     IgnoreRetryAfter,
+    /// Up to where recent changes are known is told by this host's clock, not by the PIM's.
+    OwnClockAsWatermark,
+    /// It is told by the last answer of a look, not by the first.
+    WatermarkAtTheEnd,
 }
 
 impl Mistake {
-    /// All of them.
+    /// Those that a world of chance shows; the last two are of reconciliation.
     pub const ALL: [Mistake; 10] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,

@@ -155,7 +155,7 @@ pub struct Plan {
     pub commands: Vec<String>,
     /// How many events wait.
     pub depth: u64,
-    /// How many of them reconciliation raised.
+    /// How many of them reconciliation raised, those that the brake holds back left out.
     pub reconciling: u64,
     /// The time of the oldest event that others told, in seconds since the Unix epoch.
     pub oldest_s: Option<u64>,
@@ -175,9 +175,7 @@ impl Plan {
             match keys.parse(&text) {
                 Some(Key::Event(event)) => {
                     plan.depth += 1;
-                    if event.change.is_reconciliation() {
-                        plan.reconciling += 1;
-                    } else if event.time_s > 0 {
+                    if event.time_s > 0 && !event.change.is_reconciliation() {
                         plan.oldest_s = Some(plan.oldest_s.map_or(event.time_s, |oldest| oldest.min(event.time_s)));
                     }
                     plan.waiting(&event.entity).events.push((event, text));
@@ -194,6 +192,9 @@ impl Plan {
             |holds: fn(&Waiting) -> bool| plan.entities.values().filter(|waiting| holds(waiting)).count() as u64;
         plan.retrying = count(|waiting| waiting.attempts() > 0);
         plan.dead = count(|waiting| !waiting.dead_letters.is_empty());
+        let queued = plan.entities.values().filter(|waiting| !waiting.is_braked());
+        let queued = queued.flat_map(|waiting| &waiting.events);
+        plan.reconciling = queued.filter(|(event, _)| event.change.is_reconciliation()).count() as u64;
         for entity in plan
             .entities
             .values()
@@ -246,8 +247,12 @@ impl Plan {
                 );
             }
         }
-        // Fresh entities first: one that has failed before must not stand in the way of all others.
-        batches.sort_by_key(|batch: &Vec<Waiting>| batch.first().is_some_and(|waiting| waiting.attempts() > 0));
+        // What the PIM told first; of that, and of the rest, fresh entities first: one that has failed before must not
+        // stand in the way of all others.
+        batches.sort_by_key(|batch: &Vec<Waiting>| {
+            let first = batch.first();
+            first.map(|waiting| (waiting.is_reconciliation(), waiting.attempts() > 0))
+        });
         batches
     }
 

@@ -14,11 +14,12 @@ mod recent;
 mod scan;
 mod walk;
 
-pub use deletions::Raising;
+pub use deletions::{Raising, UNORDERED};
 pub use recent::Recent;
 pub use scan::Scan;
 pub use walk::{Figures, Step, Walk};
 
+use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
@@ -27,6 +28,7 @@ use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
 use crate::session::Session;
+use crate::state::State;
 use crate::worker::TIME_IS_UP;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -54,6 +56,26 @@ pub struct Reconciliation {
     pub told_s: u64,
 }
 
+/// What keeps a scan from its end: kept from the first failure until it has come there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When it first failed, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// When it last did, in milliseconds since the Unix epoch.
+    pub last_ms: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// When a scan goes on that is due at one moment and may have failed lately, in milliseconds since the Unix epoch.
+fn after_trouble(due_ms: u64, trouble: Option<&Trouble>, now_ms: u64) -> u64 {
+    // A failure that lies ahead is of a clock that was wrong.
+    let failed_ms = trouble
+        .map(|trouble| trouble.last_ms)
+        .filter(|last_ms| *last_ms <= now_ms);
+    due_ms.max(failed_ms.map_or(0, |last_ms| last_ms + PUT_OFF_MS))
+}
+
 /// A piece of work: one page, or one look at the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
@@ -66,13 +88,18 @@ impl Reconciliation {
     /// Reads the record. One of another pair, or in a format that is not known, begins anew: at worst all is read once
     /// more.
     pub async fn load<H: Store>(host: &H, config: &WorkerConfig) -> Result<Reconciliation, StoreError> {
-        let pair = Meta::of(config);
+        let anew = Reconciliation::of(config);
         let known = Reconciliation::read(host, &config.keys).await?;
-        Ok(known.filter(|known| known.pair == pair).unwrap_or(Reconciliation {
+        Ok(known.filter(|known| known.pair == anew.pair).unwrap_or(anew))
+    }
+
+    /// The beginning, for the configured pair.
+    pub(crate) fn of(config: &WorkerConfig) -> Reconciliation {
+        Reconciliation {
             v: 1,
-            pair,
+            pair: Meta::of(config),
             ..Reconciliation::default()
-        }))
+        }
     }
 
     /// Reads the record as it is, for people.
@@ -112,14 +139,16 @@ impl Reconciliation {
 
     /// Leaves alone for a while what failed.
     fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
-        let (retry_ms, blocked) = (now_ms + PUT_OFF_MS, Some(failure.reason.clone()));
-        match task {
-            Task::Recent(kind) => {
-                let recent = self.recent.entry(kind).or_default();
-                (recent.retry_ms, recent.blocked) = (retry_ms, blocked);
-            }
-            Task::Walk | Task::Raise => (self.walk.retry_ms, self.walk.blocked) = (retry_ms, blocked),
-        }
+        let trouble = match task {
+            Task::Recent(kind) => &mut self.recent.entry(kind).or_default().trouble,
+            Task::Walk | Task::Raise => &mut self.walk.trouble,
+        };
+        let since_ms = trouble.as_ref().map_or(now_ms, |known| known.since_ms);
+        *trouble = Some(Trouble {
+            since_ms,
+            last_ms: now_ms,
+            reason: failure.reason.clone(),
+        });
     }
 
     /// Looks back from before a suspension that the Event Platform told of: what it dropped meanwhile is lost
@@ -146,7 +175,9 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     let mut record = Reconciliation::load(host, config).await?;
     let notification = notification(host, &config.keys).await?;
     let now_ms = host.now_ms();
+    let is_released = State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
     Ok(record.look_back(notification.as_ref(), config.reconciliation.overlap_s)
+        || record.walk.let_go(is_released)
         || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
@@ -174,11 +205,11 @@ pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), Store
 pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>) -> bool {
     let now_ms = session.host.now_ms();
     let next = session.reconciliation.borrow().next(session.config, now_ms);
-    session.is_reconciling() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
+    session.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
 }
 
 /// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
-pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, StoreError> {
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
     let mut has_worked = false;
     while let Some(task) = next_task(session, until_ms).await {
         has_worked = true;
@@ -194,6 +225,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Res
             let now_ms = session.host.now_ms();
             session.reconciliation.borrow_mut().put_off(task, &failure, now_ms);
         }
+        session.check_lease()?;
         session.save_reconciliation().await?;
     }
     Ok(has_worked)

@@ -1,5 +1,6 @@
 //! A tick that holds the lease: the upstreams, the plan, what is kept, and what is told at the end.
 
+use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::destination::{self, Destination};
 use crate::entity::{Entity, Kind, Segment};
@@ -85,6 +86,7 @@ pub(crate) struct Session<'a, H> {
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
+    is_brake_used: Cell<bool>,
     /// Entities that a batch was begun with: what was listed of them waits no more.
     begun: RefCell<BTreeSet<Entity>>,
     /// Entities that reconciliation queued since the listing.
@@ -142,6 +144,7 @@ impl<'a, H: Host> Session<'a, H> {
             meta: RefCell::new(meta),
             report: RefCell::new(report),
             raised: Cell::new(0),
+            is_brake_used: Cell::new(false),
             begun: RefCell::default(),
             queued: RefCell::default(),
         }
@@ -191,11 +194,12 @@ impl<'a, H: Host> Session<'a, H> {
         self.pim_governor.failed(class, reason.to_owned())
     }
 
-    pub(crate) fn brake_lets_through(&self) -> bool {
+    pub(crate) fn brake_lets_through(&self, entity: &Entity) -> bool {
         let mut state = self.state.borrow_mut();
         let indexed = usize::try_from(state.indexed).unwrap_or(0);
-        let lets_through = state.brake.lets_through(indexed, self.now_s());
+        let lets_through = state.brake.lets_through(entity, indexed, self.now_s());
         drop(state);
+        self.is_brake_used.set(true);
         if !lets_through {
             self.report(|report| report.braked += 1);
         }
@@ -209,6 +213,14 @@ impl<'a, H: Host> Session<'a, H> {
         }
     }
 
+    /// Before what the brake let through is carried out: a killed tick must not forget that it counted.
+    pub(crate) async fn keep_brake(&self) -> Result<(), StoreError> {
+        if self.is_brake_used.take() {
+            self.save_state().await?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn note_indexed(&self, added: i64) {
         self.state.borrow_mut().indexed += added;
     }
@@ -218,6 +230,15 @@ impl<'a, H: Host> Session<'a, H> {
         self.plan.depth + self.raised.get() >= self.config.high_water / 4
     }
 
+    /// Whatever is written without the lease may undo what another worker has written meanwhile.
+    pub(crate) fn check_lease(&self) -> Result<(), Stop> {
+        if self.lease.holds(self.host) {
+            Ok(())
+        } else {
+            Err(Stop::Lease)
+        }
+    }
+
     /// How many events reconciliation may queue now.
     pub(crate) fn room(&self) -> usize {
         let own = (self.config.high_water / 4).saturating_sub(self.plan.depth + self.raised.get());
@@ -225,10 +246,9 @@ impl<'a, H: Host> Session<'a, H> {
         usize::try_from(own.min(RECONCILING_MAX.saturating_sub(queued))).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is room for what a page can hold, as far as there ever is.
+    /// Whether there is room for what a page can hold.
     pub(crate) fn has_room(&self) -> bool {
-        let most = usize::try_from(self.config.high_water / 4).unwrap_or(usize::MAX);
-        self.room() >= BATCH_MAX.min(most)
+        self.room() >= BATCH_MAX
     }
 
     /// Whether there is anything to keep equal to the PIM.

@@ -27,6 +27,8 @@ pub struct State {
     pub brake: Brake,
     /// How many entities the index holds.
     pub indexed: i64,
+    /// Whether the last tick had no time left for reconciliation: the next one begins with it.
+    pub is_share_owed: bool,
     /// How many deletions that nobody announced came through, by kind.
     pub deleted: BTreeMap<Kind, u64>,
     /// When each cause was last alerted, in seconds since the Unix epoch.

@@ -221,7 +221,9 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     });
     let stop = match (meta, Meta::of(config)) {
         (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
-        _ => rounds(&mut session, deadlines.begin_ms).await,
+        _ => rounds(&mut session, deadlines.begin_ms)
+            .await
+            .unwrap_or_else(|stop| Some(stop.to_string())),
     };
     let (mut report, mut state) = session.finish();
     (report.outcome, report.reason) = match stop {
@@ -260,51 +262,50 @@ const SHARE: u64 = 4;
 
 /// Round after round: what waits, then reconciliation, then what has come to wait meanwhile. Says why it ended before
 /// the work did, if something went wrong.
-async fn rounds<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Option<String> {
+async fn rounds<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Result<Option<String>, Stop> {
     let host = session.host;
     let share_ms = session.config.tick_s * 1000 / SHARE;
     let mut reconciled_ms = 0;
+    if session.state.borrow().is_share_owed {
+        reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
+    }
     loop {
-        let reserved_ms = if reconciliation::is_ready(session) {
-            share_ms.saturating_sub(reconciled_ms)
-        } else {
-            0
-        };
+        let is_ready = reconciliation::is_ready(session);
+        let left_ms = share_ms.saturating_sub(reconciled_ms);
+        let reserved_ms = if is_ready { left_ms } else { 0 };
         session.begin_until(end_ms.saturating_sub(reserved_ms));
-        let blocked = match batches(session).await {
-            Ok(blocked) => blocked,
-            Err(reason) => return Some(reason),
-        };
-        session.begin_until(end_ms);
-        let begun_ms = host.monotonic_ms();
-        let has_worked = match reconcile(session, end_ms.min(begun_ms + share_ms)).await {
-            Ok(has_worked) => has_worked,
-            Err(error) => return Some(error.to_string()),
-        };
-        reconciled_ms += host.monotonic_ms() - begun_ms;
-        if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms || !session.lease.holds(host) {
-            return blocked;
+        let blocked = batches(session).await?;
+        let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
+        reconciled_ms += took_ms;
+        // Calls that began in time may have lasted until its end, and longer.
+        session.state.borrow_mut().is_share_owed = is_ready && !has_worked;
+        if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
+            return Ok(blocked);
         }
-        match list(host, session.config).await {
-            Ok((plan, planned_s)) => session.plan_anew(plan, planned_s),
-            Err(error) => return Some(error.to_string()),
-        }
+        session.check_lease()?;
+        let (plan, planned_s) = list(host, session.config).await?;
+        session.plan_anew(plan, planned_s);
     }
 }
 
-async fn reconcile<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, StoreError> {
-    if !session.is_reconciling() || !session.lease.holds(session.host) {
-        return Ok(false);
+/// Reconciliation for as long as this, but not beyond the tick; says how long it took in milliseconds, and whether
+/// there was anything to do.
+async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) -> Result<(u64, bool), Stop> {
+    if !session.is_reconciling() {
+        return Ok((0, false));
     }
+    session.check_lease()?;
+    session.begin_until(end_ms);
+    let begun_ms = session.host.monotonic_ms();
     reconciliation::begin(session).await?;
-    let has_worked = reconciliation::run(session, until_ms).await?;
+    let has_worked = reconciliation::run(session, end_ms.min(begun_ms + for_ms)).await?;
     session.keep_news().await?;
-    Ok(has_worked)
+    Ok((session.host.monotonic_ms() - begun_ms, has_worked))
 }
 
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
-async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, String> {
-    recover(session).await.map_err(|error| error.to_string())?;
+async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, Stop> {
+    recover(session).await?;
     let mut held: Vec<(Kind, String)> = Vec::new();
     for batch in session.plan.batches(session.planned_s) {
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
@@ -322,14 +323,8 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, St
         };
         session.note_begun(&batch);
         let result = batch::run(session, batch).await;
-        session.keep_news().await.map_err(|error| error.to_string())?;
-        match result {
-            Ok(()) => {}
-            Err(Stop::Store(error)) => return Err(error.to_string()),
-            Err(Stop::Lease) => {
-                return Err("the lease passed before the batch was through; it will be repeated".to_owned());
-            }
-        }
+        session.keep_news().await?;
+        result?;
     }
     let blocked = || {
         session

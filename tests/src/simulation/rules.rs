@@ -10,6 +10,7 @@ pub(super) fn check(run: &Run) -> Vec<String> {
     violations.extend(every_event_led_to_a_fetch(run));
     violations.extend(the_destination_equals_the_pim(run));
     violations.extend(nothing_was_deleted_without_reason(run));
+    violations.extend(the_brake_was_kept(run));
     violations.extend(limits_were_kept(run));
     violations
 }
@@ -101,6 +102,42 @@ fn nothing_was_deleted_without_reason(run: &Run) -> Vec<String> {
     let wrong = deletes.filter(|request| !deleted.iter().any(|id| request.path.ends_with(id.as_str())));
     wrong
         .map(|request| format!("{} was deleted at {}", request.path, request.at_ms))
+        .collect()
+}
+
+/// Deletions that nobody announced are few in a day, unless a person released the brake.
+fn the_brake_was_kept(run: &Run) -> Vec<String> {
+    const DAY_MS: u64 = 86_400_000;
+    // The larger of five and 2% of what was ever there, by each of the workers that may not have seen the other's.
+    const MOST: usize = 5 * 2;
+    let shared = run.shared.borrow();
+    let told = run.acknowledged.borrow();
+    let mut unannounced: Vec<(u64, &str)> = Vec::new();
+    for request in shared
+        .destination
+        .log
+        .iter()
+        .filter(|request| request.method == "DELETE")
+    {
+        let is_told = told
+            .iter()
+            .any(|event| event.is_deletion && request.path.ends_with(&simulator::encode_segment(&event.entity.key())));
+        let is_first = !unannounced.iter().any(|(_, path)| *path == request.path);
+        let is_released = run
+            .released_ms
+            .borrow()
+            .iter()
+            .any(|at_ms| (*at_ms..at_ms + DAY_MS / 12).contains(&request.at_ms));
+        if !is_told && is_first && !is_released {
+            unannounced.push((request.at_ms, &request.path));
+        }
+    }
+    let broken = unannounced
+        .windows(MOST + 1)
+        .find(|window| window[MOST].0 - window[0].0 < DAY_MS);
+    broken
+        .map(|window| format!("deleted unannounced, past the brake: {window:?}"))
+        .into_iter()
         .collect()
 }
 

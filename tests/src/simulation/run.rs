@@ -140,6 +140,8 @@ pub struct Acknowledged {
     pub at_ms: u64,
     /// The entity.
     pub entity: EntityId,
+    /// Whether it says that the entity was deleted.
+    pub is_deletion: bool,
 }
 
 /// A run under way.
@@ -151,6 +153,8 @@ pub(super) struct Run {
     told: Rc<RefCell<BTreeSet<Vec<u8>>>>,
     /// Entities that the PIM has ever deleted.
     pub(super) deleted: Rc<RefCell<BTreeSet<EntityId>>>,
+    /// When the brake was released.
+    pub(super) released_ms: Rc<RefCell<Vec<u64>>>,
     pub(super) is_strict: bool,
     pub(super) worker: WorkerConfig,
     ingest: IngestConfig,
@@ -278,6 +282,7 @@ impl Run {
             acknowledged: Rc::default(),
             told: Rc::default(),
             deleted: Rc::default(),
+            released_ms: Rc::default(),
             is_strict,
             worker,
             ingest: IngestConfig::read(&variables).expect("the variables are good"),
@@ -352,6 +357,7 @@ impl Run {
         let is_held = |key: &String| matches!(keys.parse(key), Some(Key::Retry(retry)) if retry.hold.is_some());
         let holds = self.shared.borrow().store.keys().any(is_held);
         if holds || self.reconciliation().walk.withheld > 0 {
+            self.released_ms.borrow_mut().push(self.executor.now_ms());
             self.command("release", r#"{"v":1,"do":"release-brake"}"#);
         }
     }
@@ -540,9 +546,12 @@ impl Run {
                 return;
             }
             let at_ms = run.executor.now_ms();
+            let is_deletion = |text: &str| text.contains(".deleted") || text.contains(".removed");
+            let is_deletion = is_deletion(&String::from_utf8_lossy(&delivery.body));
             let events = delivery.entities.iter().map(|entity| Acknowledged {
                 at_ms,
                 entity: entity.clone(),
+                is_deletion,
             });
             run.acknowledged.borrow_mut().extend(events);
         });
@@ -581,6 +590,7 @@ impl Run {
             acknowledged: self.acknowledged.clone(),
             told: self.told.clone(),
             deleted: self.deleted.clone(),
+            released_ms: self.released_ms.clone(),
             is_strict: self.is_strict,
             worker: self.worker.clone(),
             ingest: self.ingest.clone(),

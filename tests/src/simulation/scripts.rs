@@ -38,11 +38,15 @@ impl Run {
 
     /// A week of edits whose deliveries are lost by half and come in any order.
     fn week_script(&self, random: &mut Rng) {
-        let edits = random.usize(30..80);
+        let pause_max_ms = 2 * WEEK_MS / random.u64(30..80);
+        let until_ms = self.executor.now_ms() + WEEK_MS;
         let (mut script, run) = (random.fork(), self.clone_handles());
         self.executor.spawn(async move {
-            for _ in 0..edits {
-                run.executor.sleep_ms(script.u64(..2 * WEEK_MS / edits as u64)).await;
+            loop {
+                run.executor.sleep_ms(script.u64(..pause_max_ms)).await;
+                if run.executor.now_ms() >= until_ms {
+                    break;
+                }
                 let edit = run.shared.borrow().pim.catalogue.random_edit(&mut script);
                 run.tell_badly(&edit, &mut script);
             }

@@ -5,6 +5,7 @@ use super::host::Shared;
 use super::run::{Run, Scenario, WorldKind};
 use fastrand::Rng;
 use relay::config::WorkerConfig;
+use relay::mistake::{self, Mistake};
 use relay::reconciliation::Reconciliation;
 use simulator::catalogue::{Change, Edit, EntityId};
 use simulator::compare::{Difference, Mapping, differences};
@@ -110,6 +111,22 @@ impl Stage {
         world.fetches.clear();
         world.destination.log.clear();
         world.writes.clear();
+    }
+
+    /// Lets the relay make a mistake from now on, or none.
+    pub fn make(&self, mistake: Option<Mistake>) {
+        mistake::make(mistake);
+    }
+
+    /// When the PIM was asked for a page of a walk, in milliseconds.
+    pub fn walk_calls(&self) -> impl Iterator<Item = u64> {
+        let is_walk = |body: &[u8], target: &str| {
+            let decoded = percent_encoding::percent_decode_str(target).decode_utf8_lossy();
+            body.windows(2).any(|two| two == b"{}") || decoded.contains("search={}")
+        };
+        let calls = self.run.shared.borrow();
+        let calls = calls.fetches.iter().filter(|(_, body, target)| is_walk(body, target));
+        calls.map(|(at_ms, ..)| *at_ms).collect::<Vec<_>>().into_iter()
     }
 
     /// Whether nothing waits.

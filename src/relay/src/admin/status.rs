@@ -7,7 +7,7 @@ use crate::ingest::Refused;
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
-use crate::reconciliation::{Recent, Reconciliation, Step, Walk};
+use crate::reconciliation::{Recent, Reconciliation, Step, UNORDERED, Walk};
 use crate::state::State;
 use crate::status::Status;
 use crate::time;
@@ -40,7 +40,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<
             "released_until": moment(state.brake.released_until_s),
         },
         "alerts": state.alerts.iter().map(|(cause, at_s)| (cause.clone(), json!(time::text(*at_s)))).collect::<Map<_, _>>(),
-        "subscription": notification.as_ref().map(subscription),
+        "subscription": notification.as_ref().map(|told| subscription(told, known.told_ms == told.at_ms)),
         "refused": refused.map(|refused| json!({
             "at": time::text(refused.at_ms / 1000), "channel": refused.channel, "reason": refused.reason,
         })),
@@ -90,7 +90,7 @@ fn upstream(state: &GovernorState) -> Value {
     })
 }
 
-fn subscription(notification: &Notification) -> Value {
+fn subscription(notification: &Notification, is_looked_back_to: bool) -> Value {
     json!({
         "state": notification.state,
         "kind": notification.kind,
@@ -98,7 +98,7 @@ fn subscription(notification: &Notification) -> Value {
         "id": notification.subscription,
         "sent_at": time::text(notification.sent_s),
         "taken_at": time::text(notification.at_ms / 1000),
-        "missing_since": notification.missing_since_s.map(time::text),
+        "missing_since": notification.missing_since_s.filter(|_| !is_looked_back_to).map(time::text),
     })
 }
 
@@ -113,7 +113,7 @@ fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms
             "deleted": state.deleted.get(&kind).copied().unwrap_or(0),
             "braked": status.braked.get(&kind).copied().unwrap_or(0) + withheld,
             "lag_seconds": recent.last.as_ref().map(|last| now_ms.saturating_sub(last.began_ms) / 1000),
-            "blocked": recent.blocked.or_else(|| known.walk.blocked.clone()),
+            "blocked": blocked(&recent, &known.walk, kind),
         });
         (kind.name().to_owned(), fields)
     });
@@ -124,6 +124,14 @@ fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms
         "withheld": known.walk.withheld,
         "kinds": kinds.collect::<Map<_, _>>(),
     })
+}
+
+fn blocked(recent: &Recent, walk: &Walk, kind: Kind) -> Option<String> {
+    let trouble = recent.trouble.as_ref().or(walk.trouble.as_ref());
+    let unordered = (walk.is_unordered && kind == Kind::Product).then_some(UNORDERED);
+    trouble
+        .map(|trouble| trouble.reason.clone())
+        .or(unordered.map(str::to_owned))
 }
 
 fn looks(recent: &Recent) -> Value {

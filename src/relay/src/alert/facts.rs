@@ -7,7 +7,7 @@ use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
 use crate::notification::{Notification, SubscriptionState};
 use crate::plan::Plan;
-use crate::reconciliation::Reconciliation;
+use crate::reconciliation::{Reconciliation, UNORDERED};
 use crate::state::State;
 use crate::time;
 use serde::de::DeserializeOwned;
@@ -21,8 +21,12 @@ const PATIENCE_MS: u64 = 600_000;
 /// How old the oldest event may become before people hear of it, in seconds.
 const BACKLOG_S: u64 = 900;
 
-/// How long ago a scan that fails may have begun before people hear of it, in milliseconds.
+/// How long a scan may fail before people hear of it, in milliseconds.
 const STALLED_MS: u64 = 3_600_000;
+
+/// How long a walk may take before people hear of it, in milliseconds: ten million entities' worth, or a list that goes
+/// in circles.
+const ENDLESS_MS: u64 = 2 * 86_400_000;
 
 /// How far ahead a held-back entity must be due to count as braked, in seconds: a probe holds for less.
 const BRAKED_S: u64 = 60;
@@ -197,24 +201,33 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// A scan that cannot go on, and has not come to an end for long.
+    /// A scan that has failed for long, or does not end.
     fn reconciliation(&self) -> Option<String> {
         let known = self.reconciliation.as_ref()?;
+        let age_ms = |moment_ms: u64| self.now_ms.saturating_sub(moment_ms);
         let recent = known.recent.iter().filter_map(|(kind, recent)| {
-            let since_ms = recent.scan.as_ref()?.began_ms;
-            Some((
-                since_ms,
-                format!("recent changes of {}", kind.name()),
-                recent.blocked.as_ref()?,
-            ))
+            Some((format!("recent changes of {}", kind.name()), recent.trouble.as_ref()?))
         });
-        let walk = known.walk.blocked.as_ref();
-        let walk = walk.map(|blocked| (known.walk.began_ms, "the walk over the catalogue".to_owned(), blocked));
-        let (since_ms, what, reason) = recent.chain(walk).min_by_key(|(since_ms, ..)| *since_ms)?;
-        (self.now_ms.saturating_sub(since_ms) >= STALLED_MS).then(|| {
+        let walk = known.walk.trouble.as_ref();
+        let walk = walk.map(|trouble| ("the walk over the catalogue".to_owned(), trouble));
+        let mut failing = recent
+            .chain(walk)
+            .filter(|(_, trouble)| age_ms(trouble.since_ms) >= STALLED_MS && age_ms(trouble.last_ms) < PATIENCE_MS);
+        if let Some((what, trouble)) = failing.next() {
+            return Some(format!(
+                "reconciliation has failed since {}: {what}: {}; until it is mended, what no webhook tells is not found",
+                time::text(trouble.since_ms / 1000),
+                trouble.reason,
+            ));
+        }
+        if known.walk.is_unordered && known.walk.step.is_none() {
+            return Some(format!("reconciliation finds no deleted products: {UNORDERED}"));
+        }
+        let is_endless = known.walk.step.is_some() && age_ms(known.walk.began_ms) >= ENDLESS_MS;
+        is_endless.then(|| {
             format!(
-                "reconciliation does not come to an end: {what}, begun at {}, fails with: {reason}; until it is mended, what no webhook tells is not found",
-                time::text(since_ms / 1000),
+                "the walk over the catalogue that began at {} has not come to its end: see GET /admin/status for how far it is",
+                time::text(known.walk.began_ms / 1000),
             )
         })
     }
@@ -395,7 +408,7 @@ mod tests {
     #[test]
     fn braked_deletions_are_told_while_any_are_held() {
         let mut state = State::default();
-        while state.brake.lets_through(0, NOW_S) {}
+        state.brake.hold(NOW_S);
         assert_eq!(
             causes(&plan(&[held("a", NOW_S + 3600)]), &state, None, None),
             ["deletions-braked"]

@@ -1,6 +1,6 @@
 //! What a list says against what was last pushed.
 
-use crate::batch::updated_s;
+use crate::batch::{Stop, updated_s};
 use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
 use crate::host::{Host, StoreError, set_all};
@@ -13,15 +13,15 @@ use serde_json::Value;
 /// An entity as a list gave it.
 pub(super) struct Listed<'a> {
     pub(super) entity: Entity,
-    pub(super) code: &'a str,
+    pub(super) code: String,
     body: &'a Value,
 }
 
 /// The entities of a page; what has no id is none.
 pub(super) fn listed(kind: Kind, items: &[Value]) -> Vec<Listed<'_>> {
     let listed = items.iter().filter_map(|body| {
-        let code = body.get(kind.id_member())?.as_str()?;
-        let entity = Entity::new(kind, code);
+        let code = kind.id_in(body)?;
+        let entity = Entity::new(kind, &code);
         Some(Listed { entity, code, body })
     });
     listed.collect()
@@ -38,60 +38,47 @@ pub(super) fn newest(items: &[Value]) -> Option<(u64, Option<i64>)> {
     Some((updated_s(newest), offset_s))
 }
 
-/// What came of a comparison.
-pub(super) struct Queued {
-    /// How many were queued.
-    pub(super) count: u64,
-    /// Whether there was room for all of them.
-    pub(super) is_all: bool,
-}
-
-/// Queues what differs from what was last pushed; all of it if it is forced.
+/// Queues what differs from what was last pushed, all of it if it is forced; says how much. There is room for a page.
 pub(super) async fn queue_different<H: Host>(
     session: &Session<'_, H>,
     listed: &[Listed<'_>],
     is_forced: bool,
-) -> Result<Queued, StoreError> {
+) -> Result<u64, Stop> {
     let change = if is_forced { Change::Forced } else { Change::Reconciled };
     let keys = &session.config.keys;
     let pages = Pages::load(session.host, keys, listed.iter().map(|listed| &listed.entity)).await?;
     let mut different = Vec::new();
     for listed in listed {
         if is_forced || differs(session, listed, &pages).await? {
-            different.push((&listed.entity, listed.code));
+            different.push((&listed.entity, listed.code.as_str()));
         }
     }
     queue(session, &different, change).await
 }
 
-/// Queues entities that do not wait already, as many as there is room for.
+/// Queues entities that do not wait already; says how many.
 pub(super) async fn queue<H: Host>(
     session: &Session<'_, H>,
     entities: &[(&Entity, &str)],
     change: Change,
-) -> Result<Queued, StoreError> {
-    let mut new: Vec<_> = entities
+) -> Result<u64, Stop> {
+    let new: Vec<_> = entities
         .iter()
         .filter(|(entity, _)| !session.is_waiting(entity, change))
         .collect();
-    let room = session.room();
-    let is_all = new.len() <= room;
-    new.truncate(room);
     let raised: Vec<(String, Vec<u8>)> = new
         .iter()
         .map(|(entity, code)| session.raise(entity.kind, code, change))
         .collect();
+    session.check_lease()?;
     set_all(session.host, &raised).await?;
     session.note_queued(new.iter().map(|(entity, _)| (*entity).clone()));
-    Ok(Queued {
-        count: raised.len() as u64,
-        is_all,
-    })
+    Ok(raised.len() as u64)
 }
 
 /// Whether an entity is not as it was last pushed, and is worth another try.
 async fn differs<H: Host>(session: &Session<'_, H>, listed: &Listed<'_>, pages: &Pages) -> Result<bool, StoreError> {
-    let hash = match shape::shape(listed.entity.kind, listed.code, listed.body) {
+    let hash = match shape::shape(listed.entity.kind, &listed.code, listed.body) {
         Shaped::Wanted(upsert) => Some(shape::hash(&upsert)),
         Shaped::Unsendable(_) => None,
     };
@@ -102,8 +89,8 @@ async fn differs<H: Host>(session: &Session<'_, H>, listed: &Listed<'_>, pages: 
     Ok(!is_refused(session, &listed.entity, hash.as_deref()).await?)
 }
 
-/// Whether just this lies refused in the dead letters.
-async fn is_refused<H: Host>(
+/// Whether just this, or its deletion, lies refused in the dead letters.
+pub(super) async fn is_refused<H: Host>(
     session: &Session<'_, H>,
     entity: &Entity,
     hash: Option<&str>,

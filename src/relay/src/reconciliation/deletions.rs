@@ -3,9 +3,10 @@
 //! If it is no more than the brake would let through, it is queued: each is read by its id, and deleted if it is gone.
 //! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
 
-use super::compare::queue;
+use super::compare::{is_refused, queue};
 use super::walk::Walk;
-use crate::entity::{Entity, Kind};
+use crate::batch::Stop;
+use crate::entity::{Entity, Kind, Segment};
 use crate::failure::Failure;
 use crate::host::{Host, StoreError};
 use crate::index::{PAGES, Pages};
@@ -23,11 +24,16 @@ pub struct Raising {
     pub walk: u64,
     /// How many pages of the index are done with, those of one kind after those of the other.
     pub pages: usize,
+    /// The last entry of the next page that is done with.
+    pub after: Option<Segment>,
 }
 
 impl Raising {
     pub(super) fn of(walk: u64) -> Raising {
-        Raising { walk, pages: 0 }
+        Raising {
+            walk,
+            ..Raising::default()
+        }
     }
 }
 
@@ -39,74 +45,98 @@ fn places() -> impl Iterator<Item = (Kind, u8)> {
 }
 
 /// Judges what a walk that has come to its end did not meet; and counts the index.
-pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) -> Result<(), StoreError> {
+pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) -> Result<(), Stop> {
     let (mut indexed, mut missing) = (0, 0);
     for figures in walk.last.values_mut() {
         figures.missing = 0;
     }
     for (kind, number) in places() {
-        let mut pages = Pages::default();
-        pages.read(session.host, &session.config.keys, kind, number).await?;
-        indexed += pages.entries(kind, number).count();
-        let missed = |entry: &crate::index::Entry| entry.missed_by == Some(walk.number);
-        let count = pages.entries(kind, number).filter(|(_, entry)| missed(entry)).count();
-        walk.last.entry(kind).or_default().missing += count as u64;
-        missing += count;
+        let (all, missed) = missed_on(session, walk.number, kind, number, None).await?;
+        indexed += all;
+        if kind == Kind::Product && walk.is_unordered {
+            continue;
+        }
+        walk.last.entry(kind).or_default().missing += missed.len() as u64;
+        missing += missed.len();
     }
     let now_s = session.now_s();
-    let left = {
+    (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
+    let let_through = {
         let mut state = session.state.borrow_mut();
         state.indexed = i64::try_from(indexed).unwrap_or(i64::MAX);
-        state.brake.left(indexed, now_s)
-    };
-    (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
-    if missing > left {
-        walk.withheld = missing as u64;
-        session.state.borrow_mut().brake.hold(now_s);
-        let fields = json!({ "missing": missing, "indexed": indexed, "let_through": left });
-        session.log_failure("deletions-withheld", fields);
-    } else {
-        walk.raising = (missing > 0).then(|| Raising::of(walk.number));
-        if session.plan.braked.is_empty() {
-            session.state.borrow_mut().brake.holding_since_s = None;
+        let let_through = state.brake.left(indexed, now_s);
+        if missing > let_through {
+            walk.withheld = missing as u64;
+            state.brake.hold(now_s);
+        } else {
+            walk.raising = (missing > 0).then(|| Raising::of(walk.number));
+            if session.plan.braked.is_empty() {
+                state.brake.holding_since_s = None;
+            }
         }
+        let_through
+    };
+    if walk.withheld > 0 {
+        let fields = json!({ "missing": missing, "indexed": indexed, "let_through": let_through });
+        session.log_failure("deletions-withheld", fields);
     }
-    session.save_state().await
+    if walk.is_unordered {
+        session.log_failure("walk", json!({ "reason": UNORDERED }));
+    }
+    session.check_lease()?;
+    session.save_state().await?;
+    Ok(())
 }
 
-/// Queues what was missed, some pages of the index at a time.
-pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, StoreError> {
+/// Why deletions among products cannot be told.
+pub const UNORDERED: &str =
+    "the PIM does not list products in the order of their UUIDs, so those that it deleted cannot be told";
+
+/// How many entities a page of the index has, and those behind an entry that a walk did not meet, with their codes.
+/// What the destination refused to delete is left to people.
+async fn missed_on<H: Host>(
+    session: &Session<'_, H>,
+    walk: u64,
+    kind: Kind,
+    number: u8,
+    after: Option<&Segment>,
+) -> Result<(usize, Vec<(Entity, String)>), StoreError> {
+    let mut pages = Pages::default();
+    pages.read(session.host, &session.config.keys, kind, number).await?;
+    let mut missed = Vec::new();
+    for (segment, entry) in pages.entries(kind, number) {
+        let is_behind = after.is_none_or(|after| segment > after);
+        let Some(code) = segment.code().or_else(|| entry.code.clone()) else {
+            continue;
+        };
+        let entity = Entity::of(kind, segment);
+        if entry.missed_by == Some(walk) && is_behind && !is_refused(session, &entity, None).await? {
+            missed.push((entity, code));
+        }
+    }
+    Ok((pages.entries(kind, number).count(), missed))
+}
+
+/// Queues what was missed, a hundred at a time.
+pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
     let Some(mut raising) = session.reconciliation.borrow().walk.raising.clone() else {
         return Ok(Ok(()));
     };
-    let mut queued = 0;
-    let mut is_end = true;
+    let mut missed: Vec<(Entity, String)> = Vec::new();
     for (kind, number) in places().skip(raising.pages) {
-        if queued >= BATCH_MAX as u64 {
-            is_end = false;
+        let (_, more) = missed_on(session, raising.walk, kind, number, raising.after.as_ref()).await?;
+        let room = BATCH_MAX - missed.len();
+        let is_all = more.len() <= room;
+        missed.extend(more.into_iter().take(room));
+        if !is_all {
+            raising.after = missed.last().map(|(last, _)| last.segment.clone());
             break;
         }
-        let mut pages = Pages::default();
-        pages.read(session.host, &session.config.keys, kind, number).await?;
-        let missed = pages
-            .entries(kind, number)
-            .filter(|(_, entry)| entry.missed_by == Some(raising.walk));
-        let missed: Vec<(Entity, String)> = missed
-            .filter_map(|(segment, entry)| {
-                let code = segment.code().or_else(|| entry.code.clone())?;
-                let segment = segment.clone();
-                Some((Entity { kind, segment }, code))
-            })
-            .collect();
-        let missed: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
-        let outcome = queue(session, &missed, Change::Reconciled).await?;
-        queued += outcome.count;
-        if !outcome.is_all {
-            is_end = false;
-            break;
-        }
-        raising.pages += 1;
+        (raising.pages, raising.after) = (raising.pages + 1, None);
     }
+    let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
+    queue(session, &entities, Change::Reconciled).await?;
+    let is_end = raising.pages == places().count();
     session.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
     Ok(Ok(()))
 }

@@ -6,10 +6,13 @@
 
 use super::compare::{listed, newest, queue_different};
 use super::scan::{Scan, Turn};
+use super::{Trouble, after_trouble};
+use crate::batch::Stop;
 use crate::config::ReconciliationConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
-use crate::host::{Host, StoreError};
+use crate::host::Host;
+use crate::mistake::{Mistake, made};
 use crate::session::Session;
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,7 @@ pub struct Recent {
     pub scan: Option<Scan>,
     /// The moment that it asks for, as the filter takes it.
     pub after: String,
-    /// The newest `updated` that it saw, in seconds since the Unix epoch.
+    /// The newest `updated` on its first page, in seconds since the Unix epoch.
     pub newest_s: u64,
     /// Whether a person, or a notification, asks for a look.
     pub is_asked: bool,
@@ -43,10 +46,8 @@ pub struct Recent {
     pub last: Option<Scan>,
     /// When it did, in milliseconds since the Unix epoch.
     pub finished_ms: u64,
-    /// What failed is not tried again before this, in milliseconds since the Unix epoch.
-    pub retry_ms: u64,
-    /// Why the look does not go on.
-    pub blocked: Option<String>,
+    /// What keeps the look from its end.
+    pub trouble: Option<Trouble>,
 }
 
 impl Recent {
@@ -67,7 +68,7 @@ impl Recent {
             (None, Some(last)) if last.began_ms <= now_ms => last.began_ms + periods.recent_s? * 1000,
             (None, _) => periods.recent_s.map(|_| 0)?,
         };
-        Some(due_ms.max(self.retry_ms.min(now_ms + super::PUT_OFF_MS)))
+        Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
     fn begin(&mut self, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
@@ -83,7 +84,7 @@ impl Recent {
         // Without a `Date`, what was updated last is the best that is known of the PIM's clock.
         let seen_s = (self.newest_s > 0).then_some(self.newest_s);
         self.watermark_s = scan.date_s.or(seen_s).or(self.watermark_s);
-        (self.is_asked, self.since_s) = (false, None);
+        (self.is_asked, self.since_s, self.trouble) = (false, None, None);
         (self.last, self.finished_ms) = (Some(scan), now_ms);
     }
 }
@@ -102,7 +103,7 @@ fn after(since_s: u64, offset_s: Option<i64>) -> String {
 }
 
 /// Reads one page.
-pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, StoreError> {
+pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.host.now_ms();
     let mut recent = session
         .reconciliation
@@ -122,18 +123,16 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
             return Ok(Err(failure));
         }
     };
-    (recent.retry_ms, recent.blocked) = (0, None);
     if let Some((newest_s, offset_s)) = newest(&page.items) {
         recent.offset_s = offset_s.or(recent.offset_s);
-        recent.newest_s = recent.newest_s.max(newest_s);
+        recent.newest_s = if scan.pages == 0 { newest_s } else { recent.newest_s };
     }
-    let queued = queue_different(session, &listed(kind, &page.items), false).await?;
-    scan.found += queued.count;
-    // Without room for all of it, the page is read again when there is.
-    let turn = if queued.is_all {
-        scan.turn(&page, now_ms)
-    } else {
-        Turn::On
+    scan.found += queue_different(session, &listed(kind, &page.items), false).await?;
+    let turn = scan.turn(&page, now_ms);
+    scan.date_s = match () {
+        () if made(Mistake::OwnClockAsWatermark) => Some(scan.began_ms / 1000),
+        () if made(Mistake::WatermarkAtTheEnd) => page.date_s,
+        () => scan.date_s,
     };
     if turn == Turn::End {
         recent.finish(scan, now_ms);

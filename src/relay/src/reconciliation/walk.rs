@@ -8,11 +8,13 @@
 use super::compare::{Listed, listed, queue_different};
 use super::deletions::{self, Raising};
 use super::scan::{Scan, Turn};
+use super::{Trouble, after_trouble};
+use crate::batch::Stop;
 use crate::config::ReconciliationConfig;
 use crate::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use crate::failure::{Class, Failure};
 use crate::host::{Host, StoreError};
-use crate::index::{Entry, PAGES, Pages, page_of_uuid};
+use crate::index::{Entry, PAGES, Pages, page_of, page_of_uuid};
 use crate::pim::Page;
 use crate::plan::BATCH_MAX;
 use crate::session::Session;
@@ -53,10 +55,8 @@ pub struct Walk {
     pub withheld: u64,
     /// What it missed and is being queued.
     pub raising: Option<Raising>,
-    /// What failed is not tried again before this, in milliseconds since the Unix epoch.
-    pub retry_ms: u64,
-    /// Why it does not go on.
-    pub blocked: Option<String>,
+    /// What keeps it from its end.
+    pub trouble: Option<Trouble>,
 }
 
 /// What a walk saw of a kind.
@@ -117,7 +117,7 @@ impl Walk {
             None if self.finished_ms > 0 && self.began_ms <= now_ms => self.began_ms + periods.walk_s? * 1000,
             None => periods.walk_s.map(|_| 0)?,
         };
-        Some(due_ms.max(self.retry_ms.min(now_ms + super::PUT_OFF_MS)))
+        Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
     fn begin(&mut self, now_ms: u64) -> Step {
@@ -150,7 +150,7 @@ impl Step {
 }
 
 /// Reads one page, or does what comes after the last.
-pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, StoreError> {
+pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.host.now_ms();
     let mut walk = session.reconciliation.borrow().walk.clone();
     let known = walk.step.take();
@@ -160,13 +160,13 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
         Step::Verify { page, after } => verify(session, &mut walk, page, after).await?,
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
-            walk.finished_ms = now_ms;
+            (walk.finished_ms, walk.trouble) = (now_ms, None);
             Ok(None)
         }
     };
     let result = match next {
         Ok(step) => {
-            (walk.step, walk.retry_ms, walk.blocked) = (step, 0, None);
+            walk.step = step;
             Ok(())
         }
         // A cursor that is refused is not tried for ever: the walk begins anew.
@@ -189,7 +189,7 @@ async fn list<H: Host>(
     kind: Kind,
     mut scan: Scan,
     passed: Option<String>,
-) -> Result<Result<Option<Step>, Failure>, StoreError> {
+) -> Result<Result<Option<Step>, Failure>, Stop> {
     let now_ms = session.host.now_ms();
     walk.page_ms = now_ms;
     let page = match session.read_page(kind, None, &scan).await {
@@ -199,14 +199,8 @@ async fn list<H: Host>(
     let listed = listed(kind, &page.items);
     // What is read again to be sure of the end was pushed at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
-    let queued = queue_different(session, &listed, is_forced).await?;
-    scan.found += queued.count;
-    // Without room for all of it, the page is read again when there is.
-    let turn = if queued.is_all {
-        scan.turn(&page, now_ms)
-    } else {
-        Turn::Again
-    };
+    scan.found += queue_different(session, &listed, is_forced).await?;
+    let turn = scan.turn(&page, now_ms);
     let passed = match (kind, turn) {
         (_, Turn::Again) | (Kind::ProductModel, _) => passed,
         (Kind::Product, _) => close(session, walk, passed, &listed, &page, turn).await?,
@@ -237,8 +231,8 @@ async fn close<H: Host>(
     listed: &[Listed<'_>],
     page: &Page,
     turn: Turn,
-) -> Result<Option<String>, StoreError> {
-    let uuids: Vec<[u8; 16]> = listed.iter().filter_map(|listed| uuid_bytes(listed.code)).collect();
+) -> Result<Option<String>, Stop> {
+    let uuids: Vec<[u8; 16]> = listed.iter().filter_map(|listed| uuid_bytes(&listed.code)).collect();
     let from = passed.as_deref().and_then(uuid_bytes);
     let is_ordered =
         uuids.is_sorted_by(|one, other| one < other) && uuids.first().is_none_or(|first| from < Some(*first));
@@ -260,15 +254,9 @@ async fn close<H: Host>(
             .read(session.host, &session.config.keys, Kind::Product, number)
             .await?;
         let entries = pages.entries(Kind::Product, number);
-        let missed: Vec<Segment> = entries
-            .filter(|(segment, entry)| is_passed(segment) && !is_young(entry, date_s))
-            .map(|(segment, _)| segment.clone())
-            .collect();
-        for segment in missed {
-            let kind = Kind::Product;
-            pages.miss(&Entity { kind, segment }, walk.number);
-        }
-        pages.save(session.host, &session.config.keys).await?;
+        let missed = entries.filter(|(segment, entry)| is_passed(segment) && !is_young(entry, date_s));
+        let missed: Vec<Entity> = missed.map(|(segment, _)| Entity::of(Kind::Product, segment)).collect();
+        mark(session, walk.number, &mut pages, &missed).await?;
     }
     Ok(last.map(|last| uuid_text(&last)).or(passed))
 }
@@ -278,63 +266,91 @@ fn is_young(entry: &Entry, date_s: u64) -> bool {
     entry.updated_s + YOUNG_S > date_s
 }
 
+/// Marks what a walk did not meet, in index pages that were read just now.
+async fn mark<H: Host>(session: &Session<'_, H>, walk: u64, pages: &mut Pages, missed: &[Entity]) -> Result<(), Stop> {
+    for entity in missed {
+        pages.miss(entity, walk);
+    }
+    session.check_lease()?;
+    pages.save(session.host, &session.config.keys).await?;
+    Ok(())
+}
+
 /// Asks for the next hundred of the models that the index has, and marks those that the PIM does not name.
 async fn verify<H: Host>(
     session: &Session<'_, H>,
     walk: &mut Walk,
     page: u8,
     after: Option<Segment>,
-) -> Result<Result<Option<Step>, Failure>, StoreError> {
+) -> Result<Result<Option<Step>, Failure>, Stop> {
     const KIND: Kind = Kind::ProductModel;
-    let mut pages = Pages::default();
-    let mut asked = next_of_index(session, &mut pages, KIND, page, after).await?;
-    let mut is_end = asked.len() < BATCH_MAX;
-    let codes = |asked: &[(Entity, String)]| asked.iter().map(|(_, code)| code.clone()).collect::<Vec<_>>();
-    while session
-        .pim
-        .is_too_long(KIND, &codes(&asked).iter().map(String::as_str).collect::<Vec<_>>())
-    {
-        asked.truncate(asked.len() / 2);
-        is_end = false;
-    }
-    let Some((last, _)) = asked.last().cloned() else {
+    let asked = next_of_index(session, KIND, page, after).await?;
+    let Some((last, _)) = asked.last() else {
         return Ok(Ok(Some(Step::list(Kind::Product, session.host.now_ms()))));
     };
+    let next = Step::Verify {
+        page: page_of(last),
+        after: Some(last.segment.clone()),
+    };
     walk.page_ms = session.host.now_ms();
-    let codes = codes(&asked);
-    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
-    let found = match session.pim.list(KIND, &codes, 0).await {
-        Ok(found) => found,
+    let missing = match missing(session, KIND, &asked).await {
+        Ok(missing) => missing,
         Err(failure) => return Ok(Err(failure)),
     };
-    let found: BTreeSet<Entity> = listed(KIND, &found).into_iter().map(|listed| listed.entity).collect();
+    // Read now: the index may have changed while the PIM was asked.
+    let mut pages = Pages::load(session.host, &session.config.keys, &missing).await?;
     let now_s = session.now_s();
-    for (entity, _) in asked.iter().filter(|(entity, _)| !found.contains(entity)) {
-        if pages.get(entity).is_some_and(|entry| !is_young(entry, now_s)) {
-            pages.miss(entity, walk.number);
+    let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
+    let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
+    mark(session, walk.number, &mut pages, &missed).await?;
+    Ok(Ok(Some(next)))
+}
+
+/// Those that the PIM does not name when it is asked for them. A list that is refused whole is halved; what is refused
+/// alone counts as named.
+async fn missing<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    asked: &[(Entity, String)],
+) -> Result<Vec<Entity>, Failure> {
+    let mut missing = Vec::new();
+    let mut parts = vec![asked];
+    while let Some(part) = parts.pop() {
+        let codes: Vec<&str> = part.iter().map(|(_, code)| code.as_str()).collect();
+        let result = if session.pim.is_too_long(kind, &codes) {
+            None
+        } else {
+            match session.pim.list(kind, &codes, 0).await {
+                Err(failure) if failure.class == Class::Permanent => None,
+                result => Some(result?),
+            }
+        };
+        match result {
+            Some(found) => {
+                let found: BTreeSet<Entity> = listed(kind, &found).into_iter().map(|listed| listed.entity).collect();
+                let unnamed = part.iter().filter(|(entity, _)| !found.contains(entity));
+                missing.extend(unnamed.map(|(entity, _)| entity.clone()));
+            }
+            None if part.len() > 1 => {
+                let (one, other) = part.split_at(part.len() / 2);
+                parts.extend([one, other]);
+            }
+            None => {}
         }
     }
-    pages.save(session.host, &session.config.keys).await?;
-    Ok(Ok(Some(if is_end {
-        Step::list(Kind::Product, session.host.now_ms())
-    } else {
-        Step::Verify {
-            page: crate::index::page_of(&last),
-            after: Some(last.segment),
-        }
-    })))
+    Ok(missing)
 }
 
 /// Up to a hundred entities of the index, from a page on and behind an entry.
 async fn next_of_index<H: Host>(
     session: &Session<'_, H>,
-    pages: &mut Pages,
     kind: Kind,
     from: u8,
     mut after: Option<Segment>,
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut next = Vec::new();
     for number in from..PAGES {
+        let mut pages = Pages::default();
         pages.read(session.host, &session.config.keys, kind, number).await?;
         for (segment, entry) in pages.entries(kind, number) {
             if after.as_ref().is_some_and(|after| segment <= after) {
@@ -344,8 +360,7 @@ async fn next_of_index<H: Host>(
                 return Ok(next);
             }
             if let Some(code) = segment.code().or_else(|| entry.code.clone()) {
-                let segment = segment.clone();
-                next.push((Entity { kind, segment }, code));
+                next.push((Entity::of(kind, segment), code));
             }
         }
         after = None;
