@@ -18,6 +18,8 @@ pub struct Status {
     pub retrying: u64,
     /// Entities in the dead letters.
     pub dead: u64,
+    /// Entities whose deletion the brake held back.
+    pub braked: u64,
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
 }

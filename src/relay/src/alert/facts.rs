@@ -2,6 +2,7 @@
 
 use crate::command::held_back;
 use crate::governor::GovernorState;
+use crate::health::{self, BACKLOG_S, BRAKED_S, PATIENCE_MS, entities, will_not_heal};
 use crate::host::{Host, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
@@ -13,15 +14,6 @@ use serde::de::DeserializeOwned;
 
 /// How long a cause is not alerted again, in seconds.
 const QUIET_S: u64 = 3600;
-
-/// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
-const PATIENCE_MS: u64 = 600_000;
-
-/// How old the oldest event may become before people hear of it, in seconds.
-const BACKLOG_S: u64 = 900;
-
-/// How far ahead a held-back entity must be due to count as braked, in seconds: a probe holds for less.
-const BRAKED_S: u64 = 60;
 
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,28 +108,10 @@ impl<'a> Facts<'a> {
         if !self.plan.entities.values().any(is_waiting) {
             return None;
         }
-        let open = state
-            .breakers
-            .iter()
-            .filter_map(|(circuit, breaker)| Some((circuit, breaker, breaker.since_ms?)));
-        let told: Vec<_> = open
-            .filter(|(_, breaker, since_ms)| {
-                breaker.needs_a_person() || self.now_ms.saturating_sub(*since_ms) >= PATIENCE_MS
-            })
-            .collect();
-        let (_, breaker, since_ms) = told.iter().min_by_key(|(_, _, since_ms)| *since_ms)?;
-        let circuits: Vec<&str> = told.iter().map(|(circuit, ..)| circuit.as_str()).collect();
-        let what = if breaker.needs_a_person() {
-            "mend its configuration or permissions"
-        } else {
-            "see that it runs and can be reached"
-        };
+        let blocked = health::blocked(upstream, state, |open| will_not_heal(open, self.now_ms))?;
         Some(format!(
-            "{upstream} has been left alone since {} for {} ({}), and {} events wait: {what}; nothing is lost and no attempt is used meanwhile",
-            time::text(since_ms / 1000),
-            circuits.join(", "),
-            breaker.reason,
-            self.plan.depth,
+            "{}, and {} events wait: {}; nothing is lost and no attempt is used meanwhile",
+            blocked.text, self.plan.depth, blocked.advice,
         ))
     }
 
@@ -204,13 +178,6 @@ impl<'a> Facts<'a> {
                 notification.reason.as_deref().unwrap_or("no reason given"),
             )
         })
-    }
-}
-
-fn entities(count: impl TryInto<u64>) -> String {
-    match count.try_into().unwrap_or(u64::MAX) {
-        1 => "1 entity".to_owned(),
-        count => format!("{count} entities"),
     }
 }
 
