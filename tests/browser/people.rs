@@ -2,6 +2,7 @@
 
 use crate::scene::Scene;
 use http::Method;
+use serde_json::{Value, json};
 use simulator::encode_segment;
 use simulator::fault::Fault;
 use tests::application::{ADMIN_TOKEN, Application};
@@ -31,7 +32,7 @@ async fn a_wrong_token_is_refused_and_the_right_one_stays_in_the_tab_in_the_brow
     let kept = browser
         .run("return [localStorage.length, sessionStorage.length, document.cookie]")
         .await;
-    assert_eq!(kept, serde_json::json!([0, 1, ""]));
+    assert_eq!(kept, json!([0, 1, ""]));
     assert!(
         !browser
             .run("return location.href")
@@ -233,5 +234,36 @@ async fn an_upstream_that_is_down_the_brake_and_an_entity_are_shown_in_the_brows
         .await
         .unwrap();
     assert_eq!(known.json()["events"]["total"], 1, "{}", known.json());
+    scene.browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: `cargo xtask test --full`"]
+async fn what_reconciliation_publishes_is_shown_in_the_browser() {
+    let scene = Scene::begin().await;
+    let browser = &scene.browser;
+    scene.application.tick().await.unwrap();
+    let rest = json!({ "finished_at": "2026-11-20T03:12:45Z", "running": false, "cursor": null, "progress": null,
+        "pages": 3, "seen": 240, "found": 2, "missing": 1 });
+    let walking = json!({ "finished_at": null, "running": true, "cursor": "a", "progress": 0.37,
+        "pages": 37, "seen": 3700, "found": 12, "missing": 0 });
+    let recent = json!({ "finished_at": "2026-11-20T03:12:45Z", "watermark": "2026-11-20T03:12:40Z",
+        "running": false, "cursor": null, "seen": 3, "found": 1 });
+    let kind = |walk: &Value, blocked: Value| json!({ "recent": recent, "walk": walk, "deleted": 1, "braked": 0, "lag_seconds": 65, "blocked": blocked });
+    let published = json!({ "next_walk": "2126-11-20T00:00:00Z", "withheld": 4, "kinds": {
+        "products": kind(&walking, json!(null)), "product-models": kind(&rest, json!("the PIM answers <b>403</b>")) } });
+    // As a status has it once there is anything to tell.
+    let answer = format!(
+        "const ask = window.fetch; window.fetch = async (path, request) => {{\
+            const answer = await ask(path, request); if (!path.endsWith('/status')) return answer;\
+            return Response.json({{ ...await answer.json(), reconciliation: {published} }}) }}"
+    );
+    browser.run(&answer).await;
+    scene.sign_in().await;
+    scene.counts("#reconciliation progress[value='37']", 1).await;
+    scene.reads("#reconciliation", "the pim answers <b>403</b>").await;
+    scene.reads("#reconciliation", "4 differences are withheld").await;
+    browser.picture("reconciliation").await;
+    assert_eq!(browser.violations().await, [""; 0]);
     scene.browser.end().await;
 }

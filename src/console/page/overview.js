@@ -105,7 +105,7 @@ function reconciled(name, { recent = {}, walk = {}, deleted, braked, lag_seconds
     h("progress", { max: 100, value: share, "aria-label": `Progress of the walk: ${name}` }),
   ] : [];
   return h("div", { class: "kind" },
-    h("div", { class: `bar ${blocked ? "down" : recent.running || walk.running ? "degraded" : "ok"}` }, h("h3", {}, name),
+    h("div", { class: `bar ${blocked ? "down" : recent.running || walk.running ? "busy" : "ok"}` }, h("h3", {}, name),
       h("span", { class: "badge" }, blocked ? "Blocked" : walk.running ? "Walking" : recent.running ? "Looking" : "At rest")),
     blocked && h("p", { class: "small" }, capital(blocked)),
     walking,
