@@ -16,12 +16,15 @@ use tests::client::{Answer, bearer};
 use tests::world::{DESTINATION_TOKEN, NOTIFICATION_SECRET, World, deliver_all, platform_deliveries, secrets};
 
 /// Every route of the administration, and one that is none.
-const ROUTES: [(Method, &str); 10] = [
+const ROUTES: [(Method, &str); 13] = [
     (Method::GET, "/admin/dead-letters"),
     (Method::POST, "/admin/dead-letters/replay"),
     (Method::DELETE, "/admin/dead-letters"),
     (Method::DELETE, "/admin/dead-letters/products/x"),
     (Method::GET, "/admin/status"),
+    (Method::GET, "/admin/metrics"),
+    (Method::GET, "/admin/history"),
+    (Method::GET, "/admin/entities/products/x"),
     (Method::POST, "/admin/adopt"),
     (Method::POST, "/admin/brake/release"),
     (Method::POST, "/admin/reconcile"),

@@ -10,6 +10,7 @@ mod hosts;
 mod ingest;
 mod kills;
 mod load;
+mod observation;
 mod reconciliation;
 mod redis;
 mod rest_fixtures;

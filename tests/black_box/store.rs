@@ -31,6 +31,20 @@ impl Store {
         self.0.execute(sql, rusqlite::params![key, value]).unwrap();
     }
 
+    /// Sets all of these, in one transaction.
+    pub(crate) fn set_all(&mut self, entries: impl Iterator<Item = (String, Vec<u8>)>) {
+        let transaction = self.0.transaction().unwrap();
+        for (key, value) in entries {
+            transaction
+                .execute(
+                    "INSERT INTO spin_key_value (store, key, value) VALUES ('default', ?1, ?2)",
+                    rusqlite::params![key, value],
+                )
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+
     pub(crate) fn delete(&self, key: &str) {
         self.0
             .execute("DELETE FROM spin_key_value WHERE key = ?1", [key])

@@ -83,12 +83,17 @@ impl Application {
     /// # Errors
     /// As [`Application::start`].
     pub async fn start_on(state: Arc<TempDir>, setup: Setup) -> Result<Application> {
+        Application::start_at("127.0.0.1:0", state, setup).await
+    }
+
+    /// Starts one on a store that may hold something already, at this address.
+    ///
+    /// # Errors
+    /// As [`Application::start`].
+    pub async fn start_at(address: &str, state: Arc<TempDir>, setup: Setup) -> Result<Application> {
         let mut command = Command::new(runtime()?);
         command.arg("--manifest").arg(root().join("spin.toml"));
-        command
-            .args(["--listen", "127.0.0.1:0"])
-            .arg("--state-dir")
-            .arg(state.path());
+        command.args(["--listen", address]).arg("--state-dir").arg(state.path());
         command.arg("--store-log").arg(state.path().join("store.log"));
         if !setup.cron {
             command.arg("--no-cron");

@@ -18,8 +18,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
-use tests::client;
 use tests::world::{DESTINATION_TOKEN, LEGACY_SECRET, PLATFORM_SECRET, secrets};
+use tests::{client, playground};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
@@ -35,7 +35,7 @@ struct Cli {
     /// Decides the catalogue, the edits, and the disorder of the deliveries
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Stay up afterwards for a look around, until Ctrl-C
+    /// Stay up afterwards, with a console and faults to play with, until Ctrl-C
     #[arg(long)]
     keep: bool,
     /// Where the application listens
@@ -48,6 +48,9 @@ struct Cli {
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
+
+/// Opens the console; the application listens on this machine only.
+const ADMIN_TOKEN: &str = "demonstration";
 
 /// How long nothing may change before the demonstration gives up: many times what any retry takes.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -107,13 +110,25 @@ async fn prove(
         if found.is_empty() { "yes" } else { "no" }
     );
     if cli.keep {
-        println!(
-            "Everything stays up until Ctrl-C. The simulators take commands below /_control/ (see `simulator --help`);"
-        );
-        println!("the application's log is in {}.", cli.state_dir.join("logs").display());
-        tokio::signal::ctrl_c().await?;
+        keep(cli, url, pim, destination).await?;
     }
     Ok(found.is_empty())
+}
+
+/// Stays up with something to see, until somebody ends it.
+async fn keep(cli: &Cli, url: &str, pim: &PimServer, destination: &DestinationServer) -> Result<()> {
+    println!("\nEverything stays up until Ctrl-C, and from now on:");
+    for fault in playground::FAULTS {
+        println!("  - {fault}");
+    }
+    println!("\nconsole      {url}/console");
+    println!("admin token  {ADMIN_TOKEN}\n");
+    println!("The simulators take commands below /_control/ (see `simulator --help`);");
+    println!("the application's log is in {}.", cli.state_dir.join("logs").display());
+    tokio::select! {
+        ended = tokio::signal::ctrl_c() => Ok(ended?),
+        ended = playground::play(url, pim, destination, cli.seed) => ended,
+    }
 }
 
 /// Ends the application, politely where the system can: Spin's triggers are processes of their own, which outlive a
@@ -141,9 +156,13 @@ fn start(cli: &Cli, pim: &PimServer, destination: &DestinationServer) -> Result<
         .with("destination_url", &destination.url())
         .with("destination_token", DESTINATION_TOKEN)
         .with("destination_calls_per_second", "500")
-        // Only what the deliveries tell is to arrive.
-        .with("recent_seconds", "0")
-        .with("walk_hours", "0");
+        .with("admin_token", ADMIN_TOKEN);
+    // Without a look around, only what the deliveries tell is to arrive.
+    let setup = if cli.keep {
+        setup
+    } else {
+        setup.with("recent_seconds", "0").with("walk_hours", "0")
+    };
     let (program, args) = cli.command.split_first().context("no command was given")?;
     let mut command = Command::new(program);
     command.args(args);

@@ -2,10 +2,12 @@
 //!
 //! - [`application`]: starts, asks, kills it; counts what it does at its store
 //! - [`world`]: a simulated PIM and destination, and an application between them
+//! - [`playground`]: what the demonstration leaves running for people
 //! - [`simulation`]: the relay alone, in a seeded world where everything fails
 
 pub mod application;
 pub mod client;
 pub mod fixtures;
+pub mod playground;
 pub mod simulation;
 pub mod world;

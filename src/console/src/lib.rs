@@ -1,4 +1,7 @@
-//! The component for people: the administration's HTTP in, one answer out. What it decides is in `relay`.
+//! The component for people: the administration's HTTP in, one answer out, and the page over it. What it decides is in
+//! `relay`.
+
+mod page;
 
 use host::{SpinHost, VARIABLES};
 use relay::admin::{self, Route};
@@ -10,6 +13,9 @@ use spin_sdk::http_component;
 #[http_component]
 async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let head = host::head(&request);
+    if page::is_at(&head.path) {
+        return host::respond(out, page::answer(&head.method)).await;
+    }
     let config = AdminConfig::read(&VARIABLES);
     let answer = match admin::admit(&config, &head.method, &head.path, &head.query, &head.headers) {
         Err(refusal) => refusal,

@@ -5,6 +5,8 @@
 //! [`crate::command`].
 
 mod dead_letters;
+mod entity;
+mod metrics;
 mod status;
 
 use crate::answer::{Answer, authorize};
@@ -37,6 +39,12 @@ pub enum Route {
     Discard,
     /// How the application is.
     Status,
+    /// The same for Prometheus.
+    Metrics,
+    /// What the worker did in the last day.
+    History,
+    /// All that is known of an entity.
+    Entity(Kind, String),
     /// The index is from now on one of the configured pair.
     Adopt,
     /// Deletions that are held back may go.
@@ -63,18 +71,25 @@ pub fn admit(
         },
         "/dead-letters/replay" => only(method, &Method::POST, Route::Replay),
         "/status" => only(method, &Method::GET, Route::Status),
+        "/metrics" => only(method, &Method::GET, Route::Metrics),
+        "/history" => only(method, &Method::GET, Route::History),
         "/adopt" => only(method, &Method::POST, Route::Adopt),
         "/brake/release" => only(method, &Method::POST, Route::ReleaseBrake),
         "/reconcile" => only(method, &Method::POST, Route::Reconcile),
-        _ => match dead_letter_of(path) {
-            Some((kind, code)) => only(method, &Method::DELETE, Route::DiscardOne(kind, code)),
-            None => Err(Answer::problem(404, "nothing is here")),
-        },
+        _ => {
+            if let Some((kind, code)) = entity_of(path, "/dead-letters/") {
+                only(method, &Method::DELETE, Route::DiscardOne(kind, code))
+            } else if let Some((kind, code)) = entity_of(path, "/entities/") {
+                only(method, &Method::GET, Route::Entity(kind, code))
+            } else {
+                Err(Answer::problem(404, "nothing is here"))
+            }
+        }
     }
 }
 
-fn dead_letter_of(path: &str) -> Option<(Kind, String)> {
-    let (kind, code) = path.strip_prefix("/dead-letters/")?.split_once('/')?;
+fn entity_of(path: &str, below: &str) -> Option<(Kind, String)> {
+    let (kind, code) = path.strip_prefix(below)?.split_once('/')?;
     let code = percent_decode_str(code).decode_utf8().ok()?;
     Some((Kind::of_name(kind)?, code.into_owned()))
 }
@@ -122,9 +137,16 @@ pub async fn answer<H: Store + Clock + Log + Random>(
         Route::Replay => dead_letters::replay(host, config, body).await,
         Route::Discard => dead_letters::discard(host, config, body).await,
         Route::DiscardOne(kind, code) => dead_letters::discard_one(host, config, kind, &code).await,
-        Route::Status => status::read(host, &config.keys)
+        Route::Status => status::read(host, config)
             .await
             .map(|status| Answer::json(200, &status)),
+        Route::Metrics => status::read(host, config).await.map(|status| metrics::answer(&status)),
+        Route::History => status::history(host, config)
+            .await
+            .map(|history| Answer::json(200, &history)),
+        Route::Entity(kind, code) => entity::read(host, config, kind, &code)
+            .await
+            .map(|entity| Answer::json(200, &entity)),
         Route::Adopt => adopt(host, config, body).await,
         Route::ReleaseBrake => ask(host, config, Command::ReleaseBrake).await,
         Route::Reconcile => match reconciliation(body) {
@@ -226,6 +248,12 @@ mod tests {
         );
         assert_eq!(asked(Method::POST, "/admin/dead-letters/replay"), Ok(Route::Replay));
         assert_eq!(asked(Method::DELETE, "/admin/dead-letters"), Ok(Route::Discard));
+        assert_eq!(asked(Method::GET, "/admin/metrics"), Ok(Route::Metrics));
+        assert_eq!(asked(Method::GET, "/admin/history"), Ok(Route::History));
+        assert_eq!(
+            asked(Method::GET, "/admin/entities/products/a%2Fb"),
+            Ok(Route::Entity(Kind::Product, "a/b".to_owned()))
+        );
         assert_eq!(asked(Method::POST, "/admin/adopt"), Ok(Route::Adopt));
         assert_eq!(asked(Method::POST, "/admin/brake/release"), Ok(Route::ReleaseBrake));
         assert_eq!(asked(Method::POST, "/admin/reconcile"), Ok(Route::Reconcile));
@@ -238,6 +266,8 @@ mod tests {
             (Method::GET, "/admin/dead-letters/replay"),
             (Method::GET, "/admin/dead-letters/products/x"),
             (Method::POST, "/admin/status"),
+            (Method::POST, "/admin/metrics"),
+            (Method::DELETE, "/admin/entities/products/x"),
             (Method::GET, "/admin/adopt"),
             (Method::GET, "/admin/brake/release"),
         ] {
@@ -248,6 +278,7 @@ mod tests {
             "/admin/other",
             "/admin/dead-letters/families/x",
             "/admin/dead-letters/products",
+            "/admin/entities/families/x",
         ] {
             assert_eq!(asked(Method::GET, path), Err(404), "{path}");
         }

@@ -8,6 +8,7 @@ use crate::destination::Cargo;
 use crate::entity::{Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
+use crate::history;
 use crate::host::{Host, StoreError, delete_all};
 use crate::in_flight::InFlightValue;
 use crate::index::Pages;
@@ -721,6 +722,7 @@ async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Opt
     if let (Some(key), true) = (in_flight, is_settled) {
         session.host.delete(&key).await?;
     }
+    history::note_cleared(session, items);
     session.report(|report| {
         report.entities += items
             .iter()
@@ -740,7 +742,7 @@ async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<V
     Ok(keys.into_iter().filter(is_ours).collect())
 }
 
-fn is_buried(item: &Item, failure: &Failure) -> bool {
+pub(crate) fn is_buried(item: &Item, failure: &Failure) -> bool {
     failure.class == Class::Permanent
         || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= ATTEMPTS_MAX)
 }

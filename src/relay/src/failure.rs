@@ -1,6 +1,8 @@
 //! What can go wrong with a call, and what follows from it.
 
+use crate::time;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// The classes of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,14 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// It as people see it.
+    pub(crate) fn shown(&self) -> Value {
+        json!({
+            "time": time::text(self.at_s), "upstream": self.upstream, "status": self.status,
+            "reason": self.reason, "tracking_id": self.tracking_id, "tries": self.tries,
+        })
+    }
+
     /// How many attempts it costs the entity.
     pub fn cost(&self) -> u32 {
         if matches!(self.class, Class::Transient | Class::Permanent) {

@@ -70,6 +70,30 @@ pub struct GovernorState {
     pub throttled: u64,
 }
 
+/// A breaker that is open.
+#[derive(Debug, Clone, Copy)]
+pub struct Open<'a> {
+    /// What it guards.
+    pub circuit: &'a str,
+    /// Since when it has been open, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// The breaker.
+    pub breaker: &'a Breaker,
+}
+
+impl GovernorState {
+    /// The breakers that are open: what of the upstream is left alone.
+    pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
+        self.breakers.iter().filter_map(|(circuit, breaker)| {
+            Some(Open {
+                circuit,
+                since_ms: breaker.since_ms?,
+                breaker,
+            })
+        })
+    }
+}
+
 /// One call to be made.
 pub struct Call<'a> {
     /// What its breaker guards: a kind of entity, or the upstream's door.
@@ -171,11 +195,8 @@ impl<'a, H: Host> Governor<'a, H> {
         let state = self.state.borrow();
         let mut saved = self.saved.borrow_mut();
         let open = |state: &GovernorState| -> Vec<(String, u64)> {
-            state
-                .breakers
-                .iter()
-                .filter(|(_, breaker)| breaker.is_open())
-                .map(|(name, breaker)| (name.clone(), breaker.probe_ms))
+            let open = state.open();
+            open.map(|open| (open.circuit.to_owned(), open.breaker.probe_ms))
                 .collect()
         };
         let news = state.not_before_ms != saved.not_before_ms || open(&state) != open(&saved);
@@ -186,8 +207,8 @@ impl<'a, H: Host> Governor<'a, H> {
     /// Why calls are left alone at present, if a breaker is open.
     pub fn blocked(&self) -> Option<String> {
         let state = self.state.borrow();
-        let open = state.breakers.values().find(|breaker| breaker.is_open())?;
-        Some(format!("{} is left alone: {}", self.limits.name, open.reason))
+        let open = state.open().next()?;
+        Some(format!("{} is left alone: {}", self.limits.name, open.breaker.reason))
     }
 
     /// Whether a breaker is open, and so at most one call may go.

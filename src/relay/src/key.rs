@@ -36,30 +36,33 @@ pub enum Change {
 }
 
 impl Change {
-    const LETTERS: [(Change, char); 9] = [
-        (Change::Created, 'c'),
-        (Change::Updated, 'u'),
-        (Change::Deleted, 'd'),
-        (Change::Completeness, 'k'),
-        (Change::Inherited, 'i'),
-        (Change::Replayed, 'y'),
-        (Change::Recovered, 'f'),
-        (Change::Reconciled, 'r'),
-        (Change::Forced, 'o'),
+    /// Every change, its letter in a key, and its name for people.
+    const NAMES: [(Change, char, &str); 9] = [
+        (Change::Created, 'c', "created"),
+        (Change::Updated, 'u', "updated"),
+        (Change::Deleted, 'd', "deleted"),
+        (Change::Completeness, 'k', "completeness"),
+        (Change::Inherited, 'i', "inherited"),
+        (Change::Replayed, 'y', "replayed"),
+        (Change::Recovered, 'f', "recovered"),
+        (Change::Reconciled, 'r', "reconciled"),
+        (Change::Forced, 'o', "forced"),
     ];
 
     fn letter(self) -> char {
-        Change::LETTERS
-            .into_iter()
-            .find(|(change, _)| *change == self)
-            .map_or('?', |(_, letter)| letter)
+        let found = Change::NAMES.into_iter().find(|(change, ..)| *change == self);
+        found.map_or('?', |(_, letter, _)| letter)
     }
 
     fn of_letter(letter: char) -> Option<Change> {
-        Change::LETTERS
-            .into_iter()
-            .find(|(_, known)| *known == letter)
-            .map(|(change, _)| change)
+        let found = Change::NAMES.into_iter().find(|(_, known, _)| *known == letter);
+        found.map(|(change, ..)| change)
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        let found = Change::NAMES.into_iter().find(|(change, ..)| *change == self);
+        found.map_or("", |(.., name)| name)
     }
 
     /// Whether reconciliation raised it: such events stand behind all others.
@@ -321,7 +324,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_change() -> impl Strategy<Value = Change> {
-        (0..Change::LETTERS.len()).prop_map(|n| Change::LETTERS[n].0)
+        (0..Change::NAMES.len()).prop_map(|n| Change::NAMES[n].0)
     }
 
     fn any_kind() -> impl Strategy<Value = Kind> {

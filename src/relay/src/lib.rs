@@ -17,6 +17,7 @@
 //! | [`reconciliation`] | finding what no webhook told |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
 //! | [`admin`], [`command`] | what people ask, and how the worker hears of it |
+//! | [`history`], [`health`] | what the worker did, and whether all is well |
 //! | `alert`, [`log`], [`status`], [`time`] | telling people |
 
 pub mod admin;
@@ -35,6 +36,8 @@ pub mod event;
 pub mod failure;
 mod fanout;
 pub mod governor;
+pub mod health;
+pub mod history;
 pub mod host;
 pub mod in_flight;
 pub mod index;

@@ -29,6 +29,7 @@ use crate::meta::Meta;
 use crate::notification::Notification;
 use crate::session::Session;
 use crate::state::State;
+use crate::time;
 use crate::worker::TIME_IS_UP;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,6 +37,16 @@ use std::collections::BTreeMap;
 
 /// How long a scan that failed is left alone, in milliseconds.
 const PUT_OFF_MS: u64 = 30_000;
+
+/// How long a scan may fail before people hear of it, in milliseconds.
+const STALLED_MS: u64 = 3_600_000;
+
+/// How long ago its last failure may be, in milliseconds, for it to be failing still.
+const LATELY_MS: u64 = 600_000;
+
+/// How long a walk may take before people hear of it, in milliseconds: ten million entities' worth, or a list that goes
+/// in circles.
+const ENDLESS_MS: u64 = 2 * 86_400_000;
 
 /// How far reconciliation has come: one record, written after every page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +146,36 @@ impl Reconciliation {
         let walk = self.walk.due_ms(periods, now_ms).map(|due_ms| (due_ms, Task::Walk));
         let raise = self.walk.raising.as_ref().map(|_| (0, Task::Raise));
         recent.chain(raise).chain(walk).min_by_key(|(due_ms, _)| *due_ms)
+    }
+
+    /// What people must hear of: a scan that has failed for long, does not end, or cannot tell deletions.
+    pub fn lasting_trouble(&self, now_ms: u64) -> Option<String> {
+        let age_ms = |moment_ms: u64| now_ms.saturating_sub(moment_ms);
+        let recent = self.recent.iter().filter_map(|(kind, recent)| {
+            Some((format!("recent changes of {}", kind.name()), recent.trouble.as_ref()?))
+        });
+        let walk = self.walk.trouble.as_ref();
+        let walk = walk.map(|trouble| ("the walk over the catalogue".to_owned(), trouble));
+        let mut failing = recent
+            .chain(walk)
+            .filter(|(_, trouble)| age_ms(trouble.since_ms) >= STALLED_MS && age_ms(trouble.last_ms) < LATELY_MS);
+        if let Some((what, trouble)) = failing.next() {
+            return Some(format!(
+                "reconciliation has failed since {}: {what}: {}; until it is mended, what no webhook tells is not found",
+                time::text(trouble.since_ms / 1000),
+                trouble.reason,
+            ));
+        }
+        if self.walk.is_unordered && self.walk.step.is_none() {
+            return Some(format!("reconciliation finds no deleted products: {UNORDERED}"));
+        }
+        let is_endless = self.walk.step.is_some() && age_ms(self.walk.began_ms) >= ENDLESS_MS;
+        is_endless.then(|| {
+            format!(
+                "the walk over the catalogue that began at {} has not come to its end: see GET /admin/status for how far it is",
+                time::text(self.walk.began_ms / 1000),
+            )
+        })
     }
 
     /// Leaves alone for a while what failed.

@@ -3,6 +3,7 @@
 use crate::brake::Brake;
 use crate::entity::Kind;
 use crate::governor::GovernorState;
+use crate::history::{self, History};
 use crate::host::{Store, StoreError};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct State {
     pub thinned_s: u64,
     /// Of those that failed in that very second, up to this key.
     pub thinned_key: String,
+    /// What the worker did, for charts and metrics.
+    #[serde(deserialize_with = "history::lenient")]
+    pub history: History,
 }
 
 impl State {

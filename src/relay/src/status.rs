@@ -27,6 +27,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Deletions that the brake held back, of all kinds.
+    pub fn braked(&self) -> u64 {
+        self.braked.values().sum()
+    }
+
     /// Reads the record; a format that is not known reads as none.
     pub fn read(value: &[u8]) -> Option<Status> {
         serde_json::from_slice(value)

@@ -98,7 +98,7 @@ async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), S
     Ok((Plan::of(&config.keys, host.keys().await?), now_s))
 }
 
-/// Publishes what the listing said: always after work, else at most once a minute; says whether it did.
+/// Publishes what the listing said: always after work, else once a minute or when dead letters went; says whether it did.
 async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: bool) -> Result<bool, StoreError> {
     let key = config.keys.record(Record::Status);
     let now_ms = host.now_ms();
@@ -108,7 +108,9 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         .as_deref()
         .and_then(Status::read)
         .unwrap_or_default();
-    if !worked && now_ms.abs_diff(known.listed_ms) < STATUS_MS {
+    // What people did to the dead letters is to be seen at once.
+    let is_known = plan.dead == known.dead && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
+    if !worked && is_known {
         return Ok(false);
     }
     let status = Status {
@@ -177,6 +179,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     let (mut plan, mut planned_s) = list(host, config).await?;
     publish(host, config, &plan, true).await?;
     let mut state = State::load(host, &config.keys).await?;
+    state.history.note_listing(&plan, planned_s);
     if command::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = list(host, config).await?;
     }
@@ -232,6 +235,8 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     };
     state.pim = pim_governor.state();
     state.destination = destination_governor.state();
+    let took_ms = host.monotonic_ms() - started_ms;
+    state.history.note_tick(&report, took_ms, host.now_ms() / 1000);
     if lease.holds(host) {
         state.save(host, &config.keys).await?;
         let (plan, _) = list(host, config).await?;
@@ -250,9 +255,12 @@ fn destination_fingerprint(config: &WorkerConfig) -> String {
     config.destination.as_ref().map(of).unwrap_or_default()
 }
 
+/// How the reason begins for which nothing at all is done.
+pub(crate) const NOT_ADOPTED: &str = "nothing is pushed or deleted";
+
 fn not_adopted(known: &Meta, configured: &Meta) -> String {
     format!(
-        "nothing is pushed or deleted: the index was built for {} and {}, the configuration says {} and {}; mend it, or adopt the new pair",
+        "{NOT_ADOPTED}: the index was built for {} and {}, the configuration says {} and {}; mend it, or adopt the new pair",
         known.pim, known.destination, configured.pim, configured.destination
     )
 }
@@ -409,8 +417,8 @@ impl<H: Host> Session<'_, H> {
         }
         let (pim, destination) = (self.pim_governor.state(), self.destination_governor.state());
         for (upstream, governor) in [("pim", &pim), ("destination", &destination)] {
-            for (circuit, breaker) in governor.breakers.iter().filter(|(_, breaker)| breaker.is_open()) {
-                let fields = json!({ "upstream": upstream, "circuit": circuit, "reason": breaker.reason });
+            for open in governor.open() {
+                let fields = json!({ "upstream": upstream, "circuit": open.circuit, "reason": open.breaker.reason });
                 self.log_failure("blocked", fields);
             }
         }

@@ -1,14 +1,20 @@
 //! The tests and the checks: `cargo xtask test` and `cargo xtask check`.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use crate::{components, redis, toolchain::Toolchain, up, workspace};
+use crate::{axe, components, packages, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
 const WASM: [&str; 4] = ["host", "ingest", "worker", "console"];
 
-/// In the names of tests that need a Redis. `cargo test` alone ignores them.
-const ON_REDIS: &str = "on_one_redis";
+/// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
+const FULL: [(&str, &str); 3] = [
+    ("on_one_redis", "two hosts on one Redis"),
+    ("by_promtool", "metrics and alert rules read by Prometheus' own tool"),
+    ("in_the_browser", "the console in a browser"),
+];
 
 /// In the names of tests that need a Spin, which the variable SPIN names. `cargo test` alone ignores them.
 const ON_SPIN: &str = "on_spin";
@@ -36,9 +42,9 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         .args(args.filter.iter())
         .args(["--", "--include-ignored", "--show-output"]);
     if args.full {
-        tests.env("REDIS_SERVER", redis::find_or_bring()?);
+        bring(&mut tests)?;
     } else {
-        tests.args(["--skip", ON_REDIS]);
+        tests.args(FULL.iter().flat_map(|(name, _)| ["--skip", name]));
     }
     let spin = std::env::var_os("SPIN");
     if spin.is_none() {
@@ -46,11 +52,26 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     }
     workspace::run(&mut tests)?;
     if !args.full {
-        eprintln!("Left out: two hosts on one Redis (`--full`)");
+        let left_out: Vec<&str> = FULL.iter().map(|(_, what)| *what).collect();
+        eprintln!("Left out: {} (`--full`)", left_out.join("; "));
     }
     if spin.is_none() {
         eprintln!("Left out: the application on Spin itself (SPIN=<its program>)");
     }
+    Ok(())
+}
+
+/// Brings what the [`FULL`] tests need, and tells them where it is.
+fn bring(tests: &mut Command) -> Result<()> {
+    let bundles = [
+        (&packages::REDIS, &["REDIS_SERVER"][..]),
+        (&packages::PROMETHEUS, &["PROMTOOL"]),
+        (&packages::CHROMIUM, &["CHROMIUM", "CHROMEDRIVER"]),
+    ];
+    for (bundle, variables) in bundles {
+        tests.envs(variables.iter().zip(bundle.find_or_bring()?));
+    }
+    tests.env("AXE_CORE", axe::find_or_bring()?);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Deliveries to send, at least
     #[arg(long, default_value_t = 2000)]
     deliveries: usize,
-    /// Stay up afterwards for a look around, until Ctrl-C
+    /// Stay up afterwards, with a console and faults to play with, until Ctrl-C
     #[arg(long)]
     keep: bool,
     /// Address and port of the application [default: a free port of 127.0.0.1]

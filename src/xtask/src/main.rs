@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
-//! | [`checks`] | tests, formatting, lints; [`redis`] brings a server for some of them |
+//! | [`checks`] | tests, formatting, lints; [`packages`] and [`axe`] bring what some tests need |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
 //! | [`workspace`] | where things are, and how other programs are called |
@@ -13,13 +13,14 @@
 //! It is kept small on purpose: it is compiled before anything else can be done, so it has few dependencies, and leaves
 //! what needs heavy ones (SQLite, a WebAssembly engine) to the programs that it builds and calls.
 
+mod axe;
 mod checks;
 mod components;
 mod debian;
 mod demo;
 mod mirror;
+mod packages;
 mod progress;
-mod redis;
 mod simulate;
 mod toolchain;
 mod up;

@@ -5,6 +5,7 @@ use crate::answer::Answer;
 use crate::config::ConsoleConfig;
 use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
+use crate::failure::Failure;
 use crate::fanout;
 use crate::host::{Clock, Log, Random, Store, StoreError, set_all};
 use crate::key::{Change, Key, Keyspace};
@@ -88,14 +89,14 @@ fn kind(name: &str) -> Result<Kind, String> {
 
 /// A dead letter by its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Listed {
+pub(super) struct Listed {
     entity: Entity,
     failed_s: u64,
     key: String,
 }
 
 impl Listed {
-    fn parse(keys: &Keyspace, key: String) -> Option<Listed> {
+    pub(super) fn parse(keys: &Keyspace, key: String) -> Option<Listed> {
         match keys.parse(&key)? {
             Key::DeadLetter(entity, failed_s) => Some(Listed { entity, failed_s, key }),
             _ => None,
@@ -152,7 +153,7 @@ pub(super) async fn list<H: Store>(host: &H, config: &ConsoleConfig, query: &Que
     Ok(Answer::json(200, &page))
 }
 
-fn item(listed: &Listed, letter: Option<DeadLetter>) -> Value {
+pub(super) fn item(listed: &Listed, letter: Option<DeadLetter>) -> Value {
     let Some(letter) = letter else {
         return json!({
             "kind": listed.entity.kind.name(), "code": listed.entity.segment.code(),
@@ -160,16 +161,7 @@ fn item(listed: &Listed, letter: Option<DeadLetter>) -> Value {
             "failures": [], "events": [], "thinned": false,
         });
     };
-    let failures: Vec<Value> = letter
-        .failures
-        .iter()
-        .map(|failure| {
-            json!({
-                "time": time::text(failure.at_s), "upstream": failure.upstream, "status": failure.status,
-                "reason": failure.reason, "tracking_id": failure.tracking_id, "tries": failure.tries,
-            })
-        })
-        .collect();
+    let failures: Vec<Value> = letter.failures.iter().map(Failure::shown).collect();
     json!({
         "kind": letter.kind.name(), "code": letter.code, "failed_at": time::text(letter.failed_s),
         "reason": letter.reason, "failures": failures, "events": letter.events, "thinned": letter.thinned,

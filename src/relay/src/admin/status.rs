@@ -1,7 +1,10 @@
 //! How the application is, as one document.
 
+use crate::config::ConsoleConfig;
 use crate::entity::{Kind, uuid_bytes};
 use crate::governor::GovernorState;
+use crate::health::{self, Facts};
+use crate::history::{BUCKET_S, Bucket, Counts, LastTick};
 use crate::host::{Clock, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Keyspace, Record};
@@ -14,19 +17,38 @@ use crate::time;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// Reads all that is published. What nobody has written yet is null.
-pub(super) async fn read<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<Value, StoreError> {
+const HOUR_S: u64 = 3600;
+
+/// Reads all that is published, five records in all, and lists nothing. What nobody has written yet is null.
+pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
+    let keys = &config.keys;
+    let now_ms = host.now_ms();
     let status: Option<Status> = record(host, keys, Record::Status).await?;
     let notification: Option<Notification> = record(host, keys, Record::Notification).await?;
     let refused: Option<Refused> = record(host, keys, Record::Refused).await?;
     let meta: Option<Meta> = record(host, keys, Record::Meta).await?;
     let state = State::load(host, keys).await?;
     let known = Reconciliation::read(host, keys).await?.unwrap_or_default();
+    let reasons = health::judge(&Facts {
+        status: status.as_ref(),
+        state: &state,
+        refused: refused.as_ref(),
+        notification: notification.as_ref(),
+        reconciliation: &known,
+        high_water: config.high_water,
+        now_ms,
+    });
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "instance": keys.instance(),
-        "now": time::text(host.now_ms() / 1000),
-        "queue": status.as_ref().map(queue),
+        "now": time::text(now_ms / 1000),
+        "state": health::level(&reasons),
+        "reasons": reasons,
+        "queue": status.as_ref().map(|status| queue(status, config.high_water, now_ms / 1000)),
+        "last_tick": state.history.last_tick.as_ref().map(last_tick),
+        "last_hour": counts(&state.history.within(HOUR_S, now_ms / 1000)),
+        "last_day": counts(&state.history.within(24 * HOUR_S, now_ms / 1000)),
+        "since_the_beginning": since_the_beginning(&state.history.totals),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
         "reconciliation": reconciliation(&known, &state, &status.clone().unwrap_or_default(), host.now_ms()),
@@ -61,24 +83,85 @@ fn moment(seconds: u64) -> Option<String> {
     (seconds > 0).then(|| time::text(seconds))
 }
 
-fn queue(status: &Status) -> Value {
+fn queue(status: &Status, high_water: u64, now_s: u64) -> Value {
     json!({
         "depth": status.depth,
+        "high_water_mark": high_water,
         "oldest": status.oldest_s.map(time::text),
+        "oldest_age_seconds": status.oldest_s.map(|oldest_s| now_s.saturating_sub(oldest_s)),
         "retrying": status.retrying,
         "dead": status.dead,
+        "braked": status.braked(),
         "listed_at": moment(status.listed_ms / 1000),
         "worked_at": moment(status.worked_ms / 1000),
     })
 }
 
+/// The report of the last tick that had work, with when it ended.
+fn last_tick(tick: &LastTick) -> Value {
+    let mut document = tick.report.clone();
+    if let Value::Object(members) = &mut document {
+        members.insert("at".to_owned(), json!(time::text(tick.at_s)));
+    }
+    document
+}
+
+fn counts(counts: &Counts) -> Value {
+    json!({
+        "events": counts.events,
+        "entities": counts.entities,
+        "upserts": counts.upserts,
+        "deletes": counts.deletes,
+        "unchanged": counts.unchanged,
+        "retries": counts.retries,
+        "dead_letters": counts.dead_letters,
+        "ticks": counts.ticks,
+        "ticks_seconds": counts.ticks_ms as f64 / 1000.0,
+        "lag": {
+            "events": counts.lags.count(),
+            "median_seconds": counts.lags.quantile_s(0.5),
+            "p95_seconds": counts.lags.quantile_s(0.95),
+        },
+    })
+}
+
+/// With the lag as a histogram, which metrics are made of.
+fn since_the_beginning(totals: &Counts) -> Value {
+    let mut document = counts(totals);
+    let buckets: Vec<(u64, u64)> = totals.lags.cumulative().collect();
+    document["lag"]["seconds"] = json!(totals.lags.sum_s);
+    document["lag"]["at_most_seconds"] = json!(buckets);
+    document
+}
+
+/// The buckets of the last day, in columns, for charts. A bucket without work is not there.
+pub(super) async fn history<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
+    let state = State::load(host, &config.keys).await?;
+    let buckets = &state.history.buckets;
+    let column = |value: fn(&Bucket) -> Value| buckets.iter().map(value).collect::<Vec<_>>();
+    Ok(json!({
+        "now": time::text(host.now_ms() / 1000),
+        "bucket_seconds": BUCKET_S,
+        "begin": column(|bucket| json!(bucket.begin_s)),
+        "depth_max": column(|bucket| json!(bucket.depth)),
+        "depth_left": column(|bucket| json!(bucket.left)),
+        "events": column(|bucket| json!(bucket.counts.events)),
+        "entities": column(|bucket| json!(bucket.counts.entities)),
+        "upserts": column(|bucket| json!(bucket.counts.upserts)),
+        "deletes": column(|bucket| json!(bucket.counts.deletes)),
+        "dead_letters": column(|bucket| json!(bucket.counts.dead_letters)),
+        "lag_median_seconds": column(|bucket| json!(bucket.counts.lags.quantile_s(0.5))),
+        "lag_p95_seconds": column(|bucket| json!(bucket.counts.lags.quantile_s(0.95))),
+    }))
+}
+
 fn upstream(state: &GovernorState) -> Value {
-    let open = state.breakers.iter().filter_map(|(circuit, breaker)| {
-        let since_ms = breaker.since_ms?;
+    let open = state.open().map(|open| {
         let fields = json!({
-            "since": time::text(since_ms / 1000), "reason": breaker.reason, "next_probe": moment(breaker.probe_ms / 1000),
+            "since": time::text(open.since_ms / 1000), "reason": open.breaker.reason,
+            "next_probe": moment(open.breaker.probe_ms / 1000), "needs_a_person": open.breaker.needs_a_person(),
         });
-        Some((circuit.clone(), fields))
+        (open.circuit.to_owned(), fields)
     });
     json!({
         "left_alone": open.collect::<Map<_, _>>(),

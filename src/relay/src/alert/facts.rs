@@ -1,35 +1,19 @@
 //! What people must hear of, judged by the plan and by what is kept between ticks.
 
-use crate::command::held_back;
 use crate::governor::GovernorState;
+use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
 use crate::host::{Host, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
 use crate::notification::{Notification, SubscriptionState};
 use crate::plan::Plan;
-use crate::reconciliation::{Reconciliation, UNORDERED};
+use crate::reconciliation::Reconciliation;
 use crate::state::State;
 use crate::time;
 use serde::de::DeserializeOwned;
 
 /// How long a cause is not alerted again, in seconds.
 const QUIET_S: u64 = 3600;
-
-/// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
-const PATIENCE_MS: u64 = 600_000;
-
-/// How old the oldest event may become before people hear of it, in seconds.
-const BACKLOG_S: u64 = 900;
-
-/// How long a scan may fail before people hear of it, in milliseconds.
-const STALLED_MS: u64 = 3_600_000;
-
-/// How long a walk may take before people hear of it, in milliseconds: ten million entities' worth, or a list that goes
-/// in circles.
-const ENDLESS_MS: u64 = 2 * 86_400_000;
-
-/// How far ahead a held-back entity must be due to count as braked, in seconds: a probe holds for less.
-const BRAKED_S: u64 = 60;
 
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,28 +111,10 @@ impl<'a> Facts<'a> {
         if !self.plan.entities.values().any(is_waiting) {
             return None;
         }
-        let open = state
-            .breakers
-            .iter()
-            .filter_map(|(circuit, breaker)| Some((circuit, breaker, breaker.since_ms?)));
-        let told: Vec<_> = open
-            .filter(|(_, breaker, since_ms)| {
-                breaker.needs_a_person() || self.now_ms.saturating_sub(*since_ms) >= PATIENCE_MS
-            })
-            .collect();
-        let (_, breaker, since_ms) = told.iter().min_by_key(|(_, _, since_ms)| *since_ms)?;
-        let circuits: Vec<&str> = told.iter().map(|(circuit, ..)| circuit.as_str()).collect();
-        let what = if breaker.needs_a_person() {
-            "mend its configuration or permissions"
-        } else {
-            "see that it runs and can be reached"
-        };
+        let blocked = health::blocked(upstream, state, |open| will_not_heal(open, self.now_ms))?;
         Some(format!(
-            "{upstream} has been left alone since {} for {} ({}), and {} events wait: {what}; nothing is lost and no attempt is used meanwhile",
-            time::text(since_ms / 1000),
-            circuits.join(", "),
-            breaker.reason,
-            self.plan.depth,
+            "{}, and {} events wait: {}; nothing is lost and no attempt is used meanwhile",
+            blocked.text, self.plan.depth, blocked.advice,
         ))
     }
 
@@ -189,7 +155,7 @@ impl<'a> Facts<'a> {
 
     fn braked(&self) -> Option<String> {
         let since_s = self.state.brake.holding_since_s?;
-        let held = held_back(self.plan, self.now_s() + BRAKED_S).count();
+        let held = usize::try_from(self.plan.braked.values().sum::<u64>()).unwrap_or(usize::MAX);
         let withheld = self.reconciliation.as_ref().map_or(0, |known| known.walk.withheld);
         let held = held + usize::try_from(withheld).unwrap_or(usize::MAX);
         (held > 0).then(|| {
@@ -201,35 +167,8 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// A scan that has failed for long, or does not end.
     fn reconciliation(&self) -> Option<String> {
-        let known = self.reconciliation.as_ref()?;
-        let age_ms = |moment_ms: u64| self.now_ms.saturating_sub(moment_ms);
-        let recent = known.recent.iter().filter_map(|(kind, recent)| {
-            Some((format!("recent changes of {}", kind.name()), recent.trouble.as_ref()?))
-        });
-        let walk = known.walk.trouble.as_ref();
-        let walk = walk.map(|trouble| ("the walk over the catalogue".to_owned(), trouble));
-        let mut failing = recent
-            .chain(walk)
-            .filter(|(_, trouble)| age_ms(trouble.since_ms) >= STALLED_MS && age_ms(trouble.last_ms) < PATIENCE_MS);
-        if let Some((what, trouble)) = failing.next() {
-            return Some(format!(
-                "reconciliation has failed since {}: {what}: {}; until it is mended, what no webhook tells is not found",
-                time::text(trouble.since_ms / 1000),
-                trouble.reason,
-            ));
-        }
-        if known.walk.is_unordered && known.walk.step.is_none() {
-            return Some(format!("reconciliation finds no deleted products: {UNORDERED}"));
-        }
-        let is_endless = known.walk.step.is_some() && age_ms(known.walk.began_ms) >= ENDLESS_MS;
-        is_endless.then(|| {
-            format!(
-                "the walk over the catalogue that began at {} has not come to its end: see GET /admin/status for how far it is",
-                time::text(known.walk.began_ms / 1000),
-            )
-        })
+        self.reconciliation.as_ref()?.lasting_trouble(self.now_ms)
     }
 
     fn subscription(&self) -> Option<String> {
@@ -248,13 +187,6 @@ impl<'a> Facts<'a> {
                 notification.reason.as_deref().unwrap_or("no reason given"),
             )
         })
-    }
-}
-
-fn entities(count: impl TryInto<u64>) -> String {
-    match count.try_into().unwrap_or(u64::MAX) {
-        1 => "1 entity".to_owned(),
-        count => format!("{count} entities"),
     }
 }
 
@@ -414,7 +346,12 @@ mod tests {
             ["deletions-braked"]
         );
         assert_eq!(
-            causes(&plan(&[held("a", NOW_S + 10)]), &state, None, None),
+            causes(
+                &plan(&[format!("r1.main.r.p.ta.0h.{}", NOW_S + 10)]),
+                &state,
+                None,
+                None
+            ),
             [""; 0],
             "a probe"
         );

@@ -1,0 +1,152 @@
+// Signing in, and looking again and again.
+
+const EVERY_MS = 3000;
+const EVERY_HIDDEN_MS = 20000;
+let timer, heard, lettersSeen, pastSeen, round = 0;
+
+function signOut(why = "") {
+  sessionStorage.removeItem(KEPT);
+  clearTimeout(timer);
+  round++;
+  lettersSeen = pastSeen = heard = undefined;
+  $("app").hidden = true;
+  $("sign-in").hidden = false;
+  put($("sign-in-error"), why && capital(why));
+  $("token").value = "";
+  $("token").focus();
+  document.title = "akeneo-relay";
+}
+
+async function signIn(event) {
+  event.preventDefault();
+  put($("sign-in-error"), "");
+  sessionStorage.setItem(KEPT, $("token").value.trim());
+  try {
+    take(await ask("GET", "/status"));
+    $("token").value = "";
+    begin();
+  } catch (error) {
+    sessionStorage.removeItem(KEPT);
+    const wrong = error instanceof Refused ? capital(error.message) : `Not signed in: ${error.message}`;
+    put($("sign-in-error"), wrong);
+    $("token").select();
+  }
+}
+
+function begin() {
+  $("sign-in").hidden = true;
+  $("app").hidden = false;
+  $("state-title").setAttribute("tabindex", "-1");
+  $("state-title").focus();
+  look();
+}
+
+function take(status) {
+  clockAhead = Date.now() - Date.parse(status.now);
+  heard = Date.now();
+  $("app").classList.remove("stale");
+  $("lost").hidden = true;
+  drawStatus(status);
+  return status;
+}
+
+/** One look: the status each time, the rest where the status says that it has changed. */
+async function look() {
+  clearTimeout(timer);
+  const mine = ++round;
+  try {
+    const status = take(await ask("GET", "/status"));
+    const worked = JSON.stringify([status.last_tick?.at, status.queue?.listed_at]);
+    if (pastSeen !== worked) {
+      past = await ask("GET", "/history");
+      pastSeen = worked;
+    }
+    drawCharts();
+    const dead = JSON.stringify([status.queue?.dead, status.since_the_beginning.dead_letters]);
+    if (lettersSeen !== dead) {
+      await loadLetters();
+      lettersSeen = dead;
+    }
+  } catch (error) {
+    if (mine !== round) return;
+    if (error instanceof Refused) return signOut(error.message);
+    lose(error);
+  }
+  if (mine === round) timer = setTimeout(look, document.hidden ? EVERY_HIDDEN_MS : EVERY_MS);
+  drawLive();
+}
+
+function wake() {
+  if (!$("app").hidden) look();
+}
+
+/** Says plainly that what is shown is old. */
+function lose(error) {
+  $("app").classList.add("stale");
+  $("state").className = "hero";
+  put($("state-title"), "The state is not known");
+  drawIcon();
+  document.title = "connection lost · akeneo-relay";
+  const when = heard ? `What is shown is from ${clock(heard)}.` : "";
+  const what = error instanceof Lost ? "The connection to the application is lost." : `The application cannot say how it is: ${error.message}.`;
+  if ($("lost").hidden) put($("lost"), `${what} ${when} Trying again every few seconds.`);
+  $("lost").hidden = false;
+}
+
+function drawLive() {
+  const isLost = !$("lost").hidden;
+  $("live").classList.toggle("off", isLost);
+  put($("live"), isLost ? `Lost ${heard ? duration(Math.round((Date.now() - heard) / 1000)) + " ago" : ""}` : "Live");
+}
+
+/** A command for the worker. */
+const command = (path, body, text) => async () => {
+  await ask("POST", path, body);
+  return text;
+};
+
+function listen() {
+  $("sign-in-form").addEventListener("submit", signIn);
+  $("sign-out").addEventListener("click", () => signOut());
+  $("dead-search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    readSearch();
+    letters.items = [];
+    act(event.submitter || $("dead-more"), () => loadLetters());
+  });
+  $("dead-more").addEventListener("click", (event) => act(event.currentTarget, () => loadLetters(true)));
+  $("replay-all").addEventListener("click", replayAll);
+  $("discard-all").addEventListener("click", (event) => discard(event.currentTarget, ...everything()));
+  $("entity-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    act($("entity-form").querySelector("button"), loadEntity);
+  });
+  $("figures").addEventListener("toggle", drawCharts);
+  $("figures").addEventListener("toggle", () => past && drawTable(slots(past)));
+  $("reconcile-recent").addEventListener("click", (event) => act(event.currentTarget,
+    command("/reconcile", { scan: "recent" }, "Asked for: the next tick looks through recent changes")));
+  asked("reconcile-full", ["Walk through everything?", "All entities are read from the PIM and compared, a page a second. It takes a while and does no harm.", "Walk"],
+    () => command("/reconcile", { scan: "full" }, "Asked for: the next tick begins a walk"));
+  asked("brake-release", ["Release the brake?", "For an hour, all that is gone from the PIM is deleted at the destination, however much. First see that the connection has not lost permissions in the PIM.", "Release", true],
+    () => command("/brake/release", undefined, "Asked for: the next tick lets the deletions go"));
+  asked("adopt", ["Adopt the configured pair?", "From the next tick on, what was sent before counts as sent to this destination, unless it is to be forgotten.", "Adopt", true],
+    () => command("/adopt", { empty_index: $("adopt-empty").checked }, "Asked for: the next tick adopts the pair"));
+  document.addEventListener("visibilitychange", () => document.hidden || wake());
+  setInterval(() => {
+    if ($("app").hidden) return;
+    renewTimes();
+    drawLive();
+  }, 1000);
+}
+
+function asked(id, question, work) {
+  $(id).addEventListener("click", async (event) => {
+    const button = event.currentTarget;
+    if (await confirmed(...question)) await act(button, work());
+  });
+}
+
+drawRanges();
+listen();
+if (sessionStorage.getItem(KEPT)) begin();
+else signOut();

@@ -1,0 +1,112 @@
+//! All that is known of one entity: what waits, what was tried, what died, and what the destination has of it.
+
+use super::dead_letters::{self, Listed};
+use crate::config::ConsoleConfig;
+use crate::dead_letter::{DeadLetter, EVENT_KEPT, cut};
+use crate::entity::{Entity, Kind};
+use crate::failure::Failure;
+use crate::host::{Store, StoreError};
+use crate::index::Pages;
+use crate::ingest::EventValue;
+use crate::key::{EventKey, Hold, RetryKey};
+use crate::plan::{Plan, Waiting};
+use crate::retry::RetryValue;
+use crate::time;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+
+/// How many waiting events are shown, the newest; `total` counts all.
+const EVENTS: usize = 20;
+
+/// Reads it: by one listing, the entity's own values, and one page of the index.
+pub(super) async fn read<H: Store>(
+    host: &H,
+    config: &ConsoleConfig,
+    kind: Kind,
+    code: &str,
+) -> Result<Value, StoreError> {
+    let entity = Entity::new(kind, code);
+    let mut plan = Plan::of(&config.keys, host.keys().await?);
+    let waiting = plan.entities.remove(&entity);
+    let pages = Pages::load(host, &config.keys, [&entity]).await?;
+    let indexed = pages.get(&entity).map(|entry| {
+        json!({
+            "hash": entry.hash,
+            "updated": (entry.updated_s > 0).then(|| time::text(entry.updated_s)),
+        })
+    });
+    let (events, total, retries, dead_letters) = match &waiting {
+        Some(waiting) => (
+            events(host, waiting).await?,
+            waiting.events.len(),
+            retries(host, waiting).await?,
+            dead_letters(host, config, waiting).await?,
+        ),
+        None => Default::default(),
+    };
+    Ok(json!({
+        "kind": kind.name(),
+        "code": code,
+        "events": { "total": total, "items": events },
+        "retries": retries,
+        "dead_letters": dead_letters,
+        "index": indexed,
+    }))
+}
+
+async fn value<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<Option<T>, StoreError> {
+    let value = host.get(key).await?;
+    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+async fn events<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {
+    let mut newest: Vec<&(EventKey, String)> = waiting.events.iter().collect();
+    newest.sort_by_key(|(event, key)| (Reverse(event.time_s), key));
+    let mut items = Vec::new();
+    for (event, key) in newest.into_iter().take(EVENTS) {
+        let kept: Option<EventValue> = value(host, key).await?;
+        let text = kept.as_ref().map_or("", |kept| kept.event.as_str());
+        items.push(json!({
+            "time": (event.time_s > 0).then(|| time::text(event.time_s)),
+            "change": event.change.name(),
+            "taken_at": kept.as_ref().map(|kept| time::text(kept.at_ms / 1000)),
+            "event": cut(text, EVENT_KEPT),
+        }));
+    }
+    Ok(items)
+}
+
+async fn retries<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {
+    let mut items = Vec::new();
+    for (retry, key) in &waiting.retries {
+        let kept: Option<RetryValue> = value(host, key).await?;
+        let failures = kept.map(|kept| kept.failures).unwrap_or_default();
+        items.push(json!({
+            "due": time::text(retry.due_s),
+            "attempts": retry.attempts,
+            "why": why(retry),
+            "failures": failures.iter().map(Failure::shown).collect::<Vec<_>>(),
+        }));
+    }
+    Ok(items)
+}
+
+fn why(retry: &RetryKey) -> &'static str {
+    match retry.hold {
+        Some(Hold::Brake) => "braked",
+        Some(Hold::Probe) => "upstream-down",
+        None if retry.attempts == 0 => "recheck",
+        None => "failed",
+    }
+}
+
+async fn dead_letters<H: Store>(host: &H, config: &ConsoleConfig, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {
+    let mut items = Vec::new();
+    for key in &waiting.dead_letters {
+        let letter: Option<DeadLetter> = value(host, key).await?;
+        let listed = Listed::parse(&config.keys, key.clone());
+        items.extend(listed.map(|listed| dead_letters::item(&listed, letter)));
+    }
+    Ok(items)
+}

@@ -1,0 +1,375 @@
+//! Whether all is well, judged by what the worker has published: for the status, the metrics and the console. What
+//! blocks an upstream is judged here for alerts as well.
+
+use crate::governor::{GovernorState, Open};
+use crate::ingest::Refused;
+use crate::notification::{Notification, SubscriptionState};
+use crate::reconciliation::Reconciliation;
+use crate::state::State;
+use crate::status::Status;
+use crate::time;
+use crate::worker::NOT_ADOPTED;
+use serde::Serialize;
+
+/// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
+pub(crate) const PATIENCE_MS: u64 = 600_000;
+
+/// How old the oldest event may become before people hear of it, in seconds.
+pub(crate) const BACKLOG_S: u64 = 900;
+
+/// How old the worker's last listing may be, in milliseconds: an idle worker renews it once a minute.
+const SILENT_MS: u64 = 180_000;
+
+/// How long a refused delivery is a sign that something is wrong now, in milliseconds.
+const REFUSED_MS: u64 = 3_600_000;
+
+/// How the application is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing needs anybody.
+    Ok,
+    /// It works, and something needs attention or is slow.
+    Degraded,
+    /// It does not do its work.
+    Down,
+}
+
+/// Why it is not well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// How bad it is.
+    pub level: Level,
+    /// What it is about, in a word.
+    pub cause: &'static str,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+/// What is judged.
+pub struct Facts<'a> {
+    /// What the worker published; none if it never has.
+    pub status: Option<&'a Status>,
+    /// What it keeps.
+    pub state: &'a State,
+    /// The last refused delivery.
+    pub refused: Option<&'a Refused>,
+    /// What was last said of the subscription.
+    pub notification: Option<&'a Notification>,
+    /// How far reconciliation has come.
+    pub reconciliation: &'a Reconciliation,
+    /// How many events may wait before deliveries are put off.
+    pub high_water: u64,
+    /// In milliseconds since the Unix epoch.
+    pub now_ms: u64,
+}
+
+/// How bad it is on the whole: the worst of the reasons.
+pub fn level(reasons: &[Reason]) -> Level {
+    reasons.iter().map(|reason| reason.level).max().unwrap_or(Level::Ok)
+}
+
+/// All that is not well, the worst first.
+pub fn judge(facts: &Facts<'_>) -> Vec<Reason> {
+    let (pim, destination) = (&facts.state.pim, &facts.state.destination);
+    let found = [
+        ("worker-silent", facts.silent()),
+        ("not-adopted", facts.stopped()),
+        ("pim-blocked", facts.blocked("the PIM", pim)),
+        ("destination-blocked", facts.blocked("the destination", destination)),
+        ("pim-budget", facts.budget("the PIM", pim)),
+        ("destination-budget", facts.budget("the destination", destination)),
+        ("backlog-full", facts.full()),
+        ("backlog", facts.backlog()),
+        ("dead-letters", facts.dead_letters()),
+        ("deletions-braked", facts.braked()),
+        ("subscription", facts.subscription()),
+        ("reconciliation", facts.reconciliation()),
+        ("refused-deliveries", facts.refused()),
+    ];
+    let mut reasons: Vec<Reason> = found
+        .into_iter()
+        .filter_map(|(cause, found)| {
+            let (level, text) = found?;
+            Some(Reason { level, cause, text })
+        })
+        .collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.level));
+    reasons
+}
+
+impl Facts<'_> {
+    /// Figures of the last listing; zeros before the first.
+    fn published(&self) -> Status {
+        self.status.cloned().unwrap_or_default()
+    }
+
+    fn silent(&self) -> Option<(Level, String)> {
+        let Some(status) = self.status else {
+            let text = "the worker has not run yet: see that its schedule is set up, and look into its log";
+            return Some((Level::Down, text.to_owned()));
+        };
+        (self.now_ms.saturating_sub(status.listed_ms) > SILENT_MS).then(|| {
+            let since = time::text(status.listed_ms / 1000);
+            let text =
+                format!("the worker has not ticked since {since}: see that it is started, and look into its log");
+            (Level::Down, text)
+        })
+    }
+
+    fn stopped(&self) -> Option<(Level, String)> {
+        let reason = self.state.history.last_tick.as_ref()?.stopped()?;
+        reason
+            .starts_with(NOT_ADOPTED)
+            .then(|| (Level::Down, reason.to_owned()))
+    }
+
+    fn is_anything_waiting(&self) -> bool {
+        let status = self.published();
+        status.depth + status.retrying > 0
+    }
+
+    fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<(Level, String)> {
+        let is_waiting = self.is_anything_waiting();
+        let is_down = |open: &Open<'_>| is_waiting && will_not_heal(open, self.now_ms);
+        let (level, blocked) = match blocked(upstream, state, is_down) {
+            Some(blocked) => (Level::Down, blocked),
+            None => (Level::Degraded, blocked(upstream, state, |_| true)?),
+        };
+        Some((level, format!("{}: {}", blocked.text, blocked.advice)))
+    }
+
+    fn budget(&self, upstream: &str, state: &GovernorState) -> Option<(Level, String)> {
+        let since_ms = state.budget.exhausted_since_ms(self.now_ms)?;
+        let since = time::text(since_ms / 1000);
+        let text = format!("more fails at {upstream} than may be retried, since {since}: its log tells what");
+        Some((Level::Degraded, text))
+    }
+
+    fn full(&self) -> Option<(Level, String)> {
+        let depth = self.published().depth;
+        (depth >= self.high_water).then(|| {
+            let text = format!("{depth} events wait, and deliveries are put off until they are fewer");
+            (Level::Down, text)
+        })
+    }
+
+    fn backlog(&self) -> Option<(Level, String)> {
+        let status = self.published();
+        let oldest_s = status.oldest_s?;
+        (self.now_ms / 1000 > oldest_s + BACKLOG_S).then(|| {
+            let text = format!(
+                "{} wait, the oldest since {}",
+                events(status.depth),
+                time::text(oldest_s)
+            );
+            (Level::Degraded, text)
+        })
+    }
+
+    fn dead_letters(&self) -> Option<(Level, String)> {
+        let dead = self.published().dead;
+        (dead > 0).then(|| {
+            let text = format!(
+                "{} given up: mend what their reasons name, then replay them",
+                entities(dead)
+            );
+            (Level::Degraded, text)
+        })
+    }
+
+    fn braked(&self) -> Option<(Level, String)> {
+        let braked = self.published().braked() + self.reconciliation.walk.withheld;
+        let since_s = self.state.brake.holding_since_s.filter(|_| braked > 0)?;
+        let text = format!(
+            "unannounced deletions of {} are held back since {}: if the connection lost permissions in the PIM give them back, else release the brake",
+            entities(braked),
+            time::text(since_s),
+        );
+        Some((Level::Degraded, text))
+    }
+
+    fn reconciliation(&self) -> Option<(Level, String)> {
+        let trouble = self.reconciliation.lasting_trouble(self.now_ms)?;
+        Some((Level::Degraded, trouble))
+    }
+
+    fn subscription(&self) -> Option<(Level, String)> {
+        let notification = self.notification?;
+        let what = match notification.state {
+            SubscriptionState::Suspended => "mend what it names, then resume it",
+            SubscriptionState::Revoked => "subscribe again",
+            SubscriptionState::Resumed | SubscriptionState::Other => return None,
+        };
+        let text = format!(
+            "the Event Platform says {} since {} ({}): {what}",
+            notification.kind,
+            time::text(notification.sent_s),
+            notification.reason.as_deref().unwrap_or("no reason given"),
+        );
+        Some((Level::Degraded, text))
+    }
+
+    fn refused(&self) -> Option<(Level, String)> {
+        let refused = self.refused?;
+        (self.now_ms.saturating_sub(refused.at_ms) < REFUSED_MS).then(|| {
+            let text = format!(
+                "a delivery on {} was refused at {} ({}): unless somebody forges them, mend the secret before the subscription is suspended",
+                refused.channel,
+                time::text(refused.at_ms / 1000),
+                refused.reason,
+            );
+            (Level::Degraded, text)
+        })
+    }
+}
+
+/// An upstream that is left alone.
+pub(crate) struct Blocked {
+    /// Since when, for what, and why.
+    pub(crate) text: String,
+    /// What to do.
+    pub(crate) advice: &'static str,
+}
+
+/// Whether only a person can mend it, or it has lasted for long.
+pub(crate) fn will_not_heal(open: &Open<'_>, now_ms: u64) -> bool {
+    open.breaker.needs_a_person() || now_ms.saturating_sub(open.since_ms) >= PATIENCE_MS
+}
+
+/// What of an upstream is left alone, as far as it matters. All its circuits are one thing to tell: a revoked token
+/// closes every one of them.
+pub(crate) fn blocked(upstream: &str, state: &GovernorState, matters: impl Fn(&Open<'_>) -> bool) -> Option<Blocked> {
+    let open: Vec<Open<'_>> = state.open().filter(matters).collect();
+    let first = open.iter().min_by_key(|open| open.since_ms)?;
+    let circuits: Vec<&str> = open.iter().map(|open| open.circuit).collect();
+    let advice = if first.breaker.needs_a_person() {
+        "mend its configuration or permissions"
+    } else {
+        "see that it runs and can be reached"
+    };
+    let text = format!(
+        "{upstream} has been left alone since {} for {} ({})",
+        time::text(first.since_ms / 1000),
+        circuits.join(", "),
+        first.breaker.reason,
+    );
+    Some(Blocked { text, advice })
+}
+
+/// A number of entities, in words.
+pub(crate) fn entities(count: impl TryInto<u64>) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => "1 entity".to_owned(),
+        count => format!("{count} entities"),
+    }
+}
+
+fn events(count: u64) -> String {
+    match count {
+        1 => "1 event".to_owned(),
+        count => format!("{count} events"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Kind;
+    use crate::history::LastTick;
+    use serde_json::json;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+    const NOW_S: u64 = NOW_MS / 1000;
+
+    fn status() -> Status {
+        Status {
+            v: 1,
+            listed_ms: NOW_MS - 60_000,
+            ..Status::default()
+        }
+    }
+
+    fn judged(status: Option<&Status>, state: &State) -> (Level, Vec<&'static str>) {
+        let reasons = judge(&Facts {
+            status,
+            state,
+            refused: None,
+            notification: None,
+            reconciliation: &Reconciliation::default(),
+            high_water: 1000,
+            now_ms: NOW_MS,
+        });
+        (level(&reasons), reasons.iter().map(|reason| reason.cause).collect())
+    }
+
+    #[test]
+    fn an_idle_application_is_well() {
+        assert_eq!(judged(Some(&status()), &State::default()), (Level::Ok, vec![]));
+    }
+
+    #[test]
+    fn a_silent_worker_is_down() {
+        let silent = Status {
+            listed_ms: NOW_MS - SILENT_MS - 1,
+            ..status()
+        };
+        for status in [Some(&silent), None] {
+            let expected = (Level::Down, vec!["worker-silent"]);
+            assert_eq!(judged(status, &State::default()), expected);
+        }
+    }
+
+    #[test]
+    fn what_waits_decides_how_bad_a_blocked_upstream_is() {
+        let waiting = Status { depth: 3, ..status() };
+        for (needs_a_person, since_ms, is_waiting, expected) in [
+            (true, 0, true, Level::Down),
+            (true, 0, false, Level::Degraded),
+            (false, 0, true, Level::Degraded),
+            (false, PATIENCE_MS, true, Level::Down),
+            (false, PATIENCE_MS, false, Level::Degraded),
+        ] {
+            let mut state = State::default();
+            let breaker = state.pim.breakers.entry("products".to_owned()).or_default();
+            if needs_a_person {
+                breaker.open_for_a_person("403", NOW_MS - since_ms, 0);
+            } else {
+                breaker.open("no connection", NOW_MS - since_ms, 0);
+            }
+            let status = if is_waiting { waiting.clone() } else { status() };
+            assert_eq!(judged(Some(&status), &state), (expected, vec!["pim-blocked"]));
+        }
+    }
+
+    #[test]
+    fn figures_are_judged_and_the_worst_stands_first() {
+        let many = Status {
+            depth: 1000,
+            oldest_s: Some(NOW_S - 901),
+            dead: 1,
+            braked: [(Kind::Product, 2)].into(),
+            ..status()
+        };
+        let mut state = State::default();
+        state.brake.hold(NOW_S);
+        let (level, causes) = judged(Some(&many), &state);
+        assert_eq!(level, Level::Down);
+        assert_eq!(causes, ["backlog-full", "backlog", "dead-letters", "deletions-braked"]);
+    }
+
+    #[test]
+    fn a_pair_that_nobody_adopted_is_down_and_another_stop_is_not() {
+        for (reason, expected) in [
+            (format!("{NOT_ADOPTED}: the index"), Level::Down),
+            ("the store failed".to_owned(), Level::Ok),
+        ] {
+            let mut state = State::default();
+            state.history.last_tick = Some(LastTick {
+                at_s: NOW_S,
+                report: json!({ "outcome": "stopped", "reason": reason }),
+            });
+            assert_eq!(judged(Some(&status()), &state).0, expected);
+        }
+    }
+}
