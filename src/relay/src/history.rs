@@ -159,7 +159,7 @@ pub struct Bucket {
     #[serde(rename = "z", skip_serializing_if = "is_zero")]
     pub left: u64,
     /// What was counted.
-    #[serde(flatten)]
+    #[serde(rename = "c")]
     pub counts: Counts,
 }
 
