@@ -183,11 +183,16 @@ async fn reconcile_now_runs_in_the_browser() {
     scene.sign_in().await;
     browser.click("#reconcile-recent").await;
     scene.reads("#told", "the next tick looks through recent changes").await;
-    scene.world.settle(&scene.application, 0).await.unwrap();
-    scene.reads("#reconciliation", "products").await;
+    // That one arrives; whatever lay unchanged for long is the walk's.
+    let unchanged = scene.world.differences().len() - 1;
+    scene.world.settle(&scene.application, unchanged).await.unwrap();
+    assert_eq!(scene.world.pushes("PUT"), 1);
+    scene.reads("#reconciliation", "Products").await;
     browser.click("#reconcile-full").await;
     browser.click("#confirm-yes").await;
     scene.reads("#told", "the next tick begins a walk").await;
+    scene.application.tick().await.unwrap();
+    scene.reads("#reconciliation", "walking").await;
     scene.browser.end().await;
 }
 
@@ -262,7 +267,7 @@ async fn what_reconciliation_publishes_is_shown_in_the_browser() {
     scene.sign_in().await;
     scene.counts("#reconciliation progress[value='37']", 1).await;
     scene.reads("#reconciliation", "the pim answers <b>403</b>").await;
-    scene.reads("#reconciliation", "4 differences are withheld").await;
+    scene.reads("#reconciliation", "4 deletions are withheld").await;
     browser.picture("reconciliation").await;
     assert_eq!(browser.violations().await, [""; 0]);
     scene.browser.end().await;

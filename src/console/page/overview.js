@@ -92,8 +92,8 @@ function drawReconciliation(state) {
     if (kinds.length === 0) return h("p", { class: "muted" }, "Nothing has been reconciled yet.");
     return [
       ...kinds.map(([kind, of]) => reconciled(KINDS[kind] || kind, of)),
-      h("p", { class: "muted small" }, state.next_walk ? ["Next walk ", since(state.next_walk), ". "] : "No walk is planned. ",
-        state.withheld > 0 && `${count(state.withheld)} differences are withheld.`),
+      h("p", { class: "muted small" }, state.is_walking ? "A walk is under way. " : state.next_walk ? ["Next walk ", since(state.next_walk), ". "] : "No walk is planned. ",
+        state.withheld > 0 && `${many(state.withheld, "deletion is", "deletions are")} withheld until the brake is released or a walk finds otherwise.`),
     ];
   });
 }

@@ -204,6 +204,7 @@ fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms
         "walk_began": moment(known.walk.began_ms / 1000),
         "walk_finished": moment(known.walk.finished_ms / 1000),
         "is_walking": known.walk.step.is_some(),
+        "next_walk": moment(known.walk.next_ms / 1000),
         "withheld": known.walk.withheld,
         "kinds": kinds.collect::<Map<_, _>>(),
     })

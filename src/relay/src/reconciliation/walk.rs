@@ -47,6 +47,8 @@ pub struct Walk {
     pub page_ms: u64,
     /// When the last one came to its end, in milliseconds since the Unix epoch.
     pub finished_ms: u64,
+    /// When the next one is due, for people, in milliseconds since the Unix epoch; 0 if only somebody's asking begins it.
+    pub next_ms: u64,
     /// What the last one saw of each kind.
     pub last: BTreeMap<Kind, Figures>,
     /// The number of the last one that was judged.
@@ -161,6 +163,8 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
             (walk.finished_ms, walk.trouble) = (now_ms, None);
+            let period_s = session.config.reconciliation.walk_s;
+            walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
             Ok(None)
         }
     };
