@@ -12,6 +12,7 @@ mod kills;
 mod load;
 mod redis;
 mod rest_fixtures;
+mod shape;
 #[cfg(unix)]
 mod spin_host;
 mod store;

@@ -10,7 +10,7 @@ use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::host::{Host, MANY, StoreError};
 use crate::in_flight::InFlightValue;
-use crate::index::Pages;
+use crate::index::{Entry, Pages};
 use crate::ingest::EventValue;
 use crate::key::{Hold, Key, RetryKey};
 use crate::mistake::{Mistake, made};
@@ -18,7 +18,7 @@ use crate::pim::Read;
 use crate::plan::{BATCH_MAX, RECHECK_S, Waiting};
 use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
 use crate::session::Session;
-use crate::shape::{self, Shaped, Upsert};
+use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
 use crate::time;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
@@ -52,6 +52,8 @@ pub(crate) struct Item {
     pub(crate) name: String,
     /// Whether it was read from the database itself, past a search index that lags.
     by_id: bool,
+    /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
+    pub(crate) source: Option<String>,
     pub(crate) stage: Stage,
 }
 
@@ -69,8 +71,8 @@ pub(crate) enum Stage {
         updated_s: u64,
         parent: bool,
     },
-    /// To be deleted, at this path.
-    Delete(String),
+    /// To be deleted, like this.
+    Delete(Removal),
     /// Upserted.
     Upserted { hash: String, updated_s: u64 },
     /// A model, upserted, not all of whose variants are marked yet: it comes again.
@@ -189,6 +191,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 code,
                 name,
                 by_id: false,
+                source: None,
                 stage: Stage::Waiting,
             });
         }
@@ -339,33 +342,15 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
         let kind = item.waiting.entity.kind;
         let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
         item.stage = match stage {
-            Stage::Found(entity) => match shape::shape(kind, &item.code, &entity) {
-                Shaped::Wanted(upsert) => {
-                    let hash = shape::hash(&upsert);
-                    let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
-                    if is_there && !item.waiting.is_forced() {
-                        session.report(|report| report.unchanged += 1);
-                        Stage::Done
-                    } else {
-                        let parent = entity.get("parent").is_some_and(|parent| !parent.is_null());
-                        Stage::Upsert {
-                            upsert,
-                            hash,
-                            updated_s: updated_s(&entity),
-                            parent,
-                        }
-                    }
-                }
-                Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
-            },
-            Stage::Gone => match shape::path(kind, &item.code) {
+            Stage::Found(entity) => decide_found(session, item, entry, &entity),
+            Stage::Gone => match session.config.shape.removal(kind, &item.code) {
                 // Announced: deleted in any case, since an index may have lost what the destination has.
-                Some(path) if item.waiting.is_deletion_announced() => Stage::Delete(path),
+                Some(removal) if item.waiting.is_deletion_announced() => Stage::Delete(removal),
                 // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
-                Some(path) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(path),
-                Some(path) if entry.is_some() => {
+                Some(removal) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(removal),
+                Some(removal) if entry.is_some() => {
                     if session.brake_lets_through() {
-                        Stage::Delete(path)
+                        Stage::Delete(removal)
                     } else {
                         Stage::Braked
                     }
@@ -377,10 +362,54 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
     }
 }
 
+fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Option<&Entry>, entity: &Value) -> Stage {
+    let kind = item.waiting.entity.kind;
+    if kind == Kind::ProductModel && !session.config.shape.sends_all_of(kind) {
+        item.source = Some(source_hash(entity));
+    }
+    match session.shape(kind, &item.code, entity) {
+        Shaped::Wanted(upsert) => {
+            let hash = session.config.shape.hash(&upsert);
+            let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
+            if is_there && !item.waiting.is_forced() {
+                session.report(|report| report.unchanged += 1);
+                return Stage::Done;
+            }
+            Stage::Upsert {
+                upsert,
+                hash,
+                updated_s: updated_s(entity),
+                parent: entity.get("parent").is_some_and(|parent| !parent.is_null()),
+            }
+        }
+        Shaped::Unwanted(refusal) => decide_unwanted(session, item, entry, refusal),
+        Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
+    }
+}
+
+/// What the destination is not to have is deleted if it may have it. That counts towards the brake where lost
+/// permissions could look like it.
+fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option<&Entry>, refusal: Refusal) -> Stage {
+    session.note_unwanted();
+    let removal = session.config.shape.removal(item.waiting.entity.kind, &item.code);
+    let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
+        return Stage::Done;
+    };
+    session.log(
+        "unwanted",
+        serde_json::json!({ "entity": item.name, "for": refusal.name() }),
+    );
+    if refusal.is_certain() || session.brake_lets_through() {
+        Stage::Delete(removal)
+    } else {
+        Stage::Braked
+    }
+}
+
 /// Nothing is configured to push to: says what would be pushed.
 fn dry_run<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
     for item in items.iter_mut().filter(|item| item.is_to_be_pushed()) {
-        let action = if matches!(item.stage, Stage::Delete(_)) {
+        let action = if matches!(item.stage, Stage::Delete(..)) {
             "delete"
         } else {
             "upsert"
@@ -421,7 +450,7 @@ async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
             let item: &Item = &items[at];
             let result = match &item.stage {
                 Stage::Upsert { upsert, .. } => destination.upsert(item.cargo(), upsert).await,
-                Stage::Delete(path) => destination.delete(item.cargo(), path).await,
+                Stage::Delete(removal) => destination.delete(item.cargo(), removal).await,
                 _ => Ok(()),
             };
             (at, result)
@@ -482,6 +511,7 @@ async fn persist<H: Host>(
             Stage::Failed(..) => keep_failure(session, item).await?,
             Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
             Stage::Upserted { .. } | Stage::Done => recheck_later(session, item).await?,
+            Stage::Deleted if item.source.is_some() => recheck_later(session, item).await?,
             _ => {}
         }
     }
@@ -513,7 +543,9 @@ fn is_unsettled(item: &Item) -> bool {
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result<(), StoreError> {
     let now_s = session.now_s();
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
-    let for_variants = item.waiting.entity.kind == Kind::ProductModel && matches!(item.stage, Stage::Upserted { .. });
+    let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
+    let for_variants = item.waiting.entity.kind == Kind::ProductModel
+        && (matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged);
     let due_s = if for_variants {
         Some(now_s + RECHECK_S)
     } else {

@@ -13,6 +13,7 @@ use crate::log;
 use crate::meta::Meta;
 use crate::pim::{self, Pim};
 use crate::plan::Plan;
+use crate::shape::{Lookups, Shaped};
 use crate::state::State;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub struct Report {
     pub deletes: u64,
     /// Entities found as they were last pushed.
     pub unchanged: u64,
+    /// Entities that the selection refuses; what the destination has of them is deleted.
+    pub unwanted: u64,
     /// Entities to be tried again.
     pub retries: u64,
     /// Entities given up.
@@ -74,6 +77,7 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
+    pub(crate) lookups: RefCell<Lookups>,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
@@ -120,6 +124,7 @@ impl<'a, H: Host> Session<'a, H> {
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
+            lookups: RefCell::default(),
             meta: RefCell::new(meta),
             report: RefCell::new(Report {
                 depth: plan.depth,
@@ -174,6 +179,16 @@ impl<'a, H: Host> Session<'a, H> {
             self.report(|report| report.braked += 1);
         }
         lets_through
+    }
+
+    /// What an entity comes to.
+    pub(crate) fn shape(&self, kind: Kind, code: &str, entity: &Value) -> Shaped {
+        self.config.shape.apply(kind, code, entity, &self.lookups.borrow())
+    }
+
+    pub(crate) fn note_unwanted(&self) {
+        self.state.borrow_mut().unwanted += 1;
+        self.report(|report| report.unwanted += 1);
     }
 
     pub(crate) fn note_indexed(&self, added: i64) {

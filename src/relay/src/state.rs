@@ -26,6 +26,8 @@ pub struct State {
     pub brake: Brake,
     /// How many entities the index holds.
     pub indexed: i64,
+    /// How often the selection refused an entity.
+    pub unwanted: u64,
     /// When each cause was last alerted, in seconds since the Unix epoch.
     pub alerts: BTreeMap<String, u64>,
     /// Dead letters up to this one have been thinned: when it failed, in seconds since the Unix epoch.

@@ -240,7 +240,13 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
 fn destination_fingerprint(config: &WorkerConfig) -> String {
     let of = |destination: &crate::config::DestinationConfig| {
         let token = destination.token.as_deref().unwrap_or_default();
-        digest(format!("{}\n{}\n{token}", destination.origin, destination.path).as_bytes())
+        let authentication = &destination.authentication;
+        let door = format!("{}\n{}\n{token}", destination.origin, destination.path);
+        // As it was before there was a choice, so that an update does not forget what the governor knows.
+        if *authentication == crate::shape::Authentication::default() {
+            return digest(door.as_bytes());
+        }
+        digest(format!("{door}\n{}\n{}", authentication.header, authentication.scheme).as_bytes())
     };
     config.destination.as_ref().map(of).unwrap_or_default()
 }

@@ -26,6 +26,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<
         "queue": status.as_ref().map(queue),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
+        "unwanted": state.unwanted,
         "upstreams": {
             "pim": upstream(&state.pim),
             "destination": upstream(&state.destination),
