@@ -126,6 +126,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
     )
     .await?;
     reread_what_is_older_than_the_index(session, kind, &mut items, &pages).await;
+    enrich(session, kind, &mut items).await?;
     decide(session, &mut items, &pages);
     if session.destination.is_none() {
         dry_run(session, &mut items);
@@ -335,9 +336,26 @@ async fn reread_what_is_older_than_the_index<H: Host>(
     read_by_id(session, kind, items, older).await;
 }
 
+/// Brings what shaping looks up; without it nothing that was read can be shaped.
+async fn enrich<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) -> Result<(), StoreError> {
+    let found = items.iter().filter_map(|item| match &item.stage {
+        Stage::Found(entity) => Some(entity),
+        _ => None,
+    });
+    if let Err(failure) = session.enrich(kind, found).await? {
+        for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Found(_))) {
+            item.stage = Item::failed(failure.clone(), None);
+        }
+    }
+    Ok(())
+}
+
 /// Decides what each entity comes to.
 fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) {
-    for item in items {
+    let began_ms = session.host.monotonic_ms();
+    let found = items.iter().filter(|item| matches!(item.stage, Stage::Found(_)));
+    let shaped = found.count() as u64;
+    for item in items.iter_mut() {
         let entry = pages.get(&item.waiting.entity);
         let kind = item.waiting.entity.kind;
         let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
@@ -360,6 +378,11 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
             other => other,
         };
     }
+    let took_ms = session.host.monotonic_ms() - began_ms;
+    session.report(|report| {
+        report.shaped += shaped;
+        report.shaping_ms += took_ms;
+    });
 }
 
 fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Option<&Entry>, entity: &Value) -> Stage {

@@ -5,12 +5,13 @@ use crate::entity::Kind;
 use crate::fanout;
 use crate::host::{Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
 use crate::index::PAGES;
-use crate::key::{Hold, Key, Keyspace, RetryKey};
+use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
 use crate::plan::Plan;
 use crate::state::State;
+use crate::survey::{self, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -109,12 +110,34 @@ async fn adopt<H: Host>(
         delete_all(host, &pages).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;
+    } else {
+        prepare_for_shape(host, config, state, &meta).await?;
     }
     // Last: until the old index is gone, nothing may be pushed or deleted on its word.
     meta.save(host, &config.keys).await?;
     let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": meta.pim, "destination": meta.destination });
     log::write(host, config.log, "command", false, fields);
     Ok(true)
+}
+
+/// Another shape is to reach all entities. Where a rehearsal has told how many it deletes, the brake lets them through.
+async fn prepare_for_shape<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    state: &mut State,
+    meta: &Meta,
+) -> Result<(), StoreError> {
+    let known = Meta::load(host, &config.keys).await?;
+    if !known.is_some_and(|known| survey::is_other_shape(&known, meta)) {
+        return Ok(());
+    }
+    survey::request(host, &config.keys).await?;
+    let rehearsal = Progress::load(host, &config.keys, Record::Rehearsal).await?;
+    if rehearsal.is_some_and(|rehearsal| rehearsal.shape == meta.shape && rehearsal.is_done()) {
+        state.brake.release(host.now_ms() / 1000);
+        state.save(host, &config.keys).await?;
+    }
+    host.delete(&config.keys.record(Record::Rehearsal)).await
 }
 
 /// Lets everything go that is held back; says whether it came to the end.

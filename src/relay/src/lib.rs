@@ -13,6 +13,7 @@
 //! | [`governor`] | every outbound call: limits, classes of failure, retries |
 //! | [`pim`], [`token`] | reading the PIM |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
+//! | `enrichment`, `survey` | what shapes look up in the PIM, and what becomes of all entities when that changes |
 //! | [`index`] | what was last pushed |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
 //! | [`admin`], [`command`] | what people ask, and how the worker hears of it |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod config;
 pub mod dead_letter;
 pub mod destination;
+mod enrichment;
 pub mod entity;
 pub mod event;
 pub mod failure;
@@ -52,6 +54,7 @@ pub mod shape;
 pub mod signature;
 pub mod state;
 pub mod status;
+mod survey;
 pub mod time;
 pub mod token;
 pub mod worker;

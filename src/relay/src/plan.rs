@@ -1,7 +1,7 @@
 //! From one listing of the store to the work of a tick.
 
 use crate::entity::{Entity, Segment, uuid_bytes};
-use crate::key::{Change, EventKey, Hold, Key, Keyspace, RetryKey};
+use crate::key::{Change, EventKey, Hold, Key, Keyspace, ListKey, RetryKey};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -148,6 +148,10 @@ pub struct Plan {
     pub in_flight: Vec<InFlight>,
     /// What people asked for, oldest first.
     pub commands: Vec<String>,
+    /// Lists that the PIM said changed, with the texts of their keys.
+    pub stale: Vec<(ListKey, String)>,
+    /// Surveys that somebody wants.
+    pub surveys: Vec<String>,
     /// How many events wait.
     pub depth: u64,
     /// The time of the oldest event, in seconds since the Unix epoch.
@@ -175,6 +179,11 @@ impl Plan {
                 Some(Key::DeadLetter(entity, _)) => plan.waiting(&entity).dead_letters.push(text),
                 Some(Key::InFlight(_, time_s)) => plan.in_flight.push(InFlight { time_s, key: text }),
                 Some(Key::Command(..)) => plan.commands.push(text),
+                Some(Key::Stale(list, _)) => {
+                    plan.depth += 1;
+                    plan.stale.push((list, text));
+                }
+                Some(Key::Survey(_)) => plan.surveys.push(text),
                 _ => {}
             }
         }
@@ -235,6 +244,8 @@ impl Plan {
     /// Whether anything is to be done at this time.
     pub fn is_idle(&self, now_s: u64) -> bool {
         self.commands.is_empty()
+            && self.stale.is_empty()
+            && self.surveys.is_empty()
             && !self
                 .in_flight
                 .iter()

@@ -13,7 +13,7 @@ use crate::log;
 use crate::meta::Meta;
 use crate::pim::{self, Pim};
 use crate::plan::Plan;
-use crate::shape::{Lookups, Shaped};
+use crate::shape::{Lookups, Need, Shaped};
 use crate::state::State;
 use serde::Serialize;
 use serde_json::Value;
@@ -39,6 +39,10 @@ pub struct Report {
     pub unchanged: u64,
     /// Entities that the selection refuses; what the destination has of them is deleted.
     pub unwanted: u64,
+    /// Entities shaped and hashed.
+    pub shaped: u64,
+    /// How long that took, in milliseconds.
+    pub shaping_ms: u64,
     /// Entities to be tried again.
     pub retries: u64,
     /// Entities given up.
@@ -78,6 +82,8 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
     pub(crate) lookups: RefCell<Lookups>,
+    /// When the lists at hand were read in the PIM, in seconds since the Unix epoch.
+    pub(crate) lists_read: RefCell<Vec<(Need, u64)>>,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
@@ -111,13 +117,15 @@ impl<'a, H: Host> Session<'a, H> {
         } = parts;
         let has_post_search = state.no_post_search_until_s <= host.now_ms() / 1000;
         let destination = config.destination.as_ref();
+        let mut pim = Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search);
+        pim.completenesses = config.shape.asks_completenesses();
         Session {
             host,
             config,
             lease,
             plan,
             planned_s,
-            pim: Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search),
+            pim,
             pim_governor,
             pim_at_once: pim::limits(0).at_once,
             destination: destination.map(|destination| Destination::new(destination_governor, destination)),
@@ -125,6 +133,7 @@ impl<'a, H: Host> Session<'a, H> {
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
             lookups: RefCell::default(),
+            lists_read: RefCell::default(),
             meta: RefCell::new(meta),
             report: RefCell::new(Report {
                 depth: plan.depth,
@@ -181,7 +190,7 @@ impl<'a, H: Host> Session<'a, H> {
         lets_through
     }
 
-    /// What an entity comes to.
+    /// What an entity comes to; what it looks up is to be at hand ([`Session::enrich`]).
     pub(crate) fn shape(&self, kind: Kind, code: &str, entity: &Value) -> Shaped {
         self.config.shape.apply(kind, code, entity, &self.lookups.borrow())
     }

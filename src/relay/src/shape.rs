@@ -7,6 +7,8 @@ mod document;
 mod field;
 mod lookups;
 mod place;
+#[cfg(test)]
+mod properties;
 mod rules;
 mod selection;
 mod template;
@@ -153,6 +155,11 @@ impl Shape {
         &self.name
     }
 
+    /// Whether it changes nothing.
+    pub fn is_identity(&self) -> bool {
+        self.name == IDENTITY
+    }
+
     fn rules(&self, kind: Kind) -> &Rules {
         match kind {
             Kind::Product => &self.products,
@@ -196,9 +203,21 @@ impl Shape {
         digest(text.as_bytes())
     }
 
-    /// What the entities of a kind need looked up, with the locales whose labels count.
+    /// What the entities of a kind need looked up, with the locales whose labels count for any kind.
     pub fn needs(&self, kind: Kind) -> Vec<(Need, Vec<String>)> {
-        self.rules(kind).needs()
+        let of_kind = self.rules(kind).needs();
+        let of_all = [self.products.needs(), self.models.needs()].concat();
+        let mut needs: Vec<(Need, Vec<String>)> = Vec::new();
+        for (need, _) in of_kind {
+            if !needs.iter().any(|(known, _)| *known == need) {
+                let same = of_all.iter().filter(|(other, _)| *other == need);
+                let mut locales: Vec<String> = same.flat_map(|(_, locales)| locales.iter().cloned()).collect();
+                locales.sort();
+                locales.dedup();
+                needs.push((need, locales));
+            }
+        }
+        needs
     }
 
     /// Whether products must be read with their completenesses.

@@ -6,6 +6,7 @@ use crate::command;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::dead_letter;
 use crate::destination;
+use crate::enrichment;
 use crate::entity::{Kind, digest};
 use crate::governor::{Deadlines, Governor};
 use crate::host::{Host, StoreError};
@@ -20,6 +21,7 @@ use crate::plan::{Plan, Waiting};
 use crate::session::{Parts, Report, Session};
 use crate::state::State;
 use crate::status::Status;
+use crate::survey;
 use crate::token;
 use serde_json::{Value, json};
 
@@ -67,7 +69,7 @@ fn failed(reason: String) -> Report {
 
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
     let (plan, now_s) = list(host, config).await?;
-    if plan.is_idle(now_s) {
+    if plan.is_idle(now_s) && !survey::is_rehearsal_due(host, config).await? {
         if publish(host, config, &plan, false).await? {
             look_around(host, config, &plan).await;
         }
@@ -185,7 +187,10 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     };
     let timeout_ms = config.call_timeout_s * 1000;
     let tracking = &config.tracking_header;
-    let pim_fingerprint = digest(format!("{}\n{}", config.pim.origin, config.pim.credentials.fingerprint()).as_bytes());
+    let pim_fingerprint = fingerprint(
+        config,
+        &format!("{}\n{}", config.pim.origin, config.pim.credentials.fingerprint()),
+    );
     let pim_governor = Governor::new(
         host,
         pim::limits(timeout_ms),
@@ -217,6 +222,9 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         meta: meta.clone(),
     });
     let stop = match (meta, Meta::of(config)) {
+        (Some(known), Some(configured)) if survey::is_other_shape(&known, &configured) => {
+            Some(survey::rehearse(&session).await.unwrap_or_else(stopped))
+        }
         (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
         _ => batches(&session).await,
     };
@@ -237,16 +245,23 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     Ok(report)
 }
 
+/// What the configuration says of an upstream, as a digest. A mended shape is a mended configuration, too; without one
+/// the digest is what it was before there were shapes.
+fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
+    let shape = &config.shape;
+    if shape.is_identity() {
+        return digest(upstream.as_bytes());
+    }
+    digest(format!("{upstream}\n{}", shape.name()).as_bytes())
+}
+
 fn destination_fingerprint(config: &WorkerConfig) -> String {
     let of = |destination: &crate::config::DestinationConfig| {
         let token = destination.token.as_deref().unwrap_or_default();
-        let authentication = &destination.authentication;
-        let door = format!("{}\n{}\n{token}", destination.origin, destination.path);
-        // As it was before there was a choice, so that an update does not forget what the governor knows.
-        if *authentication == crate::shape::Authentication::default() {
-            return digest(door.as_bytes());
-        }
-        digest(format!("{door}\n{}\n{}", authentication.header, authentication.scheme).as_bytes())
+        fingerprint(
+            config,
+            &format!("{}\n{}\n{token}", destination.origin, destination.path),
+        )
     };
     config.destination.as_ref().map(of).unwrap_or_default()
 }
@@ -263,6 +278,9 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
     match recover(session).await {
         Ok(()) => {}
         Err(error) => return Some(error.to_string()),
+    }
+    if let Err(error) = enrichment::refresh(session).await {
+        return Some(error.to_string());
     }
     let mut held: Vec<(Kind, String)> = Vec::new();
     for batch in session.plan.batches(session.planned_s) {
@@ -283,13 +301,12 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
         if let Err(error) = session.keep_news().await {
             return Some(error.to_string());
         }
-        match result {
-            Ok(()) => {}
-            Err(Stop::Store(error)) => return Some(error.to_string()),
-            Err(Stop::Lease) => {
-                return Some("the lease passed before the batch was through; it will be repeated".to_owned());
-            }
+        if let Err(stop) = result {
+            return Some(stopped(stop));
         }
+    }
+    if let Err(stop) = survey::go_on(session).await {
+        return Some(stopped(stop));
     }
     let blocked = || {
         session
@@ -301,6 +318,13 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Option<String> {
         .map(|(_, reason)| reason)
         .find(|reason| reason != TIME_IS_UP)
         .or_else(blocked)
+}
+
+fn stopped(stop: Stop) -> String {
+    match stop {
+        Stop::Store(error) => error.to_string(),
+        Stop::Lease => "the lease passed before the work was through; it will be repeated".to_owned(),
+    }
 }
 
 /// How a governor says that the tick, and not an upstream, has come to its end.
@@ -353,7 +377,8 @@ impl<H: Host> Session<'_, H> {
         let held = self
             .pim_governor
             .held(token::CIRCUIT)
-            .or_else(|| self.pim_governor.held(kind.name()));
+            .or_else(|| self.pim_governor.held(kind.name()))
+            .or_else(|| self.pim_governor.held(pim::STRUCTURE));
         let held = held.or_else(|| self.destination_governor.held(kind.name()));
         if let Some(reason) = held {
             return Err(reason);

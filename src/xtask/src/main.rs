@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
+//! | [`shape`] | shows what a shape makes of entities |
 //! | [`checks`] | tests, formatting, lints; [`redis`] brings a server for some of them |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
@@ -20,6 +21,7 @@ mod demo;
 mod mirror;
 mod progress;
 mod redis;
+mod shape;
 mod simulate;
 mod toolchain;
 mod up;
@@ -48,6 +50,8 @@ enum Task {
     Up(up::Args),
     /// Run the application between a simulated PIM and destination, and prove that they end equal
     Demo(demo::Args),
+    /// Show what a shape makes of an entity, or what a run with it would send
+    Shape(shape::Args),
     /// Build everything and run the tests
     Test(checks::Args),
     /// Run the seeded simulation in which everything fails: any number of seeds, or one with a trace
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Task::Build => components::build().map(drop),
         Task::Up(args) => up::run(&args),
         Task::Demo(args) => demo::run(&args),
+        Task::Shape(args) => shape::run(&args),
         Task::Test(args) => checks::test(&args),
         Task::Simulate(args) => simulate::run(&args),
         Task::Check => checks::check(),

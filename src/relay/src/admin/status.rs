@@ -8,6 +8,7 @@ use crate::meta::Meta;
 use crate::notification::Notification;
 use crate::state::State;
 use crate::status::Status;
+use crate::survey::Progress;
 use crate::time;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -18,12 +19,17 @@ pub(super) async fn read<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<
     let notification: Option<Notification> = record(host, keys, Record::Notification).await?;
     let refused: Option<Refused> = record(host, keys, Record::Refused).await?;
     let meta: Option<Meta> = record(host, keys, Record::Meta).await?;
+    let rehearsal = Progress::load(host, keys, Record::Rehearsal).await?;
     let state = State::load(host, keys).await?;
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "instance": keys.instance(),
         "now": time::text(host.now_ms() / 1000),
         "queue": status.as_ref().map(queue),
+        "shape": meta.as_ref().map(|meta| &meta.shape),
+        "rehearsal": rehearsal.map(|progress| {
+            json!({ "shape": progress.shape, "done": progress.is_done(), "would": progress.counts })
+        }),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
         "unwanted": state.unwanted,

@@ -1,10 +1,11 @@
 //! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// One list of the PIM that a shape looks things up in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
     /// The families.
     Families,
@@ -18,10 +19,10 @@ pub enum Need {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Element {
     /// Its labels, by locale.
-    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(rename = "l", default)]
+    pub labels: Vec<(String, String)>,
     /// The category above it.
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "p", default)]
     pub parent: Option<String>,
 }
 
@@ -32,21 +33,50 @@ pub type Elements = BTreeMap<String, Element>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lookups {
     /// By what was needed.
-    pub lists: BTreeMap<Need, Elements>,
+    pub lists: Vec<(Need, Elements)>,
 }
 
 /// How deep category trees are followed; what goes deeper goes in a circle.
 const DEPTH_MAX: usize = 100;
 
+impl Need {
+    /// Whether an entity names an element that a list does not hold.
+    pub fn misses(&self, entity: &Value, elements: &Elements) -> bool {
+        let is_missing = |value: &Value| value.as_str().is_some_and(|code| !elements.contains_key(code));
+        let are_missing = |value: &Value| match value {
+            Value::Array(codes) => codes.iter().any(is_missing),
+            code => is_missing(code),
+        };
+        match self {
+            Need::Families => entity.get("family").is_some_and(is_missing),
+            Need::Categories => entity.get("categories").is_some_and(are_missing),
+            Need::Options(attribute) => {
+                let values = entity
+                    .get("values")
+                    .and_then(|values| values.get(attribute)?.as_array());
+                let mut data = values.into_iter().flatten().filter_map(|value| value.get("data"));
+                data.any(are_missing)
+            }
+        }
+    }
+}
+
 impl Lookups {
+    /// A list, if it is at hand.
+    pub fn list(&self, need: &Need) -> Option<&Elements> {
+        let found = self.lists.iter().find(|(known, _)| known == need);
+        found.map(|(_, elements)| elements)
+    }
+
     fn element(&self, need: &Need, code: &str) -> Option<&Element> {
-        self.lists.get(need)?.get(code)
+        self.list(need)?.get(code)
     }
 
     /// The label in the first of these locales that has one.
     pub(super) fn label(&self, need: &Need, code: &str, locales: &[String]) -> Option<&str> {
         let labels = &self.element(need, code)?.labels;
-        locales.iter().find_map(|locale| labels.get(locale)).map(String::as_str)
+        let of = |locale: &String| labels.iter().find(|(known, _)| known == locale);
+        locales.iter().find_map(of).map(|(_, label)| label.as_str())
     }
 
     /// A category and all above it.

@@ -107,33 +107,15 @@ impl Rules {
         body.finish()
     }
 
-    /// What it looks up, and the locales whose labels it uses.
-    pub(super) fn needs(&self) -> Vec<(Need, Vec<String>)> {
-        let mut needs: Vec<(Need, Vec<String>)> = Vec::new();
+    /// What it looks up, and the locales whose labels it uses; one need may come several times.
+    pub(super) fn needs(&self) -> Vec<(Need, &[String])> {
         if !self.is_wanted {
-            return needs;
+            return Vec::new();
         }
-        needs.extend(self.selection.needs().map(|need| (need, Vec::new())));
-        for field in self.fields.iter().flatten() {
-            if let Some(need) = field.need() {
-                add_need(&mut needs, need, field.label_locales(&self.values));
-            }
-        }
-        needs
-    }
-}
-
-/// Adds a need, or locales to one that is there.
-pub(super) fn add_need(needs: &mut Vec<(Need, Vec<String>)>, need: Need, locales: &[String]) {
-    let at = needs.iter().position(|(known, _)| *known == need);
-    let at = at.unwrap_or_else(|| {
-        needs.push((need, Vec::new()));
-        needs.len() - 1
-    });
-    for locale in locales {
-        if !needs[at].1.contains(locale) {
-            needs[at].1.push(locale.clone());
-        }
+        let of_selection = self.selection.needs().map(|need| (need, &[][..]));
+        let fields = self.fields.iter().flatten();
+        let of_fields = fields.filter_map(|field| Some((field.need()?, field.label_locales(&self.values))));
+        of_selection.into_iter().chain(of_fields).collect()
     }
 }
 
