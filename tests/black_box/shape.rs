@@ -2,6 +2,8 @@
 
 use http::Method;
 use relay::entity::Kind;
+use relay::event::{Decoded, of_event_platform};
+use relay::key::{Key, Keyspace};
 use relay::shape::{Lookups, Shape, Shaped};
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, Change, EntityId};
@@ -470,11 +472,81 @@ async fn another_shape_is_rehearsed_and_once_adopted_pushes_what_changed() {
         "it is counted once"
     );
 
+    adopt(&application).await;
+    assert_eq!(world.shaped_differences(&shape), Vec::<String>::new());
+    assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (0, bicycles));
+
+    // And back: what had gone comes again, and nothing else is sent.
+    world.forget_calls();
+    let application = application.restart_with(world.setup()).await.unwrap();
+    let report = application.tick().await.unwrap();
+    let would = format!("push {bicycles}, delete 0 and leave {others}");
+    assert!(report["reason"].as_str().unwrap().contains(&would), "{report}");
+    adopt(&application).await;
+    assert_eq!(world.differences(), []);
+    assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (bicycles, 0));
+}
+
+async fn adopt(application: &Application) {
     let headers = [bearer(ADMIN_TOKEN)];
     let body = r#"{"empty_index": false}"#;
     let adopted = application.request(Method::POST, "/admin/adopt", &headers, body).await;
     assert_eq!(adopted.unwrap().status, 202);
     application.tick_until_idle().await.unwrap();
-    assert_eq!(world.shaped_differences(&shape), Vec::<String>::new());
-    assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (0, bicycles));
+}
+
+#[tokio::test]
+async fn a_category_that_moves_takes_its_products_along() {
+    let world = World::start(Catalogue::generate(4, 0, 7)).await.unwrap();
+    let selection = json!({ "products": { "selection": { "categories": ["master"] } } });
+    let (application, shape) = started(&world, &selection).await;
+    let changes: Vec<_> = world
+        .products()
+        .iter()
+        .flat_map(|product| {
+            let categories = vec!["workshop".to_owned()];
+            world.edit(product, Action::SetCategories { categories }).unwrap()
+        })
+        .collect();
+    settle_after(&application, &changes, 1).await;
+    assert_eq!((world.shaped_differences(&shape), world.pushes("PUT")), (vec![], 4));
+    for (seed, (parent, held)) in [("brochure", 0), ("master", 4)].into_iter().enumerate() {
+        world.pim.with(|pim| {
+            let categories = &mut pim.catalogue.structure.categories;
+            let cycling = categories
+                .iter_mut()
+                .find(|category| category["code"] == "cycling")
+                .unwrap();
+            cycling["parent"] = json!(parent);
+        });
+        let event = json!({
+            "specversion": "1.0", "id": format!("moved {seed}"), "source": "pim", "subject": "a subscription",
+            "type": "com.akeneo.pim.v1.category.updated", "data": { "category": { "code": "cycling" } },
+        });
+        let delivery = Delivery::event_platform(&event, &Secrets::primary(PLATFORM_SECRET), Vec::new());
+        deliver_all(&application, &[delivery]).await.unwrap();
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(world.shaped_differences(&shape), Vec::<String>::new());
+        assert_eq!(world.destination.with(|destination| destination.state.len()), held);
+    }
+}
+
+#[test]
+fn events_of_lists_are_understood() {
+    let examples = fixtures::payloads("event-platform");
+    let expected = |name: &str| match name {
+        "attribute-option.updated.json" => Some("o."),
+        "category.updated.json" => Some("c."),
+        "family.updated.json" => Some("f."),
+        _ => None,
+    };
+    for (name, payload) in examples {
+        let Ok(Decoded::Stale(list, id)) = of_event_platform(&payload) else {
+            assert_eq!(expected(&name), None, "{name}");
+            continue;
+        };
+        let key = Keyspace::new("main").encode(&Key::Stale(list, id));
+        let list = expected(&name).unwrap_or_else(|| panic!("{name}: {key}"));
+        assert!(key.starts_with(&format!("r1.main.v.{list}")), "{name}: {key}");
+    }
 }
