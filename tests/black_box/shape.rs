@@ -479,6 +479,16 @@ async fn another_shape_is_rehearsed_and_once_adopted_pushes_what_changed() {
     // And back: what had gone comes again, and nothing else is sent.
     world.forget_calls();
     let application = application.restart_with(world.setup()).await.unwrap();
+    let family = Some("lamp".to_owned());
+    let lamp = world.pim.with(|pim| {
+        let mut all = pim.catalogue.truth().products(None);
+        all.find(|product| product.family == family).unwrap().id.clone()
+    });
+    let waiting = world.edit(&lamp, Action::SetFamily { family }).unwrap();
+    deliver_all(&application, &platform_deliveries(&waiting, 2))
+        .await
+        .unwrap();
+    let (bicycles, others) = (bicycles + 1, others - 1);
     let report = application.tick().await.unwrap();
     let would = format!("push {bicycles}, delete 0 and leave {others}");
     assert!(report["reason"].as_str().unwrap().contains(&would), "{report}");
