@@ -14,6 +14,7 @@ mod observation;
 mod reconciliation;
 mod redis;
 mod rest_fixtures;
+mod shape;
 #[cfg(unix)]
 mod spin_host;
 mod store;

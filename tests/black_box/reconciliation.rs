@@ -32,13 +32,16 @@ fn age(moment: &mut Value, by_ms: u64) {
 
 /// Ticks until a walk has ended. The second between its pages, and the minute after which a short one is read again,
 /// are taken off the record.
-async fn walk(application: &Application) {
+pub(crate) async fn walk(application: &Application) {
     let store = Store::open(application.state().path());
     for _ in 0..100 {
         application.tick().await.unwrap();
         let Some(record) = store.get(RECORD) else { continue };
         let mut record: Value = serde_json::from_slice(&record).unwrap();
-        if record["walk"]["step"].is_null() && record["walk"]["raising"].is_null() {
+        if ["asked", "step", "raising"]
+            .iter()
+            .all(|part| record["walk"][part].is_null())
+        {
             return;
         }
         age(&mut record["walk"]["page_ms"], 1000);

@@ -3,21 +3,24 @@
 //! `cargo xtask demo` builds everything and calls this with the command that runs the application.
 
 use anyhow::{Context, Result, bail};
+use boon::{Compiler, Schemas};
 use clap::Parser;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
+use relay::shape::Shape;
 use serde_json::Value;
 use simulator::catalogue::{Action, Catalogue, Change, Edit, EntityId};
-use simulator::compare::{Difference, Mapping, differences};
 use simulator::deliveries::{Delivery, Format, Plan, Secrets, Sender, Sent};
-use simulator::destination::{Destination, DestinationConfig};
+use simulator::destination::{Check, Destination, DestinationConfig};
 use simulator::pim::{Pim, PimConfig};
 use simulator::server::{Control, DestinationServer, PimServer};
 use simulator::times::now_ms;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
+use tests::shaped::differences;
 use tests::world::{DESTINATION_TOKEN, LEGACY_SECRET, PLATFORM_SECRET, secrets};
 use tests::{client, playground};
 use tokio::process::{Child, Command};
@@ -52,6 +55,12 @@ struct Cli {
 /// Opens the console; the application listens on this machine only.
 const ADMIN_TOKEN: &str = "demonstration";
 
+/// What the destination is sent. It is nothing like what the PIM gives.
+const SHAPE: &str = include_str!("demo/shape.json");
+
+/// What the destination takes.
+const SCHEMA: &str = include_str!("demo/schema.json");
+
 /// How long nothing may change before the demonstration gives up: many times what any retry takes.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -73,9 +82,12 @@ async fn run(cli: &Cli) -> Result<bool> {
     let pim = PimServer::start_with_control(Pim::new(catalogue, PimConfig::default()), any, Control::Loopback).await?;
     let config = DestinationConfig {
         token: Some(DESTINATION_TOKEN.to_owned()),
+        token_header: Some("x-shop-token".to_owned()),
         ..DestinationConfig::default()
     };
-    let destination = DestinationServer::start_with_control(Destination::new(config), any, Control::Loopback).await?;
+    let mut destination = Destination::new(config);
+    destination.check = Some(check()?);
+    let destination = DestinationServer::start_with_control(destination, any, Control::Loopback).await?;
     let mut application = start(cli, &pim, &destination)?;
     let url = format!("http://{}", cli.listen);
     eprintln!("PIM          {}", pim.url());
@@ -84,6 +96,20 @@ async fn run(cli: &Cli) -> Result<bool> {
     let result = prove(cli, &url, &pim, &destination, &mut application).await;
     end(&mut application).await?;
     result
+}
+
+/// Refuses every body that is not as the schema says.
+fn check() -> Result<Check> {
+    const NAME: &str = "demo.schema.json";
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    let wrong = |error: boon::CompileError| anyhow::anyhow!("the schema: {error}");
+    compiler
+        .add_resource(NAME, serde_json::from_str(SCHEMA)?)
+        .map_err(wrong)?;
+    let schema = compiler.compile(NAME, &mut schemas).map_err(wrong)?;
+    Ok(Check(Arc::new(move |body| {
+        schemas.validate(body, schema).map_err(|error| error.to_string())
+    })))
 }
 
 /// Delivers, waits, compares, and says what it found; whether all is equal.
@@ -97,7 +123,7 @@ async fn prove(
     wait_until_healthy(url, application).await?;
     let deliveries = pim.with(|pim| plan(pim, cli))?;
     let sent = send(url, &deliveries).await;
-    let found = settle(pim, destination).await;
+    let found = settle(pim, destination).await?;
     report(cli, pim, destination, &sent);
     for difference in found.iter().take(50) {
         println!("  {difference}");
@@ -156,7 +182,8 @@ fn start(cli: &Cli, pim: &PimServer, destination: &DestinationServer) -> Result<
         .with("destination_url", &destination.url())
         .with("destination_token", DESTINATION_TOKEN)
         .with("destination_calls_per_second", "500")
-        .with("admin_token", ADMIN_TOKEN);
+        .with("admin_token", ADMIN_TOKEN)
+        .with("shape", SHAPE);
     // Without a look around, only what the deliveries tell is to arrive.
     let setup = if cli.keep {
         setup
@@ -243,8 +270,9 @@ async fn send(url: &str, deliveries: &[Delivery]) -> Vec<Sent> {
 }
 
 /// Waits until the destination equals the PIM, or nothing has changed for long.
-async fn settle(pim: &PimServer, destination: &DestinationServer) -> Vec<Difference> {
-    let compare = || pim.with(|pim| destination.with(|destination| differences(pim, destination, &Mapping::default())));
+async fn settle(pim: &PimServer, destination: &DestinationServer) -> Result<Vec<String>> {
+    let shape = Shape::read(SHAPE).map_err(|mistakes| anyhow::anyhow!("{mistakes:?}"))?;
+    let compare = || pim.with(|pim| destination.with(|destination| differences(pim, destination, &shape)));
     let mut found = compare();
     let total = pim.with(|pim| pim.catalogue.truth().entities().count());
     let bar = bar("entities equal", total);
@@ -263,7 +291,7 @@ async fn settle(pim: &PimServer, destination: &DestinationServer) -> Vec<Differe
     }
     advance(&bar, total.saturating_sub(found.len()));
     bar.finish();
-    found
+    Ok(found)
 }
 
 fn report(cli: &Cli, pim: &PimServer, destination: &DestinationServer, sent: &[Sent]) {
@@ -292,6 +320,8 @@ fn report(cli: &Cli, pim: &PimServer, destination: &DestinationServer, sent: &[S
                 .count()
         })
     };
+    let refused =
+        destination.with(|destination| destination.log.iter().filter(|request| request.status == 422).count());
     println!();
     for (what, figure) in [
         ("deliveries sent", sent.len().to_string()),
@@ -302,7 +332,8 @@ fn report(cli: &Cli, pim: &PimServer, destination: &DestinationServer, sent: &[S
         ),
         ("PIM calls", calls.to_string()),
         ("PIM limits broken", violations.to_string()),
-        ("upserts", method("PUT").to_string()),
+        ("upserts", (method("PUT") + method("POST")).to_string()),
+        ("refused by the schema", refused.to_string()),
         ("deletes", method("DELETE").to_string()),
         ("skipped as unchanged", sum("unchanged").to_string()),
         ("dead letters", sum("dead_letters").to_string()),

@@ -3,11 +3,15 @@
 //! - [`application`]: starts, asks, kills it; counts what it does at its store
 //! - [`world`]: a simulated PIM and destination, and an application between them
 //! - [`playground`]: what the demonstration leaves running for people
+//! - [`shaped`]: what a destination should hold under a shape
+//! - [`native`]: the relay's world without a component around it
 //! - [`simulation`]: the relay alone, in a seeded world where everything fails
 
 pub mod application;
 pub mod client;
 pub mod fixtures;
+pub mod native;
 pub mod playground;
+pub mod shaped;
 pub mod simulation;
 pub mod world;

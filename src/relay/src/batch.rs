@@ -11,7 +11,7 @@ use crate::fanout;
 use crate::history;
 use crate::host::{Host, StoreError, delete_all};
 use crate::in_flight::InFlightValue;
-use crate::index::Pages;
+use crate::index::{Entry, Pages};
 use crate::ingest::EventValue;
 use crate::key::{Hold, Key, RetryKey};
 use crate::mistake::{Mistake, made};
@@ -19,7 +19,7 @@ use crate::pim::Read;
 use crate::plan::{BATCH_MAX, RECHECK_S, Waiting};
 use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
 use crate::session::Session;
-use crate::shape::{self, Shaped, Upsert};
+use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
 use crate::time;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
@@ -64,6 +64,10 @@ pub(crate) struct Item {
     by_id: bool,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
+    /// When it was about to be read, in seconds since the Unix epoch.
+    read_s: u64,
+    /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
+    pub(crate) source: Option<String>,
     pub(crate) stage: Stage,
 }
 
@@ -81,8 +85,8 @@ pub(crate) enum Stage {
         updated_s: u64,
         parent: bool,
     },
-    /// To be deleted, at this path.
-    Delete(String),
+    /// To be deleted, like this.
+    Delete(Removal),
     /// Upserted.
     Upserted { hash: String, updated_s: u64 },
     /// A model, upserted, not all of whose variants are marked yet: it comes again.
@@ -142,6 +146,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
     )
     .await?;
     reread_what_is_older_than_the_index(session, kind, &mut items, &pages).await;
+    enrich(session, kind, &mut items).await?;
     decide(session, &mut items, &pages);
     if session.destination.is_none() {
         dry_run(session, &mut items);
@@ -205,6 +210,8 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 name,
                 by_id: false,
                 is_new: false,
+                read_s: session.now_s(),
+                source: None,
                 stage: Stage::Waiting,
             });
         }
@@ -344,41 +351,40 @@ async fn reread_what_is_older_than_the_index<H: Host>(
     read_by_id(session, kind, items, older).await;
 }
 
+/// Brings what shaping looks up; without it nothing that was read can be shaped.
+async fn enrich<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) -> Result<(), Stop> {
+    let found = items.iter().filter_map(|item| match &item.stage {
+        Stage::Found(entity) => Some(entity),
+        _ => None,
+    });
+    if let Err(failure) = session.enrich(kind, found).await? {
+        for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Found(_))) {
+            item.stage = Item::failed(failure.clone(), None);
+        }
+    }
+    Ok(())
+}
+
 /// Decides what each entity comes to.
 fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) {
-    for item in items {
+    let began_ms = session.host.monotonic_ms();
+    let found = items.iter().filter(|item| matches!(item.stage, Stage::Found(_)));
+    let shaped = found.count() as u64;
+    for item in items.iter_mut() {
         let entry = pages.get(&item.waiting.entity);
         item.is_new = entry.is_none();
         let kind = item.waiting.entity.kind;
         let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
         item.stage = match stage {
-            Stage::Found(entity) => match shape::shape(kind, &item.code, &entity) {
-                Shaped::Wanted(upsert) => {
-                    let hash = shape::hash(&upsert);
-                    let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
-                    if is_there && !item.waiting.is_forced() {
-                        session.report(|report| report.unchanged += 1);
-                        Stage::Done
-                    } else {
-                        let parent = entity.get("parent").is_some_and(|parent| !parent.is_null());
-                        Stage::Upsert {
-                            upsert,
-                            hash,
-                            updated_s: updated_s(&entity),
-                            parent,
-                        }
-                    }
-                }
-                Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
-            },
-            Stage::Gone => match shape::path(kind, &item.code) {
+            Stage::Found(entity) => decide_found(session, item, entry, &entity),
+            Stage::Gone => match session.config.shape.removal(kind, &item.code) {
                 // Announced: deleted in any case, since an index may have lost what the destination has.
-                Some(path) if item.waiting.is_deletion_announced() => Stage::Delete(path),
+                Some(removal) if item.waiting.is_deletion_announced() => Stage::Delete(removal),
                 // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
-                Some(path) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(path),
-                Some(path) if entry.is_some() => {
+                Some(removal) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(removal),
+                Some(removal) if entry.is_some() => {
                     if session.brake_lets_through(&item.waiting.entity) {
-                        Stage::Delete(path)
+                        Stage::Delete(removal)
                     } else {
                         Stage::Braked
                     }
@@ -388,12 +394,61 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
             other => other,
         };
     }
+    let took_ms = session.host.monotonic_ms() - began_ms;
+    session.report(|report| {
+        report.shaped += shaped;
+        report.shaping_ms += took_ms;
+    });
+}
+
+fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Option<&Entry>, entity: &Value) -> Stage {
+    let kind = item.waiting.entity.kind;
+    if kind == Kind::ProductModel && !session.config.shape.sends_all_of(kind) {
+        item.source = Some(source_hash(entity));
+    }
+    match session.shape(kind, &item.code, entity) {
+        Shaped::Wanted(upsert) => {
+            let hash = session.config.shape.hash(&upsert);
+            let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
+            if is_there && !item.waiting.is_forced() {
+                session.report(|report| report.unchanged += 1);
+                return Stage::Done;
+            }
+            Stage::Upsert {
+                upsert,
+                hash,
+                updated_s: updated_s(entity),
+                parent: entity.get("parent").is_some_and(|parent| !parent.is_null()),
+            }
+        }
+        Shaped::Unwanted(refusal) => decide_unwanted(session, item, entry, refusal),
+        Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
+    }
+}
+
+/// What the destination is not to have is deleted if it may have it. That counts towards the brake where lost
+/// permissions could look like it.
+fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option<&Entry>, refusal: Refusal) -> Stage {
+    session.note_unwanted();
+    let removal = session.config.shape.removal(item.waiting.entity.kind, &item.code);
+    let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
+        return Stage::Done;
+    };
+    session.log(
+        "unwanted",
+        serde_json::json!({ "entity": item.name, "for": refusal.name() }),
+    );
+    if refusal.is_certain() || session.brake_lets_through(&item.waiting.entity) {
+        Stage::Delete(removal)
+    } else {
+        Stage::Braked
+    }
 }
 
 /// Nothing is configured to push to: says what would be pushed.
 fn dry_run<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
     for item in items.iter_mut().filter(|item| item.is_to_be_pushed()) {
-        let action = if matches!(item.stage, Stage::Delete(_)) {
+        let action = if matches!(item.stage, Stage::Delete(..)) {
             "delete"
         } else {
             "upsert"
@@ -434,7 +489,7 @@ async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
             let item: &Item = &items[at];
             let result = match &item.stage {
                 Stage::Upsert { upsert, .. } => destination.upsert(item.cargo(), upsert).await,
-                Stage::Delete(path) => destination.delete(item.cargo(), path).await,
+                Stage::Delete(removal) => destination.delete(item.cargo(), removal).await,
                 _ => Ok(()),
             };
             (at, result)
@@ -496,6 +551,7 @@ async fn persist<H: Host>(
             Stage::Failed(..) => keep_failure(session, item).await?,
             Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
             Stage::Upserted { .. } | Stage::Done => recheck_later(session, item).await?,
+            Stage::Deleted if item.source.is_some() => recheck_later(session, item).await?,
             _ => {}
         }
     }
@@ -527,11 +583,14 @@ fn is_unsettled(item: &Item) -> bool {
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result<(), StoreError> {
     let now_s = session.now_s();
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
-    let for_variants = item.has_variants_to_mark() && matches!(item.stage, Stage::Upserted { .. });
+    let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
+    let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
+    let for_variants = item.has_variants_to_mark() && is_marked;
     let due_s = if for_variants {
         Some(now_s + RECHECK_S)
     } else {
-        item.waiting.recheck_s(now_s).filter(|_| !item.by_id)
+        // By the time of reading: pushing may have taken long, and the search index was behind before it.
+        item.waiting.recheck_s(item.read_s).filter(|_| !item.by_id)
     };
     let Some(due_s) = due_s else { return Ok(()) };
     let retry = RetryKey {

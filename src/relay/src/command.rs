@@ -5,12 +5,12 @@ use crate::entity::Kind;
 use crate::fanout;
 use crate::host::{Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
 use crate::index::PAGES;
-use crate::key::{Hold, Key, Keyspace, RetryKey};
+use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
 use crate::plan::Plan;
-use crate::reconciliation::Reconciliation;
+use crate::reconciliation::{Reconciliation, Rehearsal};
 use crate::state::State;
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -136,9 +136,11 @@ async fn adopt<H: Host>(
         delete_all(host, &pages).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;
+    } else {
+        prepare_for_shape(host, config, state, &meta).await?;
     }
     // Whatever was read of the PIM was compared with the old index.
-    let mut anew = Reconciliation::of(config);
+    let mut anew = Reconciliation::of(Some(meta.clone()));
     anew.walk.ask(false);
     anew.save(host, &config.keys).await?;
     // Last: until the old index is gone, nothing may be pushed or deleted on its word.
@@ -174,6 +176,25 @@ async fn reconcile<H: Host>(
     let fields = json!({ "do": "reconcile", "scan": scan, "since": since_s.map(time::text), "force": force });
     log::write(host, config.log, "command", false, fields);
     Ok(())
+}
+
+/// Another shape is to reach all entities. Where a rehearsal has told how many it deletes, the brake lets them through.
+async fn prepare_for_shape<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    state: &mut State,
+    meta: &Meta,
+) -> Result<(), StoreError> {
+    let known = Meta::load(host, &config.keys).await?;
+    if !known.is_some_and(|known| known.is_of_other_shape(meta)) {
+        return Ok(());
+    }
+    let rehearsal = Rehearsal::read(host, &config.keys).await?;
+    if rehearsal.is_some_and(|rehearsal| rehearsal.shape == meta.shape && rehearsal.is_done()) {
+        state.brake.release(host.now_ms() / 1000);
+        state.save(host, &config.keys).await?;
+    }
+    host.delete(&config.keys.record(Record::Rehearsal)).await
 }
 
 /// Lets everything go that is held back; says whether it came to the end.

@@ -2,7 +2,8 @@
 
 use crate::entity::digest;
 use crate::key::{Keyspace, is_instance};
-use http::Uri;
+use crate::shape::{Authentication, Shape};
+use http::{HeaderName, HeaderValue, Uri};
 use std::str::FromStr;
 
 /// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
@@ -242,8 +243,12 @@ pub struct DestinationConfig {
     pub origin: String,
     /// What stands before `/{kind}/{id}`; empty, or with a leading and no trailing slash.
     pub path: String,
-    /// The bearer token, if it wants one.
+    /// The token, if it wants one.
     pub token: Option<String>,
+    /// How it wants the token.
+    pub authentication: Authentication,
+    /// Headers that every request carries.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Where alerts go.
@@ -264,6 +269,8 @@ pub struct WorkerConfig {
     pub pim: PimConfig,
     /// The destination; none makes every run a dry one.
     pub destination: Option<DestinationConfig>,
+    /// What it receives.
+    pub shape: Shape,
     /// Where alerts go; none leaves them to the log.
     pub alert: Option<AlertConfig>,
     /// How long one tick works, in seconds; the call under way then is finished.
@@ -308,6 +315,7 @@ impl WorkerConfig {
     /// Reads the variables; the first that is missing or makes no sense is named.
     pub fn read(variables: &Variables) -> Result<WorkerConfig, ConfigError> {
         let destination = variables.origin("destination_url")?;
+        let shape = shape(variables)?;
         let destination_path = variables.path("destination_path")?;
         let alert_path = variables.path("alert_path")?;
         let tracking_header = variables.text("tracking_header");
@@ -326,7 +334,10 @@ impl WorkerConfig {
                 origin,
                 path: destination_path,
                 token: variables.secret("destination_token"),
+                authentication: shape.authentication.clone(),
+                headers: shape.headers.clone(),
             }),
+            shape,
             alert: variables.origin("alert_url")?.map(|origin| AlertConfig {
                 origin,
                 path: alert_path,
@@ -344,6 +355,14 @@ impl WorkerConfig {
             log: log_level(variables)?,
         })
     }
+}
+
+/// What the destination receives. All that is wrong in the document is told at once.
+fn shape(variables: &Variables) -> Result<Shape, ConfigError> {
+    Shape::read(&variables.text("shape")).map_err(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        ConfigError(format!("variable `shape` makes no sense: {}", told.join("; ")))
+    })
 }
 
 fn credentials(variables: &Variables) -> Result<Credentials, ConfigError> {

@@ -5,8 +5,8 @@ use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
-use crate::shape::Upsert;
-use http::{Method, Request, StatusCode};
+use crate::shape::{Removal, Upsert};
+use http::{Method, Request, StatusCode, header};
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -68,13 +68,14 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 
     /// Deletes an entity; one that is not there is deleted.
-    pub async fn delete(&self, cargo: Cargo<'_>, path: &str) -> Result<(), Failure> {
+    pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
         let judge = |status: StatusCode| match status.as_u16() {
             200..=299 | 404 | 410 => None,
             401 | 403 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
             _ => transient(status).or(Some(Class::Permanent)),
         };
-        self.send(cargo, &Method::DELETE, path, Vec::new(), &judge).await
+        self.send(cargo, &removal.method, &removal.path, Vec::new(), &judge)
+            .await
     }
 
     async fn send(
@@ -96,11 +97,17 @@ impl<'a, H: Host> Destination<'a, H> {
             .method(method.clone())
             .uri(format!("{}{}{path}", self.config.origin, self.config.path))
             .header("idempotency-key", key);
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
+        let has_type = self.config.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE);
+        if !body.is_empty() && !has_type {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in &self.config.headers {
+            request = request.header(name, value);
         }
         if let Some(token) = &self.config.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            let authentication = &self.config.authentication;
+            let value = format!("{} {token}", authentication.scheme);
+            request = request.header(&authentication.header, value.trim_start());
         }
         let request = request.body(body).map_err(|error| {
             self.governor

@@ -1,7 +1,7 @@
 //! What both push channels say, turned into one kind of event.
 
 use crate::entity::{Entity, Kind, Segment, digest};
-use crate::key::{Change, EventKey};
+use crate::key::{Change, EventKey, ListKey};
 use crate::time;
 use serde_json::Value;
 
@@ -18,6 +18,9 @@ const PLATFORM_TYPES: [(&str, Kind, Change); 10] = [
     ("product-model.updated.delta", Kind::ProductModel, Change::Updated),
     ("product-model.deleted", Kind::ProductModel, Change::Deleted),
 ];
+
+/// Of which families of event types a list of the PIM changes, in which shapes look things up (contract 3.4).
+const LIST_TYPES: [&str; 3] = ["attribute-option", "category", "family"];
 
 /// The actions of the Events API, all of which concern an entity of ours (contract 2.1).
 const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
@@ -64,6 +67,8 @@ pub struct Event {
 pub enum Decoded {
     /// An entity of ours is to be looked at.
     Event(Box<Event>),
+    /// A list of the PIM changed; with the event's id.
+    Stale(ListKey, Segment),
     /// Nothing to do; why, for the log.
     Ignored(String),
 }
@@ -107,7 +112,10 @@ pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
         .strip_prefix(PLATFORM_PREFIX)
         .and_then(|name| PLATFORM_TYPES.iter().find(|known| known.0 == name));
     let Some(&(_, kind, change)) = known else {
-        return Ok(Decoded::Ignored(format!("type {}", shown(name))));
+        return Ok(match changed_list(name, &event) {
+            Some(list) => Decoded::Stale(list, Segment::of(id)),
+            None => Decoded::Ignored(format!("type {}", shown(name))),
+        });
     };
     let Some(data) = event.get("data").filter(|data| data.is_object()) else {
         return malformed("the event has no `data` object");
@@ -141,6 +149,19 @@ pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
         code,
         author,
     })))
+}
+
+/// The list that an event says changed.
+fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
+    let (what, _) = name.strip_prefix(PLATFORM_PREFIX)?.split_once('.')?;
+    match LIST_TYPES.into_iter().find(|known| *known == what)? {
+        "category" => Some(ListKey::Categories),
+        "family" => Some(ListKey::Families),
+        _ => {
+            let attribute = event.pointer("/data/attribute_option/attribute/code")?.as_str()?;
+            Some(ListKey::Options(Segment::of(attribute)))
+        }
+    }
 }
 
 /// Reads a delivery of the Events API: up to [`BATCH_MAX`] events with the text of each (contract 2.1). An empty

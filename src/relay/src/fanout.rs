@@ -40,7 +40,11 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         let key = session.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()));
         match mark(session, &key, &item.code, &marking).await? {
             Ok(()) => {}
-            Err(failure) if failure.class == Class::Held => unmarked.push(at),
+            Err(failure) if failure.class == Class::Held => match item.stage {
+                // What goes from the destination would not come again for the rest of its variants.
+                Stage::Delete(_) | Stage::Braked => item.stage = Stage::Waiting,
+                _ => unmarked.push(at),
+            },
             Err(failure) => item.stage = Stage::Failed(failure, None),
         }
     }
@@ -61,14 +65,21 @@ struct Marking {
 const CLOCKS_S: u64 = 600;
 
 fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
-    match &item.stage {
-        Stage::Upsert { hash, parent, .. } => Some(Marking {
-            id: hash.clone(),
+    let has_events = !item.waiting.events.is_empty();
+    match (&item.stage, &item.source) {
+        (Stage::Upsert { hash, parent, .. }, source) => Some(Marking {
+            id: source.as_ref().unwrap_or(hash).clone(),
             is_root: !parent,
             since_s: 0,
         }),
+        // What is sent of it is as it was, or it is not sent at all; what its variants inherit may still be new.
+        (Stage::Done | Stage::Delete(_) | Stage::Braked, Some(source)) if has_events => Some(Marking {
+            id: source.clone(),
+            is_root: true,
+            since_s: 0,
+        }),
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
-        Stage::Done => {
+        (Stage::Done, _) => {
             let due_s = item.waiting.due_recheck_s(session.planned_s)?;
             let since_s = due_s.saturating_sub(RECHECK_S + CLOCKS_S);
             Some(Marking {

@@ -236,6 +236,10 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 return None;
             }
             Decoded::Event(event) => event,
+            Decoded::Stale(list, id) => {
+                let key = self.config.keys.encode(&Key::Stale(list, id));
+                return Some((key, json!({ "v": 1 }).to_string().into_bytes()));
+            }
             Decoded::Ignored(why) => {
                 self.ignored.push(why);
                 return None;

@@ -131,6 +131,36 @@ pub struct RetryKey {
     pub due_s: u64,
 }
 
+/// A list of the PIM in which shapes look things up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListKey {
+    /// The families.
+    Families,
+    /// The category trees.
+    Categories,
+    /// The options of an attribute.
+    Options(Segment),
+}
+
+impl ListKey {
+    fn encode(&self) -> String {
+        match self {
+            ListKey::Families => "f".to_owned(),
+            ListKey::Categories => "c".to_owned(),
+            ListKey::Options(attribute) => format!("o.{}", attribute.as_str()),
+        }
+    }
+
+    fn parse(parts: &[&str]) -> Option<ListKey> {
+        match parts {
+            ["f"] => Some(ListKey::Families),
+            ["c"] => Some(ListKey::Categories),
+            ["o", attribute] => Segment::parse(attribute).map(ListKey::Options),
+            _ => None,
+        }
+    }
+}
+
 /// A key, understood.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
@@ -150,6 +180,10 @@ pub enum Key {
     Command(u64, Segment),
     /// A PIM's token, by a digest of the credentials.
     Token(Segment),
+    /// A list of the PIM, as it was last read.
+    List(ListKey),
+    /// The PIM said that a list changed; with the event's own id.
+    Stale(ListKey, Segment),
     /// One of the single records.
     Record(Record),
 }
@@ -165,6 +199,8 @@ pub enum Record {
     Status,
     /// What the index was built for.
     Meta,
+    /// What a shape that is not adopted yet would do.
+    Rehearsal,
     /// The last refused delivery.
     Refused,
     /// What the Event Platform last said of the subscription.
@@ -174,11 +210,12 @@ pub enum Record {
 }
 
 impl Record {
-    const NAMES: [(Record, &str); 7] = [
+    const NAMES: [(Record, &str); 8] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::Status, "status"),
         (Record::Meta, "meta"),
+        (Record::Rehearsal, "rehearsal"),
         (Record::Refused, "refused"),
         (Record::Notification, "notification"),
         (Record::Reconciliation, "reconciliation"),
@@ -234,6 +271,8 @@ impl Keyspace {
             Key::IndexPage(kind, page) => format!("i.{}.{page}", kind.letter()),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
+            Key::List(list) => format!("k.{}", list.encode()),
+            Key::Stale(list, id) => format!("v.{}.{}", list.encode(), id.as_str()),
             Key::Record(record) => {
                 let name = Record::NAMES
                     .into_iter()
@@ -269,6 +308,8 @@ impl Keyspace {
             ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
+            ["k", ref list @ ..] => Key::List(ListKey::parse(list)?),
+            ["v", ref list @ .., id] => Key::Stale(ListKey::parse(list)?, Segment::parse(id)?),
             _ => return None,
         })
     }
@@ -402,6 +443,10 @@ mod tests {
                 Key::IndexPage(kind, page),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),
+                Key::List(ListKey::Families),
+                Key::List(ListKey::Options(Segment::of(&code))),
+                Key::Stale(ListKey::Categories, Segment::of(&code)),
+                Key::Stale(ListKey::Options(Segment::of(&code)), Segment::of(&code)),
             ] {
                 let text = keys.encode(&key);
                 prop_assert!(well_formed(&text), "{}", text);
@@ -410,7 +455,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_left_alone(text in any::<String>(), tail in "[eridfnct]?[A-Za-z0-9._-]{0,80}") {
+        fn any_text_is_parsed_or_left_alone(text in any::<String>(), tail in "[eridfnctkvs]?[A-Za-z0-9._-]{0,80}") {
             let keys = Keyspace::new("main");
             keys.parse(&text);
             let text = format!("r1.main.{tail}");

@@ -13,6 +13,7 @@
 //! | [`governor`] | every outbound call: limits, classes of failure, retries |
 //! | [`pim`], [`token`] | reading the PIM |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
+//! | `enrichment` | what shapes look up in the PIM, and that everything is looked at when it changes |
 //! | [`index`] | what was last pushed |
 //! | [`reconciliation`] | finding what no webhook told |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
@@ -31,6 +32,7 @@ pub mod command;
 pub mod config;
 pub mod dead_letter;
 pub mod destination;
+mod enrichment;
 pub mod entity;
 pub mod event;
 pub mod failure;

@@ -15,12 +15,9 @@ pub struct Meta {
     pub pim: String,
     /// The destination's origin and path.
     pub destination: String,
-    /// The shape.
+    /// The shape, by its name.
     pub shape: String,
 }
-
-/// The name of the only shape there is.
-const IDENTITY: &str = "identity";
 
 impl Meta {
     /// What the configuration says; none for a dry run.
@@ -30,8 +27,13 @@ impl Meta {
             v: 1,
             pim: config.pim.origin.clone(),
             destination: format!("{}{}", destination.origin, destination.path),
-            shape: IDENTITY.to_owned(),
+            shape: config.shape.name().to_owned(),
         })
+    }
+
+    /// Whether another one differs from this by its shape alone.
+    pub(crate) fn is_of_other_shape(&self, other: &Meta) -> bool {
+        self.shape != other.shape && (&self.pim, &self.destination) == (&other.pim, &other.destination)
     }
 
     /// Reads the record.

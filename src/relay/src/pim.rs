@@ -27,6 +27,12 @@ pub fn limits(timeout_ms: u64) -> Limits {
 /// The longest path and query that is sent by `GET`, in bytes; a longer one risks a 414 (contract 4.3).
 const TARGET_MAX: usize = 6000;
 
+/// The parameter that adds completenesses to products (contract 4.3).
+const COMPLETENESSES: &str = "with_completenesses=true";
+
+/// What the breaker for lists of families, categories and options is known by.
+pub const STRUCTURE: &str = "structure";
+
 /// A read by id.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
@@ -54,6 +60,8 @@ pub struct Pim<'a, H> {
     config: &'a PimConfig,
     /// Whether `POST /products-uuid/search` exists: SaaS has it, 7.0 has not (contract 4.3).
     pub has_post_search: Cell<bool>,
+    /// Whether products are read with their completenesses.
+    pub completenesses: bool,
 }
 
 impl<'a, H: Host> Pim<'a, H> {
@@ -71,6 +79,7 @@ impl<'a, H: Host> Pim<'a, H> {
             tokens,
             config,
             has_post_search: Cell::new(has_post_search),
+            completenesses: false,
         }
     }
 
@@ -119,10 +128,41 @@ impl<'a, H: Host> Pim<'a, H> {
         self.search(kind, &search, cursor.unwrap_or(&first), 0).await
     }
 
+    /// One page of a list of what entities are made of (contract 4.3), below the API's root. What is not there is an
+    /// empty list.
+    pub async fn structure(&self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
+        let first = format!("limit={BATCH_MAX}");
+        let target = format!("/api/rest/v1/{resource}?{}", cursor.unwrap_or(&first));
+        let asked = Asked {
+            circuit: STRUCTURE,
+            entity: None,
+            attempts: 0,
+            method: Method::GET,
+            target: &target,
+            body: Vec::new(),
+        };
+        let judge = |status| {
+            if status == StatusCode::NOT_FOUND {
+                None
+            } else {
+                judge(status)
+            }
+        };
+        let response = self.ask(asked, &judge).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(Page::default());
+        }
+        self.page(&response)
+    }
+
     async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search.get() {
             // The filter is a string that holds JSON (contract 4.3).
-            let body = json!({ "search": search.to_string() }).to_string().into_bytes();
+            let mut body = json!({ "search": search.to_string() });
+            if self.completenesses {
+                body["with_completenesses"] = json!(true);
+            }
+            let body = body.to_string().into_bytes();
             let target = format!("/api/rest/v1/products-uuid/search?{query}");
             let asked = Asked {
                 circuit: kind.name(),
@@ -143,11 +183,14 @@ impl<'a, H: Host> Pim<'a, H> {
             Kind::ProductModel => "product-models",
         };
         // A cursor that came from a `next` link of a `GET` holds the filter already.
-        let filter = if query.contains("search=") {
+        let mut filter = if query.contains("search=") {
             String::new()
         } else {
             format!("&search={}", path_segment(&search.to_string()))
         };
+        if kind == Kind::Product && self.completenesses && !query.contains(COMPLETENESSES) {
+            filter.push_str(&format!("&{COMPLETENESSES}"));
+        }
         let target = format!("/api/rest/v1/{resource}?{query}{filter}");
         let asked = Asked {
             circuit: kind.name(),
@@ -167,7 +210,10 @@ impl<'a, H: Host> Pim<'a, H> {
             Kind::Product => "products-uuid",
             Kind::ProductModel => "product-models",
         };
-        let target = format!("/api/rest/v1/{resource}/{}", path_segment(code));
+        let mut target = format!("/api/rest/v1/{resource}/{}", path_segment(code));
+        if kind == Kind::Product && self.completenesses {
+            target.push_str(&format!("?{COMPLETENESSES}"));
+        }
         let asked = Asked {
             circuit: kind.name(),
             entity: Some(entity),

@@ -1,7 +1,7 @@
 //! From one listing of the store to the work of a tick.
 
 use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::key::{Change, EventKey, Hold, Key, Keyspace, RetryKey};
+use crate::key::{Change, EventKey, Hold, Key, Keyspace, ListKey, RetryKey};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -153,6 +153,8 @@ pub struct Plan {
     pub in_flight: Vec<InFlight>,
     /// What people asked for, oldest first.
     pub commands: Vec<String>,
+    /// Lists that the PIM said changed, with the texts of their keys.
+    pub stale: Vec<(ListKey, String)>,
     /// How many events wait.
     pub depth: u64,
     /// How many of them reconciliation raised, those that the brake holds back left out.
@@ -184,6 +186,10 @@ impl Plan {
                 Some(Key::DeadLetter(entity, _)) => plan.waiting(&entity).dead_letters.push(text),
                 Some(Key::InFlight(_, time_s)) => plan.in_flight.push(InFlight { time_s, key: text }),
                 Some(Key::Command(..)) => plan.commands.push(text),
+                Some(Key::Stale(list, _)) => {
+                    plan.depth += 1;
+                    plan.stale.push((list, text));
+                }
                 _ => {}
             }
         }
@@ -259,6 +265,7 @@ impl Plan {
     /// Whether anything is to be done at this time.
     pub fn is_idle(&self, now_s: u64) -> bool {
         self.commands.is_empty()
+            && self.stale.is_empty()
             && !self
                 .in_flight
                 .iter()

@@ -3,19 +3,22 @@
 //! - [`recent`]: every few minutes, what the PIM says was updated since the last look.
 //! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
 //! - [`deletions`]: what a whole walk did not meet, judged by the brake.
+//! - [`rehearsal`]: all of it, under a shape that is not adopted yet, which only counts.
 //!
-//! All of them compare with the index of what was last pushed, and queue what differs as events of the relay's own,
+//! The others compare with the index of what was last pushed, and queue what differs as events of the relay's own,
 //! behind those of the PIM. One path does the work: whatever is queued is read again before anything is pushed or
 //! deleted. How far each has come is kept after every page, so that a killed tick goes on where it was.
 
 mod compare;
 mod deletions;
 mod recent;
+pub(crate) mod rehearsal;
 mod scan;
 mod walk;
 
 pub use deletions::{Raising, UNORDERED};
 pub use recent::Recent;
+pub use rehearsal::Rehearsal;
 pub use scan::Scan;
 pub use walk::{Figures, Step, Walk};
 
@@ -99,16 +102,21 @@ impl Reconciliation {
     /// Reads the record. One of another pair, or in a format that is not known, begins anew: at worst all is read once
     /// more.
     pub async fn load<H: Store>(host: &H, config: &WorkerConfig) -> Result<Reconciliation, StoreError> {
-        let anew = Reconciliation::of(config);
-        let known = Reconciliation::read(host, &config.keys).await?;
-        Ok(known.filter(|known| known.pair == anew.pair).unwrap_or(anew))
+        Reconciliation::load_of(host, &config.keys, Meta::of(config)).await
     }
 
-    /// The beginning, for the configured pair.
-    pub(crate) fn of(config: &WorkerConfig) -> Reconciliation {
+    async fn load_of<H: Store>(host: &H, keys: &Keyspace, pair: Option<Meta>) -> Result<Reconciliation, StoreError> {
+        let known = Reconciliation::read(host, keys).await?;
+        Ok(known
+            .filter(|known| known.pair == pair)
+            .unwrap_or_else(|| Reconciliation::of(pair)))
+    }
+
+    /// The beginning, for a pair.
+    pub(crate) fn of(pair: Option<Meta>) -> Reconciliation {
         Reconciliation {
             v: 1,
-            pair: Meta::of(config),
+            pair,
             ..Reconciliation::default()
         }
     }

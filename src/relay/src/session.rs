@@ -15,6 +15,7 @@ use crate::meta::Meta;
 use crate::pim::{self, Page, Pim};
 use crate::plan::{BATCH_MAX, Plan, Waiting};
 use crate::reconciliation::{Reconciliation, Scan};
+use crate::shape::{Lookups, Need, Shaped};
 use crate::state::State;
 use serde::Serialize;
 use serde_json::Value;
@@ -39,6 +40,12 @@ pub struct Report {
     pub deletes: u64,
     /// Entities found as they were last pushed.
     pub unchanged: u64,
+    /// Entities that the selection refuses; what the destination has of them is deleted.
+    pub unwanted: u64,
+    /// Entities shaped and hashed.
+    pub shaped: u64,
+    /// How long that took, in milliseconds.
+    pub shaping_ms: u64,
     /// Entities to be tried again.
     pub retries: u64,
     /// Entities given up.
@@ -83,6 +90,9 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
     pub(crate) reconciliation: RefCell<Reconciliation>,
+    pub(crate) lookups: RefCell<Lookups>,
+    /// When the lists at hand were read in the PIM, in seconds since the Unix epoch.
+    pub(crate) lists_read: RefCell<Vec<(Need, u64)>>,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
@@ -127,13 +137,15 @@ impl<'a, H: Host> Session<'a, H> {
             depth: plan.depth,
             ..Report::default()
         };
+        let mut pim = Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search);
+        pim.completenesses = config.shape.asks_completenesses();
         Session {
             host,
             config,
             lease,
             plan,
             planned_s,
-            pim: Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search),
+            pim,
             pim_governor,
             pim_at_once: pim::limits(0).at_once,
             destination: destination.map(|destination| Destination::new(destination_governor, destination)),
@@ -141,6 +153,8 @@ impl<'a, H: Host> Session<'a, H> {
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
             reconciliation: RefCell::new(reconciliation),
+            lookups: RefCell::default(),
+            lists_read: RefCell::default(),
             meta: RefCell::new(meta),
             report: RefCell::new(report),
             raised: Cell::new(0),
@@ -221,6 +235,16 @@ impl<'a, H: Host> Session<'a, H> {
         Ok(())
     }
 
+    /// What an entity comes to; what it looks up is to be at hand ([`Session::enrich`]).
+    pub(crate) fn shape(&self, kind: Kind, code: &str, entity: &Value) -> Shaped {
+        self.config.shape.apply(kind, code, entity, &self.lookups.borrow())
+    }
+
+    pub(crate) fn note_unwanted(&self) {
+        self.state.borrow_mut().unwanted += 1;
+        self.report(|report| report.unwanted += 1);
+    }
+
     pub(crate) fn note_indexed(&self, added: i64) {
         self.state.borrow_mut().indexed += added;
     }
@@ -297,6 +321,13 @@ impl<'a, H: Host> Session<'a, H> {
     pub(crate) async fn save_reconciliation(&self) -> Result<(), StoreError> {
         let record = self.reconciliation.borrow().clone();
         record.save(self.host, &self.config.keys).await
+    }
+
+    /// Asks for a walk over everything, and keeps that at once.
+    pub(crate) async fn ask_walk(&self) -> Result<(), Stop> {
+        self.check_lease()?;
+        self.reconciliation.borrow_mut().walk.ask(false);
+        Ok(self.save_reconciliation().await?)
     }
 
     /// Keeps the state as it is now, with what the governors have learned.

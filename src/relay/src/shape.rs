@@ -1,9 +1,31 @@
 //! What the destination is sent of an entity: one pure function, and the hash of its result.
+//!
+//! The variable `shape` is a JSON document; an empty one sends every entity as the PIM gives it. Whatever is wrong in
+//! it is told with its place before anything is sent.
+
+mod document;
+mod field;
+mod lookups;
+mod place;
+#[cfg(test)]
+mod properties;
+mod rules;
+mod selection;
+mod template;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use crate::entity::{Kind, digest};
-use http::Method;
+use http::{HeaderName, HeaderValue, Method, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
+
+pub use document::Mistake;
+use document::{Mistakes, Node};
+pub use lookups::{Element, Elements, Lookups, Need};
+use rules::Rules;
+pub use selection::Refusal;
 
 /// A request to the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +38,202 @@ pub struct Upsert {
     pub body: Value,
 }
 
+/// A request to the destination to have an entity no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The method.
+    pub method: Method,
+    /// The path, percent-encoded, below the destination's own.
+    pub path: String,
+}
+
 /// What an entity comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shaped {
     /// It is wanted, like this.
     Wanted(Upsert),
+    /// The destination is not to have it.
+    Unwanted(Refusal),
     /// It cannot be sent; why.
     Unsendable(&'static str),
+}
+
+/// How the destination wants its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// The header.
+    pub header: HeaderName,
+    /// What stands before the token; empty for nothing.
+    pub scheme: String,
+}
+
+impl Default for Authentication {
+    fn default() -> Self {
+        Authentication {
+            header: header::AUTHORIZATION,
+            scheme: "Bearer".to_owned(),
+        }
+    }
+}
+
+/// The shape, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    name: String,
+    /// How the destination wants its token.
+    pub authentication: Authentication,
+    /// Headers that every request carries.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    products: Rules,
+    models: Rules,
+}
+
+/// The name of the shape that changes nothing.
+const IDENTITY: &str = "identity";
+
+impl Default for Shape {
+    fn default() -> Self {
+        Shape {
+            name: IDENTITY.to_owned(),
+            authentication: Authentication::default(),
+            headers: Vec::new(),
+            products: Rules::of(Kind::Product),
+            models: Rules::of(Kind::ProductModel),
+        }
+    }
+}
+
+impl Shape {
+    /// Reads the document; an empty text is one that changes nothing.
+    ///
+    /// # Errors
+    /// All that is wrong in it.
+    pub fn read(text: &str) -> Result<Shape, Vec<Mistake>> {
+        if text.trim().is_empty() {
+            return Ok(Shape::default());
+        }
+        let document: Value = serde_json::from_str(text).map_err(|error| {
+            vec![Mistake {
+                place: String::new(),
+                remedy: format!("is not JSON (line {}, column {})", error.line(), error.column()),
+            }]
+        })?;
+        let mistakes = Mistakes::default();
+        let shape = Shape::of(&document, &Node::root(&document, &mistakes));
+        let mistakes = mistakes.into_inner();
+        if mistakes.is_empty() { Ok(shape) } else { Err(mistakes) }
+    }
+
+    fn of(document: &Value, node: &Node<'_>) -> Shape {
+        let mut shape = Shape::default();
+        let kinds = Kind::ALL.map(Kind::name);
+        if !node.is_object_of(&[&["authentication", "headers"], &kinds[..]].concat()) {
+            return shape;
+        }
+        if document.as_object().is_some_and(|members| !members.is_empty()) {
+            shape.name = digest(document.to_string().as_bytes());
+        }
+        if let Some(node) = node.member("authentication") {
+            shape.authentication = Authentication::read(&node);
+        }
+        if let Some(node) = node.member("headers") {
+            shape.headers = rules::headers(&node, &shape.authentication);
+        }
+        for (kind, rules) in [
+            (Kind::ProductModel, &mut shape.models),
+            (Kind::Product, &mut shape.products),
+        ] {
+            if let Some(node) = node.member(kind.name()) {
+                *rules = Rules::read(&node, kind);
+            }
+        }
+        shape
+    }
+
+    /// Its name: a digest of the document, or `identity`. Another shape has another one.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_identity(&self) -> bool {
+        self.name == IDENTITY
+    }
+
+    fn rules(&self, kind: Kind) -> &Rules {
+        match kind {
+            Kind::Product => &self.products,
+            Kind::ProductModel => &self.models,
+        }
+    }
+
+    /// Shapes an entity. The same entity, shape and lookups give the same bytes on every host.
+    pub fn apply(&self, kind: Kind, code: &str, entity: &Value, lookups: &Lookups) -> Shaped {
+        let rules = self.rules(kind);
+        match rules.refusal(entity, lookups) {
+            Ok(Some(refusal)) => return Shaped::Unwanted(refusal),
+            Err(why) => return Shaped::Unsendable(why),
+            Ok(None) => {}
+        }
+        let Some(path) = rules.upsert.path(kind, code) else {
+            return Shaped::Unsendable("its id cannot stand in a path");
+        };
+        Shaped::Wanted(Upsert {
+            method: rules.upsert.method.clone(),
+            path,
+            body: rules.body(entity, lookups),
+        })
+    }
+
+    /// How an entity is deleted; none for ids that a server may take for something else.
+    pub fn removal(&self, kind: Kind, code: &str) -> Option<Removal> {
+        let route = &self.rules(kind).delete;
+        Some(Removal {
+            method: route.method.clone(),
+            path: route.path(kind, code)?,
+        })
+    }
+
+    /// The hash of a request: over its method, its path, its body in canonical form and the shape's headers.
+    pub fn hash(&self, upsert: &Upsert) -> String {
+        let mut text = format!("{}\n{}\n{}", upsert.method, upsert.path, canonical(&upsert.body));
+        for (name, value) in &self.headers {
+            text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        }
+        digest(text.as_bytes())
+    }
+
+    /// What the entities of a kind need looked up, with the locales whose labels count for any kind.
+    pub fn needs(&self, kind: Kind) -> Vec<(Need, Vec<String>)> {
+        let of_kind = self.rules(kind).needs();
+        let of_all = [self.products.needs(), self.models.needs()].concat();
+        let mut needs: Vec<(Need, Vec<String>)> = Vec::new();
+        for (need, _) in of_kind {
+            if !needs.iter().any(|(known, _)| *known == need) {
+                let same = of_all.iter().filter(|(other, _)| *other == need);
+                let mut locales: Vec<String> = same.flat_map(|(_, locales)| locales.iter().cloned()).collect();
+                locales.sort();
+                locales.dedup();
+                needs.push((need, locales));
+            }
+        }
+        needs
+    }
+
+    /// Whether products must be read with their completenesses.
+    pub fn asks_completenesses(&self) -> bool {
+        self.rules(Kind::Product).selection.asks_completenesses()
+    }
+
+    /// Whether all of an entity is sent, so that the hash tells its every change.
+    pub fn sends_all_of(&self, kind: Kind) -> bool {
+        self.rules(kind).is_whole(kind)
+    }
+}
+
+/// The hash of an entity as the PIM gives it.
+pub(crate) fn source_hash(entity: &Value) -> String {
+    digest(canonical(entity).to_string().as_bytes())
 }
 
 /// What stands unencoded in a segment of a path (RFC 3986, unreserved).
@@ -31,32 +242,6 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 /// A code as a segment of a path.
 pub fn path_segment(code: &str) -> String {
     utf8_percent_encode(code, UNRESERVED).to_string()
-}
-
-/// The path of an entity at the destination; none for ids that a server may take for something else.
-pub fn path(kind: Kind, code: &str) -> Option<String> {
-    (!matches!(code, "" | "." | "..")).then(|| format!("/{}/{}", kind.name(), path_segment(code)))
-}
-
-/// Shapes an entity: as the PIM gives it, without the links of its own API.
-pub fn shape(kind: Kind, code: &str, entity: &Value) -> Shaped {
-    let Some(path) = path(kind, code) else {
-        return Shaped::Unsendable("its id cannot stand in a path");
-    };
-    let mut body = entity.clone();
-    if let Value::Object(members) = &mut body {
-        members.remove("_links");
-    }
-    Shaped::Wanted(Upsert {
-        method: Method::PUT,
-        path,
-        body,
-    })
-}
-
-/// The hash of a request: over its method, its path and its body in canonical form.
-pub fn hash(upsert: &Upsert) -> String {
-    digest(format!("{}\n{}\n{}", upsert.method, upsert.path, canonical(&upsert.body)).as_bytes())
 }
 
 /// Members that Akeneo writes as `{}` or as `[]` when they are empty (contract 6, trap 14).
@@ -89,48 +274,5 @@ fn canonical(value: &Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         other => other.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn hash_of(entity: &Value) -> String {
-        match shape(Kind::Product, "p", entity) {
-            Shaped::Wanted(upsert) => hash(&upsert),
-            Shaped::Unsendable(why) => panic!("{why}"),
-        }
-    }
-
-    #[test]
-    fn what_says_the_same_has_the_same_hash() {
-        let one = json!({"uuid": "p", "values": {}, "associations": {"X": {"products": []}}, "quality_scores": []});
-        let other = json!({"quality_scores": {}, "associations": {"X": {"products": []}}, "values": [], "uuid": "p",
-            "_links": {"self": {"href": "http://elsewhere.test/"}}});
-        assert_eq!(hash_of(&one), hash_of(&other));
-        for different in [
-            json!({"uuid": "p"}),
-            json!({"uuid": "p", "values": {"a": []}}),
-            json!({"uuid": "p", "values": null}),
-        ] {
-            assert_ne!(hash_of(&one), hash_of(&different), "{different}");
-        }
-    }
-
-    #[test]
-    fn an_id_is_encoded_into_its_path_or_refused() {
-        assert_eq!(
-            path(Kind::ProductModel, "a/b ?é.x").as_deref(),
-            Some("/product-models/a%2Fb%20%3F%C3%A9.x")
-        );
-        for refused in ["", ".", ".."] {
-            assert_eq!(path(Kind::Product, refused), None);
-            assert!(matches!(
-                shape(Kind::Product, refused, &json!({})),
-                Shaped::Unsendable(_)
-            ));
-        }
     }
 }

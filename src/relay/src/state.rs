@@ -32,6 +32,8 @@ pub struct State {
     pub is_share_owed: bool,
     /// How many deletions that nobody announced came through, by kind.
     pub deleted: BTreeMap<Kind, u64>,
+    /// How often the selection refused an entity.
+    pub unwanted: u64,
     /// When each cause was last alerted, in seconds since the Unix epoch.
     pub alerts: BTreeMap<String, u64>,
     /// Dead letters up to this one have been thinned: when it failed, in seconds since the Unix epoch.

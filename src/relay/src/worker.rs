@@ -6,6 +6,7 @@ use crate::command;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::dead_letter;
 use crate::destination;
+use crate::enrichment;
 use crate::entity::{Kind, digest};
 use crate::governor::{Deadlines, Governor};
 use crate::host::{Host, StoreError, set_all};
@@ -17,7 +18,7 @@ use crate::log;
 use crate::meta::Meta;
 use crate::pim;
 use crate::plan::{Plan, Waiting};
-use crate::reconciliation::{self, Reconciliation};
+use crate::reconciliation::{self, Reconciliation, rehearsal};
 use crate::session::{Parts, Report, Session};
 use crate::state::State;
 use crate::status::Status;
@@ -68,7 +69,9 @@ fn failed(reason: String) -> Report {
 
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
     let (plan, now_s) = list(host, config).await?;
-    if plan.is_idle(now_s) && !reconciliation::is_due(host, config).await? {
+    let is_idle =
+        plan.is_idle(now_s) && !reconciliation::is_due(host, config).await? && !rehearsal::is_due(host, config).await?;
+    if is_idle {
         if publish(host, config, &plan, false).await? {
             look_around(host, config, &plan).await;
         }
@@ -190,7 +193,10 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     };
     let timeout_ms = config.call_timeout_s * 1000;
     let tracking = &config.tracking_header;
-    let pim_fingerprint = digest(format!("{}\n{}", config.pim.origin, config.pim.credentials.fingerprint()).as_bytes());
+    let pim_fingerprint = fingerprint(
+        config,
+        &format!("{}\n{}", config.pim.origin, config.pim.credentials.fingerprint()),
+    );
     let pim_governor = Governor::new(
         host,
         pim::limits(timeout_ms),
@@ -223,6 +229,10 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         meta: meta.clone(),
     });
     let stop = match (meta, Meta::of(config)) {
+        (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
+            let told = rehearsal::run(&session, known).await;
+            Some(told.unwrap_or_else(|stop| stop.to_string()))
+        }
         (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
         _ => rounds(&mut session, deadlines.begin_ms)
             .await
@@ -247,10 +257,23 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     Ok(report)
 }
 
+/// What the configuration says of an upstream, as a digest. A mended shape is a mended configuration, too; without one
+/// the digest is what it was before there were shapes.
+fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
+    let shape = &config.shape;
+    if shape.is_identity() {
+        return digest(upstream.as_bytes());
+    }
+    digest(format!("{upstream}\n{}", shape.name()).as_bytes())
+}
+
 fn destination_fingerprint(config: &WorkerConfig) -> String {
     let of = |destination: &crate::config::DestinationConfig| {
         let token = destination.token.as_deref().unwrap_or_default();
-        digest(format!("{}\n{}\n{token}", destination.origin, destination.path).as_bytes())
+        fingerprint(
+            config,
+            &format!("{}\n{}\n{token}", destination.origin, destination.path),
+        )
     };
     config.destination.as_ref().map(of).unwrap_or_default()
 }
@@ -314,6 +337,7 @@ async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) 
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
 async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, Stop> {
     recover(session).await?;
+    enrichment::refresh(session).await?;
     let mut held: Vec<(Kind, String)> = Vec::new();
     for batch in session.plan.batches(session.planned_s) {
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
@@ -395,7 +419,8 @@ impl<H: Host> Session<'_, H> {
         let held = self
             .pim_governor
             .held(token::CIRCUIT)
-            .or_else(|| self.pim_governor.held(kind.name()));
+            .or_else(|| self.pim_governor.held(kind.name()))
+            .or_else(|| self.pim_governor.held(pim::STRUCTURE));
         let held = held.or_else(|| self.destination_governor.held(kind.name()));
         if let Some(reason) = held {
             return Err(reason);

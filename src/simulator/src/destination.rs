@@ -2,6 +2,8 @@
 //! it, DELETE removes it, GET shows it. Pure like the PIM.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -19,6 +21,8 @@ use crate::meter::{Limits, Meter};
 pub struct DestinationConfig {
     /// Bearer token that every call must carry, else 401; `None` takes all calls.
     pub token: Option<String>,
+    /// Header that must hold the token alone, in place of `authorization: Bearer`.
+    pub token_header: Option<String>,
     /// DELETE of what is not there: 404 instead of 204.
     pub unknown_delete_is_404: bool,
     /// Calls at once and a second; by default none.
@@ -93,6 +97,19 @@ pub struct Rejection {
     pub message: String,
 }
 
+/// What upserts must be like: else they are refused with a 422 that says what is wrong.
+#[derive(Clone)]
+pub struct Check(pub Arc<Judge>);
+
+/// Says what is wrong with a body.
+pub type Judge = dyn Fn(&Value) -> Result<(), String> + Send + Sync;
+
+impl fmt::Debug for Check {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Check(..)")
+    }
+}
+
 // A request whose effect is still to come.
 #[derive(Clone, Debug)]
 struct Late {
@@ -110,6 +127,8 @@ pub struct Destination {
     /// Upserts refused for good: what the path must end with (the encoded id) and the answer. Deletions are not
     /// refused.
     pub rejections: BTreeMap<String, Rejection>,
+    /// What the body of every upsert must be like.
+    pub check: Option<Check>,
     /// What it holds, by path.
     pub state: BTreeMap<String, Stored>,
     /// Every request since the start or the last time it was emptied.
@@ -127,6 +146,7 @@ impl Destination {
             faults: Faults::new(config.seed),
             config,
             rejections: BTreeMap::new(),
+            check: None,
             state: BTreeMap::new(),
             log: Vec::new(),
             meter: Meter::default(),
@@ -248,14 +268,15 @@ impl Destination {
     }
 
     fn refusal(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
-        let bearer = request
-            .headers()
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        if let Some(token) = &self.config.token
-            && bearer != Some(&format!("Bearer {token}"))
-        {
-            return Some(respond(401, &error_body(401, "A valid bearer token is required.")));
+        if let Some(token) = &self.config.token {
+            let (header, expected) = match &self.config.token_header {
+                Some(header) => (header.as_str(), token.clone()),
+                None => (AUTHORIZATION.as_str(), format!("Bearer {token}")),
+            };
+            let given = request.headers().get(header).and_then(|value| value.to_str().ok());
+            if given != Some(&expected) {
+                return Some(respond(401, &error_body(401, "A valid token is required.")));
+            }
         }
         if !upsert(request) {
             return None;
@@ -267,8 +288,11 @@ impl Destination {
                 &error_body(rejection.status, &rejection.message),
             ));
         }
-        let malformed = serde_json::from_slice::<Value>(request.body()).is_err();
-        malformed.then(|| respond(400, &error_body(400, "The body is not JSON.")))
+        let Ok(body) = serde_json::from_slice::<Value>(request.body()) else {
+            return Some(respond(400, &error_body(400, "The body is not JSON.")));
+        };
+        let wrong = self.check.as_ref().and_then(|check| (check.0)(&body).err());
+        wrong.map(|wrong| respond(422, &error_body(422, &wrong)))
     }
 
     fn apply(&mut self, request: &Request<Bytes>, at_ms: u64) -> Response<Bytes> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
+//! | [`shape`] | shows what a shape makes of entities |
 //! | [`checks`] | tests, formatting, lints; [`packages`] and [`axe`] bring what some tests need |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
@@ -21,6 +22,7 @@ mod demo;
 mod mirror;
 mod packages;
 mod progress;
+mod shape;
 mod simulate;
 mod toolchain;
 mod up;
@@ -49,6 +51,8 @@ enum Task {
     Up(up::Args),
     /// Run the application between a simulated PIM and destination, and prove that they end equal
     Demo(demo::Args),
+    /// Show what a shape makes of an entity, or what a run with it would send
+    Shape(shape::Args),
     /// Build everything and run the tests
     Test(checks::Args),
     /// Run the seeded simulation in which everything fails: any number of seeds, or one with a trace
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Task::Build => components::build().map(drop),
         Task::Up(args) => up::run(&args),
         Task::Demo(args) => demo::run(&args),
+        Task::Shape(args) => shape::run(&args),
         Task::Test(args) => checks::test(&args),
         Task::Simulate(args) => simulate::run(&args),
         Task::Check => checks::check(),

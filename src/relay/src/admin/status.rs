@@ -10,7 +10,7 @@ use crate::ingest::Refused;
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
-use crate::reconciliation::{Recent, Reconciliation, Step, UNORDERED, Walk};
+use crate::reconciliation::{Recent, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
 use crate::state::State;
 use crate::status::Status;
 use crate::time;
@@ -27,6 +27,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
     let notification: Option<Notification> = record(host, keys, Record::Notification).await?;
     let refused: Option<Refused> = record(host, keys, Record::Refused).await?;
     let meta: Option<Meta> = record(host, keys, Record::Meta).await?;
+    let rehearsal = Rehearsal::read(host, keys).await?;
     let state = State::load(host, keys).await?;
     let known = Reconciliation::read(host, keys).await?.unwrap_or_default();
     let reasons = health::judge(&Facts {
@@ -49,8 +50,13 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
         "last_hour": counts(&state.history.within(HOUR_S, now_ms / 1000)),
         "last_day": counts(&state.history.within(24 * HOUR_S, now_ms / 1000)),
         "since_the_beginning": since_the_beginning(&state.history.totals),
+        "shape": meta.as_ref().map(|meta| &meta.shape),
+        "rehearsal": rehearsal.map(|rehearsal| {
+            json!({ "shape": rehearsal.shape, "done": rehearsal.is_done(), "would": rehearsal.counts })
+        }),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
+        "unwanted": state.unwanted,
         "reconciliation": reconciliation(&known, &state, &status.clone().unwrap_or_default(), host.now_ms()),
         "upstreams": {
             "pim": upstream(&state.pim),

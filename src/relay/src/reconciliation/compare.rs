@@ -3,11 +3,12 @@
 use crate::batch::{Stop, updated_s};
 use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
+use crate::failure::Failure;
 use crate::host::{Host, StoreError, set_all};
 use crate::index::Pages;
 use crate::key::Change;
 use crate::session::Session;
-use crate::shape::{self, Shaped};
+use crate::shape::Shaped;
 use serde_json::Value;
 
 /// An entity as a list gave it.
@@ -38,22 +39,68 @@ pub(super) fn newest(items: &[Value]) -> Option<(u64, Option<i64>)> {
     Some((updated_s(newest), offset_s))
 }
 
+/// What an entity comes to, against what was last pushed.
+pub(super) enum Verdict {
+    /// New, or different; with the hash of what it comes to.
+    Push(String),
+    /// Refused by the selection, and at the destination.
+    Delete,
+    /// As it was pushed.
+    Skip,
+    /// Refused by the selection, and not at the destination.
+    Ignore,
+    /// Not to be sent at all.
+    Unsendable,
+}
+
+/// What each entity of a page comes to.
+pub(super) async fn judge<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    listed: &[Listed<'_>],
+) -> Result<Result<Vec<Verdict>, Failure>, Stop> {
+    if let Err(failure) = session.enrich(kind, listed.iter().map(|listed| listed.body)).await? {
+        return Ok(Err(failure));
+    }
+    let keys = &session.config.keys;
+    let pages = Pages::load(session.host, keys, listed.iter().map(|listed| &listed.entity)).await?;
+    let verdict = |listed: &Listed<'_>| {
+        let entry = pages.get(&listed.entity);
+        match session.shape(kind, &listed.code, listed.body) {
+            Shaped::Wanted(upsert) => {
+                let hash = session.config.shape.hash(&upsert);
+                match entry.and_then(|entry| entry.hash.as_ref()) {
+                    Some(pushed) if *pushed == hash => Verdict::Skip,
+                    _ => Verdict::Push(hash),
+                }
+            }
+            Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,
+            Shaped::Unwanted(_) => Verdict::Ignore,
+            Shaped::Unsendable(_) => Verdict::Unsendable,
+        }
+    };
+    Ok(Ok(listed.iter().map(verdict).collect()))
+}
+
 /// Queues what differs from what was last pushed, all of it if it is forced; says how much. There is room for a page.
 pub(super) async fn queue_different<H: Host>(
     session: &Session<'_, H>,
+    kind: Kind,
     listed: &[Listed<'_>],
     is_forced: bool,
-) -> Result<u64, Stop> {
+) -> Result<Result<u64, Failure>, Stop> {
     let change = if is_forced { Change::Forced } else { Change::Reconciled };
-    let keys = &session.config.keys;
-    let pages = Pages::load(session.host, keys, listed.iter().map(|listed| &listed.entity)).await?;
+    let verdicts = match judge(session, kind, listed).await? {
+        Ok(verdicts) => verdicts,
+        Err(failure) => return Ok(Err(failure)),
+    };
     let mut different = Vec::new();
-    for listed in listed {
-        if is_forced || differs(session, listed, &pages).await? {
+    for (listed, verdict) in listed.iter().zip(&verdicts) {
+        if is_forced || is_to_be_queued(session, &listed.entity, verdict).await? {
             different.push((&listed.entity, listed.code.as_str()));
         }
     }
-    queue(session, &different, change).await
+    Ok(Ok(queue(session, &different, change).await?))
 }
 
 /// Queues entities that do not wait already; says how many.
@@ -77,16 +124,17 @@ pub(super) async fn queue<H: Host>(
 }
 
 /// Whether an entity is not as it was last pushed, and is worth another try.
-async fn differs<H: Host>(session: &Session<'_, H>, listed: &Listed<'_>, pages: &Pages) -> Result<bool, StoreError> {
-    let hash = match shape::shape(listed.entity.kind, &listed.code, listed.body) {
-        Shaped::Wanted(upsert) => Some(shape::hash(&upsert)),
-        Shaped::Unsendable(_) => None,
+async fn is_to_be_queued<H: Host>(
+    session: &Session<'_, H>,
+    entity: &Entity,
+    verdict: &Verdict,
+) -> Result<bool, StoreError> {
+    let hash = match verdict {
+        Verdict::Skip | Verdict::Ignore => return Ok(false),
+        Verdict::Push(hash) => Some(hash.as_str()),
+        Verdict::Delete | Verdict::Unsendable => None,
     };
-    let pushed = pages.get(&listed.entity).and_then(|entry| entry.hash.as_ref());
-    if hash.is_some() && pushed == hash.as_ref() {
-        return Ok(false);
-    }
-    Ok(!is_refused(session, &listed.entity, hash.as_deref()).await?)
+    Ok(!is_refused(session, entity, hash).await?)
 }
 
 /// Whether just this, or its deletion, lies refused in the dead letters.

@@ -114,8 +114,14 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         .unwrap_or_default();
     let known = recent.scan.take();
     let mut scan = known.unwrap_or_else(|| recent.begin(&session.config.reconciliation, now_ms));
-    let page = match session.read_page(kind, Some(&recent.after), &scan).await {
-        Ok(page) => page,
+    let read = match session.read_page(kind, Some(&recent.after), &scan).await {
+        Ok(page) => queue_different(session, kind, &listed(kind, &page.items), false)
+            .await?
+            .map(|found| (page, found)),
+        Err(failure) => Err(failure),
+    };
+    let (page, found) = match read {
+        Ok(read) => read,
         Err(failure) => {
             // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
             recent.scan = (failure.class != Class::Permanent).then_some(scan);
@@ -127,7 +133,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         recent.offset_s = offset_s.or(recent.offset_s);
         recent.newest_s = if scan.pages == 0 { newest_s } else { recent.newest_s };
     }
-    scan.found += queue_different(session, &listed(kind, &page.items), false).await?;
+    scan.found += found;
     let turn = scan.turn(&page, now_ms);
     scan.date_s = match () {
         () if made(Mistake::OwnClockAsWatermark) => Some(scan.began_ms / 1000),

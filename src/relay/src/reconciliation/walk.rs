@@ -122,12 +122,12 @@ impl Walk {
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
-    fn begin(&mut self, now_ms: u64) -> Step {
+    fn begin(&mut self, now_ms: u64) {
         self.number = now_ms.max(self.number + 1);
         self.began_ms = now_ms;
         self.is_forced = self.asked.take().unwrap_or(false);
         self.is_unordered = false;
-        Step::list(Kind::ALL[0], now_ms)
+        self.step = Some(Step::list(Kind::ALL[0], now_ms));
     }
 
     /// What a released brake lets go of what was withheld; says whether there was anything.
@@ -154,9 +154,16 @@ impl Step {
 /// Reads one page, or does what comes after the last.
 pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.host.now_ms();
-    let mut walk = session.reconciliation.borrow().walk.clone();
-    let known = walk.step.take();
-    let step = known.unwrap_or_else(|| walk.begin(now_ms));
+    let mut walk = {
+        let known = &mut session.reconciliation.borrow_mut().walk;
+        if known.step.is_none() {
+            known.begin(now_ms);
+        }
+        known.clone()
+    };
+    let Some(step) = walk.step.take() else {
+        return Ok(Ok(()));
+    };
     let next = match step.clone() {
         Step::List { kind, scan, passed } => list(session, &mut walk, kind, scan, passed).await?,
         Step::Verify { page, after } => verify(session, &mut walk, page, after).await?,
@@ -183,7 +190,12 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
             Err(failure)
         }
     };
-    session.reconciliation.borrow_mut().walk = walk;
+    let known = &mut session.reconciliation.borrow_mut().walk;
+    // A list that was read meanwhile, and has changed, asks for the next one.
+    if let Some(is_forced) = known.asked {
+        walk.ask(is_forced);
+    }
+    *known = walk;
     Ok(result)
 }
 
@@ -203,7 +215,10 @@ async fn list<H: Host>(
     let listed = listed(kind, &page.items);
     // What is read again to be sure of the end was pushed at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
-    scan.found += queue_different(session, &listed, is_forced).await?;
+    scan.found += match queue_different(session, kind, &listed, is_forced).await? {
+        Ok(found) => found,
+        Err(failure) => return Ok(Err(failure)),
+    };
     let turn = scan.turn(&page, now_ms);
     let passed = match (kind, turn) {
         (_, Turn::Again) | (Kind::ProductModel, _) => passed,

@@ -69,26 +69,41 @@ impl View<'_> {
             let root = self.ancestors(entity).last().map(|model| model.code().to_owned());
             body.insert("root_parent".to_owned(), json!(root));
         }
-        let pairs = |data: &dyn Fn(usize) -> Value| -> Value {
+        let pairs = |data: &dyn Fn(usize, &str) -> Value| -> Value {
             let all = CHANNELS
                 .iter()
                 .flat_map(|(scope, _, locales)| locales.iter().map(move |locale| (scope, locale)));
             let list = all
                 .enumerate()
-                .map(|(n, (scope, locale))| json!({ "scope": scope, "locale": locale, "data": data(n) }));
+                .map(|(n, (scope, locale))| json!({ "scope": scope, "locale": locale, "data": data(n, locale) }));
             list.collect()
         };
         // A product without a family has neither, and PHP then shows a map.
         let empty = entity.family.is_none();
         if asked.with_completenesses && entity.id.is_product() {
-            let share = |n: usize| json!(100 - (entity.seed as usize + n) % 3 * 25);
+            // Without a name it is less complete than any other.
+            let names = self
+                .values(entity, &Rendering::default())
+                .remove("name")
+                .unwrap_or_default();
+            let has_name = |locale: &str| {
+                names
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|name| name["locale"] == locale)
+            };
+            let share = |n: usize, locale: &str| {
+                let share = 100 - (entity.seed as usize + n) % 3 * 25;
+                json!(if has_name(locale) { share } else { 25 })
+            };
             body.insert(
                 "completenesses".to_owned(),
                 if empty { json!({}) } else { pairs(&share) },
             );
         }
         if asked.with_quality_scores {
-            let grade = |n: usize| json!(["A", "B", "C", "D", "E"][(entity.seed as usize + n) % 5]);
+            let grade = |n: usize, _: &str| json!(["A", "B", "C", "D", "E"][(entity.seed as usize + n) % 5]);
             body.insert(
                 "quality_scores".to_owned(),
                 if empty { json!({}) } else { pairs(&grade) },

@@ -1,0 +1,164 @@
+//! What another shape would do: every entity of the PIM, shaped and compared with the index, counted and left alone.
+//!
+//! It is made under a shape that nobody has adopted yet, once for each.
+
+use super::compare::{Verdict, judge, listed};
+use super::{Reconciliation, Scan};
+use crate::batch::Stop;
+use crate::config::WorkerConfig;
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::host::{Host, Store, StoreError};
+use crate::key::{Keyspace, Record};
+use crate::meta::Meta;
+use crate::session::Session;
+use crate::worker::NOT_ADOPTED;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The most pages in one tick: with a tick every ten seconds a page a second, as a walk reads.
+const PAGES_PER_TICK: usize = 10;
+
+/// How many entities would have what done to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// New at the destination, or different there.
+    pub push: u64,
+    /// Refused, and at the destination.
+    pub delete: u64,
+    /// As they are there already.
+    pub skip: u64,
+    /// Refused, and not at the destination.
+    pub ignore: u64,
+    /// Not to be sent at all: their ids, or what the selection asks for, are not there.
+    pub unsendable: u64,
+}
+
+/// How far a rehearsal has come, kept after every page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rehearsal {
+    v: u32,
+    /// The shape.
+    pub shape: String,
+    /// How many kinds are done.
+    kinds: usize,
+    /// Where it is in the next one.
+    scan: Scan,
+    /// What was found so far.
+    pub counts: Counts,
+}
+
+impl Rehearsal {
+    fn of(shape: &str) -> Rehearsal {
+        Rehearsal {
+            v: 1,
+            shape: shape.to_owned(),
+            ..Rehearsal::default()
+        }
+    }
+
+    /// Whether every entity was seen.
+    pub fn is_done(&self) -> bool {
+        self.kinds >= Kind::ALL.len()
+    }
+
+    /// Reads the record; a format that is not known reads as none.
+    pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Rehearsal>, StoreError> {
+        let value = host.get(&keys.record(Record::Rehearsal)).await?;
+        let known = value.and_then(|value| serde_json::from_slice::<Rehearsal>(&value).ok());
+        Ok(known.filter(|known| known.v == 1))
+    }
+
+    async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+        host.set(&keys.record(Record::Rehearsal), json!(self).to_string().as_bytes())
+            .await
+    }
+}
+
+/// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Taking a shape back is
+/// rehearsed with the first event that waits: whoever has none pays for no read here.
+pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
+    let Some(configured) = Meta::of(config).filter(|_| !config.shape.is_identity()) else {
+        return Ok(false);
+    };
+    let known = Meta::load(host, &config.keys).await?;
+    if !known.is_some_and(|known| known.is_of_other_shape(&configured)) {
+        return Ok(false);
+    }
+    let rehearsal = Rehearsal::read(host, &config.keys).await?;
+    Ok(!rehearsal.is_some_and(|rehearsal| rehearsal.shape == configured.shape && rehearsal.is_done()))
+}
+
+/// Goes on counting; says what is known.
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
+    let (host, keys) = (session.host, &session.config.keys);
+    // A list of the PIM that is found changed concerns the shape that may come back.
+    *session.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;
+    let shape = session.config.shape.name();
+    let known = Rehearsal::read(host, keys).await?;
+    let mut rehearsal = known
+        .filter(|known| known.shape == shape)
+        .unwrap_or_else(|| Rehearsal::of(shape));
+    for _ in 0..PAGES_PER_TICK {
+        let Some(kind) = Kind::ALL.get(rehearsal.kinds).copied() else {
+            break;
+        };
+        if let Err(failure) = step(session, kind, &mut rehearsal).await? {
+            if failure.class != Class::Held {
+                session.log_failure("rehearsal", json!({ "reason": failure.reason }));
+            }
+            if failure.class != Class::Permanent {
+                break;
+            }
+            // A cursor that is refused is not tried for ever.
+            rehearsal = Rehearsal::of(shape);
+        }
+        session.check_lease()?;
+        rehearsal.save(host, keys).await?;
+        if rehearsal.is_done() {
+            session.log("rehearsal", json!(rehearsal.counts));
+        }
+    }
+    let counts = &rehearsal.counts;
+    let so_far = if rehearsal.is_done() {
+        ""
+    } else {
+        " so far (the counting goes on)"
+    };
+    Ok(format!(
+        "{NOT_ADOPTED}: the shape is another one than before. It would push {}, delete {} and leave {} as they are{so_far}; mend it, or adopt it",
+        counts.push, counts.delete, counts.skip
+    ))
+}
+
+/// Reads and counts one page.
+async fn step<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    rehearsal: &mut Rehearsal,
+) -> Result<Result<(), Failure>, Stop> {
+    let page = match session.read_page(kind, None, &rehearsal.scan).await {
+        Ok(page) => page,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let verdicts = match judge(session, kind, &listed(kind, &page.items)).await? {
+        Ok(verdicts) => verdicts,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let counts = &mut rehearsal.counts;
+    for verdict in verdicts {
+        *match verdict {
+            Verdict::Push(_) => &mut counts.push,
+            Verdict::Delete => &mut counts.delete,
+            Verdict::Skip => &mut counts.skip,
+            Verdict::Ignore => &mut counts.ignore,
+            Verdict::Unsendable => &mut counts.unsendable,
+        } += 1;
+    }
+    rehearsal.scan.cursor = page.next;
+    if rehearsal.scan.cursor.is_none() {
+        rehearsal.kinds += 1;
+    }
+    Ok(Ok(()))
+}

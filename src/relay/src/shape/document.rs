@@ -1,0 +1,157 @@
+//! Reading the shape document: whatever is wrong in it is named with its place and the remedy, and all of it at once.
+
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where, as a JSON Pointer (RFC 6901) into the document; empty for the whole of it.
+    pub place: String,
+    /// What is wrong there and what to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.place.is_empty() {
+            "the document"
+        } else {
+            &self.place
+        };
+        write!(f, "{place}: {}", self.remedy)
+    }
+}
+
+/// The mistakes found so far.
+pub(super) type Mistakes = RefCell<Vec<Mistake>>;
+
+/// A value of the document and its place.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) value: &'a Value,
+    place: String,
+    mistakes: &'a Mistakes,
+}
+
+/// A token as it stands in a JSON Pointer.
+fn escaped(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn root(value: &'a Value, mistakes: &'a Mistakes) -> Node<'a> {
+        Node {
+            value,
+            place: String::new(),
+            mistakes,
+        }
+    }
+
+    /// Notes a mistake in this place.
+    pub(super) fn wrong(&self, remedy: impl Into<String>) {
+        self.mistakes.borrow_mut().push(Mistake {
+            place: self.place.clone(),
+            remedy: remedy.into(),
+        });
+    }
+
+    fn child(&self, token: &str, value: &'a Value) -> Node<'a> {
+        Node {
+            value,
+            place: format!("{}/{}", self.place, escaped(token)),
+            mistakes: self.mistakes,
+        }
+    }
+
+    /// A member that is there.
+    pub(super) fn member(&self, name: &str) -> Option<Node<'a>> {
+        Some(self.child(name, self.value.get(name)?))
+    }
+
+    /// Every member, by name.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'a String, Node<'a>)> {
+        let members = self.value.as_object().into_iter().flatten();
+        members.map(|(name, value)| (name, self.child(name, value)))
+    }
+
+    /// The object with no members but these; says whether it is one.
+    pub(super) fn is_object_of(&self, allowed: &[&str]) -> bool {
+        let Some(members) = self.object() else { return false };
+        let is_known = |name: &String| allowed.contains(&name.as_str());
+        for name in members.keys().filter(|name| !is_known(name)) {
+            self.child(name, self.value)
+                .wrong(format!("is not known here; known are {}", allowed.join(", ")));
+        }
+        true
+    }
+
+    /// The object, whatever its members are.
+    pub(super) fn object(&self) -> Option<&'a Map<String, Value>> {
+        let object = self.value.as_object();
+        if object.is_none() {
+            self.wrong("must be an object");
+        }
+        object
+    }
+
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match self.value.as_str() {
+            Some(text) if !text.is_empty() => Some(text),
+            _ => {
+                self.wrong("must be a text that is not empty");
+                None
+            }
+        }
+    }
+
+    pub(super) fn flag(&self) -> bool {
+        self.value.as_bool().unwrap_or_else(|| {
+            self.wrong("must be true or false");
+            false
+        })
+    }
+
+    /// The elements of a list that is not empty.
+    pub(super) fn list(&self) -> Vec<Node<'a>> {
+        match self.value.as_array() {
+            Some(list) if !list.is_empty() => {
+                let elements = list.iter().enumerate();
+                elements.map(|(at, value)| self.child(&at.to_string(), value)).collect()
+            }
+            Some(_) => {
+                self.wrong("is empty: name at least one, or leave the member out");
+                Vec::new()
+            }
+            None => {
+                self.wrong("must be a list");
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn texts(&self) -> Vec<String> {
+        let texts = self.list();
+        texts.iter().filter_map(|node| Some(node.text()?.to_owned())).collect()
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let chosen = choices.iter().find(|(name, _)| self.value.as_str() == Some(name));
+        if chosen.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            self.wrong(format!("must be one of {}", names.join(", ")));
+        }
+        chosen.map(|(_, value)| *value)
+    }
+
+    /// Each of these members that is missing is a mistake; says whether none is.
+    pub(super) fn has_all(&self, needed: &[&str]) -> bool {
+        let missing: Vec<&&str> = needed.iter().filter(|name| self.value.get(name).is_none()).collect();
+        for name in &missing {
+            self.wrong(format!("needs the member `{name}`"));
+        }
+        missing.is_empty()
+    }
+}

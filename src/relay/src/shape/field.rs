@@ -1,0 +1,319 @@
+//! The fields of a body: from which place, converted how, to which place.
+
+use super::document::Node;
+use super::lookups::{Lookups, Need};
+use super::place::{at, tokens};
+use super::template::{Piece, pieces};
+use super::values::{Form, Values, View};
+use serde_json::{Number, Value};
+
+/// The most tokens of a place.
+const DEPTH_MAX: usize = 32;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Source {
+    Place(Vec<String>),
+    Constant(Value),
+    Template(Vec<Part>),
+}
+
+/// A piece of a template, its places read.
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    Place(Vec<String>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Conversion {
+    Number,
+    Text,
+    Label,
+}
+
+/// One field.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    pub(super) to: Vec<String>,
+    source: Source,
+    conversion: Option<Conversion>,
+    /// Of a price, the amount in this currency.
+    currency: Option<String>,
+    /// In place of the kind's own channel and locales.
+    channel: Option<String>,
+    locales: Vec<String>,
+    /// What is sent where there is nothing; none leaves the field out.
+    default: Option<Value>,
+}
+
+const MEMBERS: [&str; 9] = [
+    "to", "from", "constant", "template", "as", "currency", "channel", "locales", "default",
+];
+
+const POINTER: &str = "is not a JSON Pointer: begin it with `/`, such as /values/name";
+
+fn place(node: &Node<'_>) -> Option<Vec<String>> {
+    let Some(text) = node.value.as_str() else {
+        node.wrong(POINTER);
+        return None;
+    };
+    let read = tokens(text);
+    match &read {
+        None => node.wrong(POINTER),
+        Some(tokens) if tokens.len() > DEPTH_MAX => node.wrong(format!("goes deeper than {DEPTH_MAX} levels")),
+        Some(_) => return read,
+    }
+    None
+}
+
+impl Field {
+    pub(super) fn read(node: &Node<'_>, values: &Values) -> Option<Field> {
+        if !node.is_object_of(&MEMBERS) || !node.has_all(&["to"]) {
+            return None;
+        }
+        let to = place(&node.member("to")?);
+        let source = source(node);
+        let conversions = [
+            ("number", Conversion::Number),
+            ("text", Conversion::Text),
+            ("label", Conversion::Label),
+        ];
+        let field = Field {
+            conversion: node.member("as").and_then(|node| node.choice(&conversions)),
+            currency: text(node, "currency"),
+            channel: text(node, "channel"),
+            locales: node.member("locales").map(|node| node.texts()).unwrap_or_default(),
+            default: node.member("default").map(|node| node.value.clone()),
+            to: to?,
+            source: source?,
+        };
+        field.check(node, values);
+        Some(field)
+    }
+
+    /// What fits only some sources.
+    fn check(&self, node: &Node<'_>, values: &Values) {
+        let reads_values = match &self.source {
+            Source::Place(place) => place.first().is_some_and(|first| first == "values"),
+            Source::Template(parts) => parts.iter().any(|part| part.is_of_values()),
+            Source::Constant(_) => false,
+        };
+        for name in ["channel", "locales"] {
+            if let (Some(member), false) = (node.member(name), reads_values || self.is_label()) {
+                member.wrong("makes a difference only to what is read from /values: leave it out");
+            }
+        }
+        for name in ["as", "currency"] {
+            if let (Some(member), false) = (node.member(name), matches!(self.source, Source::Place(_))) {
+                member.wrong("needs `from`: a constant or a template is sent as it is");
+            }
+        }
+        let is_flat = values.form == Form::Flat;
+        for name in ["as", "currency", "channel", "locales", "template"] {
+            if let (Some(member), true, false) = (node.member(name), reads_values, is_flat) {
+                member.wrong("works on flat values: set `form` of `values` to flat");
+            }
+        }
+        let remedy = match (self.is_label(), self.need()) {
+            (true, None) => Some("label is for /family, /categories and /values/{attribute of a select}"),
+            (true, Some(_)) if self.locales.is_empty() && values.locales.is_empty() => {
+                Some("label needs to know its language: name `locales` here or in `values`")
+            }
+            _ => None,
+        };
+        if let (Some(member), Some(remedy)) = (node.member("as"), remedy) {
+            member.wrong(remedy);
+        }
+        if self.to.is_empty() && !matches!(&self.source, Source::Place(place) if place.is_empty()) {
+            let remedy = "the whole body can only come from the whole entity: write \"from\": \"\", or name a place";
+            node.member("to").into_iter().for_each(|node| node.wrong(remedy));
+        }
+    }
+
+    fn is_label(&self) -> bool {
+        self.conversion == Some(Conversion::Label)
+    }
+
+    /// Where its labels are looked up.
+    pub(super) fn need(&self) -> Option<Need> {
+        let (Source::Place(place), true) = (&self.source, self.is_label()) else {
+            return None;
+        };
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        match place[..] {
+            ["family"] => Some(Need::Families),
+            ["categories"] | ["categories", _] => Some(Need::Categories),
+            ["values", attribute] | ["values", attribute, _] => Some(Need::Options(attribute.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The locales whose labels it uses.
+    pub(super) fn label_locales<'a>(&'a self, values: &'a Values) -> &'a [String] {
+        if !self.is_label() {
+            &[]
+        } else if self.locales.is_empty() {
+            &values.locales
+        } else {
+            &self.locales
+        }
+    }
+
+    /// What is sent; none leaves the field out.
+    pub(super) fn value(&self, entity: &Value, values: &Values, lookups: &Lookups) -> Option<Value> {
+        let view = View {
+            channel: self.channel.as_deref().or(values.channel.as_deref()),
+            locales: if self.locales.is_empty() {
+                &values.locales
+            } else {
+                &self.locales
+            },
+            ..values.view()
+        };
+        let found = match &self.source {
+            Source::Constant(value) => Some(value.clone()),
+            Source::Template(parts) => filled(parts, entity, view).map(Value::String),
+            Source::Place(place) if place.is_empty() => Some(whole(entity, values, view)),
+            Source::Place(place) if matches!(&place[..], [only] if only == "values") => values.apply(entity, view),
+            Source::Place(place) => found(entity, place, view)
+                .filter(|value| !value.is_null())
+                .and_then(|value| self.converted(value, view, lookups)),
+        };
+        found.or_else(|| self.default.clone())
+    }
+
+    fn converted(&self, value: &Value, view: View<'_>, lookups: &Lookups) -> Option<Value> {
+        let amount = match &self.currency {
+            None => value,
+            Some(currency) => amount(value, currency)?,
+        };
+        match self.conversion {
+            None => Some(amount.clone()),
+            Some(Conversion::Number) => number(amount),
+            Some(Conversion::Text) => text_of(amount).map(Value::String),
+            Some(Conversion::Label) => self.labelled(amount, view.locales, lookups),
+        }
+    }
+
+    /// Labels in place of codes; a code that has none stays.
+    fn labelled(&self, value: &Value, locales: &[String], lookups: &Lookups) -> Option<Value> {
+        let need = self.need()?;
+        let label = |code: &str| Value::String(lookups.label(&need, code, locales).unwrap_or(code).to_owned());
+        match value {
+            Value::String(code) => Some(label(code)),
+            Value::Array(codes) => Some(codes.iter().filter_map(Value::as_str).map(label).collect()),
+            _ => None,
+        }
+    }
+}
+
+fn text(node: &Node<'_>, name: &str) -> Option<String> {
+    Some(node.member(name)?.text()?.to_owned())
+}
+
+fn source(node: &Node<'_>) -> Option<Source> {
+    let given: Vec<&str> = ["from", "constant", "template"]
+        .into_iter()
+        .filter(|name| node.member(name).is_some())
+        .collect();
+    match given[..] {
+        ["from"] => place(&node.member("from")?).map(Source::Place),
+        ["constant"] => Some(Source::Constant(node.member("constant")?.value.clone())),
+        ["template"] => template(&node.member("template")?).map(Source::Template),
+        _ => {
+            node.wrong("needs one of `from`, `constant` and `template`");
+            None
+        }
+    }
+}
+
+fn template(node: &Node<'_>) -> Option<Vec<Part>> {
+    let pieces = match pieces(node.text()?) {
+        Ok(pieces) => pieces,
+        Err(error) => {
+            node.wrong(format!(
+                "is not a template such as {{/values/name}} ({{/family}}): {error}"
+            ));
+            return None;
+        }
+    };
+    let part = |piece| match piece {
+        Piece::Text(text) => Some(Part::Text(text)),
+        Piece::Place(name) => {
+            let place = tokens(&name).filter(|place| !place.is_empty() && place.len() <= DEPTH_MAX);
+            if place.is_none() {
+                node.wrong(format!(
+                    "`{{{name}}}` is not a place: write a JSON Pointer, such as {{/values/name}}"
+                ));
+            }
+            place.map(Part::Place)
+        }
+    };
+    pieces.into_iter().map(part).collect()
+}
+
+impl Part {
+    fn is_of_values(&self) -> bool {
+        matches!(self, Part::Place(place) if place.first().is_some_and(|first| first == "values"))
+    }
+}
+
+fn filled(parts: &[Part], entity: &Value, view: View<'_>) -> Option<String> {
+    let texts = parts.iter().map(|part| match part {
+        Part::Text(text) => Some(text.clone()),
+        Part::Place(place) => found(entity, place, view).and_then(text_of),
+    });
+    texts.collect()
+}
+
+/// The whole entity: without the links of the PIM's own API and what only the selection asked for.
+pub(super) fn whole(entity: &Value, values: &Values, view: View<'_>) -> Value {
+    let Value::Object(members) = entity else {
+        return entity.clone();
+    };
+    let kept = members
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "_links" | "completenesses" | "values"));
+    let mut body: serde_json::Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(values) = values.apply(entity, view) {
+        body.insert("values".to_owned(), values);
+    }
+    Value::Object(body)
+}
+
+fn found<'a>(entity: &'a Value, place: &[String], view: View<'_>) -> Option<&'a Value> {
+    match place {
+        [first, attribute, rest @ ..] if first == "values" && view.form == Form::Flat => {
+            at(view.attribute(entity, attribute)?, rest)
+        }
+        _ => at(entity, place),
+    }
+}
+
+fn amount<'a>(price: &'a Value, currency: &str) -> Option<&'a Value> {
+    let is_in = |amount: &&Value| amount.get("currency").and_then(Value::as_str) == Some(currency);
+    let amount = price.as_array()?.iter().find(is_in)?.get("amount");
+    amount.filter(|amount| !amount.is_null())
+}
+
+/// A number, also one that comes as text (contract 6, trap 15), and the amount of a metric.
+fn number(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(_) => Some(value.clone()),
+        Value::String(text) => text.parse::<Number>().ok().map(Value::Number),
+        Value::Object(metric) => metric
+            .get("amount")
+            .filter(|amount| !amount.is_object())
+            .and_then(number),
+        _ => None,
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}

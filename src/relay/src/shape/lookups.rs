@@ -1,0 +1,87 @@
+//! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One list of the PIM that a shape looks things up in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// The families.
+    Families,
+    /// The category trees.
+    Categories,
+    /// The options of an attribute.
+    Options(String),
+}
+
+/// What is kept of an element of such a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Element {
+    /// Its labels, by locale.
+    #[serde(rename = "l", default)]
+    pub labels: Vec<(String, String)>,
+    /// The category above it.
+    #[serde(rename = "p", default)]
+    pub parent: Option<String>,
+}
+
+/// A list, by code.
+pub type Elements = BTreeMap<String, Element>;
+
+/// The lists that are at hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// By what was needed.
+    pub lists: Vec<(Need, Elements)>,
+}
+
+/// How deep category trees are followed; what goes deeper goes in a circle.
+const DEPTH_MAX: usize = 100;
+
+impl Need {
+    /// Whether an entity names an element that a list does not hold.
+    pub fn misses(&self, entity: &Value, elements: &Elements) -> bool {
+        let is_missing = |value: &Value| value.as_str().is_some_and(|code| !elements.contains_key(code));
+        let are_missing = |value: &Value| match value {
+            Value::Array(codes) => codes.iter().any(is_missing),
+            code => is_missing(code),
+        };
+        match self {
+            Need::Families => entity.get("family").is_some_and(is_missing),
+            Need::Categories => entity.get("categories").is_some_and(are_missing),
+            Need::Options(attribute) => {
+                let values = entity
+                    .get("values")
+                    .and_then(|values| values.get(attribute)?.as_array());
+                let mut data = values.into_iter().flatten().filter_map(|value| value.get("data"));
+                data.any(are_missing)
+            }
+        }
+    }
+}
+
+impl Lookups {
+    /// A list, if it is at hand.
+    pub fn list(&self, need: &Need) -> Option<&Elements> {
+        let found = self.lists.iter().find(|(known, _)| known == need);
+        found.map(|(_, elements)| elements)
+    }
+
+    fn element(&self, need: &Need, code: &str) -> Option<&Element> {
+        self.list(need)?.get(code)
+    }
+
+    /// The label in the first of these locales that has one.
+    pub(super) fn label(&self, need: &Need, code: &str, locales: &[String]) -> Option<&str> {
+        let labels = &self.element(need, code)?.labels;
+        let of = |locale: &String| labels.iter().find(|(known, _)| known == locale);
+        locales.iter().find_map(of).map(|(_, label)| label.as_str())
+    }
+
+    /// A category and all above it.
+    pub(super) fn lineage<'a>(&'a self, category: &'a str) -> impl Iterator<Item = &'a str> {
+        let above = |code: &&'a str| self.element(&Need::Categories, code)?.parent.as_deref();
+        std::iter::successors(Some(category), above).take(DEPTH_MAX)
+    }
+}

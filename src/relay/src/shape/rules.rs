@@ -1,0 +1,289 @@
+//! What the shape document says of one kind, and of the requests as such.
+
+use super::document::Node;
+use super::field::{Field, whole};
+use super::lookups::{Lookups, Need};
+use super::place::Body;
+use super::selection::{Refusal, Selection};
+use super::template::{Piece, pieces};
+use super::values::Values;
+use super::{Authentication, path_segment};
+use crate::entity::Kind;
+use http::{HeaderName, HeaderValue, Method};
+use serde_json::Value;
+
+/// What a kind's entities become.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rules {
+    /// Whether any of them is wanted.
+    is_wanted: bool,
+    pub(super) upsert: Route,
+    pub(super) delete: Route,
+    pub(super) selection: Selection,
+    values: Values,
+    fields: Option<Vec<Field>>,
+}
+
+/// A method and a path.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Route {
+    pub(super) method: Method,
+    path: Vec<Piece>,
+}
+
+impl Rules {
+    /// The rules where the document has none.
+    pub(super) fn of(kind: Kind) -> Rules {
+        let route = |method| Route {
+            method,
+            path: vec![Piece::Text(format!("/{}/", kind.name())), Piece::Place("id".to_owned())],
+        };
+        Rules {
+            is_wanted: true,
+            upsert: route(Method::PUT),
+            delete: route(Method::DELETE),
+            selection: Selection::default(),
+            values: Values::default(),
+            fields: None,
+        }
+    }
+
+    pub(super) fn read(node: &Node<'_>, kind: Kind) -> Rules {
+        let mut rules = Rules::of(kind);
+        if node.value == &Value::Bool(false) {
+            rules.is_wanted = false;
+            return rules;
+        }
+        if !node.is_object_of(&["upsert", "delete", "selection", "values", "fields"]) {
+            return rules;
+        }
+        let upserts = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
+        if let Some(node) = node.member("upsert") {
+            rules.upsert.amend(&node, &upserts);
+        }
+        if let Some(node) = node.member("delete") {
+            rules
+                .delete
+                .amend(&node, &[&[("DELETE", Method::DELETE)], &upserts[..]].concat());
+        }
+        if let Some(node) = node.member("selection") {
+            rules.selection = Selection::read(&node, kind);
+        }
+        if let Some(node) = node.member("values") {
+            rules.values = Values::read(&node);
+        }
+        rules.fields = node.member("fields").map(|node| fields(&node, &rules.values));
+        rules
+    }
+
+    /// Whether the hash of what is sent tells every change of the entity: nothing of it is left out.
+    pub(super) fn is_whole(&self, kind: Kind) -> bool {
+        let (upsert, delete) = (self.upsert.clone(), self.delete.clone());
+        let plain = Rules {
+            upsert,
+            delete,
+            ..Rules::of(kind)
+        };
+        *self == plain
+    }
+
+    pub(super) fn refusal(&self, entity: &Value, lookups: &Lookups) -> Result<Option<Refusal>, &'static str> {
+        if !self.is_wanted {
+            return Ok(Some(Refusal::Kind));
+        }
+        self.selection.refusal(entity, self.values.view(), lookups)
+    }
+
+    pub(super) fn body(&self, entity: &Value, lookups: &Lookups) -> Value {
+        let Some(fields) = &self.fields else {
+            return whole(entity, &self.values, self.values.view());
+        };
+        let mut body = Body::default();
+        for field in fields {
+            if let Some(value) = field.value(entity, &self.values, lookups) {
+                body.put(&field.to, value);
+            }
+        }
+        body.finish()
+    }
+
+    /// What it looks up, and the locales whose labels it uses; one need may come several times.
+    pub(super) fn needs(&self) -> Vec<(Need, &[String])> {
+        if !self.is_wanted {
+            return Vec::new();
+        }
+        let of_selection = self.selection.needs().map(|need| (need, &[][..]));
+        let fields = self.fields.iter().flatten();
+        let of_fields = fields.filter_map(|field| Some((field.need()?, field.label_locales(&self.values))));
+        of_selection.into_iter().chain(of_fields).collect()
+    }
+}
+
+fn fields(node: &Node<'_>, values: &Values) -> Vec<Field> {
+    let nodes = node.list();
+    let fields: Vec<Field> = nodes.iter().filter_map(|node| Field::read(node, values)).collect();
+    if fields.len() != nodes.len() {
+        return fields;
+    }
+    for (at, field) in fields.iter().enumerate() {
+        let clash = fields[..at].iter().position(|other| clashes(&other.to, &field.to));
+        if let (Some(other), Some(to)) = (clash, nodes[at].member("to")) {
+            to.wrong(format!(
+                "field {other} already writes this place or a part of it: give each its own"
+            ));
+        }
+    }
+    fields
+}
+
+/// Whether one place lies in the other. The whole body is for other fields to add to.
+fn clashes(earlier: &[String], later: &[String]) -> bool {
+    !earlier.is_empty() && (earlier.starts_with(later) || later.starts_with(earlier))
+}
+
+impl Route {
+    /// The path of an entity; none for ids that a server may take for something else.
+    pub(super) fn path(&self, kind: Kind, code: &str) -> Option<String> {
+        if matches!(code, "" | "." | "..") {
+            return None;
+        }
+        let pieces = self.path.iter().map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Place(name) if name == "kind" => kind.name().to_owned(),
+            Piece::Place(_) => path_segment(code),
+        });
+        Some(pieces.collect())
+    }
+
+    fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)]) {
+        if !node.is_object_of(&["method", "path"]) {
+            return;
+        }
+        if let Some(node) = node.member("method") {
+            let names: Vec<(&str, usize)> = methods.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
+            if let Some(at) = node.choice(&names) {
+                self.method = methods[at].1.clone();
+            }
+        }
+        if let Some(node) = node.member("path") {
+            self.path = path(&node, self.method != Method::POST).unwrap_or_default();
+        }
+    }
+}
+
+fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
+    let text = node.text()?;
+    if !text.starts_with('/') {
+        node.wrong("must begin with `/`, such as /items/{id}; the host is in the variable `destination_url`");
+        return None;
+    }
+    let pieces = match pieces(text) {
+        Ok(pieces) => pieces,
+        Err(error) => {
+            node.wrong(format!("is not a path such as /items/{{id}}: {error}"));
+            return None;
+        }
+    };
+    let (mut has_id, mut has_others) = (false, false);
+    for piece in &pieces {
+        match piece {
+            Piece::Place(name) if name == "id" => has_id = true,
+            Piece::Place(name) if name == "kind" => {}
+            Piece::Place(name) => {
+                has_others = true;
+                node.wrong(format!(
+                    "`{{{name}}}` cannot stand in a path, which must be known of an entity that is gone: there are {{id}} and {{kind}}"
+                ));
+            }
+            Piece::Text(text) if !text.chars().all(is_of_a_path) => {
+                node.wrong("holds a character that a path cannot: percent-encode it");
+            }
+            Piece::Text(_) => {}
+        }
+    }
+    if needs_id && !has_id && !has_others {
+        node.wrong("needs `{id}`, or all entities would be one; only an upsert by POST can do without");
+    }
+    Some(pieces)
+}
+
+fn is_of_a_path(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/?".contains(c)
+}
+
+/// Headers that are not the shape's to set.
+const OUR_HEADERS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "te",
+    "transfer-encoding",
+];
+
+/// Headers that hold secrets.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
+    let name = HeaderName::try_from(text).ok();
+    if name.is_none() {
+        node.wrong("is not the name of a header: letters, digits and hyphens");
+    }
+    let name = name?;
+    if OUR_HEADERS.contains(&name.as_str()) {
+        node.wrong("is set by the relay: leave it out");
+        return None;
+    }
+    Some(name)
+}
+
+/// The extra headers.
+pub(super) fn headers(node: &Node<'_>, authentication: &Authentication) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    if node.object().is_none() {
+        return headers;
+    }
+    for (text, node) in node.members() {
+        let Some(name) = name(&node, text) else { continue };
+        if SECRET_HEADERS.contains(&name.as_str()) || name == authentication.header {
+            node.wrong(
+                "secrets do not belong here: put the token into the variable `destination_token` and its header's name into /authentication/header",
+            );
+            continue;
+        }
+        match node.text().map(HeaderValue::try_from) {
+            Some(Ok(value)) => headers.push((name, value)),
+            Some(Err(_)) => node.wrong("holds a character that a header cannot"),
+            None => {}
+        }
+    }
+    headers
+}
+
+impl Authentication {
+    pub(super) fn read(node: &Node<'_>) -> Authentication {
+        let mut authentication = Authentication::default();
+        if !node.is_object_of(&["header", "scheme"]) {
+            return authentication;
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if let Some(node) = node.member("header")
+            && let Some(name) = node.text().and_then(|text| name(&node, text))
+        {
+            if name != authentication.header {
+                authentication.scheme = String::new();
+            }
+            authentication.header = name;
+        }
+        match node.member("scheme") {
+            None => {}
+            Some(node) => match node.value.as_str() {
+                Some(scheme) if scheme.chars().all(is_plain) => authentication.scheme = scheme.to_owned(),
+                _ => node.wrong(
+                    "must be one word such as Bearer, or empty for the token alone; the token is in the variable `destination_token`",
+                ),
+            },
+        }
+        authentication
+    }
+}

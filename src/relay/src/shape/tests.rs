@@ -1,0 +1,563 @@
+//! What shapes make of entities, in tables, and what is told of wrong ones.
+
+use super::*;
+use serde_json::json;
+
+/// A shape that is good.
+pub(super) fn shape(document: &Value) -> Shape {
+    Shape::read(&document.to_string()).expect("a good shape")
+}
+
+fn upsert(shape: &Shape, kind: Kind, entity: &Value) -> Upsert {
+    match shape.apply(kind, "the id", entity, &lookups()) {
+        Shaped::Wanted(upsert) => upsert,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The body of a product whose kind has these rules.
+fn body(rules: &Value, product: &Value) -> Value {
+    upsert(&shape(&json!({ "products": rules })), Kind::Product, product).body
+}
+
+fn element(labels: Value, parent: Option<&str>) -> Element {
+    let labels = labels.as_object().expect("labels").iter();
+    Element {
+        labels: labels
+            .map(|(locale, label)| (locale.clone(), label.as_str().expect("a label").to_owned()))
+            .collect(),
+        parent: parent.map(str::to_owned),
+    }
+}
+
+pub(super) fn lookups() -> Lookups {
+    let list = |elements: Vec<(&str, Element)>| -> Elements {
+        elements
+            .into_iter()
+            .map(|(code, element)| (code.to_owned(), element))
+            .collect()
+    };
+    let lists = [
+        (
+            Need::Families,
+            list(vec![(
+                "mug",
+                element(json!({ "en_US": "Mugs", "de_DE": "Becher" }), None),
+            )]),
+        ),
+        (
+            Need::Categories,
+            list(vec![
+                ("master", element(json!({}), None)),
+                ("kitchen", element(json!({ "en_US": "Kitchen" }), Some("master"))),
+                ("mugs", element(json!({ "en_US": "Mugs" }), Some("kitchen"))),
+                ("round", element(json!({}), Some("about"))),
+                ("about", element(json!({}), Some("round"))),
+            ]),
+        ),
+        (
+            Need::Options("colour".to_owned()),
+            list(vec![
+                ("red", element(json!({ "en_US": "Red", "de_DE": "Rot" }), None)),
+                ("blue", element(json!({ "en_US": "Blue" }), None)),
+            ]),
+        ),
+    ];
+    Lookups { lists: lists.into() }
+}
+
+fn value(data: Value) -> Value {
+    json!([{ "locale": null, "scope": null, "data": data }])
+}
+
+fn in_places(values: &[(Option<&str>, Option<&str>, Value)]) -> Value {
+    let value = |(locale, scope, data): &(Option<&str>, Option<&str>, Value)| json!({ "locale": locale, "scope": scope, "data": data });
+    values.iter().map(value).collect()
+}
+
+pub(super) fn mug() -> Value {
+    json!({
+        "uuid": "25566245-55c3-42ce-86d9-8610ac459fa8",
+        "enabled": true, "family": "mug", "parent": null, "categories": ["mugs", "unknown"], "groups": [],
+        "values": {
+            "sku": value(json!("mug-1")),
+            "name": in_places(&[(Some("en_US"), None, json!("Mug")), (Some("de_DE"), None, json!("Becher"))]),
+            "text": in_places(&[
+                (Some("en_US"), Some("print"), json!("printed")), (Some("en_US"), Some("shop"), json!("sold")),
+                (Some("fr_FR"), Some("shop"), json!("vendu")),
+            ]),
+            "price": value(json!([{ "amount": "25.50", "currency": "EUR" }, { "amount": 30, "currency": "USD" },
+                { "amount": null, "currency": "GBP" }])),
+            "weight": value(json!({ "amount": "0.3500", "unit": "KILOGRAM" })),
+            "colour": value(json!("red")),
+            "colours": value(json!(["red", "violet"])),
+            "odd": value(json!("inf")),
+            "empty": value(json!([])),
+            "nothing": value(json!(null)),
+        },
+        "completenesses": [{ "scope": "shop", "locale": "en_US", "data": 80 }],
+        "_links": { "self": { "href": "http://pim.test/" } },
+    })
+}
+
+#[test]
+fn without_a_document_an_entity_is_sent_as_it_is() {
+    for text in ["", "  \n", "{}", "{\"products\": {}}"] {
+        let shape = Shape::read(text).expect(text);
+        let sent = upsert(
+            &shape,
+            Kind::ProductModel,
+            &json!({ "code": "x", "_links": 1, "values": [] }),
+        );
+        assert_eq!((sent.method.as_str(), &*sent.path), ("PUT", "/product-models/the%20id"));
+        assert_eq!(sent.body, json!({ "code": "x", "values": [] }));
+        assert!(shape.sends_all_of(Kind::Product));
+    }
+    assert_eq!(Shape::read("").expect("none").name(), "identity");
+    assert_eq!(Shape::read("{}").expect("empty").name(), "identity");
+    assert_ne!(Shape::read("{\"products\": false}").expect("one").name(), "identity");
+}
+
+#[test]
+fn what_says_the_same_has_the_same_hash() {
+    let shape = Shape::default();
+    let hash_of = |entity: &Value| shape.hash(&upsert(&shape, Kind::Product, entity));
+    let one = json!({"uuid": "p", "values": {}, "associations": {"X": {"products": []}}, "quality_scores": []});
+    let other = json!({"quality_scores": {}, "associations": {"X": {"products": []}}, "values": [], "uuid": "p",
+        "_links": {"self": {"href": "http://elsewhere.test/"}}});
+    assert_eq!(hash_of(&one), hash_of(&other));
+    for different in [
+        json!({"uuid": "p"}),
+        json!({"uuid": "p", "values": {"a": []}}),
+        json!({"uuid": "p", "values": null}),
+    ] {
+        assert_ne!(hash_of(&one), hash_of(&different), "{different}");
+    }
+    // What an earlier version kept in its index.
+    assert_eq!(
+        hash_of(&json!({ "uuid": "p" })),
+        digest(b"PUT\n/products/the%20id\n{\"uuid\":\"p\"}")
+    );
+}
+
+#[test]
+fn an_id_is_encoded_into_its_path_or_refused() {
+    let own = shape(&json!({ "products": {
+        "upsert": { "method": "POST", "path": "/{kind}/upsert?sku={ id }&by=relay" }, "delete": { "path": "/x/{id}/y" },
+    } }));
+    let path = |shape: &Shape, code: &str| shape.removal(Kind::Product, code).map(|removal| removal.path);
+    assert_eq!(path(&own, "a/b ?é.x").as_deref(), Some("/x/a%2Fb%20%3F%C3%A9.x/y"));
+    assert_eq!(path(&Shape::default(), "a&b").as_deref(), Some("/products/a%26b"));
+    let sent = upsert(&own, Kind::Product, &json!({}));
+    assert_eq!(
+        (sent.method, &*sent.path),
+        (Method::POST, "/products/upsert?sku=the%20id&by=relay")
+    );
+    for refused in ["", ".", ".."] {
+        assert_eq!(path(&own, refused), None);
+        let shaped = own.apply(Kind::Product, refused, &json!({}), &lookups());
+        assert!(matches!(shaped, Shaped::Unsendable(_)));
+    }
+}
+
+/// Every type of value: its data, and what it becomes when flattened; plain it stays as it is.
+#[test]
+fn every_type_of_value_is_sent_in_both_forms() {
+    for (kind, data) in [
+        ("text", json!("Mug")),
+        ("textarea", json!("<p>Mug</p>\n")),
+        ("identifier", json!("mug-1")),
+        ("simple select", json!("red")),
+        ("multi select", json!(["red", "blue"])),
+        ("number", json!(12)),
+        ("decimal number", json!("12.5000")),
+        ("boolean", json!(false)),
+        ("date", json!("2026-01-31T00:00:00+00:00")),
+        ("metric", json!({ "amount": "1.5", "unit": "KILOGRAM", "symbol": "kg" })),
+        ("price", json!([{ "amount": 15, "currency": "EUR" }])),
+        ("file", json!("a/b/c/d/abcd_mug.pdf")),
+        ("image", json!("a/b/c/d/abcd_mug.png")),
+        ("asset collection", json!(["front", "back"])),
+        ("reference entity", json!("bauhaus")),
+        ("reference entity collection", json!(["bauhaus", "ulm"])),
+        (
+            "product link",
+            json!({ "type": "product", "id": "25566245-55c3-42ce-86d9-8610ac459fa8" }),
+        ),
+        ("table", json!([{ "part": "handle", "share": "12.5", "glazed": true }])),
+    ] {
+        let list = json!([{ "locale": null, "scope": null, "data": data, "attribute_type": kind,
+            "linked_data": { "code": "x", "labels": {} } }]);
+        let product = json!({ "values": { "it": list } });
+        let sent = |form: &str| body(&json!({ "values": { "form": form } }), &product)["values"]["it"].clone();
+        assert_eq!((kind, sent("flat")), (kind, data));
+        assert_eq!((kind, sent("akeneo")), (kind, list));
+    }
+}
+
+#[test]
+fn channel_and_locales_are_chosen_and_fall_back() {
+    let flat = |rules: Value, attribute: &str| {
+        let mut rules = rules;
+        rules["form"] = json!("flat");
+        body(&json!({ "values": rules }), &mug())["values"][attribute].clone()
+    };
+    for (rules, attribute, expected) in [
+        (json!({ "locales": ["de_DE", "en_US"] }), "name", json!("Becher")),
+        (json!({ "locales": ["fr_FR", "en_US"] }), "name", json!("Mug")),
+        (json!({ "locales": ["fr_FR"] }), "name", Value::Null),
+        (json!({}), "name", Value::Null),
+        (json!({ "locales": ["en_US"] }), "text", Value::Null),
+        (
+            json!({ "channel": "shop", "locales": ["de_DE", "fr_FR"] }),
+            "text",
+            json!("vendu"),
+        ),
+        (
+            json!({ "channel": "print", "locales": ["fr_FR", "en_US"] }),
+            "text",
+            json!("printed"),
+        ),
+        (json!({ "channel": "app", "locales": ["en_US"] }), "text", Value::Null),
+        (json!({ "channel": "app", "locales": ["xx_XX"] }), "sku", json!("mug-1")),
+        (json!({ "attributes": ["sku"] }), "sku", json!("mug-1")),
+        (json!({ "attributes": ["name"] }), "sku", Value::Null),
+        (json!({}), "nothing", Value::Null),
+        (json!({}), "empty", json!([])),
+    ] {
+        assert_eq!(flat(rules.clone(), attribute), expected, "{attribute} under {rules}");
+    }
+    let plain = |rules: Value| body(&json!({ "values": rules }), &mug())["values"].clone();
+    let shop = plain(json!({ "channel": "shop", "locales": ["fr_FR"], "attributes": ["text", "name", "sku"] }));
+    assert_eq!(
+        shop,
+        json!({ "sku": value(json!("mug-1")), "text": in_places(&[(Some("fr_FR"), Some("shop"), json!("vendu"))]) })
+    );
+    assert_eq!(plain(json!({})), mug()["values"]);
+}
+
+#[test]
+fn fields_are_converted_and_put_into_their_places() {
+    let from = |field: Value| {
+        let mut field = field;
+        field["to"] = json!("/it");
+        let rules = json!({ "values": { "form": "flat", "channel": "shop", "locales": ["de_DE", "en_US"] }, "fields": [field] });
+        body(&rules, &mug()).get("it").cloned()
+    };
+    for (field, expected) in [
+        (json!({ "from": "/uuid" }), Some(mug()["uuid"].clone())),
+        (json!({ "from": "/values/name" }), Some(json!("Becher"))),
+        (
+            json!({ "from": "/values/name", "locales": ["en_US"] }),
+            Some(json!("Mug")),
+        ),
+        (
+            json!({ "from": "/values/text", "channel": "print" }),
+            Some(json!("printed")),
+        ),
+        (json!({ "from": "/values/weight/unit" }), Some(json!("KILOGRAM"))),
+        (json!({ "from": "/values/weight", "as": "number" }), Some(json!(0.35))),
+        (
+            json!({ "from": "/values/weight/amount", "as": "text" }),
+            Some(json!("0.3500")),
+        ),
+        (
+            json!({ "from": "/values/price", "currency": "EUR" }),
+            Some(json!("25.50")),
+        ),
+        (
+            json!({ "from": "/values/price", "currency": "EUR", "as": "number" }),
+            Some(json!(25.5)),
+        ),
+        (
+            json!({ "from": "/values/price", "currency": "USD", "as": "text" }),
+            Some(json!("30")),
+        ),
+        (
+            json!({ "from": "/values/price", "currency": "CHF", "as": "number" }),
+            None,
+        ),
+        (json!({ "from": "/values/price", "currency": "GBP" }), None),
+        (
+            json!({ "from": "/values/price", "currency": "CHF", "default": null }),
+            Some(json!(null)),
+        ),
+        (json!({ "from": "/values/price", "as": "number" }), None),
+        (json!({ "from": "/values/sku", "as": "number" }), None),
+        (json!({ "from": "/values/odd", "as": "number" }), None),
+        (json!({ "from": "/values/colour", "as": "label" }), Some(json!("Rot"))),
+        (
+            json!({ "from": "/values/colour", "as": "label", "locales": ["fr_FR"] }),
+            Some(json!("red")),
+        ),
+        (
+            json!({ "from": "/values/colours", "as": "label" }),
+            Some(json!(["red", "violet"])),
+        ),
+        (json!({ "from": "/family", "as": "label" }), Some(json!("Becher"))),
+        (
+            json!({ "from": "/categories", "as": "label" }),
+            Some(json!(["Mugs", "unknown"])),
+        ),
+        (json!({ "from": "/categories/0", "as": "label" }), Some(json!("Mugs"))),
+        (json!({ "from": "/parent" }), None),
+        (json!({ "from": "/parent", "default": "none" }), Some(json!("none"))),
+        (json!({ "from": "/enabled", "as": "text" }), Some(json!("true"))),
+        (json!({ "from": "/completenesses/0/data" }), Some(json!(80))),
+        (json!({ "constant": { "a": [1] } }), Some(json!({ "a": [1] }))),
+        (
+            json!({ "template": "{/values/sku}: {/values/name} \\{{/family}\\}" }),
+            Some(json!("mug-1: Becher {mug}")),
+        ),
+        (json!({ "template": "{/values/gone}!" }), None),
+        (
+            json!({ "template": "{/values/gone}!", "default": "-" }),
+            Some(json!("-")),
+        ),
+        (json!({ "template": "{/categories}" }), None),
+    ] {
+        assert_eq!(from(field.clone()), expected, "{field}");
+    }
+    let rules = json!({ "values": { "form": "flat", "attributes": ["sku"] }, "fields": [
+        { "from": "", "to": "" },
+        { "from": "/values/weight", "as": "number", "to": "/values/measures/0/kg" },
+        { "constant": "mug", "to": "/type" },
+    ] });
+    let mut expected = mug();
+    for member in ["_links", "completenesses"] {
+        expected.as_object_mut().expect("an object").remove(member);
+    }
+    expected["values"] = json!({ "sku": "mug-1", "measures": [{ "kg": 0.35 }] });
+    expected["type"] = json!("mug");
+    assert_eq!(body(&rules, &mug()), expected);
+}
+
+#[test]
+fn selection_refuses_for_a_reason() {
+    let refusal = |selection: Value, product: &Value| {
+        let shape = shape(&json!({ "products": { "selection": selection } }));
+        match shape.apply(Kind::Product, "id", product, &lookups()) {
+            Shaped::Unwanted(refusal) => Ok(Some(refusal)),
+            Shaped::Wanted(_) => Ok(None),
+            Shaped::Unsendable(why) => Err(why),
+        }
+    };
+    let with = |member: &str, value: Value| {
+        let mut product = mug();
+        product[member] = value;
+        product
+    };
+    let complete = json!({ "completeness": { "channel": "shop", "locale": "en_US", "at_least": 80 } });
+    let elsewhere = json!({ "completeness": { "channel": "shop", "locale": "de_DE", "at_least": 1 } });
+    for (selection, product, expected) in [
+        (json!({ "families": ["mug"] }), mug(), None),
+        (json!({ "families": ["cup"] }), mug(), Some(Refusal::Family)),
+        (
+            json!({ "families": ["mug"] }),
+            with("family", json!(null)),
+            Some(Refusal::Family),
+        ),
+        (
+            json!({ "enabled": true }),
+            with("enabled", json!(false)),
+            Some(Refusal::Disabled),
+        ),
+        (json!({ "categories": ["mugs"] }), mug(), None),
+        (json!({ "categories": ["master"] }), mug(), None),
+        (json!({ "categories": ["garden"] }), mug(), Some(Refusal::Categories)),
+        (
+            json!({ "categories": ["master"] }),
+            with("categories", json!([])),
+            Some(Refusal::Categories),
+        ),
+        (
+            json!({ "categories": ["master"] }),
+            with("categories", json!(["round"])),
+            Some(Refusal::Categories),
+        ),
+        (complete.clone(), mug(), None),
+        (
+            complete.clone(),
+            with(
+                "completenesses",
+                json!([{ "scope": "shop", "locale": "en_US", "data": 79 }]),
+            ),
+            Some(Refusal::Completeness),
+        ),
+        (
+            complete.clone(),
+            with("completenesses", json!({})),
+            Some(Refusal::Completeness),
+        ),
+        (elsewhere, mug(), Some(Refusal::Completeness)),
+        (json!({ "attributes": ["sku", "name"] }), mug(), None),
+        (json!({ "attributes": ["empty"] }), mug(), Some(Refusal::Attributes)),
+        (json!({ "attributes": ["nothing"] }), mug(), Some(Refusal::Attributes)),
+        (json!({ "attributes": ["gone"] }), mug(), Some(Refusal::Attributes)),
+    ] {
+        assert_eq!(refusal(selection.clone(), &product), Ok(expected), "{selection}");
+    }
+    let mut unasked = mug();
+    unasked.as_object_mut().expect("an object").remove("completenesses");
+    assert!(refusal(complete, &unasked).is_err(), "what was not given says nothing");
+    let none = shape(&json!({ "product-models": false }));
+    assert_eq!(
+        none.apply(Kind::ProductModel, "m", &json!({}), &lookups()),
+        Shaped::Unwanted(Refusal::Kind)
+    );
+}
+
+/// Twelve wrong shapes and more: the place that is named, and a word of the remedy.
+fn wrong_shapes() -> Vec<(Value, &'static str, &'static str)> {
+    let field = |field: Value| json!({ "products": { "values": { "form": "flat" }, "fields": [field] } });
+    vec![
+        (json!([]), "", "must be an object"),
+        (
+            json!({ "product": {} }),
+            "/product",
+            "known are authentication, headers, product-models, products",
+        ),
+        (
+            json!({ "products": { "upsert": { "path": "items/{id}" } } }),
+            "/products/upsert/path",
+            "begin with `/`",
+        ),
+        (
+            json!({ "products": { "upsert": { "path": "/items" } } }),
+            "/products/upsert/path",
+            "needs `{id}`",
+        ),
+        (
+            json!({ "products": { "delete": { "path": "/items/{sku}" } } }),
+            "/products/delete/path",
+            "there are {id} and {kind}",
+        ),
+        (
+            json!({ "products": { "upsert": { "path": "/items/{id" } } }),
+            "/products/upsert/path",
+            "is not a path such as",
+        ),
+        (
+            json!({ "products": { "upsert": { "path": "/my items/{id}" } } }),
+            "/products/upsert/path",
+            "percent-encode",
+        ),
+        (
+            json!({ "products": { "upsert": { "method": "DELETE" } } }),
+            "/products/upsert/method",
+            "PUT, POST, PATCH",
+        ),
+        (
+            json!({ "headers": { "Authorization": "Bearer x" } }),
+            "/headers/Authorization",
+            "destination_token",
+        ),
+        (
+            json!({ "headers": { "a b": "x" } }),
+            "/headers/a b",
+            "letters, digits and hyphens",
+        ),
+        (
+            json!({ "headers": { "host": "x" } }),
+            "/headers/host",
+            "set by the relay",
+        ),
+        (
+            json!({ "authentication": { "scheme": "Bearer abc" } }),
+            "/authentication/scheme",
+            "one word",
+        ),
+        (
+            json!({ "product-models": { "selection": { "enabled": true } } }),
+            "/product-models/selection/enabled",
+            "leave it out",
+        ),
+        (
+            json!({ "products": { "selection": { "families": [] } } }),
+            "/products/selection/families",
+            "at least one",
+        ),
+        (
+            json!({ "products": { "selection": { "completeness": { "channel": "a", "locale": "b", "at_least": 101 } } } }),
+            "/products/selection/completeness/at_least",
+            "0 to 100",
+        ),
+        (
+            json!({ "products": { "values": { "form": "flattened" } } }),
+            "/products/values/form",
+            "akeneo, flat",
+        ),
+        (
+            field(json!({ "to": "/a" })),
+            "/products/fields/0",
+            "one of `from`, `constant` and `template`",
+        ),
+        (
+            field(json!({ "to": "a", "from": "/family" })),
+            "/products/fields/0/to",
+            "JSON Pointer",
+        ),
+        (
+            field(json!({ "to": "/a", "from": "family" })),
+            "/products/fields/0/from",
+            "begin it with `/`",
+        ),
+        (
+            field(json!({ "to": "/a", "from": "/uuid", "as": "label" })),
+            "/products/fields/0/as",
+            "/family, /categories",
+        ),
+        (
+            field(json!({ "to": "/a", "from": "/family", "as": "label" })),
+            "/products/fields/0/as",
+            "name `locales`",
+        ),
+        (
+            field(json!({ "to": "/a", "constant": 1, "as": "text" })),
+            "/products/fields/0/as",
+            "needs `from`",
+        ),
+        (
+            field(json!({ "to": "/a", "template": "{name}" })),
+            "/products/fields/0/template",
+            "{/values/name}",
+        ),
+        (
+            json!({ "products": { "fields": [{ "to": "/a", "from": "/values/x", "currency": "EUR" }] } }),
+            "/products/fields/0/currency",
+            "set `form`",
+        ),
+        (
+            json!({ "products": { "fields": [{ "to": "/a/b", "constant": 1 }, { "to": "/a", "constant": 2 }] } }),
+            "/products/fields/1/to",
+            "field 0 already writes",
+        ),
+    ]
+}
+
+#[test]
+fn a_wrong_shape_is_told_with_its_place_and_the_remedy() {
+    for (document, place, remedy) in wrong_shapes() {
+        let mistakes = Shape::read(&document.to_string()).expect_err(&document.to_string());
+        assert_eq!(mistakes.len(), 1, "{document}: {mistakes:?}");
+        assert_eq!(mistakes[0].place, place, "{document}");
+        assert!(mistakes[0].remedy.contains(remedy), "{document}: {}", mistakes[0]);
+    }
+    let several = json!({ "x": 1, "products": { "values": { "form": 1, "locales": "en_US" }, "fields": [{}] } });
+    let places: Vec<String> = Shape::read(&several.to_string())
+        .expect_err("four mistakes")
+        .into_iter()
+        .map(|mistake| mistake.place)
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "/x",
+            "/products/values/form",
+            "/products/values/locales",
+            "/products/fields/0"
+        ]
+    );
+    let broken = Shape::read("{\n  \"products\": }").expect_err("no JSON");
+    assert_eq!(broken[0].to_string(), "the document: is not JSON (line 2, column 15)");
+}

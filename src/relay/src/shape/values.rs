@@ -1,0 +1,145 @@
+//! An entity's values: which of them, of which channel and locale, and in which form.
+
+use super::document::Node;
+use serde_json::{Map, Value};
+
+/// How values are sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Lists of values with their channel and locale, as Akeneo gives them (contract 4.6).
+    #[default]
+    Akeneo,
+    /// The data alone, by attribute.
+    Flat,
+}
+
+/// Which values, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Values {
+    pub(super) form: Form,
+    pub(super) channel: Option<String>,
+    pub(super) locales: Vec<String>,
+    attributes: Option<Vec<String>>,
+}
+
+/// The values of one channel, and of the first of these locales that there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) form: Form,
+    pub(super) channel: Option<&'a str>,
+    pub(super) locales: &'a [String],
+}
+
+impl Values {
+    pub(super) fn read(node: &Node<'_>) -> Values {
+        let mut values = Values::default();
+        if !node.is_object_of(&["form", "channel", "locales", "attributes"]) {
+            return values;
+        }
+        if let Some(form) = node.member("form") {
+            let forms = [("akeneo", Form::Akeneo), ("flat", Form::Flat)];
+            values.form = form.choice(&forms).unwrap_or_default();
+        }
+        let channel = node.member("channel");
+        values.channel = channel.and_then(|node| Some(node.text()?.to_owned()));
+        values.locales = node.member("locales").map(|node| node.texts()).unwrap_or_default();
+        values.attributes = node.member("attributes").map(|node| node.texts());
+        values
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            form: self.form,
+            channel: self.channel.as_deref(),
+            locales: &self.locales,
+        }
+    }
+
+    /// The member `values` as it is sent.
+    pub(super) fn apply(&self, entity: &Value, view: View<'_>) -> Option<Value> {
+        let given = entity.get("values")?;
+        let is_whole = view.channel.is_none() && view.locales.is_empty() && self.attributes.is_none();
+        if view.form == Form::Akeneo && is_whole {
+            return Some(given.clone());
+        }
+        let is_wanted = |code: &String| self.attributes.as_ref().is_none_or(|codes| codes.contains(code));
+        let wanted = given
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(code, _)| is_wanted(code));
+        let sent = wanted.filter_map(|(code, list)| Some((code.clone(), view.of(list)?)));
+        Some(Value::Object(sent.collect::<Map<_, _>>()))
+    }
+}
+
+fn is_said(data: &Value) -> bool {
+    match data {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    }
+}
+
+impl View<'_> {
+    /// An attribute's values in this form.
+    fn of(self, list: &Value) -> Option<Value> {
+        if self.form == Form::Flat {
+            return self.data(list).cloned();
+        }
+        let is_shown = |value: &&Value| {
+            let is_free = |member: &str| value.get(member).is_none_or(Value::is_null);
+            let text = |member: &str| value.get(member).and_then(Value::as_str);
+            let of_channel = self.channel.is_none() || is_free("scope") || text("scope") == self.channel;
+            let of_locale = self.locales.is_empty() || is_free("locale") || self.locale(value).is_some();
+            of_channel && of_locale
+        };
+        let shown: Vec<Value> = list.as_array()?.iter().filter(is_shown).cloned().collect();
+        (!shown.is_empty()).then_some(Value::Array(shown))
+    }
+
+    /// The data of an attribute: of this channel or of none, and of the first locale that has a value.
+    pub(super) fn data(self, list: &Value) -> Option<&Value> {
+        let of_channel = |value: &&Value| match value.get("scope").and_then(Value::as_str) {
+            Some(scope) => self.channel == Some(scope),
+            None => true,
+        };
+        let said = list.as_array()?.iter().filter(of_channel);
+        let said =
+            said.filter_map(|value| Some((self.rank(value)?, value.get("data").filter(|data| !data.is_null())?)));
+        said.min_by_key(|(rank, _)| *rank).map(|(_, data)| data)
+    }
+
+    /// The data of an entity's attribute.
+    pub(super) fn attribute<'a>(self, entity: &'a Value, code: &str) -> Option<&'a Value> {
+        self.data(entity.get("values")?.get(code)?)
+    }
+
+    /// Whether an attribute says anything, in this channel and these locales or, where none are named, in any.
+    pub(super) fn has(self, entity: &Value, attribute: &str) -> bool {
+        let Some(list) = entity.get("values").and_then(|values| values.get(attribute)) else {
+            return false;
+        };
+        let all = View {
+            form: Form::Akeneo,
+            ..self
+        };
+        let shown = all.of(list);
+        let shown = shown.as_ref().and_then(Value::as_array).into_iter().flatten();
+        shown.filter_map(|value| value.get("data")).any(is_said)
+    }
+
+    /// How far down its locale stands in the list; none if it is not in it.
+    fn locale(self, value: &Value) -> Option<usize> {
+        let locale = value.get("locale")?.as_str()?;
+        self.locales.iter().position(|wanted| wanted == locale)
+    }
+
+    fn rank(self, value: &Value) -> Option<usize> {
+        match value.get("locale") {
+            None | Some(Value::Null) => Some(0),
+            Some(_) => self.locale(value),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a shape makes of entities, without sending anything. `cargo xtask shape` builds and calls this.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use relay::config::{LogLevel, PimConfig, Variables, WorkerConfig};
+use relay::entity::Kind;
+use relay::failure::Failure;
+use relay::governor::{Deadlines, Governor, GovernorState};
+use relay::key::Keyspace;
+use relay::pim::{Pim, limits};
+use relay::shape::{Lookups, Shape, Shaped};
+use serde_json::Value;
+use simulator::catalogue::Catalogue;
+use simulator::server::PimServer;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tests::native::Native;
+
+/// Shows what a shape makes of entities
+#[derive(Parser)]
+struct Cli {
+    /// File of the shape
+    #[arg(long)]
+    shape: PathBuf,
+    /// File of one entity
+    entity: Option<PathBuf>,
+    /// Sum up a whole catalogue
+    #[arg(long)]
+    catalogue: bool,
+}
+
+/// How long a catalogue may take, in milliseconds: a day.
+const PATIENCE_MS: u64 = 86_400_000;
+
+/// The longest that a call may take, in milliseconds.
+const CALL_MS: u64 = 60_000;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let shape = read_shape(&cli.shape)?;
+    match &cli.entity {
+        Some(file) => show(&shape, file),
+        None => sum_up(&shape).await,
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn read_shape(file: &Path) -> Result<Shape> {
+    Shape::read(&read(file)?).map_err(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
+        anyhow::anyhow!("{} makes no sense:{}", file.display(), told.concat())
+    })
+}
+
+/// One entity, without a PIM to look anything up in.
+fn show(shape: &Shape, file: &Path) -> Result<()> {
+    let entity: Value = serde_json::from_str(&read(file)?).with_context(|| format!("{} is no JSON", file.display()))?;
+    let (kind, code) = match (entity["uuid"].as_str(), entity["code"].as_str()) {
+        (Some(uuid), _) => (Kind::Product, uuid),
+        (None, Some(code)) => (Kind::ProductModel, code),
+        (None, None) => bail!(
+            "{} is neither a product (it has a `uuid`) nor a product model (a `code`)",
+            file.display()
+        ),
+    };
+    if !shape.needs(kind).is_empty() {
+        eprintln!("Without a PIM nothing is looked up: codes stand for labels, and a category lies in itself alone");
+    }
+    match shape.apply(kind, code, &entity, &Lookups::default()) {
+        Shaped::Wanted(upsert) => {
+            println!("{} {}", upsert.method, upsert.path);
+            for (name, value) in &shape.headers {
+                println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            }
+            println!("\n{}", serde_json::to_string_pretty(&upsert.body)?);
+        }
+        Shaped::Unwanted(refusal) => {
+            println!("not wanted: {}", refusal.name());
+            if let Some(removal) = shape.removal(kind, code) {
+                println!("{} {} if the destination has it", removal.method, removal.path);
+            }
+        }
+        Shaped::Unsendable(why) => println!("cannot be sent: {why}"),
+    }
+    Ok(())
+}
+
+/// A whole catalogue.
+async fn sum_up(shape: &Shape) -> Result<()> {
+    let variable = |name: &str| std::env::var(format!("SPIN_VARIABLE_{}", name.to_uppercase())).ok();
+    let simulated;
+    let config = if variable("pim_url").is_some() {
+        WorkerConfig::read(&Variables(&variable))?.pim
+    } else {
+        eprintln!("SPIN_VARIABLE_PIM_URL is not set: a simulated PIM is read");
+        let pim = simulator::pim::Pim::new(Catalogue::generate(1000, 100, 1), Default::default());
+        simulated = PimServer::start(pim, "127.0.0.1:0".parse()?).await?;
+        of_simulated(&simulated)?
+    };
+    let host = Native::default();
+    let deadlines = Deadlines {
+        begin_ms: PATIENCE_MS,
+        end_ms: PATIENCE_MS,
+    };
+    let state = GovernorState::default();
+    let governor = Governor::new(
+        &host,
+        limits(CALL_MS),
+        LogLevel::Failures,
+        "trackingid",
+        deadlines,
+        state,
+        String::new(),
+    );
+    let mut pim = Pim::new(&host, &governor, &Keyspace::new("preview"), &config, true);
+    pim.completenesses = shape.asks_completenesses();
+    for kind in Kind::ALL {
+        sum_up_kind(shape, &pim, kind).await.map_err(told)?;
+    }
+    Ok(())
+}
+
+fn told(failure: Failure) -> anyhow::Error {
+    anyhow::anyhow!("the PIM: {}", failure.reason)
+}
+
+fn of_simulated(server: &PimServer) -> Result<PimConfig> {
+    let known = server.with(|pim| pim.config.clone());
+    let variable = |name: &str| {
+        Some(match name {
+            "pim_url" => server.url(),
+            "pim_client_id" => known.client_id.clone(),
+            "pim_client_secret" => known.client_secret.clone(),
+            "pim_username" => known.username.clone(),
+            "pim_password" => known.password.clone(),
+            _ => return None,
+        })
+    };
+    Ok(WorkerConfig::read(&Variables(&variable))?.pim)
+}
+
+async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result<(), Failure> {
+    let mut lookups = Lookups::default();
+    for (need, locales) in shape.needs(kind) {
+        let elements = pim.elements(&need, &locales).await?;
+        lookups.lists.push((need, elements));
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut bytes, mut largest, mut cursor) = (0, 0, None);
+    loop {
+        let page = pim.scan(kind, None, cursor.as_deref()).await?;
+        for item in &page.items {
+            let code = item["uuid"].as_str().or(item["code"].as_str()).unwrap_or_default();
+            let what = match shape.apply(kind, code, item, &lookups) {
+                Shaped::Wanted(upsert) => {
+                    let length = upsert.body.to_string().len();
+                    (bytes, largest) = (bytes + length, largest.max(length));
+                    "sent".to_owned()
+                }
+                Shaped::Unwanted(refusal) => format!("not wanted: {}", refusal.name()),
+                Shaped::Unsendable(why) => format!("cannot be sent: {why}"),
+            };
+            *counts.entry(what).or_default() += 1;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    println!("{}: {bytes} bytes to send, {largest} the largest", kind.name());
+    for (what, count) in counts {
+        println!("  {count:>8}  {what}");
+    }
+    Ok(())
+}

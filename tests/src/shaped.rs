@@ -1,0 +1,77 @@
+//! What a destination should hold under a shape, worked out from the PIM's own truth.
+
+use crate::world::World;
+use relay::entity::Kind;
+use relay::shape::{Element, Elements, Lookups, Need, Shape, Shaped, Upsert};
+use serde_json::Value;
+use simulator::catalogue::Structure;
+use simulator::destination::Destination;
+use simulator::pim::Pim;
+use std::collections::BTreeMap;
+
+/// All that shapes can look up in a simulated PIM.
+pub fn lookups(structure: &Structure) -> Lookups {
+    let of = |items: &[Value], attribute: Option<&str>| -> Elements {
+        let items = items
+            .iter()
+            .filter(|item| attribute.is_none_or(|attribute| item["attribute"] == attribute));
+        items.map(element).collect()
+    };
+    let mut lists = vec![
+        (Need::Families, of(&structure.families, None)),
+        (Need::Categories, of(&structure.categories, None)),
+    ];
+    for attribute in structure.attributes.iter().filter_map(|item| item["code"].as_str()) {
+        let options = of(&structure.options, Some(attribute));
+        lists.push((Need::Options(attribute.to_owned()), options));
+    }
+    Lookups { lists }
+}
+
+fn element(item: &Value) -> (String, Element) {
+    let labels = item["labels"].as_object().into_iter().flatten();
+    let labels = labels.filter_map(|(locale, label)| Some((locale.clone(), label.as_str()?.to_owned())));
+    let element = Element {
+        labels: labels.collect(),
+        parent: item["parent"].as_str().map(str::to_owned),
+    };
+    (item["code"].as_str().unwrap_or_default().to_owned(), element)
+}
+
+impl World {
+    /// Where the destination differs from what it should hold under this shape, by path.
+    pub fn shaped_differences(&self, shape: &Shape) -> Vec<String> {
+        self.pim.with(|pim| {
+            self.destination
+                .with(|destination| differences(pim, destination, shape))
+        })
+    }
+}
+
+/// Where a destination differs from what it should hold under this shape, by path.
+pub fn differences(pim: &Pim, destination: &Destination, shape: &Shape) -> Vec<String> {
+    let state = destination.state.iter();
+    let mut held: BTreeMap<String, Value> = state.map(|(path, stored)| (path.clone(), stored.body())).collect();
+    let lookups = lookups(&pim.catalogue.structure);
+    let mut differences = Vec::new();
+    for (id, body) in pim.bodies(None) {
+        let kind = if id.is_product() {
+            Kind::Product
+        } else {
+            Kind::ProductModel
+        };
+        let Shaped::Wanted(upsert) = shape.apply(kind, &id.key(), &body, &lookups) else {
+            continue;
+        };
+        let path = upsert.path.clone();
+        // The hash takes for equal what PHP writes in two ways.
+        let hash = shape.hash(&upsert);
+        match held.remove(&path).map(|body| Upsert { body, ..upsert }) {
+            None => differences.push(format!("missing  {path}")),
+            Some(held) if shape.hash(&held) != hash => differences.push(format!("unequal  {path}: {}", held.body)),
+            Some(_) => {}
+        }
+    }
+    differences.extend(held.into_keys().map(|path| format!("extra    {path}")));
+    differences
+}
