@@ -18,7 +18,7 @@ async fn status(application: &Application) -> Value {
     status["reconciliation"].clone()
 }
 
-async fn reconcile(application: &Application, body: Value) {
+pub(crate) async fn reconcile(application: &Application, body: Value) {
     let answer = ask(application, Method::POST, "/admin/reconcile", body).await;
     assert_eq!(answer.status, 202, "{:?}", answer.json());
 }

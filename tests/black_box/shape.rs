@@ -1,6 +1,7 @@
 //! What the destination receives: every type of value, and wrong shapes that push nothing.
 
-use crate::reconciliation::walk;
+use crate::reconciliation::{reconcile, walk};
+use crate::store::Store;
 use http::Method;
 use relay::entity::Kind;
 use relay::event::{Decoded, of_event_platform};
@@ -373,6 +374,43 @@ async fn a_changed_label_reaches_every_product_that_uses_it() {
         ),
         (1, 0)
     );
+}
+
+/// A list that a walk itself finds changed asks for another walk: this one may have passed what carries the old label.
+#[tokio::test]
+async fn a_label_that_no_event_tells_is_found_by_a_walk() {
+    let world = World::start(Catalogue::generate(120, 0, 7)).await.unwrap();
+    let (application, shape) = started(
+        &world,
+        &json!({ "products": {
+            "values": { "form": "flat", "locales": ["en_US"] },
+            "fields": [{ "from": "/family", "as": "label", "to": "/type" }],
+        } }),
+    )
+    .await;
+    announce(&world, &application, &world.products(), 1).await;
+    assert_eq!(world.shaped_differences(&shape), Vec::<String>::new());
+    world.pim.with(|pim| {
+        for family in &mut pim.catalogue.structure.families {
+            family["labels"]["en_US"] = json!("Something");
+        }
+    });
+    // As if it had been read long ago.
+    const LIST: &str = "r1.main.k.f";
+    let store = Store::open(application.state().path());
+    let mut list: Value = serde_json::from_slice(&store.get(LIST).unwrap()).unwrap();
+    list["read_s"] = json!(0);
+    store.set(LIST, list.to_string().as_bytes());
+    reconcile(&application, json!({"scan": "full"})).await;
+    walk(&application).await;
+    application.tick_until_idle().await.unwrap();
+    assert_eq!(world.shaped_differences(&shape), Vec::<String>::new());
+    let ticks = application.log_lines("worker").into_iter();
+    let pages: u64 = ticks
+        .filter(|line| line["log"] == "tick")
+        .filter_map(|tick| tick["pages"].as_u64())
+        .sum();
+    assert_eq!(pages, 2 * 5, "two walks");
 }
 
 /// How fast the component shapes and hashes products that hold every example of a value.

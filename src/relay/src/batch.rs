@@ -357,7 +357,8 @@ async fn enrich<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item
         Stage::Found(entity) => Some(entity),
         _ => None,
     });
-    if let Err(failure) = session.enrich(kind, found).await? {
+    let found: Vec<&Value> = found.collect();
+    if let Err(failure) = session.enrich(kind, &found).await? {
         for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Found(_))) {
             item.stage = Item::failed(failure.clone(), None);
         }

@@ -56,16 +56,12 @@ fn resource(need: &Need) -> String {
 
 impl<H: Host> Session<'_, H> {
     /// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
-    pub(crate) async fn enrich<'e>(
-        &self,
-        kind: Kind,
-        entities: impl Iterator<Item = &'e Value> + Clone,
-    ) -> Result<Result<(), Failure>, Stop> {
+    pub(crate) async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
         for (need, locales) in self.config.shape.needs(kind) {
             let known = self.kept(&need, &locales).await?;
             let age_s = known.map(|read_s| self.now_s().abs_diff(read_s));
-            let is_good = age_s
-                .is_some_and(|age_s| age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, entities.clone())));
+            let is_good =
+                age_s.is_some_and(|age_s| age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, entities)));
             if is_good {
                 continue;
             }
@@ -101,12 +97,12 @@ impl<H: Host> Session<'_, H> {
         lookups.lists.push((need.clone(), elements));
     }
 
-    fn misses<'e>(&self, need: &Need, mut entities: impl Iterator<Item = &'e Value>) -> bool {
+    fn misses(&self, need: &Need, entities: &[&Value]) -> bool {
         let lookups = self.lookups.borrow();
         let Some(elements) = lookups.list(need) else {
             return true;
         };
-        entities.any(|entity| need.misses(entity, elements))
+        entities.iter().any(|entity| need.misses(entity, elements))
     }
 
     /// Reads a list in the PIM and keeps it. One that changed asks for a walk first, so that dying in between only
@@ -183,6 +179,7 @@ pub(crate) async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Sto
         if refresh_one(session, &list).await? {
             let keys: Vec<String> = same.into_iter().map(|(_, key)| key).collect();
             delete_all(session.host, &keys).await?;
+            session.state.borrow_mut().history.note_refreshed(keys.len());
         }
     }
     Ok(())

@@ -241,6 +241,11 @@ impl History {
         }
     }
 
+    /// Takes note of events that were done with without concerning an entity.
+    pub(crate) fn note_refreshed(&mut self, events: usize) {
+        self.depth = self.depth.saturating_sub(events as u64);
+    }
+
     /// Takes note of a tick that is about to end.
     pub(crate) fn note_tick(&mut self, report: &Report, ms: u64, now_s: u64) {
         let counts = Counts {

@@ -59,7 +59,8 @@ pub(super) async fn judge<H: Host>(
     kind: Kind,
     listed: &[Listed<'_>],
 ) -> Result<Result<Vec<Verdict>, Failure>, Stop> {
-    if let Err(failure) = session.enrich(kind, listed.iter().map(|listed| listed.body)).await? {
+    let bodies: Vec<&Value> = listed.iter().map(|listed| listed.body).collect();
+    if let Err(failure) = session.enrich(kind, &bodies).await? {
         return Ok(Err(failure));
     }
     let keys = &session.config.keys;
