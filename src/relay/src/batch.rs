@@ -9,7 +9,7 @@ use crate::entity::{Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::history;
-use crate::host::{Host, StoreError, delete_all};
+use crate::host::{Host, StoreError, delete_all, read};
 use crate::in_flight::InFlightValue;
 use crate::index::{Entry, Pages};
 use crate::ingest::EventValue;
@@ -226,11 +226,7 @@ async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) ->
         .map(|(_, key)| key)
         .chain(waiting.retries.iter().map(|(_, key)| key));
     for key in keys {
-        let value = session
-            .host
-            .get(key)
-            .await?
-            .and_then(|value| serde_json::from_slice::<Value>(&value).ok());
+        let value: Option<Value> = read(session.host, key).await?;
         let code = value
             .as_ref()
             .and_then(|value| value.get("code"))
@@ -648,11 +644,7 @@ async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) 
         .iter()
         .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
     let Some((_, key)) = latest else { return Ok(Vec::new()) };
-    let value = session
-        .host
-        .get(key)
-        .await?
-        .and_then(|value| serde_json::from_slice::<RetryValue>(&value).ok());
+    let value: Option<RetryValue> = read(session.host, key).await?;
     let mut failures = value.map(|value| value.failures).unwrap_or_default();
     // What cost nothing may have happened often.
     failures.retain(|failure| failure.cost() > 0);
@@ -715,11 +707,7 @@ async fn bury<H: Host>(
     newest.sort_by_key(|(event, _)| std::cmp::Reverse(event.time_s));
     let mut events = Vec::new();
     for (_, key) in newest.into_iter().take(EVENTS_KEPT) {
-        let value = session
-            .host
-            .get(key)
-            .await?
-            .and_then(|value| serde_json::from_slice::<EventValue>(&value).ok());
+        let value: Option<EventValue> = read(session.host, key).await?;
         events.extend(
             value
                 .map(|value| dead_letter::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())

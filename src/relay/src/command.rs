@@ -3,7 +3,7 @@
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::fanout;
-use crate::host::{Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
+use crate::host::{Clock, Host, MANY, Random, Store, StoreError, decoded, delete_all, set_all};
 use crate::index::PAGES;
 use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
@@ -60,7 +60,7 @@ struct CommandValue {
 
 /// Reads a command; none in a format that is not known.
 fn read(value: &[u8]) -> Option<Command> {
-    let value: CommandValue = serde_json::from_slice(value).ok()?;
+    let value: CommandValue = decoded(value)?;
     (value.v == 1).then_some(value.command)
 }
 

@@ -5,7 +5,7 @@
 use crate::batch::Stop;
 use crate::entity::{Kind, Segment};
 use crate::failure::Failure;
-use crate::host::{Host, StoreError, delete_all};
+use crate::host::{Host, StoreError, delete_all, read};
 use crate::key::{Key, ListKey};
 use crate::pim::Pim;
 use crate::session::Session;
@@ -79,8 +79,7 @@ impl<H: Host> Session<'_, H> {
             return Ok(Some(*read_s));
         }
         let key = self.config.keys.encode(&Key::List(need.into()));
-        let value = self.host.get(&key).await?;
-        let list = value.and_then(|value| serde_json::from_slice::<List>(&value).ok());
+        let list: Option<List> = read(self.host, &key).await?;
         let is_ours = |list: &List| list.v == 1 && locales.iter().all(|locale| list.locales.contains(locale));
         let Some(list) = list.filter(is_ours) else {
             return Ok(None);

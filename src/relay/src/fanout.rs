@@ -4,7 +4,7 @@
 use crate::batch::{Item, Stage, updated_s};
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
-use crate::host::{Clock, Host, Random, StoreError, set_all};
+use crate::host::{Clock, Host, Random, StoreError, read, set_all};
 use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
@@ -98,11 +98,7 @@ async fn mark<H: Host>(
     model: &str,
     marking: &Marking,
 ) -> Result<Result<(), Failure>, StoreError> {
-    let known = session
-        .host
-        .get(key)
-        .await?
-        .and_then(|value| serde_json::from_slice::<Progress>(&value).ok());
+    let known: Option<Progress> = read(session.host, key).await?;
     let was_under_way = known.is_some();
     let first = if marking.is_root {
         Kind::ProductModel

@@ -5,6 +5,8 @@
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
 use http::{Request, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// A store call that failed. Whether it took effect is unknown: the caller repeats the work later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,18 @@ pub async fn set_all<H: Store>(host: &H, entries: &[(String, Vec<u8>)]) -> Resul
         }
     }
     Ok(())
+}
+
+/// Reads what is kept under a key; what is in no format that is known reads as none.
+pub async fn read<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<Option<T>, StoreError> {
+    Ok(host.get(key).await?.and_then(|value| decoded(&value)))
+}
+
+/// Reads a value that is kept. Text is read in one place only: the code for it, made for every type, would be a tenth
+/// of a component.
+pub fn decoded<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    let value: Value = serde_json::from_slice(value).ok()?;
+    serde_json::from_value(value).ok()
 }
 
 /// Deletes any number of keys, as [`set_all`] sets them.

@@ -3,7 +3,7 @@
 //! The lease is advisory. Two workers at once, after a pause or with wrong clocks, waste calls; that nothing goes wrong
 //! for good is the in-flight keys' doing.
 
-use crate::host::{Clock, Random, Store, StoreError};
+use crate::host::{self, Clock, Random, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::mistake::{Mistake, made};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -80,6 +80,5 @@ impl Lease {
 }
 
 async fn read<H: Store>(host: &H, key: &str) -> Result<Option<LeaseValue>, StoreError> {
-    let value = host.get(key).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    host::read(host, key).await
 }

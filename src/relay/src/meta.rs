@@ -1,7 +1,7 @@
 //! What the index was built for. Another PIM, another destination or another shape must not inherit it unasked.
 
 use crate::config::WorkerConfig;
-use crate::host::{Store, StoreError};
+use crate::host::{Store, StoreError, decoded};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -40,9 +40,9 @@ impl Meta {
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Meta>, StoreError> {
         match host.get(&keys.record(Record::Meta)).await? {
             None => Ok(None),
-            Some(value) => serde_json::from_slice(&value)
+            Some(value) => decoded(&value)
                 .map(Some)
-                .map_err(|_| StoreError("the meta record is not in a format that this version reads".to_owned())),
+                .ok_or_else(|| StoreError("the meta record is not in a format that this version reads".to_owned())),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
-use crate::host::{Clock, Host, Store, StoreError};
+use crate::host::{self, Clock, Host, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
@@ -123,8 +123,7 @@ impl Reconciliation {
 
     /// Reads the record as it is, for people.
     pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Reconciliation>, StoreError> {
-        let value = host.get(&keys.record(Record::Reconciliation)).await?;
-        let known = value.and_then(|value| serde_json::from_slice::<Reconciliation>(&value).ok());
+        let known: Option<Reconciliation> = host::read(host, &keys.record(Record::Reconciliation)).await?;
         Ok(known.filter(|known| known.v == 1))
     }
 
@@ -231,8 +230,7 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
 }
 
 async fn notification<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Notification>, StoreError> {
-    let value = host.get(&keys.record(Record::Notification)).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    host::read(host, &keys.record(Record::Notification)).await
 }
 
 /// Begins a tick's share: what happened since the last one.

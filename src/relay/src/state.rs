@@ -4,7 +4,7 @@ use crate::brake::Brake;
 use crate::entity::Kind;
 use crate::governor::GovernorState;
 use crate::history::{self, History};
-use crate::host::{Store, StoreError};
+use crate::host::{Store, StoreError, read};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -48,8 +48,7 @@ pub struct State {
 impl State {
     /// Reads the record; a format that is not known reads as none.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<State, StoreError> {
-        let value = host.get(&keys.record(Record::State)).await?;
-        let state = value.and_then(|value| serde_json::from_slice(&value).ok());
+        let state = read(host, &keys.record(Record::State)).await?;
         Ok(state.filter(|state: &State| state.v == 1).unwrap_or_default())
     }
 

@@ -1,6 +1,7 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
 use crate::entity::Kind;
+use crate::host::decoded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,8 +35,6 @@ impl Status {
 
     /// Reads the record; a format that is not known reads as none.
     pub fn read(value: &[u8]) -> Option<Status> {
-        serde_json::from_slice(value)
-            .ok()
-            .filter(|status: &Status| status.v == 1)
+        decoded(value).filter(|status: &Status| status.v == 1)
     }
 }

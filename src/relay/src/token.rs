@@ -4,7 +4,7 @@ use crate::config::{Credentials, PimConfig};
 use crate::entity::{Segment, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, transient};
-use crate::host::Host;
+use crate::host::{Host, read};
 use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::lock::Mutex;
@@ -70,8 +70,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
         let mut current = self.current.lock().await;
         if current.is_none() {
-            let cached = self.host.get(&self.key).await.ok().flatten();
-            *current = cached.and_then(|value| serde_json::from_slice(&value).ok());
+            *current = read(self.host, &self.key).await.ok().flatten();
         }
         if let Some(token) = current.as_ref().filter(|token| token.renew_ms > self.host.now_ms()) {
             self.governor.keep_secret(&token.access);

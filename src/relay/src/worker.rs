@@ -9,7 +9,7 @@ use crate::destination;
 use crate::enrichment;
 use crate::entity::{Kind, digest};
 use crate::governor::{Deadlines, Governor};
-use crate::host::{Host, StoreError, set_all};
+use crate::host::{Host, StoreError, read, set_all};
 use crate::in_flight::{InFlightValue, SETTLED_S};
 use crate::index::Pages;
 use crate::key::{Change, Record};
@@ -383,8 +383,7 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
         .iter()
         .filter(|batch| batch.time_s + SETTLED_S <= session.planned_s)
     {
-        let value = session.host.get(&batch.key).await?;
-        let value = value.and_then(|value| serde_json::from_slice::<InFlightValue>(&value).ok());
+        let value: Option<InFlightValue> = read(session.host, &batch.key).await?;
         let entities: Vec<(crate::entity::Entity, String)> = value
             .map(|value| {
                 value

@@ -7,7 +7,7 @@ use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
 use crate::fanout;
-use crate::host::{Clock, Log, Random, Store, StoreError, set_all};
+use crate::host::{Clock, Log, Random, Store, StoreError, decoded, read, set_all};
 use crate::key::{Change, Key, Keyspace};
 use crate::log;
 use crate::plan::{Plan, Waiting};
@@ -142,7 +142,7 @@ pub(super) async fn list<H: Store>(host: &H, config: &ConsoleConfig, query: &Que
         }
         end += 1;
         if let Some(value) = host.get(&listed.key).await? {
-            let letter = serde_json::from_slice::<DeadLetter>(&value).ok();
+            let letter = decoded::<DeadLetter>(&value);
             if query.matches(letter.as_ref().map_or("", |letter| &letter.reason)) {
                 items.push(item(listed, letter));
             }
@@ -273,10 +273,7 @@ async fn code<H: Store>(host: &H, waiting: &Waiting) -> Result<Option<String>, S
         return Ok(Some(code));
     }
     for key in &waiting.dead_letters {
-        let letter = host
-            .get(key)
-            .await?
-            .and_then(|value| serde_json::from_slice::<DeadLetter>(&value).ok());
+        let letter: Option<DeadLetter> = read(host, key).await?;
         if let Some(letter) = letter {
             return Ok(Some(letter.code));
         }

@@ -5,14 +5,13 @@ use crate::config::ConsoleConfig;
 use crate::dead_letter::{DeadLetter, EVENT_KEPT, cut};
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
-use crate::host::{Store, StoreError};
+use crate::host::{self, Store, StoreError};
 use crate::index::Pages;
 use crate::ingest::EventValue;
 use crate::key::{EventKey, Hold, RetryKey};
 use crate::plan::{Plan, Waiting};
 use crate::retry::RetryValue;
 use crate::time;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 
@@ -55,17 +54,12 @@ pub(super) async fn read<H: Store>(
     }))
 }
 
-async fn value<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<Option<T>, StoreError> {
-    let value = host.get(key).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
-}
-
 async fn events<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {
     let mut newest: Vec<&(EventKey, String)> = waiting.events.iter().collect();
     newest.sort_by_key(|(event, key)| (Reverse(event.time_s), key));
     let mut items = Vec::new();
     for (event, key) in newest.into_iter().take(EVENTS) {
-        let kept: Option<EventValue> = value(host, key).await?;
+        let kept: Option<EventValue> = host::read(host, key).await?;
         let text = kept.as_ref().map_or("", |kept| kept.event.as_str());
         items.push(json!({
             "time": (event.time_s > 0).then(|| time::text(event.time_s)),
@@ -80,7 +74,7 @@ async fn events<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, Sto
 async fn retries<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {
     let mut items = Vec::new();
     for (retry, key) in &waiting.retries {
-        let kept: Option<RetryValue> = value(host, key).await?;
+        let kept: Option<RetryValue> = host::read(host, key).await?;
         let failures = kept.map(|kept| kept.failures).unwrap_or_default();
         items.push(json!({
             "due": time::text(retry.due_s),
@@ -104,7 +98,7 @@ fn why(retry: &RetryKey) -> &'static str {
 async fn dead_letters<H: Store>(host: &H, config: &ConsoleConfig, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {
     let mut items = Vec::new();
     for key in &waiting.dead_letters {
-        let letter: Option<DeadLetter> = value(host, key).await?;
+        let letter: Option<DeadLetter> = host::read(host, key).await?;
         let listed = Listed::parse(&config.keys, key.clone());
         items.extend(listed.map(|listed| dead_letters::item(&listed, letter)));
     }

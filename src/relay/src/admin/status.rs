@@ -5,7 +5,7 @@ use crate::entity::{Kind, uuid_bytes};
 use crate::governor::GovernorState;
 use crate::health::{self, Facts};
 use crate::history::{BUCKET_S, Bucket, Counts, LastTick};
-use crate::host::{Clock, Store, StoreError};
+use crate::host::{self, Clock, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
@@ -80,8 +80,7 @@ async fn record<H: Store, T: DeserializeOwned>(
     keys: &Keyspace,
     record: Record,
 ) -> Result<Option<T>, StoreError> {
-    let value = host.get(&keys.record(record)).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    host::read(host, &keys.record(record)).await
 }
 
 /// A moment in seconds since the Unix epoch; zero is none.

@@ -2,7 +2,7 @@
 
 use crate::governor::GovernorState;
 use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
-use crate::host::{Host, Store, StoreError};
+use crate::host::{self, Host, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
 use crate::notification::{Notification, SubscriptionState};
@@ -195,8 +195,7 @@ async fn record<H: Store, T: DeserializeOwned>(
     keys: &Keyspace,
     record: Record,
 ) -> Result<Option<T>, StoreError> {
-    let value = host.get(&keys.record(record)).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    host::read(host, &keys.record(record)).await
 }
 
 #[cfg(test)]

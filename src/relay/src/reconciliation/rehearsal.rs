@@ -8,7 +8,7 @@ use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
-use crate::host::{Host, Store, StoreError};
+use crate::host::{self, Host, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::session::Session;
@@ -65,8 +65,7 @@ impl Rehearsal {
 
     /// Reads the record; a format that is not known reads as none.
     pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Rehearsal>, StoreError> {
-        let value = host.get(&keys.record(Record::Rehearsal)).await?;
-        let known = value.and_then(|value| serde_json::from_slice::<Rehearsal>(&value).ok());
+        let known: Option<Rehearsal> = host::read(host, &keys.record(Record::Rehearsal)).await?;
         Ok(known.filter(|known| known.v == 1))
     }
 
