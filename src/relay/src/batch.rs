@@ -704,7 +704,7 @@ async fn bury<H: Host>(
     hash: Option<String>,
 ) -> Result<(), StoreError> {
     let mut newest: Vec<&(crate::key::EventKey, String)> = item.waiting.events.iter().collect();
-    newest.sort_by_key(|(event, _)| std::cmp::Reverse(event.time_s));
+    newest.sort_unstable_by_key(|(event, _)| std::cmp::Reverse(event.time_s));
     let mut events = Vec::new();
     for (_, key) in newest.into_iter().take(EVENTS_KEPT) {
         let value: Option<EventValue> = read(session.host, key).await?;

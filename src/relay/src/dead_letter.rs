@@ -92,7 +92,7 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str)) -> Vec<(u64, 
             _ => None,
         })
         .collect();
-    found.sort();
+    found.sort_unstable();
     found.truncate(found.len().saturating_sub(DETAILED));
     let after = found.partition_point(|(failed_s, key)| (*failed_s, key.as_str()) <= last);
     found.into_iter().skip(after).take(THINNED_AT_ONCE).collect()

@@ -57,8 +57,8 @@ pub async fn read<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<
     Ok(host.get(key).await?.and_then(|value| decoded(&value)))
 }
 
-/// Reads a value that is kept. Text is read in one place only: the code for it, made for every type, would be a tenth
-/// of a component.
+/// Reads a value that is kept. Text is read into a [`Value`] first: the code that reads it would otherwise be made for
+/// every type.
 pub fn decoded<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     let value: Value = serde_json::from_slice(value).ok()?;
     serde_json::from_value(value).ok()

@@ -193,7 +193,7 @@ impl Plan {
                 _ => {}
             }
         }
-        plan.commands.sort();
+        plan.commands.sort_unstable();
         let count =
             |holds: fn(&Waiting) -> bool| plan.entities.values().filter(|waiting| holds(waiting)).count() as u64;
         plan.retrying = count(|waiting| waiting.attempts() > 0);
@@ -255,11 +255,15 @@ impl Plan {
         }
         // What the PIM told first; of that, and of the rest, fresh entities first: one that has failed before must not
         // stand in the way of all others.
-        batches.sort_by_key(|batch: &Vec<Waiting>| {
+        let class = |batch: &Vec<Waiting>| {
             let first = batch.first();
             first.map(|waiting| (waiting.is_reconciliation(), waiting.attempts() > 0))
-        });
-        batches
+        };
+        let mut sorted = Vec::with_capacity(batches.len());
+        for next in [(false, false), (false, true), (true, false), (true, true)] {
+            sorted.extend(batches.extract_if(.., |batch| class(batch) == Some(next)));
+        }
+        sorted
     }
 
     /// Whether anything is to be done at this time.

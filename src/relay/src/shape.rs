@@ -212,7 +212,7 @@ impl Shape {
             if !needs.iter().any(|(known, _)| *known == need) {
                 let same = of_all.iter().filter(|(other, _)| *other == need);
                 let mut locales: Vec<String> = same.flat_map(|(_, locales)| locales.iter().cloned()).collect();
-                locales.sort();
+                locales.sort_unstable();
                 locales.dedup();
                 needs.push((need, locales));
             }
@@ -259,18 +259,20 @@ const MAPS: [&str; 7] = [
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
-            let mut sorted: Vec<(&String, &Value)> = members.iter().filter(|(name, _)| *name != "_links").collect();
-            sorted.sort_by_key(|(name, _)| *name);
-            let members = sorted.into_iter().map(|(name, value)| {
+            let mut names: Vec<&String> = members.keys().filter(|name| *name != "_links").collect();
+            names.sort_unstable();
+            let mut sorted = Map::new();
+            for name in names {
+                let value = &members[name];
                 let is_empty_list = value.as_array().is_some_and(Vec::is_empty);
                 let value = if is_empty_list && MAPS.contains(&name.as_str()) {
                     Value::Object(Map::new())
                 } else {
                     canonical(value)
                 };
-                (name.clone(), value)
-            });
-            Value::Object(members.collect())
+                sorted.insert(name.clone(), value);
+            }
+            Value::Object(sorted)
         }
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         other => other.clone(),

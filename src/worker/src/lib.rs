@@ -1,9 +1,9 @@
 //! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in `relay`.
 
-use anyhow::{Context, Result};
 use host::{Console, SpinHost, VARIABLES};
 use relay::answer::{Answer, authorize_tick};
 use relay::config::{AdminConfig, WorkerConfig};
+use relay::host::StoreError;
 use relay::{Report, worker};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
@@ -19,18 +19,22 @@ mod cron {
         fn handle_cron_event(_: Metadata) -> Result<(), Error> {
             let tick = async { super::tick().await.map(|_| ()) };
             // The tick's own line has told everything that went wrong inside it.
-            host::run(tick).map_err(|error| Error::Other(format!("{error:#}")))
+            host::run(tick).map_err(|error| Error::Other(super::without_store(&error)))
         }
     }
 }
 
-async fn tick() -> Result<Report> {
+async fn tick() -> Result<Report, StoreError> {
     let config = match WorkerConfig::read(&VARIABLES) {
         Ok(config) => config,
         Err(error) => return Ok(worker::misconfigured(&Console, &error)),
     };
-    let host = SpinHost::open().context("the tick cannot begin")?;
+    let host = SpinHost::open()?;
     Ok(worker::tick(&host, &config).await)
+}
+
+fn without_store(error: &StoreError) -> String {
+    format!("the tick cannot begin: {error}")
 }
 
 #[http_component]
@@ -41,7 +45,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         Err(refusal) => refusal,
         Ok(()) => match host::eager(tick()).await {
             Ok(report) => Answer::json(report.status(), &worker::answer(&report)),
-            Err(error) => Answer::problem(503, &format!("{error:#}")),
+            Err(error) => Answer::problem(503, &without_store(&error)),
         },
     };
     host::respond(out, answer).await;

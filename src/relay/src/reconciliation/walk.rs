@@ -19,7 +19,7 @@ use crate::pim::Page;
 use crate::plan::BATCH_MAX;
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How much time lies between two pages at least, in milliseconds: the PIM has more to do than this.
 const PACE_MS: u64 = 1000;
@@ -260,11 +260,12 @@ async fn close<H: Host>(
     if walk.is_unordered || (last.is_none() && !is_end) {
         return Ok(passed);
     }
-    let met: BTreeSet<[u8; 16]> = uuids.into_iter().collect();
     let to = last.filter(|_| !is_end);
     let is_passed = |segment: &Segment| {
         let uuid = segment.code().as_deref().and_then(uuid_bytes);
-        uuid.is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to) && !met.contains(&uuid))
+        uuid.is_some_and(|uuid| {
+            from < Some(uuid) && to.is_none_or(|to| uuid <= to) && uuids.binary_search(&uuid).is_err()
+        })
     };
     let date_s = page.date_s.unwrap_or_else(|| session.now_s());
     for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
@@ -346,8 +347,9 @@ async fn missing<H: Host>(
         };
         match result {
             Some(found) => {
-                let found: BTreeSet<Entity> = listed(kind, &found).into_iter().map(|listed| listed.entity).collect();
-                let unnamed = part.iter().filter(|(entity, _)| !found.contains(entity));
+                let found = listed(kind, &found);
+                let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
+                let unnamed = part.iter().filter(|(entity, _)| !is_named(entity));
                 missing.extend(unnamed.map(|(entity, _)| entity.clone()));
             }
             None if part.len() > 1 => {

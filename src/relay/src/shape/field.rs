@@ -271,10 +271,12 @@ pub(super) fn whole(entity: &Value, values: &Values, view: View<'_>) -> Value {
     let Value::Object(members) = entity else {
         return entity.clone();
     };
-    let kept = members
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "_links" | "completenesses" | "values"));
-    let mut body: serde_json::Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut body = serde_json::Map::new();
+    for (name, value) in members {
+        if !matches!(name.as_str(), "_links" | "completenesses" | "values") {
+            body.insert(name.clone(), value.clone());
+        }
+    }
     if let Some(values) = values.apply(entity, view) {
         body.insert("values".to_owned(), values);
     }

@@ -103,8 +103,11 @@ impl Body {
             Body::Nothing => Value::Object(Map::new()),
             Body::Leaf(value) => value,
             Body::Object(members) => {
-                let members = members.into_iter().map(|(name, body)| (name, body.finish()));
-                Value::Object(members.collect())
+                let mut finished = Map::new();
+                for (name, body) in members {
+                    finished.insert(name, body.finish());
+                }
+                Value::Object(finished)
             }
             Body::List(elements) => elements.into_iter().map(|(_, body)| body.finish()).collect(),
         }

@@ -63,13 +63,13 @@ impl Values {
             return Some(given.clone());
         }
         let is_wanted = |code: &String| self.attributes.as_ref().is_none_or(|codes| codes.contains(code));
-        let wanted = given
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(code, _)| is_wanted(code));
-        let sent = wanted.filter_map(|(code, list)| Some((code.clone(), view.of(list)?)));
-        Some(Value::Object(sent.collect::<Map<_, _>>()))
+        let mut sent = Map::new();
+        for (code, list) in given.as_object().into_iter().flatten() {
+            if let (true, Some(value)) = (is_wanted(code), view.of(list)) {
+                sent.insert(code.clone(), value);
+            }
+        }
+        Some(Value::Object(sent))
     }
 }
 
