@@ -14,7 +14,7 @@ const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 
 /// How many weeks are lived through.
-const WEEKS: u64 = 100;
+const WEEKS: u64 = 50;
 
 fn touch(entity: &EntityId) -> Edit {
     Edit::new(entity.clone(), Action::Touch)

@@ -216,7 +216,9 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     let mut record = Reconciliation::load(host, config).await?;
     let notification = notification(host, &config.keys).await?;
     let now_ms = host.now_ms();
-    let is_released = State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
+    // The state is large; most ticks need not read it.
+    let is_released =
+        record.walk.withheld > 0 && State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
     Ok(record.look_back(notification.as_ref(), config.reconciliation.overlap_s)
         || record.walk.let_go(is_released)
         || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
