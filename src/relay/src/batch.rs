@@ -62,6 +62,8 @@ pub(crate) struct Item {
     pub(crate) name: String,
     /// Whether it was read from the database itself, past a search index that lags.
     by_id: bool,
+    /// When it was about to be read, in seconds since the Unix epoch.
+    read_s: u64,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
     pub(crate) stage: Stage,
@@ -204,6 +206,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 code,
                 name,
                 by_id: false,
+                read_s: session.now_s(),
                 is_new: false,
                 stage: Stage::Waiting,
             });
@@ -531,7 +534,8 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result
     let due_s = if for_variants {
         Some(now_s + RECHECK_S)
     } else {
-        item.waiting.recheck_s(now_s).filter(|_| !item.by_id)
+        // By the time of reading: pushing may have taken long, and the search index was behind before it.
+        item.waiting.recheck_s(item.read_s).filter(|_| !item.by_id)
     };
     let Some(due_s) = due_s else { return Ok(()) };
     let retry = RetryKey {
