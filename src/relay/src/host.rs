@@ -4,7 +4,9 @@
 //! clock. Futures need not be `Send`: a component has one thread.
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
+use crate::key::{Keyspace, Record};
 use http::{Request, Response};
+use serde::de::DeserializeOwned;
 
 /// A store call that failed. Whether it took effect is unknown: the caller repeats the work later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,16 @@ pub trait Store {
 
 /// The largest number of keys that every backend takes in one call (DynamoDB's limit).
 pub const MANY: usize = 25;
+
+/// Reads a single record; one in a format that is not known reads as none.
+pub async fn record<H: Store, T: DeserializeOwned>(
+    host: &H,
+    keys: &Keyspace,
+    record: Record,
+) -> Result<Option<T>, StoreError> {
+    let value = host.get(&keys.record(record)).await?;
+    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+}
 
 /// Sets any number of keys. Several at once can fail where single ones do not (another process in the same file,
 /// say): then they are set one by one.

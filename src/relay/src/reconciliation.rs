@@ -23,7 +23,7 @@ use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
-use crate::host::{Clock, Host, Store, StoreError};
+use crate::host::{Clock, Host, Store, StoreError, record as record_of};
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
@@ -115,8 +115,7 @@ impl Reconciliation {
 
     /// Reads the record as it is, for people.
     pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Reconciliation>, StoreError> {
-        let value = host.get(&keys.record(Record::Reconciliation)).await?;
-        let known = value.and_then(|value| serde_json::from_slice::<Reconciliation>(&value).ok());
+        let known: Option<Reconciliation> = record_of(host, keys, Record::Reconciliation).await?;
         Ok(known.filter(|known| known.v == 1))
     }
 
@@ -214,7 +213,7 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
         return Ok(false);
     }
     let mut record = Reconciliation::load(host, config).await?;
-    let notification = notification(host, &config.keys).await?;
+    let notification: Option<Notification> = record_of(host, &config.keys, Record::Notification).await?;
     let now_ms = host.now_ms();
     // The state is large; most ticks need not read it.
     let is_released =
@@ -224,14 +223,10 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
         || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
-async fn notification<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Notification>, StoreError> {
-    let value = host.get(&keys.record(Record::Notification)).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
-}
-
 /// Begins a tick's share: what happened since the last one.
 pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
-    let notification = notification(session.host, &session.config.keys).await?;
+    let notification: Option<Notification> =
+        record_of(session.host, &session.config.keys, Record::Notification).await?;
     let is_changed = {
         let mut record = session.reconciliation.borrow_mut();
         let looks_back = record.look_back(notification.as_ref(), session.config.reconciliation.overlap_s);

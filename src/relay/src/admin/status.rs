@@ -5,16 +5,15 @@ use crate::entity::{Kind, uuid_bytes};
 use crate::governor::GovernorState;
 use crate::health::{self, Facts};
 use crate::history::{BUCKET_S, Bucket, Counts, LastTick};
-use crate::host::{Clock, Store, StoreError};
+use crate::host::{self, Clock, Store, StoreError};
 use crate::ingest::Refused;
-use crate::key::{Keyspace, Record};
+use crate::key::Record;
 use crate::meta::Meta;
 use crate::notification::Notification;
 use crate::reconciliation::{Recent, Reconciliation, Step, UNORDERED, Walk};
 use crate::state::State;
 use crate::status::Status;
 use crate::time;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 const HOUR_S: u64 = 3600;
@@ -23,10 +22,10 @@ const HOUR_S: u64 = 3600;
 pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
     let keys = &config.keys;
     let now_ms = host.now_ms();
-    let status: Option<Status> = record(host, keys, Record::Status).await?;
-    let notification: Option<Notification> = record(host, keys, Record::Notification).await?;
-    let refused: Option<Refused> = record(host, keys, Record::Refused).await?;
-    let meta: Option<Meta> = record(host, keys, Record::Meta).await?;
+    let status: Option<Status> = host::record(host, keys, Record::Status).await?;
+    let notification: Option<Notification> = host::record(host, keys, Record::Notification).await?;
+    let refused: Option<Refused> = host::record(host, keys, Record::Refused).await?;
+    let meta: Option<Meta> = host::record(host, keys, Record::Meta).await?;
     let state = State::load(host, keys).await?;
     let known = Reconciliation::read(host, keys).await?.unwrap_or_default();
     let reasons = health::judge(&Facts {
@@ -67,15 +66,6 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
             "at": time::text(refused.at_ms / 1000), "channel": refused.channel, "reason": refused.reason,
         })),
     }))
-}
-
-async fn record<H: Store, T: DeserializeOwned>(
-    host: &H,
-    keys: &Keyspace,
-    record: Record,
-) -> Result<Option<T>, StoreError> {
-    let value = host.get(&keys.record(record)).await?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
 }
 
 /// A moment in seconds since the Unix epoch; zero is none.
