@@ -64,6 +64,8 @@ pub(crate) struct Item {
     by_id: bool,
     /// When it was about to be read, in seconds since the Unix epoch.
     read_s: u64,
+    /// Whether the PIM has nothing of it.
+    pub(crate) is_gone: bool,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
     pub(crate) stage: Stage,
@@ -143,7 +145,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         items.iter().map(|item| &item.waiting.entity),
     )
     .await?;
-    reread_what_is_older_than_the_index(session, kind, &mut items, &pages).await;
+    reread_what_the_index_denies(session, kind, &mut items, &pages).await;
     decide(session, &mut items, &pages);
     if session.destination.is_none() {
         dry_run(session, &mut items);
@@ -207,6 +209,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 name,
                 by_id: false,
                 read_s: session.now_s(),
+                is_gone: false,
                 is_new: false,
                 stage: Stage::Waiting,
             });
@@ -322,6 +325,7 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
     };
     for (at, read) in reads {
         items[at].by_id = true;
+        items[at].is_gone = matches!(read, Ok(Read::Gone));
         items[at].stage = match read {
             Ok(Read::Found(entity)) => Stage::Found(entity),
             Ok(Read::Gone) => Stage::Gone,
@@ -330,21 +334,20 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
     }
 }
 
-/// What is older than what was pushed before comes from an index that lags.
-async fn reread_what_is_older_than_the_index<H: Host>(
+/// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
+async fn reread_what_the_index_denies<H: Host>(
     session: &Session<'_, H>,
     kind: Kind,
     items: &mut [Item],
     pages: &Pages,
 ) {
-    let is_older = |item: &Item| match &item.stage {
-        Stage::Found(entity) => pages
-            .get(&item.waiting.entity)
-            .is_some_and(|entry| updated_s(entity) < entry.updated_s),
+    let is_denied = |item: &Item| match (&item.stage, pages.get(&item.waiting.entity)) {
+        (Stage::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
+        (Stage::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
         _ => false,
     };
-    let older = (0..items.len()).filter(|at| is_older(&items[*at])).collect();
-    read_by_id(session, kind, items, older).await;
+    let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();
+    read_by_id(session, kind, items, denied).await;
 }
 
 /// Decides what each entity comes to.
@@ -498,7 +501,7 @@ async fn persist<H: Host>(
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
             Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
-            Stage::Upserted { .. } | Stage::Done => recheck_later(session, item).await?,
+            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
             _ => {}
         }
     }
@@ -531,7 +534,9 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result
     let now_s = session.now_s();
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let for_variants = item.has_variants_to_mark() && matches!(item.stage, Stage::Upserted { .. });
-    let due_s = if for_variants {
+    // And it still shows what is gone to an event that comes late: until then this key says not to believe it.
+    let is_news = item.is_gone && !item.waiting.events.is_empty();
+    let due_s = if for_variants || is_news {
         Some(now_s + RECHECK_S)
     } else {
         // By the time of reading: pushing may have taken long, and the search index was behind before it.
@@ -709,11 +714,7 @@ async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Opt
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
             Stage::Failed(..) | Stage::Braked => {
-                let old = item
-                    .waiting
-                    .retries
-                    .iter()
-                    .filter(|(retry, _)| retry.attempts > 0 || retry.hold.is_some() || retry.due_s <= now_s);
+                let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
                 keys.extend(old.map(|(_, key)| key.clone()));
             }
             _ => {}

@@ -23,7 +23,7 @@ use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
-use crate::host::{Clock, Host, Store, StoreError, record as record_of};
+use crate::host::{self, Clock, Host, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
@@ -32,7 +32,6 @@ use crate::state::State;
 use crate::time;
 use crate::worker::TIME_IS_UP;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// How long a scan that failed is left alone, in milliseconds.
@@ -115,14 +114,13 @@ impl Reconciliation {
 
     /// Reads the record as it is, for people.
     pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Reconciliation>, StoreError> {
-        let known: Option<Reconciliation> = record_of(host, keys, Record::Reconciliation).await?;
+        let known: Option<Reconciliation> = host::read(host, &keys.record(Record::Reconciliation)).await?;
         Ok(known.filter(|known| known.v == 1))
     }
 
     /// Writes the record.
     pub async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
-        host.set(&keys.record(Record::Reconciliation), json!(self).to_string().as_bytes())
-            .await
+        host::write(host, &keys.record(Record::Reconciliation), self).await
     }
 
     /// Asks for a look for recent changes, from a moment on (seconds since the Unix epoch) if one is given.
@@ -213,7 +211,7 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
         return Ok(false);
     }
     let mut record = Reconciliation::load(host, config).await?;
-    let notification: Option<Notification> = record_of(host, &config.keys, Record::Notification).await?;
+    let notification: Option<Notification> = host::read(host, &config.keys.record(Record::Notification)).await?;
     let now_ms = host.now_ms();
     // The state is large; most ticks need not read it.
     let is_released =
@@ -226,7 +224,7 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
 /// Begins a tick's share: what happened since the last one.
 pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
     let notification: Option<Notification> =
-        record_of(session.host, &session.config.keys, Record::Notification).await?;
+        host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
     let is_changed = {
         let mut record = session.reconciliation.borrow_mut();
         let looks_back = record.look_back(notification.as_ref(), session.config.reconciliation.overlap_s);
@@ -287,6 +285,7 @@ async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn told(at_ms: u64, sent_s: u64, missing_since_s: u64) -> Notification {
         let body = json!({"notification_type": "subscription.suspended.system"}).to_string();

@@ -7,6 +7,7 @@ use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::governor::Governor;
+use crate::history::History;
 use crate::host::{Host, StoreError};
 use crate::key::{Change, Key};
 use crate::lease::Lease;
@@ -82,6 +83,7 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
+    pub(crate) history: RefCell<History>,
     pub(crate) reconciliation: RefCell<Reconciliation>,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
@@ -103,6 +105,7 @@ pub(crate) struct Parts<'a, H> {
     pub(crate) pim_governor: &'a Governor<'a, H>,
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) state: State,
+    pub(crate) history: History,
     pub(crate) reconciliation: Reconciliation,
     pub(crate) meta: Option<Meta>,
 }
@@ -118,6 +121,7 @@ impl<'a, H: Host> Session<'a, H> {
             pim_governor,
             destination_governor,
             state,
+            history,
             reconciliation,
             meta,
         } = parts;
@@ -140,6 +144,7 @@ impl<'a, H: Host> Session<'a, H> {
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
+            history: RefCell::new(history),
             reconciliation: RefCell::new(reconciliation),
             meta: RefCell::new(meta),
             report: RefCell::new(report),
@@ -178,8 +183,12 @@ impl<'a, H: Host> Session<'a, H> {
         change(&mut self.report.borrow_mut());
     }
 
-    pub(crate) fn into_report(self) -> (Report, State) {
-        (self.report.into_inner(), self.state.into_inner())
+    pub(crate) fn into_report(self) -> (Report, State, History) {
+        (
+            self.report.into_inner(),
+            self.state.into_inner(),
+            self.history.into_inner(),
+        )
     }
 
     pub(crate) fn log(&self, what: &str, fields: Value) {

@@ -4,7 +4,7 @@ use crate::config::ConsoleConfig;
 use crate::entity::{Kind, uuid_bytes};
 use crate::governor::GovernorState;
 use crate::health::{self, Facts};
-use crate::history::{BUCKET_S, Bucket, Counts, LastTick};
+use crate::history::{BUCKET_S, Bucket, Counts, History, LastTick};
 use crate::host::{self, Clock, Store, StoreError};
 use crate::ingest::Refused;
 use crate::key::Record;
@@ -18,19 +18,21 @@ use serde_json::{Map, Value, json};
 
 const HOUR_S: u64 = 3600;
 
-/// Reads all that is published, five records in all, and lists nothing. What nobody has written yet is null.
+/// Reads all that is published, seven records in all, and lists nothing. What nobody has written yet is null.
 pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
     let keys = &config.keys;
     let now_ms = host.now_ms();
-    let status: Option<Status> = host::record(host, keys, Record::Status).await?;
-    let notification: Option<Notification> = host::record(host, keys, Record::Notification).await?;
-    let refused: Option<Refused> = host::record(host, keys, Record::Refused).await?;
-    let meta: Option<Meta> = host::record(host, keys, Record::Meta).await?;
+    let status: Option<Status> = host::read(host, &keys.record(Record::Status)).await?;
+    let notification: Option<Notification> = host::read(host, &keys.record(Record::Notification)).await?;
+    let refused: Option<Refused> = host::read(host, &keys.record(Record::Refused)).await?;
+    let meta: Option<Meta> = host::read(host, &keys.record(Record::Meta)).await?;
     let state = State::load(host, keys).await?;
+    let history = History::load(host, keys).await?;
     let known = Reconciliation::read(host, keys).await?.unwrap_or_default();
     let reasons = health::judge(&Facts {
         status: status.as_ref(),
         state: &state,
+        last_tick: history.last_tick.as_ref(),
         refused: refused.as_ref(),
         notification: notification.as_ref(),
         reconciliation: &known,
@@ -44,10 +46,10 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
         "state": health::level(&reasons),
         "reasons": reasons,
         "queue": status.as_ref().map(|status| queue(status, config.high_water, now_ms / 1000)),
-        "last_tick": state.history.last_tick.as_ref().map(last_tick),
-        "last_hour": counts(&state.history.within(HOUR_S, now_ms / 1000)),
-        "last_day": counts(&state.history.within(24 * HOUR_S, now_ms / 1000)),
-        "since_the_beginning": since_the_beginning(&state.history.totals),
+        "last_tick": history.last_tick.as_ref().map(last_tick),
+        "last_hour": counts(&history.within(HOUR_S, now_ms / 1000)),
+        "last_day": counts(&history.within(24 * HOUR_S, now_ms / 1000)),
+        "since_the_beginning": since_the_beginning(&history.totals),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
         "reconciliation": reconciliation(&known, &state, &status.clone().unwrap_or_default(), host.now_ms()),
@@ -126,8 +128,8 @@ fn since_the_beginning(totals: &Counts) -> Value {
 
 /// The buckets of the last day, in columns, for charts. A bucket without work is not there.
 pub(super) async fn history<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
-    let state = State::load(host, &config.keys).await?;
-    let buckets = &state.history.buckets;
+    let history = History::load(host, &config.keys).await?;
+    let buckets = &history.buckets;
     let column = |value: fn(&Bucket) -> Value| buckets.iter().map(value).collect::<Vec<_>>();
     Ok(json!({
         "now": time::text(host.now_ms() / 1000),

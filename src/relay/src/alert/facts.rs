@@ -46,8 +46,8 @@ impl<'a> Facts<'a> {
             keys,
             plan,
             state,
-            refused: host::record(host, keys, Record::Refused).await?,
-            notification: host::record(host, keys, Record::Notification).await?,
+            refused: host::read(host, &keys.record(Record::Refused)).await?,
+            notification: host::read(host, &keys.record(Record::Notification)).await?,
             reconciliation: Reconciliation::read(host, keys).await?,
             now_ms: host.now_ms(),
         })
