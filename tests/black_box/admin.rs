@@ -306,16 +306,21 @@ async fn a_dead_letter_is_listed_replayed_and_cleared_by_success() {
     assert_eq!(told[0].1["instance"], "main");
 }
 
-#[tokio::test]
-async fn a_replayed_key_is_never_one_that_was_there_before() {
-    let world = World::start(Catalogue::generate(3, 0, 7)).await.unwrap();
-    let application = Application::start(world.setup()).await.unwrap();
+/// Has one product refused for good.
+async fn make_dead(world: &World, application: &Application) {
     let product = world.products()[0].clone();
     world
         .destination
         .with(|destination| destination.reject(&product.key(), "no"));
-    deliver(&world, &application, std::slice::from_ref(&product)).await;
-    tick_until_dead(&application, 1).await;
+    deliver(world, application, std::slice::from_ref(&product)).await;
+    tick_until_dead(application, 1).await;
+}
+
+#[tokio::test]
+async fn a_replayed_key_is_never_one_that_was_there_before() {
+    let world = World::start(Catalogue::generate(3, 0, 7)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    make_dead(&world, &application).await;
     for _ in 0..3 {
         assert_eq!(replay(&application, json!({"kind": "products"})).await, 1);
         assert_eq!(replay(&application, json!({"kind": "product-models"})).await, 0);
@@ -490,12 +495,7 @@ async fn an_idle_tick_tells_of_a_refused_signature_once() {
 async fn without_an_address_an_alert_is_a_line_in_the_log() {
     let world = World::start(Catalogue::generate(3, 0, 7)).await.unwrap();
     let application = Application::start(world.setup()).await.unwrap();
-    let product = world.products()[0].clone();
-    world
-        .destination
-        .with(|destination| destination.reject(&product.key(), "no"));
-    deliver(&world, &application, std::slice::from_ref(&product)).await;
-    tick_until_dead(&application, 1).await;
+    make_dead(&world, &application).await;
     assert_eq!(alert_lines(&application), [("dead-letters".to_owned(), false)]);
 }
 

@@ -113,7 +113,7 @@ async fn recent_changes_are_found_from_a_moment_on() {
 }
 
 #[tokio::test]
-async fn another_pim_is_neither_pushed_nor_believed_before_it_is_adopted() {
+async fn another_pim_or_destination_is_neither_pushed_nor_believed_before_it_is_adopted() {
     let world = World::start(Catalogue::generate(60, 0, 7)).await.unwrap();
     let application = Application::start(world.setup()).await.unwrap();
     reconcile(&application, json!({"scan": "full"})).await;
@@ -122,17 +122,19 @@ async fn another_pim_is_neither_pushed_nor_believed_before_it_is_adopted() {
     world.forget_calls();
 
     let other = World::start(Catalogue::generate(60, 0, 8)).await.unwrap();
-    let setup = world.setup().with("pim_url", &other.pim.url());
-    let application = application
-        .restart_with(setup.with("walk_hours", "24").with("recent_seconds", "300"))
-        .await
-        .unwrap();
-    for _ in 0..3 {
-        let report = application.tick().await.unwrap();
-        assert_eq!(report["outcome"], "stopped", "{report}");
-        assert!(report["reason"].as_str().unwrap().contains("adopt"), "{report}");
+    let looking = world.setup().with("walk_hours", "24").with("recent_seconds", "300");
+    let elsewhere = looking.clone().with("destination_path", "/v2");
+    let another_pim = looking.with("pim_url", &other.pim.url());
+    let mut application = application;
+    for setup in [elsewhere, another_pim] {
+        application = application.restart_with(setup).await.unwrap();
+        for _ in 0..3 {
+            let report = application.tick().await.unwrap();
+            assert_eq!(report["outcome"], "stopped", "{report}");
+            assert!(report["reason"].as_str().unwrap().contains("adopt"), "{report}");
+        }
+        assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (0, 0));
     }
-    assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (0, 0));
 
     let answer = ask(&application, Method::POST, "/admin/adopt", json!(null)).await;
     assert_eq!(answer.status, 202);

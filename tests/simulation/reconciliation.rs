@@ -14,7 +14,7 @@ const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 
 /// How many weeks are lived through.
-const WEEKS: u64 = 100;
+const WEEKS: u64 = 20;
 
 fn touch(entity: &EntityId) -> Edit {
     Edit::new(entity.clone(), Action::Touch)
@@ -527,7 +527,15 @@ fn an_equal_catalogue_costs_no_push_and_no_write_but_for_cursors() {
     stage.run_for(10 * MINUTE_MS);
     assert_eq!(stage.pushes("PUT") + stage.pushes("DELETE"), 0);
     let writes = stage.world().writes.clone();
-    let expected = ["command", "lease", "reconciliation", "state", "status", "token"];
+    let expected = [
+        "command",
+        "history",
+        "lease",
+        "reconciliation",
+        "state",
+        "status",
+        "token",
+    ];
     println!("an equal catalogue of 1,050, walked and looked at: writes {writes:?}");
     assert!(
         writes.keys().all(|record| expected.contains(&record.as_str())),

@@ -9,7 +9,7 @@ use crate::entity::{Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::history;
-use crate::host::{Host, StoreError, delete_all, read};
+use crate::host::{self, Host, StoreError, delete_all};
 use crate::in_flight::InFlightValue;
 use crate::index::{Entry, Pages};
 use crate::ingest::EventValue;
@@ -62,10 +62,12 @@ pub(crate) struct Item {
     pub(crate) name: String,
     /// Whether it was read from the database itself, past a search index that lags.
     by_id: bool,
-    /// Whether the index has nothing of it.
-    pub(crate) is_new: bool,
     /// When it was about to be read, in seconds since the Unix epoch.
     read_s: u64,
+    /// Whether the PIM has nothing of it.
+    pub(crate) is_gone: bool,
+    /// Whether the index has nothing of it.
+    pub(crate) is_new: bool,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
     pub(crate) source: Option<String>,
     pub(crate) stage: Stage,
@@ -145,7 +147,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         items.iter().map(|item| &item.waiting.entity),
     )
     .await?;
-    reread_what_is_older_than_the_index(session, kind, &mut items, &pages).await;
+    reread_what_the_index_denies(session, kind, &mut items, &pages).await;
     enrich(session, kind, &mut items).await?;
     decide(session, &mut items, &pages);
     if session.destination.is_none() {
@@ -209,8 +211,9 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 code,
                 name,
                 by_id: false,
-                is_new: false,
                 read_s: session.now_s(),
+                is_gone: false,
+                is_new: false,
                 source: None,
                 stage: Stage::Waiting,
             });
@@ -226,7 +229,7 @@ async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) ->
         .map(|(_, key)| key)
         .chain(waiting.retries.iter().map(|(_, key)| key));
     for key in keys {
-        let value: Option<Value> = read(session.host, key).await?;
+        let value: Option<Value> = host::read(session.host, key).await?;
         let code = value
             .as_ref()
             .and_then(|value| value.get("code"))
@@ -322,6 +325,7 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
     };
     for (at, read) in reads {
         items[at].by_id = true;
+        items[at].is_gone = matches!(read, Ok(Read::Gone));
         items[at].stage = match read {
             Ok(Read::Found(entity)) => Stage::Found(entity),
             Ok(Read::Gone) => Stage::Gone,
@@ -330,21 +334,20 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
     }
 }
 
-/// What is older than what was pushed before comes from an index that lags.
-async fn reread_what_is_older_than_the_index<H: Host>(
+/// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
+async fn reread_what_the_index_denies<H: Host>(
     session: &Session<'_, H>,
     kind: Kind,
     items: &mut [Item],
     pages: &Pages,
 ) {
-    let is_older = |item: &Item| match &item.stage {
-        Stage::Found(entity) => pages
-            .get(&item.waiting.entity)
-            .is_some_and(|entry| updated_s(entity) < entry.updated_s),
+    let is_denied = |item: &Item| match (&item.stage, pages.get(&item.waiting.entity)) {
+        (Stage::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
+        (Stage::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
         _ => false,
     };
-    let older = (0..items.len()).filter(|at| is_older(&items[*at])).collect();
-    read_by_id(session, kind, items, older).await;
+    let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();
+    read_by_id(session, kind, items, denied).await;
 }
 
 /// Brings what shaping looks up; without it nothing that was read can be shaped.
@@ -547,8 +550,7 @@ async fn persist<H: Host>(
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
             Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
-            Stage::Upserted { .. } | Stage::Done => recheck_later(session, item).await?,
-            Stage::Deleted if item.source.is_some() => recheck_later(session, item).await?,
+            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
             _ => {}
         }
     }
@@ -583,7 +585,10 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
     let for_variants = item.has_variants_to_mark() && is_marked;
-    let due_s = if for_variants {
+    // And it still shows what is gone, or not wanted any more, to an event that comes late: until then this key says not
+    // to believe it.
+    let is_news = (item.is_gone || matches!(item.stage, Stage::Deleted)) && !item.waiting.events.is_empty();
+    let due_s = if for_variants || is_news {
         Some(now_s + RECHECK_S)
     } else {
         // By the time of reading: pushing may have taken long, and the search index was behind before it.
@@ -644,7 +649,7 @@ async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) 
         .iter()
         .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
     let Some((_, key)) = latest else { return Ok(Vec::new()) };
-    let value: Option<RetryValue> = read(session.host, key).await?;
+    let value: Option<RetryValue> = host::read(session.host, key).await?;
     let mut failures = value.map(|value| value.failures).unwrap_or_default();
     // What cost nothing may have happened often.
     failures.retain(|failure| failure.cost() > 0);
@@ -707,7 +712,7 @@ async fn bury<H: Host>(
     newest.sort_unstable_by_key(|(event, _)| std::cmp::Reverse(event.time_s));
     let mut events = Vec::new();
     for (_, key) in newest.into_iter().take(EVENTS_KEPT) {
-        let value: Option<EventValue> = read(session.host, key).await?;
+        let value: Option<EventValue> = host::read(session.host, key).await?;
         events.extend(
             value
                 .map(|value| dead_letter::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
@@ -753,11 +758,7 @@ async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Opt
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
             Stage::Failed(..) | Stage::Braked => {
-                let old = item
-                    .waiting
-                    .retries
-                    .iter()
-                    .filter(|(retry, _)| retry.attempts > 0 || retry.hold.is_some() || retry.due_s <= now_s);
+                let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
                 keys.extend(old.map(|(_, key)| key.clone()));
             }
             _ => {}

@@ -3,7 +3,7 @@
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::fanout;
-use crate::host::{Clock, Host, MANY, Random, Store, StoreError, decoded, delete_all, set_all};
+use crate::host::{self, Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
 use crate::index::PAGES;
 use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
@@ -60,7 +60,7 @@ struct CommandValue {
 
 /// Reads a command; none in a format that is not known.
 fn read(value: &[u8]) -> Option<Command> {
-    let value: CommandValue = decoded(value)?;
+    let value: CommandValue = host::decoded(value)?;
     (value.v == 1).then_some(value.command)
 }
 
@@ -68,7 +68,7 @@ fn read(value: &[u8]) -> Option<Command> {
 pub async fn leave<H: Store + Clock + Random>(host: &H, keys: &Keyspace, command: Command) -> Result<(), StoreError> {
     let key = keys.encode(&Key::Command(host.now_ms() / 1000, fanout::fresh_id(host)));
     let value = CommandValue { v: 1, command };
-    host.set(&key, json!(value).to_string().as_bytes()).await
+    host::write(host, &key, &value).await
 }
 
 /// Carries out what was asked for, oldest first; says whether there was anything, and so the plan is out of date. Each

@@ -2,7 +2,7 @@
 
 use crate::entity::Kind;
 use crate::failure::Failure;
-use crate::host::{Store, StoreError, read};
+use crate::host::{self, Store, StoreError};
 use crate::key::{Key, Keyspace};
 use crate::plan::Plan;
 use crate::state::State;
@@ -69,7 +69,7 @@ pub(crate) async fn thin_oldest<H: Store>(
 ) -> Result<bool, StoreError> {
     let next = to_thin(keys, plan, (state.thinned_s, &state.thinned_key));
     for (_, key) in &next {
-        let letter: Option<DeadLetter> = read(host, key).await?;
+        let letter: Option<DeadLetter> = host::read(host, key).await?;
         if let Some(mut letter) = letter {
             letter.thin();
             host.set(key, &letter.to_bytes()).await?;

@@ -5,7 +5,7 @@
 use crate::batch::Stop;
 use crate::entity::{Kind, Segment};
 use crate::failure::Failure;
-use crate::host::{Host, StoreError, delete_all, read};
+use crate::host::{self, Host, StoreError, delete_all};
 use crate::key::{Key, ListKey};
 use crate::pim::Pim;
 use crate::session::Session;
@@ -79,7 +79,7 @@ impl<H: Host> Session<'_, H> {
             return Ok(Some(*read_s));
         }
         let key = self.config.keys.encode(&Key::List(need.into()));
-        let list: Option<List> = read(self.host, &key).await?;
+        let list: Option<List> = host::read(self.host, &key).await?;
         let is_ours = |list: &List| list.v == 1 && locales.iter().all(|locale| list.locales.contains(locale));
         let Some(list) = list.filter(is_ours) else {
             return Ok(None);
@@ -178,7 +178,7 @@ pub(crate) async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Sto
         if refresh_one(session, &list).await? {
             let keys: Vec<String> = same.into_iter().map(|(_, key)| key).collect();
             delete_all(session.host, &keys).await?;
-            session.state.borrow_mut().history.note_refreshed(keys.len());
+            session.history.borrow_mut().note_refreshed(keys.len());
         }
     }
     Ok(())

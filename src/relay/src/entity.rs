@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// The kinds of entity that are kept equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -128,35 +129,14 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// The bytes of a UUID in its canonical form, lower case and hyphenated; of nothing else.
 pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-    let text = text.as_bytes();
-    if text.len() != 36 {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    let mut nibbles = 0;
-    for (at, &c) in text.iter().enumerate() {
-        if HYPHENS.contains(&at) {
-            if c != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let nibble = match c {
-            b'0'..=b'9' => c - b'0',
-            b'a'..=b'f' => c - b'a' + 10,
-            _ => return None,
-        };
-        bytes[nibbles / 2] = bytes[nibbles / 2] << 4 | nibble;
-        nibbles += 1;
-    }
-    Some(bytes)
+    let uuid = Uuid::try_parse(text).ok()?;
+    let mut canonical = Uuid::encode_buffer();
+    (uuid.hyphenated().encode_lower(&mut canonical) == text).then(|| uuid.into_bytes())
 }
 
 /// A UUID in its canonical form.
 pub fn uuid_text(bytes: &[u8; 16]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    Uuid::from_bytes(*bytes).hyphenated().to_string()
 }
 
 /// An entity as keys know it.

@@ -4,7 +4,7 @@
 use crate::batch::{Item, Stage, updated_s};
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
-use crate::host::{Clock, Host, Random, StoreError, read, set_all};
+use crate::host::{self, Clock, Host, Random, StoreError, set_all};
 use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
@@ -12,7 +12,7 @@ use crate::plan::RECHECK_S;
 use crate::session::Session;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// How far the marking has come, kept per page so that a killed tick goes on where it was.
 #[derive(Serialize, Deserialize)]
@@ -79,7 +79,7 @@ fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
             since_s: 0,
         }),
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
-        (Stage::Done, _) => {
+        (Stage::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(session.planned_s)?;
             let since_s = due_s.saturating_sub(RECHECK_S + CLOCKS_S);
             Some(Marking {
@@ -98,7 +98,7 @@ async fn mark<H: Host>(
     model: &str,
     marking: &Marking,
 ) -> Result<Result<(), Failure>, StoreError> {
-    let known: Option<Progress> = read(session.host, key).await?;
+    let known: Option<Progress> = host::read(session.host, key).await?;
     let was_under_way = known.is_some();
     let first = if marking.is_root {
         Kind::ProductModel
@@ -136,7 +136,7 @@ async fn mark<H: Host>(
         }
         // The first page of each needs no cursor to begin with.
         if progress.cursor.is_some() {
-            session.host.set(key, json!(progress).to_string().as_bytes()).await?;
+            host::write(session.host, key, &progress).await?;
             is_kept = true;
         }
     }

@@ -2,6 +2,7 @@
 //! blocks an upstream is judged here for alerts as well.
 
 use crate::governor::{GovernorState, Open};
+use crate::history::LastTick;
 use crate::ingest::Refused;
 use crate::notification::{Notification, SubscriptionState};
 use crate::reconciliation::Reconciliation;
@@ -52,6 +53,8 @@ pub struct Facts<'a> {
     pub status: Option<&'a Status>,
     /// What it keeps.
     pub state: &'a State,
+    /// The last tick that had work.
+    pub last_tick: Option<&'a LastTick>,
     /// The last refused delivery.
     pub refused: Option<&'a Refused>,
     /// What was last said of the subscription.
@@ -118,7 +121,7 @@ impl Facts<'_> {
     }
 
     fn stopped(&self) -> Option<(Level, String)> {
-        let reason = self.state.history.last_tick.as_ref()?.stopped()?;
+        let reason = self.last_tick?.stopped()?;
         reason
             .starts_with(NOT_ADOPTED)
             .then(|| (Level::Down, reason.to_owned()))
@@ -276,7 +279,6 @@ fn events(count: u64) -> String {
 mod tests {
     use super::*;
     use crate::entity::Kind;
-    use crate::history::LastTick;
     use serde_json::json;
 
     const NOW_MS: u64 = 1_800_000_000_000;
@@ -291,9 +293,18 @@ mod tests {
     }
 
     fn judged(status: Option<&Status>, state: &State) -> (Level, Vec<&'static str>) {
+        judged_after(status, state, None)
+    }
+
+    fn judged_after(
+        status: Option<&Status>,
+        state: &State,
+        last_tick: Option<&LastTick>,
+    ) -> (Level, Vec<&'static str>) {
         let reasons = judge(&Facts {
             status,
             state,
+            last_tick,
             refused: None,
             notification: None,
             reconciliation: &Reconciliation::default(),
@@ -364,12 +375,12 @@ mod tests {
             (format!("{NOT_ADOPTED}: the index"), Level::Down),
             ("the store failed".to_owned(), Level::Ok),
         ] {
-            let mut state = State::default();
-            state.history.last_tick = Some(LastTick {
+            let last_tick = LastTick {
                 at_s: NOW_S,
                 report: json!({ "outcome": "stopped", "reason": reason }),
-            });
-            assert_eq!(judged(Some(&status()), &state).0, expected);
+            };
+            let judged = judged_after(Some(&status()), &State::default(), Some(&last_tick));
+            assert_eq!(judged.0, expected);
         }
     }
 }

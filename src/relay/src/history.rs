@@ -1,14 +1,14 @@
 //! What the worker did, for charts and metrics: five-minute buckets over a day, and counts since the beginning.
 //!
-//! It lies in the worker's own state and so costs no store call. It is bounded: 288 buckets of a hundred bytes or so.
-//! A tick that dies takes its counts with it; they are for people, and nothing is decided by them.
+//! It is a record of its own, read and written once by a tick that works. It is bounded: 288 buckets of a hundred bytes
+//! or so. A tick that dies takes its counts with it; they are for people, and nothing is decided by them.
 
 use crate::batch::{Item, Stage, is_buried};
-use crate::host::Host;
-use crate::key::{Change, EventKey};
+use crate::host::{self, Host, Store, StoreError};
+use crate::key::{Change, EventKey, Keyspace, Record};
 use crate::plan::Plan;
 use crate::session::{Report, Session};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// How long a bucket is, in seconds.
@@ -200,19 +200,21 @@ pub struct History {
 
 const VERSION: u32 = 1;
 
-/// A format that is not known reads as none, and takes nothing else of the state with it.
-pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<History, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    let history = serde_json::from_value(value).ok();
-    Ok(history
-        .filter(|history: &History| history.v == VERSION)
-        .unwrap_or_default())
-}
-
 impl History {
+    /// Reads the record; a format that is not known reads as none.
+    pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<History, StoreError> {
+        let history: Option<History> = host::read(host, &keys.record(Record::History)).await?;
+        Ok(history.filter(|history| history.v == VERSION).unwrap_or_default())
+    }
+
+    /// Writes the record.
+    pub(crate) async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+        self.v = VERSION;
+        host::write(host, &keys.record(Record::History), self).await
+    }
+
     /// Takes note of what a tick found waiting.
     pub(crate) fn note_listing(&mut self, plan: &Plan, now_s: u64) {
-        self.v = VERSION;
         let events = plan.entities.values().flat_map(|waiting| &waiting.events);
         let told = events.filter(|(event, _)| is_told(event)).count() as u64;
         // What came is what is there now and neither was there before nor has been cleared since.
@@ -314,7 +316,7 @@ fn is_told(event: &EventKey) -> bool {
 /// Takes note of what a batch has cleared.
 pub(crate) fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
     let now_s = session.now_s();
-    let history = &mut session.state.borrow_mut().history;
+    let mut history = session.history.borrow_mut();
     for item in items {
         let reached_s = match &item.stage {
             Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
@@ -334,8 +336,7 @@ fn is_zero(number: &u64) -> bool {
 mod tests {
     use super::*;
     use crate::entity::{Entity, Kind, Segment};
-    use crate::key::{Key, Keyspace};
-    use crate::state::State;
+    use crate::key::Key;
 
     const NOW_S: u64 = 1_800_000_000;
 
@@ -435,26 +436,5 @@ mod tests {
         history.note_tick(&Report::default(), 1, NOW_S - 1000);
         let begins: Vec<u64> = history.buckets.iter().map(|bucket| bucket.begin_s).collect();
         assert_eq!(begins, [NOW_S]);
-    }
-
-    #[test]
-    fn another_format_begins_anew_and_leaves_the_rest_of_the_state_alone() {
-        let read = |history: Value| -> State {
-            serde_json::from_value(json!({ "v": 1, "indexed": 7, "history": history })).expect("a state")
-        };
-        for strange in [
-            json!({"v": 2, "totals": 5}),
-            json!("text"),
-            json!({"v": 1, "buckets": 5}),
-        ] {
-            assert_eq!(
-                (read(strange.clone()).history, read(strange).indexed),
-                (History::default(), 7)
-            );
-        }
-        let mut history = History::default();
-        history.note_tick(&Report::default(), 7, NOW_S);
-        history.note_listing(&plan(&[]), NOW_S);
-        assert_eq!(read(json!(history)).history, history);
     }
 }

@@ -5,8 +5,9 @@
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
 use http::{Request, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A store call that failed. Whether it took effect is unknown: the caller repeats the work later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,23 @@ pub trait Store {
 /// The largest number of keys that every backend takes in one call (DynamoDB's limit).
 pub const MANY: usize = 25;
 
+/// Reads what is kept under a key; what is in no format that is known reads as none.
+pub async fn read<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<Option<T>, StoreError> {
+    Ok(host.get(key).await?.and_then(|value| decoded(&value)))
+}
+
+/// Reads a value that is kept. Text is read into a [`Value`] first: the code that reads it would otherwise be made for
+/// every type.
+pub fn decoded<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    let value: Value = serde_json::from_slice(value).ok()?;
+    serde_json::from_value(value).ok()
+}
+
+/// Keeps a value under a key; by way of a [`Value`] for the same reason.
+pub async fn write<H: Store>(host: &H, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    host.set(key, json!(value).to_string().as_bytes()).await
+}
+
 /// Sets any number of keys. Several at once can fail where single ones do not (another process in the same file,
 /// say): then they are set one by one.
 pub async fn set_all<H: Store>(host: &H, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
@@ -50,18 +68,6 @@ pub async fn set_all<H: Store>(host: &H, entries: &[(String, Vec<u8>)]) -> Resul
         }
     }
     Ok(())
-}
-
-/// Reads what is kept under a key; what is in no format that is known reads as none.
-pub async fn read<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<Option<T>, StoreError> {
-    Ok(host.get(key).await?.and_then(|value| decoded(&value)))
-}
-
-/// Reads a value that is kept. Text is read into a [`Value`] first: the code that reads it would otherwise be made for
-/// every type.
-pub fn decoded<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
-    let value: Value = serde_json::from_slice(value).ok()?;
-    serde_json::from_value(value).ok()
 }
 
 /// Deletes any number of keys, as [`set_all`] sets them.

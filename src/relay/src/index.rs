@@ -4,10 +4,9 @@
 //! after the other; whatever has no UUID lies by its hash.
 
 use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::host::{Store, StoreError};
+use crate::host::{self, Store, StoreError};
 use crate::key::{Key, Keyspace};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,11 +163,7 @@ impl Pages {
                 continue;
             };
             page.v = 1;
-            host.set(
-                &keys.encode(&Key::IndexPage(place.0, place.1)),
-                json!(page).to_string().as_bytes(),
-            )
-            .await?;
+            host::write(host, &keys.encode(&Key::IndexPage(place.0, place.1)), page).await?;
         }
         Ok(std::mem::take(&mut self.added))
     }
@@ -176,8 +171,8 @@ impl Pages {
 
 fn read_page(value: Option<&[u8]>) -> Result<Page, StoreError> {
     let Some(value) = value else { return Ok(Page::default()) };
-    match serde_json::from_slice::<Page>(value) {
-        Ok(page) if page.v == 1 => Ok(page),
+    match host::decoded::<Page>(value) {
+        Some(page) if page.v == 1 => Ok(page),
         // Taking it for empty would forget what lies at the destination.
         _ => Err(StoreError(
             "a page of the index is not in a format that this version reads".to_owned(),

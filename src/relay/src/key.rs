@@ -131,6 +131,18 @@ pub struct RetryKey {
     pub due_s: u64,
 }
 
+impl RetryKey {
+    /// Whether all went well, and it is only to be looked at again.
+    pub fn is_recheck(&self) -> bool {
+        self.attempts == 0 && self.hold.is_none()
+    }
+
+    /// Whether it is over once the entity was worked on: a recheck yet to come is not.
+    pub fn is_over(&self, now_s: u64) -> bool {
+        !self.is_recheck() || self.due_s <= now_s
+    }
+}
+
 /// A list of the PIM in which shapes look things up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListKey {
@@ -195,6 +207,8 @@ pub enum Record {
     Lease,
     /// What the worker keeps between ticks.
     State,
+    /// What the worker did, for people.
+    History,
     /// What the worker publishes: the depth of the queue for ingest, and figures for people.
     Status,
     /// What the index was built for.
@@ -210,9 +224,10 @@ pub enum Record {
 }
 
 impl Record {
-    const NAMES: [(Record, &str); 8] = [
+    const NAMES: [(Record, &str); 9] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
+        (Record::History, "history"),
         (Record::Status, "status"),
         (Record::Meta, "meta"),
         (Record::Rehearsal, "rehearsal"),

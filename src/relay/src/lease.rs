@@ -8,7 +8,6 @@ use crate::key::{Keyspace, Record};
 use crate::mistake::{Mistake, made};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// How long a lease lasts, in milliseconds.
 pub const LEASE_MS: u64 = 60_000;
@@ -53,7 +52,7 @@ impl Lease {
             token: token.clone(),
             until_ms: now_ms + LEASE_MS,
         };
-        host.set(&key, json!(value).to_string().as_bytes()).await?;
+        host::write(host, &key, &value).await?;
         host.sleep_ms(SETTLE_MS).await;
         let is_ours = made(Mistake::NoReadBack) || read(host, &key).await?.is_some_and(|value| value.token == token);
         // Taken from when it was asked for: the wait is part of the lease.

@@ -1,10 +1,9 @@
 //! What the index was built for. Another PIM, another destination or another shape must not inherit it unasked.
 
 use crate::config::WorkerConfig;
-use crate::host::{Store, StoreError, decoded};
+use crate::host::{self, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +39,7 @@ impl Meta {
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Meta>, StoreError> {
         match host.get(&keys.record(Record::Meta)).await? {
             None => Ok(None),
-            Some(value) => decoded(&value)
+            Some(value) => host::decoded(&value)
                 .map(Some)
                 .ok_or_else(|| StoreError("the meta record is not in a format that this version reads".to_owned())),
         }
@@ -48,7 +47,6 @@ impl Meta {
 
     /// Writes the record.
     pub async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
-        host.set(&keys.record(Record::Meta), json!(self).to_string().as_bytes())
-            .await
+        host::write(host, &keys.record(Record::Meta), self).await
     }
 }

@@ -40,7 +40,7 @@ impl Waiting {
             .retries
             .iter()
             .map(|(retry, _)| retry)
-            .filter(|retry| retry.attempts > 0 || retry.hold.is_some());
+            .filter(|retry| !retry.is_recheck());
         blocking.max_by_key(|retry| (retry.attempts, retry.due_s))
     }
 
@@ -114,19 +114,21 @@ impl Waiting {
             .max()
     }
 
+    /// Whether it is to be looked at again, now or later, although all went well.
+    pub fn has_recheck(&self) -> bool {
+        self.retries.iter().any(|(retry, _)| retry.is_recheck())
+    }
+
     /// When the recheck that is due now was to be, in seconds since the Unix epoch.
     pub fn due_recheck_s(&self, now_s: u64) -> Option<u64> {
         let rechecks = self.retries.iter().map(|(retry, _)| retry);
-        let due = rechecks.filter(|retry| retry.attempts == 0 && retry.hold.is_none() && retry.due_s <= now_s);
+        let due = rechecks.filter(|retry| retry.is_recheck() && retry.due_s <= now_s);
         due.map(|retry| retry.due_s).min()
     }
 
     /// The keys that are done with once the entity is: all that were listed, but for a recheck yet to come.
     pub fn done_keys(&self, now_s: u64) -> impl Iterator<Item = &String> {
-        let retries = self
-            .retries
-            .iter()
-            .filter(move |(retry, _)| retry.attempts > 0 || retry.hold.is_some() || retry.due_s <= now_s);
+        let retries = self.retries.iter().filter(move |(retry, _)| retry.is_over(now_s));
         let events = self.events.iter().map(|(_, key)| key);
         events.chain(retries.map(|(_, key)| key)).chain(&self.dead_letters)
     }

@@ -35,7 +35,6 @@ use crate::state::State;
 use crate::time;
 use crate::worker::TIME_IS_UP;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// How long a scan that failed is left alone, in milliseconds.
@@ -129,8 +128,7 @@ impl Reconciliation {
 
     /// Writes the record.
     pub async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
-        host.set(&keys.record(Record::Reconciliation), json!(self).to_string().as_bytes())
-            .await
+        host::write(host, &keys.record(Record::Reconciliation), self).await
     }
 
     /// Asks for a look for recent changes, from a moment on (seconds since the Unix epoch) if one is given.
@@ -221,21 +219,20 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
         return Ok(false);
     }
     let mut record = Reconciliation::load(host, config).await?;
-    let notification = notification(host, &config.keys).await?;
+    let notification: Option<Notification> = host::read(host, &config.keys.record(Record::Notification)).await?;
     let now_ms = host.now_ms();
-    let is_released = State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
+    // The state is large; most ticks need not read it.
+    let is_released =
+        record.walk.withheld > 0 && State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
     Ok(record.look_back(notification.as_ref(), config.reconciliation.overlap_s)
         || record.walk.let_go(is_released)
         || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
-async fn notification<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Notification>, StoreError> {
-    host::read(host, &keys.record(Record::Notification)).await
-}
-
 /// Begins a tick's share: what happened since the last one.
 pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
-    let notification = notification(session.host, &session.config.keys).await?;
+    let notification: Option<Notification> =
+        host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
     let is_changed = {
         let mut record = session.reconciliation.borrow_mut();
         let looks_back = record.look_back(notification.as_ref(), session.config.reconciliation.overlap_s);
@@ -296,6 +293,7 @@ async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn told(at_ms: u64, sent_s: u64, missing_since_s: u64) -> Notification {
         let body = json!({"notification_type": "subscription.suspended.system"}).to_string();

@@ -7,6 +7,7 @@ use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::governor::Governor;
+use crate::history::History;
 use crate::host::{Host, StoreError};
 use crate::key::{Change, Key};
 use crate::lease::Lease;
@@ -89,6 +90,7 @@ pub(crate) struct Session<'a, H> {
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) destination_at_once: usize,
     pub(crate) state: RefCell<State>,
+    pub(crate) history: RefCell<History>,
     pub(crate) reconciliation: RefCell<Reconciliation>,
     pub(crate) lookups: RefCell<Lookups>,
     /// When the lists at hand were read in the PIM, in seconds since the Unix epoch.
@@ -113,6 +115,7 @@ pub(crate) struct Parts<'a, H> {
     pub(crate) pim_governor: &'a Governor<'a, H>,
     pub(crate) destination_governor: &'a Governor<'a, H>,
     pub(crate) state: State,
+    pub(crate) history: History,
     pub(crate) reconciliation: Reconciliation,
     pub(crate) meta: Option<Meta>,
 }
@@ -128,6 +131,7 @@ impl<'a, H: Host> Session<'a, H> {
             pim_governor,
             destination_governor,
             state,
+            history,
             reconciliation,
             meta,
         } = parts;
@@ -152,6 +156,7 @@ impl<'a, H: Host> Session<'a, H> {
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
+            history: RefCell::new(history),
             reconciliation: RefCell::new(reconciliation),
             lookups: RefCell::default(),
             lists_read: RefCell::default(),
@@ -192,8 +197,12 @@ impl<'a, H: Host> Session<'a, H> {
         change(&mut self.report.borrow_mut());
     }
 
-    pub(crate) fn into_report(self) -> (Report, State) {
-        (self.report.into_inner(), self.state.into_inner())
+    pub(crate) fn into_report(self) -> (Report, State, History) {
+        (
+            self.report.into_inner(),
+            self.state.into_inner(),
+            self.history.into_inner(),
+        )
     }
 
     pub(crate) fn log(&self, what: &str, fields: Value) {

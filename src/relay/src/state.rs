@@ -3,11 +3,9 @@
 use crate::brake::Brake;
 use crate::entity::Kind;
 use crate::governor::GovernorState;
-use crate::history::{self, History};
-use crate::host::{Store, StoreError, read};
+use crate::host::{self, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The state record.
@@ -40,22 +38,18 @@ pub struct State {
     pub thinned_s: u64,
     /// Of those that failed in that very second, up to this key.
     pub thinned_key: String,
-    /// What the worker did, for charts and metrics.
-    #[serde(deserialize_with = "history::lenient")]
-    pub history: History,
 }
 
 impl State {
     /// Reads the record; a format that is not known reads as none.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<State, StoreError> {
-        let state = read(host, &keys.record(Record::State)).await?;
+        let state = host::read(host, &keys.record(Record::State)).await?;
         Ok(state.filter(|state: &State| state.v == 1).unwrap_or_default())
     }
 
     /// Writes the record.
     pub async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
         self.v = 1;
-        host.set(&keys.record(Record::State), json!(self).to_string().as_bytes())
-            .await
+        host::write(host, &keys.record(Record::State), self).await
     }
 }

@@ -1,7 +1,7 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
 use crate::entity::Kind;
-use crate::host::decoded;
+use crate::host;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,6 @@ impl Status {
 
     /// Reads the record; a format that is not known reads as none.
     pub fn read(value: &[u8]) -> Option<Status> {
-        decoded(value).filter(|status: &Status| status.v == 1)
+        host::decoded(value).filter(|status: &Status| status.v == 1)
     }
 }

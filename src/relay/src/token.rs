@@ -4,7 +4,7 @@ use crate::config::{Credentials, PimConfig};
 use crate::entity::{Segment, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, transient};
-use crate::host::{Host, read};
+use crate::host::{self, Host};
 use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::lock::Mutex;
@@ -70,7 +70,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
         let mut current = self.current.lock().await;
         if current.is_none() {
-            *current = read(self.host, &self.key).await.ok().flatten();
+            *current = host::read(self.host, &self.key).await.ok().flatten();
         }
         if let Some(token) = current.as_ref().filter(|token| token.renew_ms > self.host.now_ms()) {
             self.governor.keep_secret(&token.access);
@@ -130,7 +130,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             }
         };
         // A cache: if it cannot be written, the next tick asks again.
-        let _ = self.host.set(&self.key, json!(token).to_string().as_bytes()).await;
+        let _ = host::write(self.host, &self.key, &token).await;
         let access = token.access.clone();
         *current = Some(token);
         Ok(access)

@@ -9,7 +9,8 @@ use crate::destination;
 use crate::enrichment;
 use crate::entity::{Kind, digest};
 use crate::governor::{Deadlines, Governor};
-use crate::host::{Host, StoreError, read, set_all};
+use crate::history::History;
+use crate::host::{self, Host, StoreError, set_all};
 use crate::in_flight::{InFlightValue, SETTLED_S};
 use crate::index::Pages;
 use crate::key::{Change, Record};
@@ -126,7 +127,7 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         braked: plan.braked.clone(),
         worked_ms: if worked { now_ms } else { known.worked_ms },
     };
-    host.set(&key, json!(status).to_string().as_bytes()).await?;
+    host::write(host, &key, &status).await?;
     Ok(true)
 }
 
@@ -182,7 +183,8 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     let (mut plan, mut planned_s) = list(host, config).await?;
     publish(host, config, &plan, true).await?;
     let mut state = State::load(host, &config.keys).await?;
-    state.history.note_listing(&plan, planned_s);
+    let mut history = History::load(host, &config.keys).await?;
+    history.note_listing(&plan, planned_s);
     if command::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = list(host, config).await?;
     }
@@ -225,6 +227,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         pim_governor: &pim_governor,
         destination_governor: &destination_governor,
         state,
+        history,
         reconciliation: Reconciliation::load(host, config).await?,
         meta: meta.clone(),
     });
@@ -238,7 +241,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
             .await
             .unwrap_or_else(|stop| Some(stop.to_string())),
     };
-    let (mut report, mut state) = session.finish();
+    let (mut report, mut state, mut history) = session.finish();
     (report.outcome, report.reason) = match stop {
         Some(reason) => ("stopped", Some(reason)),
         None => ("worked", None),
@@ -246,9 +249,10 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     state.pim = pim_governor.state();
     state.destination = destination_governor.state();
     let took_ms = host.monotonic_ms() - started_ms;
-    state.history.note_tick(&report, took_ms, host.now_ms() / 1000);
+    history.note_tick(&report, took_ms, host.now_ms() / 1000);
     if lease.holds(host) {
         state.save(host, &config.keys).await?;
+        history.save(host, &config.keys).await?;
         let (plan, _) = list(host, config).await?;
         publish(host, config, &plan, true).await?;
         let result = look_after(host, config, lease, &plan, &mut state).await;
@@ -383,7 +387,7 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
         .iter()
         .filter(|batch| batch.time_s + SETTLED_S <= session.planned_s)
     {
-        let value: Option<InFlightValue> = read(session.host, &batch.key).await?;
+        let value: Option<InFlightValue> = host::read(session.host, &batch.key).await?;
         let entities: Vec<(crate::entity::Entity, String)> = value
             .map(|value| {
                 value
@@ -454,14 +458,14 @@ impl<H: Host> Session<'_, H> {
         self.destination_governor.begin_until(until_ms);
     }
 
-    fn finish(self) -> (Report, State) {
+    fn finish(self) -> (Report, State, History) {
         let has_post_search = self.pim.has_post_search.get();
         let now_s = self.now_s();
-        let (report, mut state) = self.into_report();
+        let (report, mut state, history) = self.into_report();
         if !has_post_search && state.no_post_search_until_s <= now_s {
             state.no_post_search_until_s = now_s + NO_POST_SEARCH_S;
         }
-        (report, state)
+        (report, state, history)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
 use crate::fanout;
-use crate::host::{Clock, Log, Random, Store, StoreError, decoded, read, set_all};
+use crate::host::{self, Clock, Log, Random, Store, StoreError, set_all};
 use crate::key::{Change, Key, Keyspace};
 use crate::log;
 use crate::plan::{Plan, Waiting};
@@ -142,7 +142,7 @@ pub(super) async fn list<H: Store>(host: &H, config: &ConsoleConfig, query: &Que
         }
         end += 1;
         if let Some(value) = host.get(&listed.key).await? {
-            let letter = decoded::<DeadLetter>(&value);
+            let letter = host::decoded::<DeadLetter>(&value);
             if query.matches(letter.as_ref().map_or("", |letter| &letter.reason)) {
                 items.push(item(listed, letter));
             }
@@ -273,7 +273,7 @@ async fn code<H: Store>(host: &H, waiting: &Waiting) -> Result<Option<String>, S
         return Ok(Some(code));
     }
     for key in &waiting.dead_letters {
-        let letter: Option<DeadLetter> = read(host, key).await?;
+        let letter: Option<DeadLetter> = host::read(host, key).await?;
         if let Some(letter) = letter {
             return Ok(Some(letter.code));
         }

@@ -4,35 +4,36 @@ use crate::config::ConsoleConfig;
 use crate::entity::{Kind, uuid_bytes};
 use crate::governor::GovernorState;
 use crate::health::{self, Facts};
-use crate::history::{BUCKET_S, Bucket, Counts, LastTick};
+use crate::history::{BUCKET_S, Bucket, Counts, History, LastTick};
 use crate::host::{self, Clock, Store, StoreError};
 use crate::ingest::Refused;
-use crate::key::{Keyspace, Record};
+use crate::key::Record;
 use crate::meta::Meta;
 use crate::notification::Notification;
 use crate::reconciliation::{Recent, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
 use crate::state::State;
 use crate::status::Status;
 use crate::time;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 const HOUR_S: u64 = 3600;
 
-/// Reads all that is published, five records in all, and lists nothing. What nobody has written yet is null.
+/// Reads all that is published, seven records in all, and lists nothing. What nobody has written yet is null.
 pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
     let keys = &config.keys;
     let now_ms = host.now_ms();
-    let status: Option<Status> = record(host, keys, Record::Status).await?;
-    let notification: Option<Notification> = record(host, keys, Record::Notification).await?;
-    let refused: Option<Refused> = record(host, keys, Record::Refused).await?;
-    let meta: Option<Meta> = record(host, keys, Record::Meta).await?;
+    let status: Option<Status> = host::read(host, &keys.record(Record::Status)).await?;
+    let notification: Option<Notification> = host::read(host, &keys.record(Record::Notification)).await?;
+    let refused: Option<Refused> = host::read(host, &keys.record(Record::Refused)).await?;
+    let meta: Option<Meta> = host::read(host, &keys.record(Record::Meta)).await?;
     let rehearsal = Rehearsal::read(host, keys).await?;
     let state = State::load(host, keys).await?;
+    let history = History::load(host, keys).await?;
     let known = Reconciliation::read(host, keys).await?.unwrap_or_default();
     let reasons = health::judge(&Facts {
         status: status.as_ref(),
         state: &state,
+        last_tick: history.last_tick.as_ref(),
         refused: refused.as_ref(),
         notification: notification.as_ref(),
         reconciliation: &known,
@@ -46,10 +47,10 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
         "state": health::level(&reasons),
         "reasons": reasons,
         "queue": status.as_ref().map(|status| queue(status, config.high_water, now_ms / 1000)),
-        "last_tick": state.history.last_tick.as_ref().map(last_tick),
-        "last_hour": counts(&state.history.within(HOUR_S, now_ms / 1000)),
-        "last_day": counts(&state.history.within(24 * HOUR_S, now_ms / 1000)),
-        "since_the_beginning": since_the_beginning(&state.history.totals),
+        "last_tick": history.last_tick.as_ref().map(last_tick),
+        "last_hour": counts(&history.within(HOUR_S, now_ms / 1000)),
+        "last_day": counts(&history.within(24 * HOUR_S, now_ms / 1000)),
+        "since_the_beginning": since_the_beginning(&history.totals),
         "shape": meta.as_ref().map(|meta| &meta.shape),
         "rehearsal": rehearsal.map(|rehearsal| {
             json!({ "shape": rehearsal.shape, "done": rehearsal.is_done(), "would": rehearsal.counts })
@@ -73,14 +74,6 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
             "at": time::text(refused.at_ms / 1000), "channel": refused.channel, "reason": refused.reason,
         })),
     }))
-}
-
-async fn record<H: Store, T: DeserializeOwned>(
-    host: &H,
-    keys: &Keyspace,
-    record: Record,
-) -> Result<Option<T>, StoreError> {
-    host::read(host, &keys.record(record)).await
 }
 
 /// A moment in seconds since the Unix epoch; zero is none.
@@ -141,8 +134,8 @@ fn since_the_beginning(totals: &Counts) -> Value {
 
 /// The buckets of the last day, in columns, for charts. A bucket without work is not there.
 pub(super) async fn history<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
-    let state = State::load(host, &config.keys).await?;
-    let buckets = &state.history.buckets;
+    let history = History::load(host, &config.keys).await?;
+    let buckets = &history.buckets;
     let column = |value: fn(&Bucket) -> Value| buckets.iter().map(value).collect::<Vec<_>>();
     Ok(json!({
         "now": time::text(host.now_ms() / 1000),

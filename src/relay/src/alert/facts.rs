@@ -2,7 +2,7 @@
 
 use crate::governor::GovernorState;
 use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
-use crate::host::{self, Host, Store, StoreError};
+use crate::host::{self, Host, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
 use crate::notification::{Notification, SubscriptionState};
@@ -10,7 +10,6 @@ use crate::plan::Plan;
 use crate::reconciliation::Reconciliation;
 use crate::state::State;
 use crate::time;
-use serde::de::DeserializeOwned;
 
 /// How long a cause is not alerted again, in seconds.
 const QUIET_S: u64 = 3600;
@@ -47,8 +46,8 @@ impl<'a> Facts<'a> {
             keys,
             plan,
             state,
-            refused: record(host, keys, Record::Refused).await?,
-            notification: record(host, keys, Record::Notification).await?,
+            refused: host::read(host, &keys.record(Record::Refused)).await?,
+            notification: host::read(host, &keys.record(Record::Notification)).await?,
             reconciliation: Reconciliation::read(host, keys).await?,
             now_ms: host.now_ms(),
         })
@@ -188,14 +187,6 @@ impl<'a> Facts<'a> {
             )
         })
     }
-}
-
-async fn record<H: Store, T: DeserializeOwned>(
-    host: &H,
-    keys: &Keyspace,
-    record: Record,
-) -> Result<Option<T>, StoreError> {
-    host::read(host, &keys.record(record)).await
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::batch::{Stop, updated_s};
 use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
-use crate::host::{Host, StoreError, read, set_all};
+use crate::host::{self, Host, StoreError, set_all};
 use crate::index::Pages;
 use crate::key::Change;
 use crate::session::Session;
@@ -146,7 +146,7 @@ pub(super) async fn is_refused<H: Host>(
 ) -> Result<bool, StoreError> {
     let waiting = session.plan.entities.get(entity);
     for key in waiting.into_iter().flat_map(|waiting| &waiting.dead_letters) {
-        let letter: Option<DeadLetter> = read(session.host, key).await?;
+        let letter: Option<DeadLetter> = host::read(session.host, key).await?;
         if letter.is_some_and(|letter| letter.hash.as_deref() == hash) {
             return Ok(true);
         }

@@ -70,8 +70,7 @@ impl Rehearsal {
     }
 
     async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
-        host.set(&keys.record(Record::Rehearsal), json!(self).to_string().as_bytes())
-            .await
+        host::write(host, &keys.record(Record::Rehearsal), self).await
     }
 }
 
