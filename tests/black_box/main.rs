@@ -11,6 +11,7 @@ mod ingest;
 mod kills;
 mod load;
 mod observation;
+mod preview;
 mod reconciliation;
 mod redis;
 mod rest_fixtures;

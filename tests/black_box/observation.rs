@@ -153,7 +153,7 @@ async fn with_a_hundred_thousand_events_nothing_is_listed_to_say_how_it_is() {
     let operations = console_operations(&application, before);
     let kinds: Vec<&Value> = operations.iter().map(|operation| &operation["op"]).collect();
     assert!(kinds.iter().all(|kind| **kind == json!("get")), "{kinds:?}");
-    assert_eq!(kinds.len(), 7 + 7 + 1);
+    assert_eq!(kinds.len(), 8 + 8 + 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use indicatif::ProgressBar;
 use relay::config::{LogLevel, PimConfig, Variables, WorkerConfig};
 use relay::entity::Kind;
 use relay::failure::Failure;
@@ -14,6 +15,7 @@ use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tests::native::Native;
 
 /// Shows what a shape makes of entities
@@ -151,6 +153,8 @@ async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let (mut bytes, mut largest, mut cursor) = (0, 0, None);
+    let progress = ProgressBar::new_spinner();
+    progress.enable_steady_tick(Duration::from_millis(100));
     loop {
         let page = pim.scan(kind, None, cursor.as_deref()).await?;
         for item in &page.items {
@@ -165,12 +169,15 @@ async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result
                 Shaped::Unsendable(why) => format!("cannot be sent: {why}"),
             };
             *counts.entry(what).or_default() += 1;
+            progress.inc(1);
         }
+        progress.set_message(format!("{}: {} read", kind.name(), progress.position()));
         cursor = page.next;
         if cursor.is_none() {
             break;
         }
     }
+    progress.finish_and_clear();
     println!("{}: {bytes} bytes to send, {largest} the largest", kind.name());
     for (what, count) in counts {
         println!("  {count:>8}  {what}");

@@ -301,7 +301,8 @@ impl<'a, H: Host> Session<'a, H> {
             .filter(|_| !self.begun.borrow().contains(entity));
         listed.is_some_and(|waiting| match change {
             Change::Forced => waiting.is_forced(),
-            _ => !waiting.events.is_empty() || !waiting.retries.is_empty(),
+            // A recheck comes by itself, but a minute late for what is known to differ now.
+            _ => !waiting.events.is_empty() || waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()),
         })
     }
 

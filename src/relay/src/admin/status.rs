@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 const HOUR_S: u64 = 3600;
 
-/// Reads all that is published, seven records in all, and lists nothing. What nobody has written yet is null.
+/// Reads all that is published, eight records in all, and lists nothing. What nobody has written yet is null.
 pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
     let keys = &config.keys;
     let now_ms = host.now_ms();
