@@ -10,6 +10,7 @@ mod hosts;
 mod ingest;
 mod kills;
 mod load;
+mod media;
 mod observation;
 mod preview;
 mod reconciliation;

@@ -74,6 +74,9 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
     }
     match shape.apply(kind, code, &entity, &Lookups::default()) {
         Shaped::Wanted(upsert) => {
+            for file in &upsert.files {
+                println!("PUT {} with the file {}", file.path, file.code);
+            }
             println!("{} {}", upsert.method, upsert.path);
             for (name, value) in &shape.headers {
                 println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));

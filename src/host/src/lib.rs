@@ -9,7 +9,7 @@ mod store;
 
 use futures_util::future::poll_fn;
 use relay::config::Variables;
-use relay::host::{CallLimits, Clock, Http, Log, Random, SendError};
+use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,6 +108,16 @@ impl Http for SpinHost {
         limits: CallLimits,
     ) -> Result<http::Response<Vec<u8>>, SendError> {
         outbound::send(request, limits).await
+    }
+
+    async fn transfer(
+        &self,
+        from: http::Request<Vec<u8>>,
+        to: http::Request<Vec<u8>>,
+        limits: CallLimits,
+        max_bytes: u64,
+    ) -> Transfer {
+        outbound::transfer(from, to, limits, max_bytes).await
     }
 }
 

@@ -1,22 +1,35 @@
 //! Calls out, on `wasi:http` itself: the SDK's client sets no time limits, and the host's own is ten minutes.
 
 use crate::sleep_ms;
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use futures_util::{SinkExt, StreamExt};
-use relay::host::{CallLimits, SendError};
+use relay::host::{CallLimits, PASSED_ON, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
 use spin_sdk::http::{Fields, IncomingResponse, Method, OutgoingRequest, Scheme};
 use spin_sdk::wit::wasi::http0_2_0::outgoing_handler;
-use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, RequestOptions};
+use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, OutgoingBody, RequestOptions};
+use std::cell::Cell;
 use std::pin::pin;
 use std::task::Poll;
+use wasi::io::streams::{OutputStream, StreamError};
+
+/// What a request carries.
+enum Content {
+    /// This; nothing at all where it is empty.
+    Bytes(Vec<u8>),
+    /// What this answer brings, so many bytes at most.
+    Of(IncomingResponse, u64),
+}
+
+/// A header, as the platform has it.
+type Header = (String, Vec<u8>);
 
 /// One call, within its limits. Dropping what is under way closes it.
 pub(crate) async fn send(
     request: http::Request<Vec<u8>>,
     limits: CallLimits,
 ) -> Result<http::Response<Vec<u8>>, SendError> {
-    let call = pin!(exchange(request, limits));
+    let call = pin!(async { answer(open(request, limits).await?, limits).await });
     let timer = pin!(sleep_ms(limits.total_ms));
     match select(call, timer).await {
         Either::Left((result, _)) => result,
@@ -24,32 +37,161 @@ pub(crate) async fn send(
     }
 }
 
-async fn exchange(request: http::Request<Vec<u8>>, limits: CallLimits) -> Result<http::Response<Vec<u8>>, SendError> {
-    let (parts, body) = request.into_parts();
-    let outgoing = outgoing(&parts)?;
-    let mut sink = (!body.is_empty()).then(|| outgoing.take_body());
-    let future = outgoing_handler::handle(outgoing, Some(options(limits))).map_err(failed)?;
-    if let Some(sink) = &mut sink {
-        // A refusal may come before the body is through; then the answer below tells.
-        let _ = sink.send(body).await;
+/// A transfer within its limits, in pieces as small as the host gives them.
+pub(crate) async fn transfer(
+    from: http::Request<Vec<u8>>,
+    to: http::Request<Vec<u8>>,
+    limits: CallLimits,
+    max_bytes: u64,
+) -> Transfer {
+    let is_told = Cell::new(false);
+    let passing = pin!(pass_on(from, to, limits, max_bytes, &is_told));
+    let timer = pin!(sleep_ms(limits.total_ms));
+    let (from, to) = match select(passing, timer).await {
+        Either::Left((Ok((told, to)), _)) => (Ok(told), to),
+        Either::Left((Err(error), _)) => (Err(error), None),
+        // Which of the two was too slow is not known once content came.
+        Either::Right(_) if is_told.get() => (Ok(http::Response::default()), Some(Err(SendError::Timeout))),
+        Either::Right(_) => (Err(SendError::Timeout), None),
+    };
+    Transfer { from, to }
+}
+
+type Answered = Result<http::Response<Vec<u8>>, SendError>;
+
+async fn pass_on(
+    from: http::Request<Vec<u8>>,
+    to: http::Request<Vec<u8>>,
+    limits: CallLimits,
+    max_bytes: u64,
+    is_told: &Cell<bool>,
+) -> Result<(http::Response<Vec<u8>>, Option<Answered>), SendError> {
+    let incoming = open(from, limits).await?;
+    if !(200..300).contains(&incoming.status()) {
+        return Ok((answer(incoming, limits).await?, None));
     }
-    drop(sink);
-    let incoming = head(future).await?;
+    let told = told(&incoming)?;
+    let mut passed = incoming.headers().entries();
+    passed.retain(|(name, _)| PASSED_ON.contains(&name.as_str()));
+    let length = passed.iter().find(|(name, _)| name == "content-length");
+    let length = length.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
+    if length.is_some_and(|bytes| bytes > max_bytes) {
+        return Err(SendError::TooLarge);
+    }
+    is_told.set(true);
+    let (parts, _) = to.into_parts();
+    let answered = match ask(&parts, passed, Content::Of(incoming, max_bytes), limits).await? {
+        Ok(incoming) => answer(incoming, limits).await,
+        Err(error) => Err(error),
+    };
+    Ok((told, Some(answered)))
+}
+
+/// Sends a request; the answer's body is still to come.
+async fn open(request: http::Request<Vec<u8>>, limits: CallLimits) -> Result<IncomingResponse, SendError> {
+    let (parts, body) = request.into_parts();
+    ask(&parts, Vec::new(), Content::Bytes(body), limits).await?
+}
+
+/// Sends a request with its content. Fails if the content does not come whole; how the request fared is in the result.
+async fn ask(
+    parts: &http::request::Parts,
+    headers: Vec<Header>,
+    content: Content,
+    limits: CallLimits,
+) -> Result<Result<IncomingResponse, SendError>, SendError> {
+    let outgoing = match outgoing(parts, headers) {
+        Ok(outgoing) => outgoing,
+        Err(error) => return Ok(Err(error)),
+    };
+    let is_empty = matches!(&content, Content::Bytes(bytes) if bytes.is_empty());
+    let body = if is_empty { None } else { outgoing.body().ok() };
+    let future = match outgoing_handler::handle(outgoing, Some(options(limits))) {
+        Ok(future) => future,
+        Err(error) => return Ok(Err(failed(error))),
+    };
+    if let Some(body) = body {
+        fill(body, content).await?;
+    }
+    Ok(head(future).await)
+}
+
+/// Writes a body piece by piece; fails if its content does not come whole. Whoever receives a body that is not finished
+/// sees that it was broken off. One that is not taken to its end was refused before, which the answer tells.
+async fn fill(body: OutgoingBody, content: Content) -> Result<(), SendError> {
+    let lost = |error: String| SendError::Lost(error);
+    // Declared after its body, so that it goes before it.
+    let stream = body
+        .write()
+        .map_err(|()| lost("the body was taken already".to_owned()))?;
+    match content {
+        Content::Bytes(bytes) => drop(write(&stream, &bytes).await),
+        Content::Of(incoming, mut left) => {
+            let mut chunks = pin!(incoming.take_body_stream());
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|error| lost(error.to_debug_string()))?;
+                left = left.checked_sub(chunk.len() as u64).ok_or(SendError::TooLarge)?;
+                if write(&stream, &chunk).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    drop(stream);
+    OutgoingBody::finish(body, None).map_err(|error| lost(error.to_string()))
+}
+
+/// Writes all of this.
+pub(crate) async fn write(stream: &OutputStream, bytes: &[u8]) -> Result<(), StreamError> {
+    let mut rest = bytes;
+    loop {
+        let mut waiting: Option<CancelOnDropToken> = None;
+        let room = std::future::poll_fn(|context| match stream.check_write() {
+            Ok(0) => {
+                let token = push_waker_and_get_token(stream.subscribe(), context.waker().clone());
+                waiting = Some(token.into());
+                Poll::Pending
+            }
+            room => Poll::Ready(room),
+        });
+        let room = usize::try_from(room.await?).unwrap_or(usize::MAX);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let (now, later) = rest.split_at(rest.len().min(room));
+        stream.write(now)?;
+        rest = later;
+        if rest.is_empty() {
+            stream.flush()?;
+        }
+    }
+}
+
+/// An answer's status and headers.
+fn told(incoming: &IncomingResponse) -> Answered {
     let mut response = http::Response::builder().status(incoming.status());
     for (name, value) in incoming.headers().entries() {
         response = response.header(name, value);
     }
-    let body = read(incoming, limits.body_bytes).await?;
-    response.body(body).map_err(|error| SendError::Lost(error.to_string()))
+    response
+        .body(Vec::new())
+        .map_err(|error| SendError::Lost(error.to_string()))
 }
 
-fn outgoing(parts: &http::request::Parts) -> Result<OutgoingRequest, SendError> {
+async fn answer(incoming: IncomingResponse, limits: CallLimits) -> Answered {
+    let mut response = told(&incoming)?;
+    *response.body_mut() = read(incoming, limits.body_bytes).await?;
+    Ok(response)
+}
+
+/// A request with these headers besides its own, which they replace.
+fn outgoing(parts: &http::request::Parts, mut headers: Vec<Header>) -> Result<OutgoingRequest, SendError> {
     let unsendable = |what: &str| SendError::Forbidden(format!("the request's {what} cannot be sent"));
-    let headers: Vec<(String, Vec<u8>)> = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
-        .collect();
+    for (name, value) in &parts.headers {
+        if !headers.iter().any(|(known, _)| known == name.as_str()) {
+            headers.push((name.to_string(), value.as_bytes().to_vec()));
+        }
+    }
     let outgoing = OutgoingRequest::new(Fields::from_list(&headers).map_err(|_| unsendable("header"))?);
     let method = match parts.method {
         http::Method::GET => Method::Get,

@@ -1,8 +1,10 @@
 //! Requests in and answers out, between `wasi:http` and the relay's plain types.
 
-use futures_util::{SinkExt, StreamExt};
+use crate::outbound;
+use futures_util::StreamExt;
 use relay::answer::Answer;
 use spin_sdk::http::{Fields, IncomingRequest, Method, OutgoingResponse, ResponseOutparam};
+use spin_sdk::wit::wasi::http0_2_0::types::OutgoingBody;
 use std::pin::pin;
 
 /// A request without its body.
@@ -82,10 +84,12 @@ pub async fn respond(out: ResponseOutparam, answer: Answer) {
     let response = OutgoingResponse::new(headers);
     // Every status here is between 200 and 599.
     let _ = response.set_status_code(answer.status);
-    let mut body = response.take_body();
+    let body = response.body();
     out.set(response);
-    if !answer.body.is_empty() {
+    let Ok(body) = body else { return };
+    if let Ok(stream) = body.write() {
         // Only the client's going away can stop this, and then nobody waits for it.
-        let _ = body.send(answer.body).await;
+        let _ = outbound::write(&stream, &answer.body).await;
     }
+    let _ = OutgoingBody::finish(body, None);
 }

@@ -1,4 +1,4 @@
-//! One batch: fetch, decide, push, persist, clear, in this order.
+//! One batch: fetch, decide, send files, push, persist, clear, in this order.
 //!
 //! Outcomes are kept before anything is deleted, so that dying between any two calls leaves work to be repeated and
 //! never work forgotten.
@@ -14,6 +14,7 @@ use crate::in_flight::InFlightValue;
 use crate::index::{Entry, Pages};
 use crate::ingest::EventValue;
 use crate::key::{Hold, Key, RetryKey};
+use crate::media;
 use crate::mistake::{Mistake, made};
 use crate::pim::Read;
 use crate::plan::{BATCH_MAX, RECHECK_S, Waiting};
@@ -21,6 +22,7 @@ use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
 use crate::session::Session;
 use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
 use crate::time;
+use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
@@ -125,7 +127,7 @@ impl Item {
     }
 
     /// A failure as a stage: what no call was made for stays as it is.
-    fn failed(failure: Failure, hash: Option<String>) -> Stage {
+    pub(crate) fn failed(failure: Failure, hash: Option<String>) -> Stage {
         if failure.class == Class::Held {
             Stage::Waiting
         } else {
@@ -158,6 +160,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
     keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let unmarked = fanout::mark_all(session, &mut items).await?;
+    media::send_all(session, &mut items).await?;
     push_all(session, &mut items).await;
     for at in unmarked {
         items[at].stage = match items[at].stage {
@@ -479,27 +482,31 @@ async fn write_in_flight<H: Host>(session: &Session<'_, H>, items: &[Item]) -> R
     Ok(Some(key))
 }
 
+/// A push under way: its number, and what came of it.
+pub(crate) type Push<'a> = LocalBoxFuture<'a, (usize, Result<(), Failure>)>;
+
+/// Lets so many pushes at once be under way, until all are through. Boxed, so that there is one such code.
+pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, Result<(), Failure>)> {
+    stream::iter(pushes).buffer_unordered(count).collect().await
+}
+
 async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
     let Some(destination) = &session.destination else {
         return;
     };
-    let results: Vec<(usize, Result<(), Failure>)> = {
-        let items = &*items;
-        let push = |at: usize| async move {
-            let item: &Item = &items[at];
-            let result = match &item.stage {
-                Stage::Upsert { upsert, .. } => destination.upsert(item.cargo(), upsert).await,
-                Stage::Delete(removal) => destination.delete(item.cargo(), removal).await,
-                _ => Ok(()),
-            };
-            (at, result)
-        };
-        let to_push: Vec<usize> = (0..items.len()).filter(|at| items[*at].is_to_be_pushed()).collect();
-        stream::iter(to_push)
-            .map(push)
-            .buffer_unordered(session.destination_at_once)
-            .collect()
-            .await
+    let results = {
+        let mut pushes: Vec<Push<'_>> = Vec::new();
+        for (at, item) in items.iter().enumerate().filter(|(_, item)| item.is_to_be_pushed()) {
+            pushes.push(Box::pin(async move {
+                let result = match &item.stage {
+                    Stage::Upsert { upsert, .. } => destination.upsert(item.cargo(), upsert).await,
+                    Stage::Delete(removal) => destination.delete(item.cargo(), removal).await,
+                    _ => Ok(()),
+                };
+                (at, result)
+            }));
+        }
+        at_once(pushes, session.destination_at_once).await
     };
     for (at, result) in results {
         let stage = std::mem::replace(&mut items[at].stage, Stage::Waiting);
@@ -708,10 +715,13 @@ async fn bury<H: Host>(
     failures: Vec<Failure>,
     hash: Option<String>,
 ) -> Result<(), StoreError> {
-    let mut newest: Vec<&(crate::key::EventKey, String)> = item.waiting.events.iter().collect();
-    newest.sort_unstable_by_key(|(event, _)| std::cmp::Reverse(event.time_s));
+    let mut left: Vec<&(crate::key::EventKey, String)> = item.waiting.events.iter().collect();
     let mut events = Vec::new();
-    for (_, key) in newest.into_iter().take(EVENTS_KEPT) {
+    for _ in 0..EVENTS_KEPT {
+        let newest = (0..left.len()).max_by_key(|at| left[*at].0.time_s);
+        let Some((_, key)) = newest.map(|at| left.swap_remove(at)) else {
+            break;
+        };
         let value: Option<EventValue> = host::read(session.host, key).await?;
         events.extend(
             value

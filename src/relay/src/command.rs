@@ -8,6 +8,7 @@ use crate::index::PAGES;
 use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
+use crate::media;
 use crate::meta::Meta;
 use crate::plan::Plan;
 use crate::reconciliation::{Reconciliation, Rehearsal};
@@ -132,7 +133,8 @@ async fn adopt<H: Host>(
         let pages = Kind::ALL
             .into_iter()
             .flat_map(|kind| (0..PAGES).map(move |page| Key::IndexPage(kind, page)));
-        let pages: Vec<String> = pages.map(|page| config.keys.encode(&page)).collect();
+        let files = (0..media::PAGES).map(Key::MediaPage);
+        let pages: Vec<String> = pages.chain(files).map(|page| config.keys.encode(&page)).collect();
         delete_all(host, &pages).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;

@@ -51,20 +51,20 @@ impl<'a, H: Host> Destination<'a, H> {
 
     /// Upserts an entity.
     pub async fn upsert(&self, cargo: Cargo<'_>, upsert: &Upsert) -> Result<(), Failure> {
-        let judge = |status: StatusCode| match status.as_u16() {
-            200..=299 => None,
-            // A path that is not there is a wrong address, not a wrong entity.
-            401 | 403 | 404 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
-            _ => transient(status).or(Some(Class::Permanent)),
-        };
         self.send(
             cargo,
             &upsert.method,
             &upsert.path,
             upsert.body.to_string().into_bytes(),
-            &judge,
+            &judge_upsert,
         )
         .await
+    }
+
+    /// The request that a file is sent with, its content still to come. A file is immutable by its path, so that the
+    /// path is key enough.
+    pub fn file(&self, method: &Method, path: &str) -> Result<Request<Vec<u8>>, Failure> {
+        self.request(method, path, digest(path.as_bytes()), Vec::new())
     }
 
     /// Deletes an entity; one that is not there is deleted.
@@ -93,6 +93,17 @@ impl<'a, H: Host> Destination<'a, H> {
                 .as_bytes(),
         );
         let key = digest(&[key.as_bytes(), &body].concat());
+        let call = Call {
+            circuit: cargo.kind.name(),
+            entity: Some(cargo.name),
+            attempts: cargo.attempts,
+            shown_path: None,
+            request: self.request(method, path, key, body)?,
+        };
+        self.governor.call(call, judge).await.map(|_| ())
+    }
+
+    fn request(&self, method: &Method, path: &str, key: String, body: Vec<u8>) -> Result<Request<Vec<u8>>, Failure> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(format!("{}{}{path}", self.config.origin, self.config.path))
@@ -109,17 +120,19 @@ impl<'a, H: Host> Destination<'a, H> {
             let value = format!("{} {token}", authentication.scheme);
             request = request.header(&authentication.header, value.trim_start());
         }
-        let request = request.body(body).map_err(|error| {
+        request.body(body).map_err(|error| {
             self.governor
                 .failed(Class::Misconfigured, format!("the request cannot be formed: {error}"))
-        })?;
-        let call = Call {
-            circuit: cargo.kind.name(),
-            entity: Some(cargo.name),
-            attempts: cargo.attempts,
-            shown_path: None,
-            request,
-        };
-        self.governor.call(call, judge).await.map(|_| ())
+        })
+    }
+}
+
+/// What follows from the destination's status to an upsert.
+pub(crate) fn judge_upsert(status: StatusCode) -> Option<Class> {
+    match status.as_u16() {
+        200..=299 => None,
+        // A path that is not there is a wrong address, not a wrong entity.
+        401 | 403 | 404 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
+        _ => transient(status).or(Some(Class::Permanent)),
     }
 }

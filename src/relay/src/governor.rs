@@ -108,6 +108,15 @@ pub struct Call<'a> {
     pub request: Request<Vec<u8>>,
 }
 
+/// A call that was let in.
+pub struct Entered {
+    /// What it may take.
+    pub limits: CallLimits,
+    probe: Option<String>,
+    started_ms: u64,
+    tries: u32,
+}
+
 /// Judges an answer: none if it is good, else what follows.
 pub type Judge<'a> = &'a dyn Fn(StatusCode) -> Option<Class>;
 
@@ -266,36 +275,14 @@ impl<'a, H: Host> Governor<'a, H> {
     pub async fn call(&self, call: Call<'_>, judge: Judge<'_>) -> Result<Response<Vec<u8>>, Failure> {
         let mut tries = 0;
         loop {
-            let is_retry = call.attempts > 0 || tries > 0;
-            let probe = self.admit(call.circuit, is_retry)?;
-            self.wait_for_room().await;
-            if self.host.monotonic_ms() >= self.until_ms.get() {
-                self.release(probe);
-                return Err(self.failed(Class::Held, TIME_IS_UP.to_owned()));
-            }
             tries += 1;
-            let result = self.attempt(&call, call.attempts + tries, judge).await;
-            let mut failure = match result {
-                Ok(response) => {
-                    if let Some(breaker) = self.state.borrow_mut().breakers.get_mut(call.circuit) {
-                        breaker.succeeded();
-                    }
-                    self.release(probe);
-                    return Ok(response);
-                }
+            let entered = self.enter(&call, tries).await?;
+            let sent = self.host.send(call.request.clone(), entered.limits).await;
+            let failure = match self.leave(&call, entered, sent, judge) {
+                Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            failure.tries = tries;
-            self.learn(&call, &failure);
-            self.release(probe);
-            if self.is_probing(call.circuit) {
-                // The upstream is down, and it is not this entity's fault.
-                if matches!(failure.class, Class::Transient | Class::Permanent) && !made(Mistake::CountWhileOpen) {
-                    failure.class = Class::Unavailable;
-                }
-                return Err(failure);
-            }
-            if !self.is_worth_a_quick_retry(&call, &failure, tries) {
+            if self.is_probing(call.circuit) || !self.is_worth_a_quick_retry(&call, &failure, tries) {
                 return Err(failure);
             }
             self.host.sleep_ms(self.chance() % (QUICK_MS + 1)).await;
@@ -367,11 +354,16 @@ impl<'a, H: Host> Governor<'a, H> {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, attempt: u32, judge: Judge<'_>) -> Result<Response<Vec<u8>>, Failure> {
+    /// Lets a call in and waits for its turn; else says why it is not made. Whoever enters must [`Self::leave`] or
+    /// [`Self::withdraw`].
+    pub async fn enter(&self, call: &Call<'_>, tries: u32) -> Result<Entered, Failure> {
+        let probe = self.admit(call.circuit, call.attempts > 0 || tries > 1)?;
+        self.wait_for_room().await;
         let started_ms = self.host.monotonic_ms();
         let left_ms = self.lease_ms.saturating_sub(started_ms);
-        if left_ms < LEAST_MS {
-            return Err(self.failed(Class::Held, "the lease ends".to_owned()));
+        if started_ms >= self.until_ms.get() || left_ms < LEAST_MS {
+            self.release(probe);
+            return Err(self.failed(Class::Held, TIME_IS_UP.to_owned()));
         }
         let total_ms = self.limits.timeout_ms.min(left_ms);
         let limits = CallLimits {
@@ -381,8 +373,55 @@ impl<'a, H: Host> Governor<'a, H> {
             body_bytes: ANSWER_MAX,
         };
         self.under_way.set(self.under_way.get() + 1);
-        let sent = self.host.send(call.request.clone(), limits).await;
+        Ok(Entered {
+            limits,
+            probe,
+            started_ms,
+            tries,
+        })
+    }
+
+    /// A call that was let in is not made after all.
+    pub fn withdraw(&self, entered: Entered) {
         self.under_way.set(self.under_way.get() - 1);
+        self.release(entered.probe);
+    }
+
+    /// What was learned from a call: judged, told, counted.
+    pub fn leave(
+        &self,
+        call: &Call<'_>,
+        entered: Entered,
+        sent: Result<Response<Vec<u8>>, SendError>,
+        judge: Judge<'_>,
+    ) -> Result<Response<Vec<u8>>, Failure> {
+        let result = self.judged(call, &entered, sent, judge);
+        let result = result.map_err(|mut failure| {
+            failure.tries = entered.tries;
+            self.learn(call, &failure);
+            failure
+        });
+        if let (Ok(_), Some(breaker)) = (&result, self.state.borrow_mut().breakers.get_mut(call.circuit)) {
+            breaker.succeeded();
+        }
+        self.withdraw(entered);
+        result.map_err(|mut failure| {
+            let is_counted = matches!(failure.class, Class::Transient | Class::Permanent);
+            // The upstream is down, and it is not this entity's fault.
+            if is_counted && self.is_probing(call.circuit) && !made(Mistake::CountWhileOpen) {
+                failure.class = Class::Unavailable;
+            }
+            failure
+        })
+    }
+
+    fn judged(
+        &self,
+        call: &Call<'_>,
+        entered: &Entered,
+        sent: Result<Response<Vec<u8>>, SendError>,
+        judge: Judge<'_>,
+    ) -> Result<Response<Vec<u8>>, Failure> {
         let result = match &sent {
             Ok(response) => match judge(response.status()) {
                 None => Ok(()),
@@ -390,7 +429,8 @@ impl<'a, H: Host> Governor<'a, H> {
             },
             Err(error) => Err(self.unanswered(error)),
         };
-        self.log(call, attempt, started_ms, &sent, result.as_ref().err());
+        let attempt = call.attempts + entered.tries;
+        self.log(call, attempt, entered.started_ms, &sent, result.as_ref().err());
         let mut state = self.state.borrow_mut();
         state.calls += 1;
         state.errors += u64::from(result.is_err());

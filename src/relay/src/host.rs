@@ -110,10 +110,53 @@ pub enum SendError {
     TooLarge,
 }
 
+/// What became of a transfer.
+#[derive(Debug, Clone)]
+pub struct Transfer {
+    /// The answer with the content, which is left out of it; or why there was none, or not the whole of it. What is
+    /// larger than it may be is [`SendError::TooLarge`].
+    pub from: Result<Response<Vec<u8>>, SendError>,
+    /// The answer to whom the content was sent. None if nothing was sent, or the request was broken off because the
+    /// content did not come whole.
+    pub to: Option<Result<Response<Vec<u8>>, SendError>>,
+}
+
+/// Headers of the content that a transfer passes on.
+pub const PASSED_ON: [&str; 3] = ["content-type", "content-length", "content-encoding"];
+
 /// The way out.
 pub trait Http {
     /// Makes one call, following no redirect and retrying nothing.
     async fn send(&self, request: Request<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError>;
+
+    /// Makes the answer to one request the body of another, which is not sent unless the answer is good (2xx) and not
+    /// finished unless it came whole and has `max_bytes` at most. The limits are those of both together.
+    ///
+    /// This is for worlds in memory: where there are streams, content passes through piece by piece.
+    async fn transfer(
+        &self,
+        from: Request<Vec<u8>>,
+        mut to: Request<Vec<u8>>,
+        limits: CallLimits,
+        max_bytes: u64,
+    ) -> Transfer {
+        let mut from = self.send(from, limits).await;
+        let content = match &mut from {
+            Ok(response) if response.status().is_success() => std::mem::take(response.body_mut()),
+            _ => return Transfer { from, to: None },
+        };
+        if content.len() as u64 > max_bytes {
+            from = Err(SendError::TooLarge);
+            return Transfer { from, to: None };
+        }
+        let told = from.iter().flat_map(Response::headers);
+        for (name, value) in told.filter(|(name, _)| PASSED_ON.contains(&name.as_str())) {
+            to.headers_mut().insert(name, value.clone());
+        }
+        *to.body_mut() = content;
+        let to = Some(self.send(to, limits).await);
+        Transfer { from, to }
+    }
 }
 
 /// Time.

@@ -188,6 +188,8 @@ pub enum Key {
     Fanout(Entity),
     /// A page of what was last pushed.
     IndexPage(Kind, u8),
+    /// A page of the files that the destination has.
+    MediaPage(u8),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
     Command(u64, Segment),
     /// A PIM's token, by a digest of the credentials.
@@ -284,6 +286,7 @@ impl Keyspace {
             Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
             Key::Fanout(of) => format!("n.{}", of.key()),
             Key::IndexPage(kind, page) => format!("i.{}.{page}", kind.letter()),
+            Key::MediaPage(page) => format!("m.{page}"),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
             Key::List(list) => format!("k.{}", list.encode()),
@@ -321,6 +324,7 @@ impl Keyspace {
             ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
             ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?),
+            ["m", page] => Key::MediaPage(page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
             ["k", ref list @ ..] => Key::List(ListKey::parse(list)?),
@@ -456,6 +460,7 @@ mod tests {
                 Key::Fanout(entity),
                 Key::InFlight(Segment::of(&code), time),
                 Key::IndexPage(kind, page),
+                Key::MediaPage(page),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),
                 Key::List(ListKey::Families),
@@ -470,7 +475,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_left_alone(text in any::<String>(), tail in "[eridfnctkvs]?[A-Za-z0-9._-]{0,80}") {
+        fn any_text_is_parsed_or_left_alone(text in any::<String>(), tail in "[eridfnctkvsm]?[A-Za-z0-9._-]{0,80}") {
             let keys = Keyspace::new("main");
             keys.parse(&text);
             let text = format!("r1.main.{tail}");

@@ -14,6 +14,7 @@
 //! | [`pim`], [`token`] | reading the PIM |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
 //! | `enrichment` | what shapes look up in the PIM, and that everything is looked at when it changes |
+//! | `media` | files, sent ahead of the entities that refer to them |
 //! | [`index`] | what was last pushed |
 //! | [`reconciliation`] | finding what no webhook told |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
@@ -47,6 +48,7 @@ pub mod ingest;
 pub mod key;
 pub mod lease;
 pub mod log;
+mod media;
 pub mod meta;
 pub mod mistake;
 pub mod notification;

@@ -56,7 +56,8 @@ pub struct Page {
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
     governor: &'a Governor<'a, H>,
-    tokens: Tokens<'a, H>,
+    /// Its tokens.
+    pub(crate) tokens: Tokens<'a, H>,
     config: &'a PimConfig,
     /// Whether `POST /products-uuid/search` exists: SaaS has it, 7.0 has not (contract 4.3).
     pub has_post_search: Cell<bool>,
@@ -240,6 +241,14 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
+    /// The request for the content of a file (Akeneo's REST reference, `GET /api/rest/v1/media-files/{code}/download`):
+    /// the slashes of its code stand in the path as they are.
+    pub fn file(&self, code: &str, token: &str) -> Result<Request<Vec<u8>>, Failure> {
+        let code: Vec<String> = code.split('/').map(path_segment).collect();
+        let target = format!("/api/rest/v1/media-files/{}/download", code.join("/"));
+        self.request(&Method::GET, &target, token, "*/*", Vec::new())
+    }
+
     fn page(&self, response: &Response<Vec<u8>>) -> Result<Page, Failure> {
         let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
             return Err(self.strange(response));
@@ -294,11 +303,36 @@ impl<'a, H: Host> Pim<'a, H> {
         };
         match self.tokens.instead_of(&token).await? {
             Some(token) => self.send(&asked, &token, &refused).await,
-            None => Err(self.governor.refuse(
-                asked.circuit,
-                "the PIM refuses `pim_app_token`: it was revoked, and a person must grant a new one",
-            )),
+            None => Err(self.revoked(asked.circuit)),
         }
+    }
+
+    /// The token is refused, and there is no other to be had.
+    pub(crate) fn revoked(&self, circuit: &str) -> Failure {
+        let reason = "the PIM refuses `pim_app_token`: it was revoked, and a person must grant a new one";
+        self.governor.refuse(circuit, reason)
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        target: &str,
+        token: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<Request<Vec<u8>>, Failure> {
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(format!("{}{target}", self.config.origin))
+            .header("authorization", format!("Bearer {token}"))
+            .header("accept", accept);
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        request.body(body).map_err(|error| {
+            self.governor
+                .failed(Class::Permanent, format!("the request cannot be formed: {error}"))
+        })
     }
 
     async fn send(
@@ -307,18 +341,13 @@ impl<'a, H: Host> Pim<'a, H> {
         token: &str,
         judge: crate::governor::Judge<'_>,
     ) -> Result<Response<Vec<u8>>, Failure> {
-        let mut request = Request::builder()
-            .method(asked.method.clone())
-            .uri(format!("{}{}", self.config.origin, asked.target))
-            .header("authorization", format!("Bearer {token}"))
-            .header("accept", "application/json");
-        if !asked.body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        let request = request.body(asked.body.clone()).map_err(|error| {
-            self.governor
-                .failed(Class::Permanent, format!("the request cannot be formed: {error}"))
-        })?;
+        let request = self.request(
+            &asked.method,
+            asked.target,
+            token,
+            "application/json",
+            asked.body.clone(),
+        )?;
         let call = Call {
             circuit: asked.circuit,
             entity: asked.entity,
@@ -340,7 +369,7 @@ struct Asked<'a> {
 }
 
 /// What follows from the PIM's status (contract 4.7).
-fn judge(status: StatusCode) -> Option<Class> {
+pub(crate) fn judge(status: StatusCode) -> Option<Class> {
     match status.as_u16() {
         200..=299 => None,
         403 | 404 | 405 | 406 | 415 | 300..=399 => Some(Class::Misconfigured),

@@ -187,7 +187,10 @@ impl Plan {
                 Some(Key::Retry(retry)) => plan.waiting(&retry.entity).retries.push((retry, text)),
                 Some(Key::DeadLetter(entity, _)) => plan.waiting(&entity).dead_letters.push(text),
                 Some(Key::InFlight(_, time_s)) => plan.in_flight.push(InFlight { time_s, key: text }),
-                Some(Key::Command(..)) => plan.commands.push(text),
+                Some(Key::Command(..)) => {
+                    let at = plan.commands.partition_point(|known| *known < text);
+                    plan.commands.insert(at, text);
+                }
                 Some(Key::Stale(list, _)) => {
                     plan.depth += 1;
                     plan.stale.push((list, text));
@@ -195,7 +198,6 @@ impl Plan {
                 _ => {}
             }
         }
-        plan.commands.sort_unstable();
         let count =
             |holds: fn(&Waiting) -> bool| plan.entities.values().filter(|waiting| holds(waiting)).count() as u64;
         plan.retrying = count(|waiting| waiting.attempts() > 0);

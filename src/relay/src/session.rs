@@ -39,6 +39,8 @@ pub struct Report {
     pub upserts: u64,
     /// Deletes that came through.
     pub deletes: u64,
+    /// Files that were sent ahead of their entities.
+    pub files: u64,
     /// Entities found as they were last pushed.
     pub unchanged: u64,
     /// Entities that the selection refuses; what the destination has of them is deleted.

@@ -6,6 +6,7 @@
 mod document;
 mod field;
 mod lookups;
+mod media;
 mod place;
 #[cfg(test)]
 mod properties;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 pub use document::Mistake;
 use document::{Mistakes, Node};
 pub use lookups::{Element, Elements, Lookups, Need};
+pub use media::{File, Media};
 use rules::Rules;
 pub use selection::Refusal;
 
@@ -36,6 +38,8 @@ pub struct Upsert {
     pub path: String,
     /// The body.
     pub body: Value,
+    /// The files that it names and that are sent ahead of it, each once.
+    pub files: Vec<File>,
 }
 
 /// A request to the destination to have an entity no more.
@@ -84,6 +88,8 @@ pub struct Shape {
     pub authentication: Authentication,
     /// Headers that every request carries.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How files are sent; none if they are not.
+    pub media: Option<Media>,
     products: Rules,
     models: Rules,
 }
@@ -97,6 +103,7 @@ impl Default for Shape {
             name: IDENTITY.to_owned(),
             authentication: Authentication::default(),
             headers: Vec::new(),
+            media: None,
             products: Rules::of(Kind::Product),
             models: Rules::of(Kind::ProductModel),
         }
@@ -127,7 +134,7 @@ impl Shape {
     fn of(document: &Value, node: &Node<'_>) -> Shape {
         let mut shape = Shape::default();
         let kinds = Kind::ALL.map(Kind::name);
-        if !node.is_object_of(&[&["authentication", "headers"], &kinds[..]].concat()) {
+        if !node.is_object_of(&[&["authentication", "headers", "media"], &kinds[..]].concat()) {
             return shape;
         }
         if document.as_object().is_some_and(|members| !members.is_empty()) {
@@ -139,6 +146,7 @@ impl Shape {
         if let Some(node) = node.member("headers") {
             shape.headers = rules::headers(&node, &shape.authentication);
         }
+        shape.media = node.member("media").and_then(|node| Media::read(&node));
         for (kind, rules) in [
             (Kind::ProductModel, &mut shape.models),
             (Kind::Product, &mut shape.products),
@@ -178,10 +186,16 @@ impl Shape {
         let Some(path) = rules.upsert.path(kind, code) else {
             return Shaped::Unsendable("its id cannot stand in a path");
         };
+        let body = rules.body(entity, lookups);
+        let files = self.media.as_ref().map(|media| media.files(entity, &body));
+        let Some(files) = files.unwrap_or(Some(Vec::new())) else {
+            return Shaped::Unsendable("the code of one of its files cannot stand in a path");
+        };
         Shaped::Wanted(Upsert {
             method: rules.upsert.method.clone(),
             path,
-            body: rules.body(entity, lookups),
+            body,
+            files,
         })
     }
 
@@ -194,11 +208,15 @@ impl Shape {
         })
     }
 
-    /// The hash of a request: over its method, its path, its body in canonical form and the shape's headers.
+    /// The hash of a request: over its method, its path, its body in canonical form, the shape's headers and the paths
+    /// of its files, so that whoever begins to send files sends those of every entity.
     pub fn hash(&self, upsert: &Upsert) -> String {
         let mut text = format!("{}\n{}\n{}", upsert.method, upsert.path, canonical(&upsert.body));
         for (name, value) in &self.headers {
             text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        }
+        for file in &upsert.files {
+            text.push_str(&format!("\n{}", file.path));
         }
         digest(text.as_bytes())
     }
@@ -211,9 +229,12 @@ impl Shape {
         for (need, _) in of_kind {
             if !needs.iter().any(|(known, _)| *known == need) {
                 let same = of_all.iter().filter(|(other, _)| *other == need);
-                let mut locales: Vec<String> = same.flat_map(|(_, locales)| locales.iter().cloned()).collect();
-                locales.sort_unstable();
-                locales.dedup();
+                let mut locales: Vec<String> = Vec::new();
+                for locale in same.flat_map(|(_, locales)| locales.iter()) {
+                    if let Err(at) = locales.binary_search(locale) {
+                        locales.insert(at, locale.clone());
+                    }
+                }
                 needs.push((need, locales));
             }
         }
@@ -259,11 +280,9 @@ const MAPS: [&str; 7] = [
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
-            let mut names: Vec<&String> = members.keys().filter(|name| *name != "_links").collect();
-            names.sort_unstable();
+            // A map keeps its members sorted.
             let mut sorted = Map::new();
-            for name in names {
-                let value = &members[name];
+            for (name, value) in members.iter().filter(|(name, _)| *name != "_links") {
                 let is_empty_list = value.as_array().is_some_and(Vec::is_empty);
                 let value = if is_empty_list && MAPS.contains(&name.as_str()) {
                     Value::Object(Map::new())

@@ -1,12 +1,12 @@
 //! The destination: a plain HTTP JSON store of singular upserts. Any path is a resource; PUT, POST and PATCH replace
-//! it, DELETE removes it, GET shows it. Pure like the PIM.
+//! it, DELETE removes it, GET shows it. Files below `/media/` are apart: by PUT, of any type. Pure like the PIM.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,6 +51,26 @@ impl Stored {
     pub fn body(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_default()
     }
+}
+
+/// A file as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Its size, in bytes.
+    pub bytes: usize,
+    /// Hex SHA-256 of it.
+    pub sha256: String,
+    /// The `content-type` that it was sent with.
+    pub content_type: Option<String>,
+    /// How often it was sent.
+    pub versions: u64,
+}
+
+/// What stands in the path of files alone.
+const MEDIA: &str = "/media/";
+
+fn is_file(request: &Request<Bytes>) -> bool {
+    request.method() == Method::PUT && request.uri().path().contains(MEDIA)
 }
 
 /// A request as recorded.
@@ -131,6 +151,8 @@ pub struct Destination {
     pub check: Option<Check>,
     /// What it holds, by path.
     pub state: BTreeMap<String, Stored>,
+    /// The files that it holds, by path.
+    pub media: BTreeMap<String, StoredFile>,
     /// Every request since the start or the last time it was emptied.
     pub log: Vec<Received>,
     /// Calls at once and a second, as seen.
@@ -148,6 +170,7 @@ impl Destination {
             rejections: BTreeMap::new(),
             check: None,
             state: BTreeMap::new(),
+            media: BTreeMap::new(),
             log: Vec::new(),
             meter: Meter::default(),
             late: Vec::new(),
@@ -191,10 +214,8 @@ impl Destination {
             status: reply.response.as_ref().map_or(0, |response| response.status().as_u16()),
             applied,
             over_limit: !within,
-            body_sha256: hex(&Sha256::digest(request.body())),
-            body: self
-                .config
-                .keep_bodies
+            body_sha256: sha256(request.body()),
+            body: (self.config.keep_bodies && !is_file(request))
                 .then(|| String::from_utf8_lossy(request.body()).into_owned()),
             tracking_id,
         });
@@ -288,6 +309,9 @@ impl Destination {
                 &error_body(rejection.status, &rejection.message),
             ));
         }
+        if is_file(request) {
+            return None;
+        }
         let Ok(body) = serde_json::from_slice::<Value>(request.body()) else {
             return Some(respond(400, &error_body(400, "The body is not JSON.")));
         };
@@ -297,6 +321,9 @@ impl Destination {
 
     fn apply(&mut self, request: &Request<Bytes>, at_ms: u64) -> Response<Bytes> {
         let path = request.uri().path().to_owned();
+        if is_file(request) {
+            return self.apply_file(request, path);
+        }
         if upsert(request) {
             let json = String::from_utf8_lossy(request.body()).into_owned();
             let versions = self.state.get(&path).map_or(0, |stored| stored.versions) + 1;
@@ -326,6 +353,24 @@ impl Destination {
     }
 }
 
+impl Destination {
+    fn apply_file(&mut self, request: &Request<Bytes>, path: String) -> Response<Bytes> {
+        let versions = self.media.get(&path).map_or(0, |stored| stored.versions) + 1;
+        let of_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let stored = StoredFile {
+            bytes: request.body().len(),
+            sha256: sha256(request.body()),
+            content_type: of_type.map(str::to_owned),
+            versions,
+        };
+        self.media.insert(path, stored);
+        respond(if versions == 1 { 201 } else { 200 }, &json!({ "version": versions }))
+    }
+}
+
 fn upsert(request: &Request<Bytes>) -> bool {
     [Method::PUT, Method::POST, Method::PATCH].contains(request.method())
 }
@@ -340,6 +385,11 @@ fn headers(request: &Request<Bytes>) -> Vec<(String, String)> {
     let all = request.headers().iter().filter(|(name, _)| *name != AUTHORIZATION);
     all.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect()
+}
+
+/// The SHA-256 of this, in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Lower-case hex.

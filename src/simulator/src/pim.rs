@@ -5,6 +5,7 @@ mod answer;
 mod config;
 mod filter;
 mod lists;
+mod media;
 mod query;
 mod tokens;
 
@@ -22,6 +23,7 @@ use crate::meter::Meter;
 use crate::times;
 use answer::Refusal;
 pub use config::{PimConfig, PostSearch};
+pub use media::content;
 use query::Query;
 use tokens::Tokens;
 
@@ -47,6 +49,8 @@ pub enum CallKind {
     ModelById,
     /// Families, attributes, options, categories, channels, locales.
     Structure,
+    /// `GET /media-files/{code}/download`.
+    Media,
     /// `GET /system-information` and the root.
     System,
     /// Anything else.
@@ -243,6 +247,7 @@ impl Pim {
                     format!("Product model \"{code}\" does not exist or you do not have permission to access it.");
                 self.by_id(Some(EntityId::Model((*code).to_owned())), &query, &missing)
             }),
+            ["media-files", code @ .., "download"] => get_only(request).and_then(|()| self.media(&code.join("/"))),
             _ => get_only(request).and_then(|()| lists::structure(self, &path, &query)),
         }
     }
@@ -343,6 +348,7 @@ fn kind(request: &Request<Bytes>) -> CallKind {
     }
     let path = path_segments(request);
     match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["media-files", .., "download"] => CallKind::Media,
         [] | ["system-information"] => CallKind::System,
         ["products-uuid"] => CallKind::ProductList,
         ["products-uuid", "search"] => CallKind::ProductSearch,

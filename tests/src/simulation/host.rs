@@ -284,6 +284,7 @@ fn kind_of(key: &str) -> &str {
         ["f", ..] => "in flight",
         ["n", ..] => "fan-out",
         ["i", ..] => "index",
+        ["m", ..] => "media",
         ["c", ..] => "command",
         ["t", ..] => "token",
         [record, ..] => record,

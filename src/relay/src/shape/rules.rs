@@ -34,10 +34,7 @@ pub(super) struct Route {
 impl Rules {
     /// The rules where the document has none.
     pub(super) fn of(kind: Kind) -> Rules {
-        let route = |method| Route {
-            method,
-            path: vec![Piece::Text(format!("/{}/", kind.name())), Piece::Place("id".to_owned())],
-        };
+        let route = |method| Route::of(method, kind.name());
         Rules {
             is_wanted: true,
             upsert: route(Method::PUT),
@@ -142,20 +139,33 @@ fn clashes(earlier: &[String], later: &[String]) -> bool {
 }
 
 impl Route {
+    /// The one where the document has none.
+    pub(super) fn of(method: Method, kind: &str) -> Route {
+        Route {
+            method,
+            path: vec![Piece::Text(format!("/{kind}/")), Piece::Place("id".to_owned())],
+        }
+    }
+
     /// The path of an entity; none for ids that a server may take for something else.
     pub(super) fn path(&self, kind: Kind, code: &str) -> Option<String> {
+        self.path_of(kind.name(), code)
+    }
+
+    /// The path of something of this name.
+    pub(super) fn path_of(&self, kind: &str, code: &str) -> Option<String> {
         if matches!(code, "" | "." | "..") {
             return None;
         }
         let pieces = self.path.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Place(name) if name == "kind" => kind.name().to_owned(),
+            Piece::Place(name) if name == "kind" => kind.to_owned(),
             Piece::Place(_) => path_segment(code),
         });
         Some(pieces.collect())
     }
 
-    fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)]) {
+    pub(super) fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)]) {
         if !node.is_object_of(&["method", "path"]) {
             return;
         }

@@ -415,7 +415,7 @@ fn wrong_shapes() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "product": {} }),
             "/product",
-            "known are authentication, headers, product-models, products",
+            "known are authentication, headers, media, product-models, products",
         ),
         (
             json!({ "products": { "upsert": { "path": "items/{id}" } } }),
@@ -461,6 +461,32 @@ fn wrong_shapes() -> Vec<(Value, &'static str, &'static str)> {
             json!({ "headers": { "host": "x" } }),
             "/headers/host",
             "set by the relay",
+        ),
+        (json!({ "media": true }), "/media", "must be an object"),
+        (
+            json!({ "media": { "max": 1 } }),
+            "/media/max",
+            "known are upsert, max_bytes",
+        ),
+        (
+            json!({ "media": { "upsert": { "method": "POST" } } }),
+            "/media/upsert/method",
+            "must be one of PUT",
+        ),
+        (
+            json!({ "media": { "upsert": { "path": "/files" } } }),
+            "/media/upsert/path",
+            "needs `{id}`",
+        ),
+        (
+            json!({ "media": { "max_bytes": 100_000_001 } }),
+            "/media/max_bytes",
+            "from 1 to 100000000",
+        ),
+        (
+            json!({ "media": { "max_bytes": "1" } }),
+            "/media/max_bytes",
+            "from 1 to 100000000",
         ),
         (
             json!({ "authentication": { "scheme": "Bearer abc" } }),

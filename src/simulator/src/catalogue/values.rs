@@ -148,9 +148,11 @@ pub(super) fn value(attribute: &str, locale: Option<&str>, scope: Option<&str>, 
     json!({ "locale": locale, "scope": scope, "data": data, "attribute_type": attribute_type(attribute) })
 }
 
+/// Attributes of files. Only edits set them, and no family has them.
+const FILES: [(&str, &str); 2] = [("manual", "pim_catalog_file"), ("packshot", "pim_catalog_image")];
+
 fn attribute_type(attribute: &str) -> &'static str {
-    ATTRIBUTES
-        .iter()
-        .find(|(code, ..)| *code == attribute)
-        .map_or("pim_catalog_text", |(_, kind, ..)| *kind)
+    let others = ATTRIBUTES.iter().map(|(code, kind, ..)| (*code, *kind));
+    let found = others.chain(FILES).find(|(code, _)| *code == attribute);
+    found.map_or("pim_catalog_text", |(_, kind)| kind)
 }

@@ -1,6 +1,6 @@
 //! How the PIM is set up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,10 @@ pub struct PimConfig {
     pub hidden_share: f64,
     /// Entities that the connection may not see, besides the share.
     pub hidden: BTreeSet<EntityId>,
+    /// The files that it has: sizes in bytes, by code.
+    pub media: BTreeMap<String, usize>,
+    /// Files are sent without a `content-length`.
+    pub media_in_chunks: bool,
     /// Decides tokens and which calls a share of faults strikes.
     pub seed: u64,
 }
@@ -79,6 +83,8 @@ impl Default for PimConfig {
             limits: Limits::of_a_pim(),
             hidden_share: 0.0,
             hidden: BTreeSet::new(),
+            media: BTreeMap::new(),
+            media_in_chunks: false,
             seed: 0,
         }
     }

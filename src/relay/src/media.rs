@@ -1,0 +1,247 @@
+//! Files: those that a batch's entities name and that the destination does not have yet go there first.
+//!
+//! A file is immutable by its code, so it goes once. What went is kept in pages, by the digests of the files' paths at
+//! the destination; dying before a page is written sends its files once more.
+
+use crate::batch::{Item, Push, Stage, Stop, at_once};
+use crate::destination::{Destination, judge_upsert};
+use crate::entity::digest;
+use crate::failure::{Class, Failure};
+use crate::governor::Call;
+use crate::host::{self, Host, SendError, StoreError};
+use crate::key::Key;
+use crate::pim;
+use crate::session::Session;
+use crate::shape::{File, Media};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// What the breakers for files are known by.
+const CIRCUIT: &str = "media";
+
+/// How many pages there are: one for each character that a digest can begin with.
+pub(crate) const PAGES: u8 = 128;
+
+/// The files that the destination has, as far as they were asked for: page by page, digests and when they went.
+#[derive(Default)]
+struct Sent {
+    pages: Vec<Page>,
+}
+
+struct Page {
+    number: u8,
+    files: Map<String, Value>,
+    is_changed: bool,
+}
+
+impl Sent {
+    /// The page of a digest, read if it was not.
+    async fn page<H: Host>(&mut self, session: &Session<'_, H>, digest: &str) -> Result<&mut Page, StoreError> {
+        let number = digest.as_bytes().first().map_or(0, |first| first % PAGES);
+        let at = match self.pages.iter().position(|page| page.number == number) {
+            Some(at) => at,
+            None => {
+                let key = session.config.keys.encode(&Key::MediaPage(number));
+                // One in a format that is not known counts as empty: its files go once more.
+                let value: Option<Value> = host::read(session.host, &key).await?;
+                let value = value.filter(|value| value["v"] == 1);
+                let files = match value.map(|mut value| value["files"].take()) {
+                    Some(Value::Object(files)) => files,
+                    _ => Map::new(),
+                };
+                self.pages.push(Page {
+                    number,
+                    files,
+                    is_changed: false,
+                });
+                self.pages.len() - 1
+            }
+        };
+        Ok(&mut self.pages[at])
+    }
+
+    async fn save<H: Host>(self, session: &Session<'_, H>) -> Result<(), StoreError> {
+        for page in self.pages.into_iter().filter(|page| page.is_changed) {
+            let key = session.config.keys.encode(&Key::MediaPage(page.number));
+            let value = json!({ "v": 1, "files": page.files });
+            host::write(session.host, &key, &value).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A file on its way, and the first entity that waits for it.
+struct Cargo<'a> {
+    file: &'a File,
+    digest: String,
+    name: &'a str,
+    attempts: u32,
+}
+
+/// Sends the files of all entities that are to be upserted. An entity one of whose files did not arrive has failed. A
+/// forced push sends its files again, whether they went before or not.
+pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), Stop> {
+    let (Some(media), Some(destination)) = (&session.config.shape.media, &session.destination) else {
+        return Ok(());
+    };
+    let mut sent = Sent::default();
+    let mut failures: Vec<(String, Failure)> = Vec::new();
+    {
+        let missing = missing(session, items, &mut sent).await?;
+        let mut pushes: Vec<Push<'_>> = Vec::new();
+        for (at, cargo) in missing.iter().enumerate() {
+            pushes.push(Box::pin(async move {
+                (at, transfer(session, destination, media, cargo).await)
+            }));
+        }
+        for (at, result) in at_once(pushes, session.pim_at_once).await {
+            let cargo = &missing[at];
+            match result {
+                Ok(()) => {
+                    let page = sent.page(session, &cargo.digest).await?;
+                    page.files.insert(cargo.digest.clone(), json!(session.now_s()));
+                    page.is_changed = true;
+                    session.report(|report| report.files += 1);
+                }
+                Err(failure) => failures.push((cargo.file.path.clone(), failure)),
+            }
+        }
+    }
+    if sent.pages.iter().any(|page| page.is_changed) {
+        session.check_lease()?;
+        session.know_the_pair().await?;
+        sent.save(session).await?;
+    }
+    for item in items {
+        let Stage::Upsert { upsert, hash, .. } = &item.stage else {
+            continue;
+        };
+        let is_its = |path: &String| upsert.files.iter().any(|file| file.path == *path);
+        if let Some((_, failure)) = failures.iter().find(|(path, _)| is_its(path)) {
+            item.stage = Item::failed(failure.clone(), Some(hash.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The files that the destination does not have, each once.
+async fn missing<'a, H: Host>(
+    session: &Session<'_, H>,
+    items: &'a [Item],
+    sent: &mut Sent,
+) -> Result<Vec<Cargo<'a>>, StoreError> {
+    let mut missing: Vec<Cargo<'a>> = Vec::new();
+    for item in items {
+        let Stage::Upsert { upsert, .. } = &item.stage else {
+            continue;
+        };
+        for file in &upsert.files {
+            let digest = digest(file.path.as_bytes());
+            let is_known = sent.page(session, &digest).await?.files.contains_key(&digest);
+            let is_there = is_known && !item.waiting.is_forced();
+            if !is_there && !missing.iter().any(|known| known.digest == digest) {
+                let (name, attempts) = (item.name.as_str(), item.waiting.attempts());
+                missing.push(Cargo {
+                    file,
+                    digest,
+                    name,
+                    attempts,
+                });
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Passes one file on, as one call of both upstreams; once more with a new token after a 401 (contract 4.2).
+async fn transfer<H: Host>(
+    session: &Session<'_, H>,
+    destination: &Destination<'_, H>,
+    media: &Media,
+    cargo: &Cargo<'_>,
+) -> Result<(), Failure> {
+    let code = &cargo.file.code;
+    let call = |request| Call {
+        circuit: CIRCUIT,
+        entity: Some(cargo.name),
+        attempts: cargo.attempts,
+        shown_path: None,
+        request,
+    };
+    let mut token = session.pim.tokens.access().await?;
+    let mut is_renewed = false;
+    loop {
+        let from = call(session.pim.file(code, &token)?);
+        let to = call(destination.file(media.method(), &cargo.file.path)?);
+        let at_destination = session.destination_governor.enter(&to, 1).await?;
+        let at_pim = match session.pim_governor.enter(&from, 1).await {
+            Ok(entered) => entered,
+            Err(failure) => {
+                session.destination_governor.withdraw(at_destination);
+                return Err(failure);
+            }
+        };
+        let (request, limits) = (from.request.clone(), at_pim.limits);
+        let became = session
+            .host
+            .transfer(request, to.request.clone(), limits, media.max_bytes);
+        let became = became.await;
+        let is_too_large = matches!(became.from, Err(SendError::TooLarge));
+        let judge = |status: StatusCode| match status.as_u16() {
+            404 => None,
+            401 if !is_renewed => None,
+            401 => Some(Class::Misconfigured),
+            _ => pim::judge(status),
+        };
+        let told = session.pim_governor.leave(&from, at_pim, became.from, &judge);
+        let arrived = match became.to {
+            Some(sent) => session
+                .destination_governor
+                .leave(&to, at_destination, sent, &judge_upsert)
+                .map(|_| ()),
+            None => {
+                session.destination_governor.withdraw(at_destination);
+                Ok(())
+            }
+        };
+        let status = match told {
+            Ok(response) => response.status(),
+            Err(mut failure) if is_too_large => {
+                failure.reason = format!(
+                    "the file {code} is larger than {} bytes: raise `max_bytes` of the shape's `media`, or make it smaller in the PIM; then replay the entity",
+                    media.max_bytes
+                );
+                return Err(settled(failure));
+            }
+            Err(failure) => return Err(of_file(code, failure)),
+        };
+        match status {
+            StatusCode::UNAUTHORIZED => match session.pim.tokens.instead_of(&token).await? {
+                Some(other) => (token, is_renewed) = (other, true),
+                None => return Err(session.pim.revoked(CIRCUIT)),
+            },
+            StatusCode::NOT_FOUND => {
+                let failure = session.pim_failure(Class::Transient, "404: the PIM does not have its content");
+                return Err(of_file(code, failure));
+            }
+            _ => return arrived.map_err(|failure| of_file(code, failure)),
+        }
+    }
+}
+
+/// A failure that names its file and, where no other try will help, says what does.
+fn of_file(code: &str, mut failure: Failure) -> Failure {
+    failure.reason = format!("the file {code}: {}", failure.reason);
+    if failure.class == Class::Permanent {
+        failure
+            .reason
+            .push_str("; make the destination take it, or replace it in the PIM; then replay the entity");
+    }
+    settled(failure)
+}
+
+/// Nothing was pushed of the entity itself, and a file that arrives late is the same file.
+fn settled(mut failure: Failure) -> Failure {
+    failure.unsettled = false;
+    failure
+}

@@ -1,0 +1,89 @@
+//! Files while workers are killed and paused, and the store, the PIM and the destination fail.
+
+use relay::shape::Shape;
+use simulator::catalogue::{Action, Edit};
+use simulator::encode_segment;
+use simulator::fault::{Effect, Fault};
+use simulator::pim::content;
+use std::collections::BTreeSet;
+use tests::simulation::host::Chances;
+use tests::simulation::stage::Stage;
+
+const SEEDS: u64 = 100;
+
+const FILES: [&str; 4] = ["0/a.jpg", "1/b.jpg", "2/c.pdf", "3/d.pdf"];
+
+fn path(code: &str) -> String {
+    format!("/media/{}", encode_segment(code))
+}
+
+/// The files that the destination's entities name, and those that it lacks of them.
+fn named(stage: &Stage) -> (BTreeSet<&'static str>, Vec<&'static str>) {
+    let world = stage.world();
+    let texts: String = world
+        .destination
+        .state
+        .values()
+        .map(|stored| stored.json.as_str())
+        .collect();
+    let named: BTreeSet<&str> = FILES.into_iter().filter(|code| texts.contains(code)).collect();
+    let is_missing = |code: &&str| !world.destination.media.contains_key(&path(code));
+    let missing = named.iter().copied().filter(is_missing).collect();
+    (named, missing)
+}
+
+#[test]
+fn no_entity_is_at_the_destination_before_its_files() {
+    let (mut sent, mut killed) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut stage = Stage::with(6, 0, seed, |shared, config| {
+            config.shape = Shape::read(r#"{"media": {}}"#).unwrap();
+            shared.pim.config.media = FILES.map(|code| (code.to_owned(), 5000)).into();
+            shared.chances = Chances {
+                kill: 0.01,
+                pause: 0.002,
+                store: 0.02,
+                half: 0.05,
+            };
+            for applied in [true, false] {
+                let fault = Fault::share(0.2, Effect::Cut { applied });
+                shared.destination.faults.add(fault.clone().path("/media/"));
+                shared.pim.faults.add(fault.path("/api/rest/v1/media-files/"));
+            }
+        });
+        for (at, product) in stage.products().into_iter().enumerate() {
+            for (attribute, code) in [("packshot", FILES[at % 2]), ("manual", FILES[2 + at % 2])] {
+                let set = Action::SetValue {
+                    attribute: attribute.to_owned(),
+                    locale: None,
+                    scope: None,
+                    data: code.into(),
+                };
+                stage.announce(&Edit::new(product.clone(), set));
+            }
+        }
+        for _ in 0..600 {
+            stage.run_for(1000);
+            assert_eq!(named(&stage).1, Vec::<&str>::new(), "seed {seed}");
+        }
+        {
+            let mut world = stage.world();
+            world.chances = Chances::default();
+            world.pim.faults.clear();
+            world.destination.faults.clear();
+        }
+        stage.run_until(6 * 3_600_000, "every file is named and there", |stage| {
+            named(stage).0.len() == FILES.len()
+        });
+        assert_eq!(named(&stage).1, Vec::<&str>::new(), "seed {seed}");
+        let world = stage.world();
+        for code in FILES {
+            let stored = &world.destination.media[&path(code)];
+            assert_eq!(stored.sha256, simulator::destination::sha256(&content(code, 5000)));
+            sent += stored.versions;
+        }
+        killed += world.killed;
+    }
+    let files = SEEDS * FILES.len() as u64;
+    println!("{SEEDS} seeds, {killed} kills: {files} files, sent {sent} times in all");
+}
