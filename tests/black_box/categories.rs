@@ -84,9 +84,11 @@ fn differing(world: &World) -> Vec<String> {
         categories: Some("categories".to_owned()),
         ..Mapping::default()
     };
-    let found = world
-        .pim
-        .with(|pim| world.destination.with(|destination| differences(pim, destination, &mapping)));
+    let found = world.pim.with(|pim| {
+        world
+            .destination
+            .with(|destination| differences(pim, destination, &mapping))
+    });
     let found = found.into_iter().map(|difference| difference.to_string());
     found.filter(|difference| difference.contains("/categories/")).collect()
 }
@@ -126,7 +128,13 @@ async fn events_of_categories_reach_a_destination_that_wants_them() {
     // Nothing waits but what looks once more in a minute.
     let keys = Store::open(application.state().path()).keys("r1.main.e.");
     assert_eq!(keys, Vec::<String>::new());
-    let answer = ask(&application, Method::GET, "/admin/entities/categories/master", json!(null)).await;
+    let answer = ask(
+        &application,
+        Method::GET,
+        "/admin/entities/categories/master",
+        json!(null),
+    )
+    .await;
     assert!(answer.json()["index"]["hash"].is_string(), "{:?}", answer.json());
 }
 
@@ -184,7 +192,9 @@ async fn recent_changes_of_categories_are_found_from_a_moment_on() {
     walk(&application).await;
     application.tick_until_idle().await.unwrap();
     world.forget_calls();
-    world.edit(&category("tea_time"), label("en_US", "Five o'clock")).unwrap();
+    world
+        .edit(&category("tea_time"), label("en_US", "Five o'clock"))
+        .unwrap();
     world.edit(&category("samovars"), below("tea_time")).unwrap();
     let since = time::text(now_ms() / 1000 - 3600);
     reconcile(&application, json!({ "since": since })).await;
@@ -216,7 +226,8 @@ async fn categories_are_shaped_and_selected_by_their_tree() {
     let sent = |world: &World| -> Vec<(String, String)> {
         world.destination.with(|destination| {
             let log = destination.log.iter();
-            log.map(|request| (request.method.clone(), request.path.clone())).collect()
+            log.map(|request| (request.method.clone(), request.path.clone()))
+                .collect()
         })
     };
     let posted = ("POST".to_owned(), "/shop/tree".to_owned());
@@ -243,7 +254,10 @@ async fn categories_are_shaped_and_selected_by_their_tree() {
 
     for (rules, place) in [
         (json!({ "values": {} }), "/categories/values"),
-        (json!({ "selection": { "enabled": true } }), "/categories/selection/enabled"),
+        (
+            json!({ "selection": { "enabled": true } }),
+            "/categories/selection/enabled",
+        ),
     ] {
         let mistakes = Shape::read(&json!({ "categories": rules }).to_string()).unwrap_err();
         assert!(mistakes[0].place == place, "{mistakes:?}");
@@ -253,7 +267,10 @@ async fn categories_are_shaped_and_selected_by_their_tree() {
 /// The three events of each, of what is not kept equal: acknowledged and logged.
 fn others() -> Vec<Delivery> {
     let data = [
-        ("asset", json!({ "asset": { "code": "front", "asset_family": { "code": "photographs" } } })),
+        (
+            "asset",
+            json!({ "asset": { "code": "front", "asset_family": { "code": "photographs" } } }),
+        ),
         (
             "reference-entity-record",
             json!({ "reference_entity_record": { "code": "kiln", "reference_entity": { "code": "potteries" } } }),
@@ -289,9 +306,15 @@ async fn without_such_a_shape_no_call_and_no_key_is_of_a_category() {
     walk(&application).await;
     application.tick_until_idle().await.unwrap();
     assert_eq!(world.pim_calls(&[CallKind::Structure]), 0);
-    assert!(differing(&world).iter().all(|difference| difference.starts_with("missing")));
+    assert!(
+        differing(&world)
+            .iter()
+            .all(|difference| difference.starts_with("missing"))
+    );
     let operations = application.store_operations().unwrap();
-    let keys = operations.iter().flat_map(|operation| operation["keys"].as_array().cloned());
+    let keys = operations
+        .iter()
+        .flat_map(|operation| operation["keys"].as_array().cloned());
     let keys: Vec<String> = keys
         .flatten()
         .filter_map(|key| key.as_str().map(str::to_owned))
@@ -305,9 +328,15 @@ async fn without_such_a_shape_no_call_and_no_key_is_of_a_category() {
         }
     };
     assert!(!keys.is_empty());
-    assert_eq!(keys.iter().filter(is_of_category).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(
+        keys.iter().filter(is_of_category).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
     let seen = status(&application).await;
-    assert!(seen["kinds"]["categories"].is_null() && seen["kinds"]["products"].is_object(), "{seen}");
+    assert!(
+        seen["kinds"]["categories"].is_null() && seen["kinds"]["products"].is_object(),
+        "{seen}"
+    );
     let ignored = application.log_lines("ingest").into_iter();
     let ignored = ignored.filter(|line| line["ignored"].is_array() && line["status"] == 200);
     assert_eq!(ignored.count(), 6, "of assets and records");
@@ -325,7 +354,13 @@ async fn a_shape_that_wants_them_no_more_deletes_them_and_one_without_them_leave
         let setup = world.setup().with("shape", &shape.to_string());
         let application = application.restart_with(setup).await.unwrap();
         application.tick().await.unwrap();
-        let answer = ask(&application, Method::POST, "/admin/adopt", json!({"empty_index": false})).await;
+        let answer = ask(
+            &application,
+            Method::POST,
+            "/admin/adopt",
+            json!({"empty_index": false}),
+        )
+        .await;
         assert_eq!(answer.status, 202);
         walk(&application).await;
         application.tick_until_idle().await.unwrap();
@@ -333,11 +368,19 @@ async fn a_shape_that_wants_them_no_more_deletes_them_and_one_without_them_leave
     };
     // An event that was queued before the shape changed.
     let changes = world.edit(&category("cycling"), Action::Touch).unwrap();
-    deliver_all(&application, &platform_deliveries(&changes, 1)).await.unwrap();
+    deliver_all(&application, &platform_deliveries(&changes, 1))
+        .await
+        .unwrap();
     world.forget_calls();
     let application = change(application, &json!({ "headers": { "X-Store": "main" } })).await;
-    assert_eq!((world.pim_calls(&[CallKind::Structure]), world.pushes("DELETE")), (0, 0));
-    assert_eq!(Store::open(application.state().path()).keys("r1.main.e."), Vec::<String>::new());
+    assert_eq!(
+        (world.pim_calls(&[CallKind::Structure]), world.pushes("DELETE")),
+        (0, 0)
+    );
+    assert_eq!(
+        Store::open(application.state().path()).keys("r1.main.e."),
+        Vec::<String>::new()
+    );
     change(application, &json!({ "categories": false })).await;
     assert_eq!(world.pushes("DELETE"), 7);
 }

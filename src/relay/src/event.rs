@@ -277,3 +277,47 @@ impl Moment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decoded(name: &str, data: &Value) -> Decoded {
+        let event = json!({ "type": format!("{PLATFORM_PREFIX}{name}"), "id": "1", "time": "2026-02-03T04:05:06Z", "data": data });
+        of_event_platform(event.to_string().as_bytes()).expect("an event")
+    }
+
+    #[test]
+    fn an_event_of_a_category_is_one_of_its_list_too() {
+        let data = json!({ "category": { "code": "tea time" }, "author": { "identifier": "a", "type": "api" } });
+        for (name, change) in [
+            ("category.created", Change::Created),
+            ("category.updated", Change::Updated),
+            ("category.deleted", Change::Deleted),
+        ] {
+            let Decoded::Stale(ListKey::Categories, id, Some(event)) = decoded(name, &data) else {
+                panic!("{name}");
+            };
+            assert_eq!((id, event.key.change), (Segment::of("1"), change));
+            assert_eq!(event.key.entity, Entity::new(Kind::Category, "tea time"));
+            // The list does not lag: no copy is too old, and nothing is looked at twice.
+            assert!(!event.key.is_vague() && event.key.floor_s.is_none());
+            assert!(event.author.is_some_and(|author| author.is_api));
+        }
+        // What names none, or is not known, is one of its list alone.
+        for (name, data) in [
+            ("category.updated", json!({})),
+            ("category.updated", json!(1)),
+            ("category.moved", data),
+        ] {
+            assert_eq!(
+                decoded(name, &data),
+                Decoded::Stale(ListKey::Categories, Segment::of("1"), None)
+            );
+        }
+        for name in ["asset.updated", "reference-entity-record.deleted"] {
+            assert!(matches!(decoded(name, &json!({})), Decoded::Ignored(_)), "{name}");
+        }
+    }
+}

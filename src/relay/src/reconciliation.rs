@@ -225,9 +225,11 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     let is_released =
         record.walk.withheld > 0 && State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
     let kinds = config.shape.kinds();
-    Ok(record.look_back(notification.as_ref(), config.reconciliation.overlap_s, kinds)
-        || record.walk.let_go(is_released)
-        || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
+    Ok(
+        record.look_back(notification.as_ref(), config.reconciliation.overlap_s, kinds)
+            || record.walk.let_go(is_released)
+            || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms),
+    )
 }
 
 /// Begins a tick's share: what happened since the last one.

@@ -139,7 +139,9 @@ impl Plan {
             if let Format::EventsApi(secret) | Format::Both(_, secret) = &self.format {
                 // The Events API tells nothing of categories (contract 2.1).
                 let told = batch.iter().copied();
-                let told: Vec<&Change> = told.filter(|change| !matches!(change.entity, EntityId::Category(_))).collect();
+                let told: Vec<&Change> = told
+                    .filter(|change| !matches!(change.entity, EntityId::Category(_)))
+                    .collect();
                 if !told.is_empty() {
                     all.push(self.legacy(&told, secret, &mut random));
                 }
