@@ -40,10 +40,10 @@ pub(crate) fn queued(application: &Application) -> Vec<(Entity, Change)> {
 }
 
 fn entity(id: &EntityId) -> Entity {
-    let kind = if id.is_product() {
-        Kind::Product
-    } else {
-        Kind::ProductModel
+    let kind = match id {
+        EntityId::Product(_) => Kind::Product,
+        EntityId::Model(_) => Kind::ProductModel,
+        EntityId::Category(_) => Kind::Category,
     };
     Entity::new(kind, &id.key())
 }

@@ -44,6 +44,7 @@ impl Acknowledged {
             match &self.entity {
                 EntityId::Product(uuid) => truth.product(*uuid).is_none(),
                 EntityId::Model(code) => truth.model(code).is_none(),
+                EntityId::Category(_) => false,
             }
         });
         let is_there = match (is_gone, self.revision) {

@@ -186,6 +186,7 @@ async fn entities_are_read_by_id() {
             Kind::ProductModel,
             json!({"code": "x", "values": {}}),
         ),
+        ("category.json", Kind::Category, json!({"code": "x", "values": {}})),
     ] {
         let read = OneAnswer::of(200, payload(name, &own)).by_id(kind).await.unwrap();
         assert!(

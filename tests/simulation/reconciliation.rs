@@ -2,6 +2,7 @@
 
 use relay::entity::Kind;
 use relay::mistake::Mistake;
+use relay::shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::compare::Difference;
 use simulator::fault::{Effect, Fault};
@@ -30,6 +31,56 @@ fn equal(products: usize, models: usize, seed: u64) -> Stage {
     stage.walk();
     assert_eq!(stage.differences(), []);
     stage
+}
+
+/// Two pages of categories, half of whose events are lost, among products and models.
+#[test]
+fn categories_become_equal_too_where_the_shape_wants_them() {
+    let below = |parent: &str| Action::Create {
+        identifier: None,
+        family: None,
+        parent: Some(parent.to_owned()),
+        categories: Vec::new(),
+    };
+    let category = |number: u64| EntityId::Category(format!("shelf {number:03}"));
+    let mut stage = Stage::with(30, 4, 3, |world, worker| {
+        worker.shape = Shape::read(r#"{"categories": {}}"#).expect("a good shape");
+        for number in 0..150 {
+            let edit = Edit::new(category(number), below("workshop"));
+            world.pim.catalogue.edit(&edit, 1_000_000).expect("it is new");
+        }
+    });
+    stage.walk();
+    assert_eq!(stage.differences(), []);
+    let mut next = 150;
+    for _ in 0..4 {
+        for _ in 0..30 {
+            let number = stage.random.u64(10..150);
+            let edit = match stage.random.u8(..4) {
+                0 => {
+                    next += 1;
+                    Edit::new(category(next), below("workshop"))
+                }
+                _ => touch(&category(number)),
+            };
+            if stage.random.bool() {
+                stage.announce(&edit);
+            } else {
+                stage.edit(&edit);
+            }
+            let pause_ms = stage.random.u64(..10 * MINUTE_MS);
+            stage.run_for(pause_ms);
+        }
+        // Two are deleted at the beginning of the list, one without a word and while a walk passes.
+        stage.announce(&delete(&category(next)));
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_for(70_000);
+        let first = stage.world().pim.catalogue.categories().nth(4).map(|(id, _)| id);
+        stage.edit(&delete(&first.expect("a category")));
+        stage.run_for(15 * MINUTE_MS);
+        stage.walk();
+        assert_eq!(stage.differences(), []);
+    }
 }
 
 #[test]

@@ -63,9 +63,13 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
     let entity: Value = serde_json::from_str(&read(file)?).with_context(|| format!("{} is no JSON", file.display()))?;
     let (kind, code) = match (entity["uuid"].as_str(), entity["code"].as_str()) {
         (Some(uuid), _) => (Kind::Product, uuid),
+        // Every model has a variant of a family.
+        (None, Some(code)) if shape.kinds().contains(&Kind::Category) && entity["family_variant"].is_null() => {
+            (Kind::Category, code)
+        }
         (None, Some(code)) => (Kind::ProductModel, code),
         (None, None) => bail!(
-            "{} is neither a product (it has a `uuid`) nor a product model (a `code`)",
+            "{} is neither a product (it has a `uuid`) nor a product model or a category (a `code`)",
             file.display()
         ),
     };
@@ -123,8 +127,8 @@ async fn sum_up(shape: &Shape) -> Result<()> {
     );
     let mut pim = Pim::new(&host, &governor, &Keyspace::new("preview"), &config, true);
     pim.completenesses = shape.asks_completenesses();
-    for kind in Kind::ALL {
-        sum_up_kind(shape, &pim, kind).await.map_err(told)?;
+    for kind in shape.kinds() {
+        sum_up_kind(shape, &pim, *kind).await.map_err(told)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::world::World;
 use relay::entity::Kind;
 use relay::shape::{Element, Elements, Lookups, Need, Shape, Shaped, Upsert};
 use serde_json::Value;
-use simulator::catalogue::Structure;
+use simulator::catalogue::{EntityId, Structure};
 use simulator::destination::Destination;
 use simulator::pim::Pim;
 use std::collections::BTreeMap;
@@ -54,11 +54,11 @@ pub fn differences(pim: &Pim, destination: &Destination, shape: &Shape) -> Vec<S
     let mut held: BTreeMap<String, Value> = state.map(|(path, stored)| (path.clone(), stored.body())).collect();
     let lookups = lookups(&pim.catalogue.structure);
     let mut differences = Vec::new();
-    for (id, body) in pim.bodies(None) {
-        let kind = if id.is_product() {
-            Kind::Product
-        } else {
-            Kind::ProductModel
+    for (id, body) in pim.bodies(None).chain(pim.catalogue.categories()) {
+        let kind = match id {
+            EntityId::Product(_) => Kind::Product,
+            EntityId::Model(_) => Kind::ProductModel,
+            EntityId::Category(_) => Kind::Category,
         };
         let Shaped::Wanted(upsert) = shape.apply(kind, &id.key(), &body, &lookups) else {
             continue;

@@ -84,7 +84,7 @@ function upstream(name, state) {
       fact("Answered 429", count(state.throttled)), fact("Retries saved up", count(state.retries_left))));
 }
 
-const KINDS = { products: "Products", "product-models": "Product models" };
+const KINDS = { products: "Products", "product-models": "Product models", categories: "Categories" };
 
 function drawReconciliation(state) {
   show($("reconciliation"), state ?? null, () => {

@@ -142,7 +142,12 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         return Ok(());
     };
     let mut items = name_all(session, batch).await?;
-    fetch(session, kind, &mut items).await;
+    if session.config.shape.kinds().contains(&kind) {
+        fetch(session, kind, &mut items).await;
+    } else {
+        // What came before the shape was taken away that wanted it.
+        items.iter_mut().for_each(|item| item.stage = Stage::Done);
+    }
     let mut pages = Pages::load(
         session.host,
         &session.config.keys,
@@ -186,7 +191,7 @@ async fn keep_too_early<H: Host>(
 ) -> Result<(), StoreError> {
     let is_kept = |item: &Item| match item.waiting.entity.kind {
         Kind::ProductModel => made(Mistake::HashBeforeVariants) || made(Mistake::IndexBeforePush),
-        Kind::Product => made(Mistake::IndexBeforePush),
+        _ => made(Mistake::IndexBeforePush),
     };
     for item in items.iter().filter(|item| is_kept(item)) {
         if let Stage::Upsert { hash, updated_s, .. } = &item.stage {

@@ -171,7 +171,7 @@ async fn reconcile<H: Host>(
     }
     let mut record = Reconciliation::load(host, config).await?;
     match scan {
-        ScanKind::Recent => record.ask_recent(since_s),
+        ScanKind::Recent => record.ask_recent(config.shape.kinds(), since_s),
         ScanKind::Full => record.walk.ask(force),
     }
     record.save(host, &config.keys).await?;

@@ -2,7 +2,7 @@
 
 use crate::entity::digest;
 use crate::key::{Keyspace, is_instance};
-use crate::shape::{Authentication, Shape};
+use crate::shape::{self, Authentication, Shape};
 use http::{HeaderName, HeaderValue, Uri};
 use std::str::FromStr;
 
@@ -152,6 +152,8 @@ pub struct IngestConfig {
     pub notification_secrets: Vec<String>,
     /// Authors whose events are this integration's own writes.
     pub own_authors: Vec<String>,
+    /// Whether the shape wants categories. What it says of them is the worker's to read.
+    pub wants_categories: bool,
     /// How far the timestamp of a delivery of the Events API may be from now, in seconds, either way.
     pub tolerance_s: u64,
     /// How many events may wait before deliveries are put off.
@@ -169,6 +171,7 @@ impl IngestConfig {
             events_api_secrets: variables.secrets(["events_api_secret", "events_api_secret_previous"]),
             notification_secrets: variables.secret("notification_secret").into_iter().collect(),
             own_authors: list(&variables.text("own_authors")),
+            wants_categories: shape::wants_categories(&variables.text("shape")),
             tolerance_s: variables.number("timestamp_tolerance_seconds", 300, 1, 86_400)?,
             high_water: high_water(variables)?,
             log: log_level(variables)?,
@@ -315,7 +318,7 @@ impl WorkerConfig {
     /// Reads the variables; the first that is missing or makes no sense is named.
     pub fn read(variables: &Variables) -> Result<WorkerConfig, ConfigError> {
         let destination = variables.origin("destination_url")?;
-        let shape = shape(variables)?;
+        let shape = read_shape(variables)?;
         let destination_path = variables.path("destination_path")?;
         let alert_path = variables.path("alert_path")?;
         let tracking_header = variables.text("tracking_header");
@@ -358,7 +361,7 @@ impl WorkerConfig {
 }
 
 /// What the destination receives. All that is wrong in the document is told at once.
-fn shape(variables: &Variables) -> Result<Shape, ConfigError> {
+fn read_shape(variables: &Variables) -> Result<Shape, ConfigError> {
     Shape::read(&variables.text("shape")).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         ConfigError(format!("variable `shape` makes no sense: {}", told.join("; ")))

@@ -14,17 +14,20 @@ pub enum Kind {
     Product,
     /// A product model, known by its code.
     ProductModel,
+    /// A category, known by its code; only where the shape wants categories.
+    Category,
 }
 
 impl Kind {
-    /// Every kind, in the order in which the worker serves them.
-    pub const ALL: [Kind; 2] = [Kind::ProductModel, Kind::Product];
+    /// Every kind: those that are always kept equal before the others.
+    pub const ALL: [Kind; 3] = [Kind::ProductModel, Kind::Product, Kind::Category];
 
     /// Its letter in a key.
     pub fn letter(self) -> char {
         match self {
             Kind::Product => 'p',
             Kind::ProductModel => 'm',
+            Kind::Category => 'c',
         }
     }
 
@@ -38,15 +41,16 @@ impl Kind {
         match self {
             Kind::Product => "products",
             Kind::ProductModel => "product-models",
+            Kind::Category => "categories",
         }
     }
 
     /// The id in one of the PIM's documents (contract 4.6): a UUID in its canonical form whatever case it came in, a
-    /// model's code to the letter.
+    /// code to the letter.
     pub fn id_in(self, document: &Value) -> Option<String> {
         let member = match self {
             Kind::Product => "uuid",
-            Kind::ProductModel => "code",
+            Kind::ProductModel | Kind::Category => "code",
         };
         let id = document.get(member)?.as_str().filter(|id| !id.is_empty())?;
         let lower = id.to_ascii_lowercase();
@@ -160,7 +164,7 @@ impl Entity {
         format!("{}.{}", self.kind.letter(), self.segment.as_str())
     }
 
-    /// The entity of this kind and code: the UUID of a product, the code of a model.
+    /// The entity of this kind and code: the UUID of a product, the code of anything else.
     pub fn new(kind: Kind, code: &str) -> Entity {
         Entity {
             kind,

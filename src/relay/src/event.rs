@@ -6,7 +6,7 @@ use crate::time;
 use serde_json::Value;
 
 /// The event types of the Event Platform that concern an entity of ours (contract 3.4).
-const PLATFORM_TYPES: [(&str, Kind, Change); 10] = [
+const PLATFORM_TYPES: [(&str, Kind, Change); 13] = [
     ("product.created", Kind::Product, Change::Created),
     ("product.updated", Kind::Product, Change::Updated),
     ("product.updated.delta", Kind::Product, Change::Updated),
@@ -17,6 +17,9 @@ const PLATFORM_TYPES: [(&str, Kind, Change); 10] = [
     ("product-model.updated", Kind::ProductModel, Change::Updated),
     ("product-model.updated.delta", Kind::ProductModel, Change::Updated),
     ("product-model.deleted", Kind::ProductModel, Change::Deleted),
+    ("category.created", Kind::Category, Change::Created),
+    ("category.updated", Kind::Category, Change::Updated),
+    ("category.deleted", Kind::Category, Change::Deleted),
 ];
 
 /// Of which families of event types a list of the PIM changes, in which shapes look things up (contract 3.4).
@@ -56,7 +59,7 @@ pub struct Author {
 pub struct Event {
     /// What its key will say.
     pub key: EventKey,
-    /// The entity's code: the UUID of a product, the code of a model.
+    /// The entity's code: the UUID of a product, the code of anything else.
     pub code: String,
     /// Who caused it, if it says.
     pub author: Option<Author>,
@@ -67,8 +70,8 @@ pub struct Event {
 pub enum Decoded {
     /// An entity of ours is to be looked at.
     Event(Box<Event>),
-    /// A list of the PIM changed; with the event's id.
-    Stale(ListKey, Segment),
+    /// A list of the PIM changed; with the event's id, and the event itself where it names an entity that may be wanted.
+    Stale(ListKey, Segment, Option<Box<Event>>),
     /// Nothing to do; why, for the log.
     Ignored(String),
 }
@@ -108,15 +111,24 @@ pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
     let Some(id) = text(&event, "id") else {
         return malformed("the event has no `id`");
     };
+    let id = Segment::of(id);
     let known = name
         .strip_prefix(PLATFORM_PREFIX)
         .and_then(|name| PLATFORM_TYPES.iter().find(|known| known.0 == name));
-    let Some(&(_, kind, change)) = known else {
-        return Ok(match changed_list(name, &event) {
-            Some(list) => Decoded::Stale(list, Segment::of(id)),
-            None => Decoded::Ignored(format!("type {}", shown(name))),
-        });
+    let list = changed_list(name, &event);
+    let decoded = match known {
+        Some(&(_, kind, change)) => platform_event(&event, name, kind, change, &id),
+        None => Ok(Decoded::Ignored(format!("type {}", shown(name)))),
     };
+    match (list, decoded) {
+        (None, decoded) => decoded,
+        (Some(list), Ok(Decoded::Event(event))) => Ok(Decoded::Stale(list, id, Some(event))),
+        // Whatever else it says, the list is another one now.
+        (Some(list), _) => Ok(Decoded::Stale(list, id, None)),
+    }
+}
+
+fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Segment) -> Result<Decoded, Malformed> {
     let Some(data) = event.get("data").filter(|data| data.is_object()) else {
         return malformed("the event has no `data` object");
     };
@@ -128,7 +140,11 @@ pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
         // The tables name it `product`, the samples `product_model` (contract 7).
         Kind::ProductModel => {
             let model = data.get("product_model").or_else(|| data.get("product"));
-            (model, model.and_then(|model| text(model, "code")).map(str::to_owned))
+            (model, model.and_then(|model| kind.id_in(model)))
+        }
+        Kind::Category => {
+            let category = data.get("category");
+            (category, category.and_then(|category| kind.id_in(category)))
         }
     };
     let (Some(entity), Some(code)) = (entity, code) else {
@@ -141,11 +157,11 @@ pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
         })
     });
     let moment = Moment {
-        time_s: text(&event, "time").and_then(time::parse),
+        time_s: text(event, "time").and_then(time::parse),
         updated_s: entity.get("updated_at").and_then(time::parse_value),
     };
     Ok(Decoded::Event(Box::new(Event {
-        key: moment.key(kind, change, &code, Segment::of(id)),
+        key: moment.key(kind, change, &code, id.clone()),
         code,
         author,
     })))
@@ -196,11 +212,7 @@ fn legacy_event(event: &Value) -> Result<Decoded, Malformed> {
     let Some(resource) = event.get("data").and_then(|data| data.get("resource")) else {
         return malformed("an event has no `data.resource`");
     };
-    let code = match kind {
-        Kind::Product => Kind::Product.id_in(resource),
-        Kind::ProductModel => text(resource, "code").map(str::to_owned),
-    };
-    let Some(code) = code else {
+    let Some(code) = kind.id_in(resource) else {
         // PIMs before 7.0 name no UUID (contract 2.3).
         return Ok(Decoded::Ignored(format!("{action} without a {}", code_name(kind))));
     };
@@ -231,7 +243,7 @@ fn legacy_event(event: &Value) -> Result<Decoded, Malformed> {
 fn code_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Product => "UUID (PIM 7.0 and later send it)",
-        Kind::ProductModel => "code",
+        Kind::ProductModel | Kind::Category => "code",
     }
 }
 
@@ -250,6 +262,8 @@ impl Moment {
         let time_s = self.time_s.or(self.updated_s).unwrap_or(0);
         let seconds = |moment: u64| i64::try_from(moment).unwrap_or(i64::MAX);
         let floor_s = match (change, self.updated_s) {
+            // The PIM lists categories from its database, which does not lag behind an event.
+            _ if kind == Kind::Category => None,
             (Change::Created | Change::Updated, Some(updated)) => Some(seconds(time_s) - seconds(updated)),
             (Change::Created | Change::Updated, None) if self.time_s.is_some() => Some(UNTOLD_FLOOR_S),
             _ => None,
@@ -260,6 +274,50 @@ impl Moment {
             floor_s,
             entity: Entity::new(kind, code),
             id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decoded(name: &str, data: &Value) -> Decoded {
+        let event = json!({ "type": format!("{PLATFORM_PREFIX}{name}"), "id": "1", "time": "2026-02-03T04:05:06Z", "data": data });
+        of_event_platform(event.to_string().as_bytes()).expect("an event")
+    }
+
+    #[test]
+    fn an_event_of_a_category_is_one_of_its_list_too() {
+        let data = json!({ "category": { "code": "tea time" }, "author": { "identifier": "a", "type": "api" } });
+        for (name, change) in [
+            ("category.created", Change::Created),
+            ("category.updated", Change::Updated),
+            ("category.deleted", Change::Deleted),
+        ] {
+            let Decoded::Stale(ListKey::Categories, id, Some(event)) = decoded(name, &data) else {
+                panic!("{name}");
+            };
+            assert_eq!((id, event.key.change), (Segment::of("1"), change));
+            assert_eq!(event.key.entity, Entity::new(Kind::Category, "tea time"));
+            // The list does not lag: no copy is too old, and nothing is looked at twice.
+            assert!(!event.key.is_vague() && event.key.floor_s.is_none());
+            assert!(event.author.is_some_and(|author| author.is_api));
+        }
+        // What names none, or is not known, is one of its list alone.
+        for (name, data) in [
+            ("category.updated", json!({})),
+            ("category.updated", json!(1)),
+            ("category.moved", data),
+        ] {
+            assert_eq!(
+                decoded(name, &data),
+                Decoded::Stale(ListKey::Categories, Segment::of("1"), None)
+            );
+        }
+        for name in ["asset.updated", "reference-entity-record.deleted"] {
+            assert!(matches!(decoded(name, &json!({})), Decoded::Ignored(_)), "{name}");
         }
     }
 }

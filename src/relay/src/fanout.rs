@@ -132,7 +132,7 @@ async fn mark<H: Host>(
         match (page.next, progress.kind) {
             (Some(next), _) => progress.cursor = Some(next),
             (None, Kind::ProductModel) => (progress.kind, progress.cursor) = (Kind::Product, None),
-            (None, Kind::Product) => break,
+            (None, _) => break,
         }
         // The first page of each needs no cursor to begin with.
         if progress.cursor.is_some() {

@@ -202,16 +202,16 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                     body,
                 )?;
                 let text = String::from_utf8_lossy(body).into_owned();
-                let entry = self.entry(event::of_event_platform(body)?, &text);
-                self.store(entry.into_iter().collect()).await
+                let mut entries = Vec::new();
+                self.enter(event::of_event_platform(body)?, &text, &mut entries);
+                self.store(entries).await
             }
             Channel::EventsApi => {
                 self.verify_legacy(headers, body)?;
-                let events = event::of_events_api(body)?;
-                let entries = events
-                    .into_iter()
-                    .filter_map(|(decoded, text)| self.entry(decoded, &text))
-                    .collect();
+                let mut entries = Vec::new();
+                for (decoded, text) in event::of_events_api(body)? {
+                    self.enter(decoded, &text, &mut entries);
+                }
                 self.store(entries).await
             }
             Channel::Notifications => {
@@ -228,25 +228,25 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         }
     }
 
-    /// The key and value of an event that is to be queued.
-    fn entry(&mut self, decoded: Decoded, text: &str) -> Option<(String, Vec<u8>)> {
+    /// The keys and values of what is to be queued of an event.
+    fn enter(&mut self, decoded: Decoded, text: &str, entries: &mut Vec<(String, Vec<u8>)>) {
         let event = match decoded {
-            Decoded::Event(event) if self.is_own_write(event.author.as_ref()) => {
-                self.ignored.push("own write".to_owned());
-                return None;
-            }
             Decoded::Event(event) => event,
-            Decoded::Stale(list, id) => {
+            Decoded::Stale(list, id, event) => {
                 let key = self.config.keys.encode(&Key::Stale(list, id));
-                return Some((key, json!({ "v": 1 }).to_string().into_bytes()));
+                entries.push((key, json!({ "v": 1 }).to_string().into_bytes()));
+                match event.filter(|_| self.config.wants_categories) {
+                    Some(event) => event,
+                    None => return,
+                }
             }
-            Decoded::Ignored(why) => {
-                self.ignored.push(why);
-                return None;
-            }
+            Decoded::Ignored(why) => return self.ignored.push(why),
         };
+        if self.is_own_write(event.author.as_ref()) {
+            return self.ignored.push("own write".to_owned());
+        }
         let value = EventValue::new(&event, self.host.now_ms(), text).to_bytes();
-        Some((self.config.keys.encode(&Key::Event(event.key)), value))
+        entries.push((self.config.keys.encode(&Key::Event(event.key)), value));
     }
 
     /// Events of the connector's own writes come back on the Event Platform (contract 6, trap 7).

@@ -30,6 +30,9 @@ const TARGET_MAX: usize = 6000;
 /// The parameter that adds completenesses to products (contract 4.3).
 const COMPLETENESSES: &str = "with_completenesses=true";
 
+/// The parameter that adds values to categories (Akeneo's reference of the endpoint; PIMs without values ignore it).
+const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
+
 /// What the breaker for lists of families, categories and options is known by.
 pub const STRUCTURE: &str = "structure";
 
@@ -91,10 +94,10 @@ impl<'a, H: Host> Pim<'a, H> {
         let property = match kind {
             Kind::Product => "uuid",
             Kind::ProductModel => "identifier",
+            Kind::Category => "code",
         };
         let search = json!({ property: [{ "operator": "IN", "value": codes }] });
-        let query = format!("pagination_type=search_after&limit={BATCH_MAX}");
-        Ok(self.search(kind, &search, &query, attempts).await?.items)
+        Ok(self.search(kind, &search, &first_page(kind), attempts).await?.items)
     }
 
     /// Whether a list call for these entities would be too long for the PIM.
@@ -110,22 +113,22 @@ impl<'a, H: Host> Pim<'a, H> {
     pub async fn descendants(&self, kind: Kind, model: &str, cursor: Option<&str>) -> Result<Page, Failure> {
         let criterion = match kind {
             Kind::Product => json!({ "operator": "=", "value": model }),
-            Kind::ProductModel => json!({ "operator": "IN", "value": [model] }),
+            _ => json!({ "operator": "IN", "value": [model] }),
         };
-        let first = format!("pagination_type=search_after&limit={BATCH_MAX}");
+        let first = first_page(kind);
         self.search(kind, &json!({ "parent": [criterion] }), cursor.unwrap_or(&first), 0)
             .await
     }
 
-    /// One page of all entities of a kind, or of those updated after a moment: text as the filter takes it
-    /// ([`crate::time::filter_text`]). In the order of their ids, and never by channel, which would hide what is in no
+    /// One page of all entities of a kind, or of those updated after a moment: text as the kind's filter takes it
+    /// ([`crate::time::filter_text`]; of categories [`crate::time::text`]). In the order of their ids, and never by channel, which would hide what is in no
     /// category (contract 4.4; 6, trap 17).
     pub async fn scan(&self, kind: Kind, updated_after: Option<&str>, cursor: Option<&str>) -> Result<Page, Failure> {
         let search = match updated_after {
             Some(moment) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
             None => json!({}),
         };
-        let first = format!("pagination_type=search_after&limit={BATCH_MAX}");
+        let first = first_page(kind);
         self.search(kind, &search, cursor.unwrap_or(&first), 0).await
     }
 
@@ -179,18 +182,15 @@ impl<'a, H: Host> Pim<'a, H> {
             }
             self.has_post_search.set(false);
         }
-        let resource = match kind {
-            Kind::Product => "products-uuid",
-            Kind::ProductModel => "product-models",
-        };
+        let resource = resource(kind);
         // A cursor that came from a `next` link of a `GET` holds the filter already.
         let mut filter = if query.contains("search=") {
             String::new()
         } else {
             format!("&search={}", path_segment(&search.to_string()))
         };
-        if kind == Kind::Product && self.completenesses && !query.contains(COMPLETENESSES) {
-            filter.push_str(&format!("&{COMPLETENESSES}"));
+        if let Some(more) = self.more(kind).filter(|more| !query.contains(more)) {
+            filter.push_str(&format!("&{more}"));
         }
         let target = format!("/api/rest/v1/{resource}?{query}{filter}");
         let asked = Asked {
@@ -207,13 +207,9 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// Reads one entity from the database itself, past the search index (contract 4.1).
     pub async fn by_id(&self, kind: Kind, code: &str, entity: &str, attempts: u32) -> Result<Read, Failure> {
-        let resource = match kind {
-            Kind::Product => "products-uuid",
-            Kind::ProductModel => "product-models",
-        };
-        let mut target = format!("/api/rest/v1/{resource}/{}", path_segment(code));
-        if kind == Kind::Product && self.completenesses {
-            target.push_str(&format!("?{COMPLETENESSES}"));
+        let mut target = format!("/api/rest/v1/{}/{}", resource(kind), path_segment(code));
+        if let Some(more) = self.more(kind) {
+            target.push_str(&format!("?{more}"));
         }
         let asked = Asked {
             circuit: kind.name(),
@@ -247,6 +243,15 @@ impl<'a, H: Host> Pim<'a, H> {
         let code: Vec<String> = code.split('/').map(path_segment).collect();
         let target = format!("/api/rest/v1/media-files/{}/download", code.join("/"));
         self.request(&Method::GET, &target, token, "*/*", Vec::new())
+    }
+
+    /// What is asked for beside what the PIM gives by itself.
+    fn more(&self, kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::Product => self.completenesses.then_some(COMPLETENESSES),
+            Kind::ProductModel => None,
+            Kind::Category => Some(CATEGORY_VALUES),
+        }
     }
 
     fn page(&self, response: &Response<Vec<u8>>) -> Result<Page, Failure> {
@@ -357,6 +362,25 @@ impl<'a, H: Host> Pim<'a, H> {
         };
         self.governor.call(call, judge).await
     }
+}
+
+/// The resource of a kind (contract 4.3).
+fn resource(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Product => "products-uuid",
+        Kind::ProductModel => "product-models",
+        Kind::Category => "categories",
+    }
+}
+
+/// The query of the first page of a list; categories have numbered pages (contract 4.4).
+fn first_page(kind: Kind) -> String {
+    let by_cursor = if kind == Kind::Category {
+        ""
+    } else {
+        "pagination_type=search_after&"
+    };
+    format!("{by_cursor}limit={BATCH_MAX}")
 }
 
 struct Asked<'a> {

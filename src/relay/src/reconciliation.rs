@@ -131,17 +131,17 @@ impl Reconciliation {
         host::write(host, &keys.record(Record::Reconciliation), self).await
     }
 
-    /// Asks for a look for recent changes, from a moment on (seconds since the Unix epoch) if one is given.
-    pub fn ask_recent(&mut self, since_s: Option<u64>) {
-        for kind in Kind::ALL {
-            self.recent.entry(kind).or_default().ask(since_s);
+    /// Asks for a look for recent changes of these kinds, from a moment on (seconds since the Unix epoch) if one is given.
+    pub fn ask_recent(&mut self, kinds: &[Kind], since_s: Option<u64>) {
+        for kind in kinds {
+            self.recent.entry(*kind).or_default().ask(since_s);
         }
     }
 
     /// The next piece of work, and when it is due.
     fn next(&self, config: &WorkerConfig, now_ms: u64) -> Option<(u64, Task)> {
         let periods = &config.reconciliation;
-        let recent = Kind::ALL.into_iter().filter_map(|kind| {
+        let recent = config.shape.kinds().iter().copied().filter_map(|kind| {
             let due_ms = match self.recent.get(&kind) {
                 Some(recent) => recent.due_ms(periods, now_ms),
                 None => periods.recent_s.map(|_| 0),
@@ -199,7 +199,7 @@ impl Reconciliation {
 
     /// Looks back from before a suspension that the Event Platform told of: what it dropped meanwhile is lost
     /// (contract 3.7). Says whether there was anything new.
-    fn look_back(&mut self, notification: Option<&Notification>, overlap_s: u64) -> bool {
+    fn look_back(&mut self, notification: Option<&Notification>, overlap_s: u64, kinds: &[Kind]) -> bool {
         let new = notification.filter(|notification| notification.at_ms != self.told_ms);
         let Some((notification, missing_s)) = new.and_then(|new| Some((new, new.missing_since_s?))) else {
             return false;
@@ -207,7 +207,7 @@ impl Reconciliation {
         // What lies before the last notification was looked at after it.
         let since_s = missing_s.max(self.told_s).saturating_sub(overlap_s);
         (self.told_ms, self.told_s) = (notification.at_ms, notification.sent_s);
-        self.ask_recent(Some(since_s));
+        self.ask_recent(kinds, Some(since_s));
         self.walk.ask(false);
         true
     }
@@ -224,9 +224,12 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     // The state is large; most ticks need not read it.
     let is_released =
         record.walk.withheld > 0 && State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
-    Ok(record.look_back(notification.as_ref(), config.reconciliation.overlap_s)
-        || record.walk.let_go(is_released)
-        || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
+    let kinds = config.shape.kinds();
+    Ok(
+        record.look_back(notification.as_ref(), config.reconciliation.overlap_s, kinds)
+            || record.walk.let_go(is_released)
+            || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms),
+    )
 }
 
 /// Begins a tick's share: what happened since the last one.
@@ -235,7 +238,8 @@ pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), Store
         host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
     let is_changed = {
         let mut record = session.reconciliation.borrow_mut();
-        let looks_back = record.look_back(notification.as_ref(), session.config.reconciliation.overlap_s);
+        let overlap_s = session.config.reconciliation.overlap_s;
+        let looks_back = record.look_back(notification.as_ref(), overlap_s, session.config.shape.kinds());
         let is_released = session.state.borrow().brake.is_released(session.now_s());
         record.walk.let_go(is_released) || looks_back
     };
@@ -308,18 +312,18 @@ mod tests {
     #[test]
     fn every_notification_is_looked_back_from_once() {
         let mut record = Reconciliation::default();
-        assert!(!record.look_back(None, 600));
+        assert!(!record.look_back(None, 600, &Kind::ALL));
         let suspended = told(2_000_000, 2000, 2000);
-        assert!(record.look_back(Some(&suspended), 600));
+        assert!(record.look_back(Some(&suspended), 600, &Kind::ALL));
         assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
         assert!(record.walk.asked.is_some());
-        assert!(!record.look_back(Some(&suspended), 600));
+        assert!(!record.look_back(Some(&suspended), 600, &Kind::ALL));
         // The record of notifications keeps its first moment for ever; what lies before the last one was looked at.
         record.recent.clear();
-        assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600));
+        assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600, &Kind::ALL));
         assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
         record.recent.clear();
-        assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600));
+        assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600, &Kind::ALL));
         assert_eq!(record.recent[&Kind::Product].since_s, Some(8400));
     }
 }

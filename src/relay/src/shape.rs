@@ -92,6 +92,9 @@ pub struct Shape {
     pub media: Option<Media>,
     products: Rules,
     models: Rules,
+    categories: Rules,
+    /// Whether the document speaks of categories at all.
+    has_categories: bool,
 }
 
 /// The name of the shape that changes nothing.
@@ -106,6 +109,8 @@ impl Default for Shape {
             media: None,
             products: Rules::of(Kind::Product),
             models: Rules::of(Kind::ProductModel),
+            categories: Rules::of(Kind::Category),
+            has_categories: false,
         }
     }
 }
@@ -147,9 +152,11 @@ impl Shape {
             shape.headers = rules::headers(&node, &shape.authentication);
         }
         shape.media = node.member("media").and_then(|node| Media::read(&node));
+        shape.has_categories = node.member(Kind::Category.name()).is_some();
         for (kind, rules) in [
             (Kind::ProductModel, &mut shape.models),
             (Kind::Product, &mut shape.products),
+            (Kind::Category, &mut shape.categories),
         ] {
             if let Some(node) = node.member(kind.name()) {
                 *rules = Rules::read(&node, kind);
@@ -168,10 +175,16 @@ impl Shape {
         self.name == IDENTITY
     }
 
+    /// The kinds that are read and kept equal: categories only where the document speaks of them.
+    pub fn kinds(&self) -> &'static [Kind] {
+        &Kind::ALL[..if self.has_categories { 3 } else { 2 }]
+    }
+
     fn rules(&self, kind: Kind) -> &Rules {
         match kind {
             Kind::Product => &self.products,
             Kind::ProductModel => &self.models,
+            Kind::Category => &self.categories,
         }
     }
 
@@ -224,7 +237,7 @@ impl Shape {
     /// What the entities of a kind need looked up, with the locales whose labels count for any kind.
     pub fn needs(&self, kind: Kind) -> Vec<(Need, Vec<String>)> {
         let of_kind = self.rules(kind).needs();
-        let of_all = [self.products.needs(), self.models.needs()].concat();
+        let of_all = [self.products.needs(), self.models.needs(), self.categories.needs()].concat();
         let mut needs: Vec<(Need, Vec<String>)> = Vec::new();
         for (need, _) in of_kind {
             if !needs.iter().any(|(known, _)| *known == need) {
@@ -250,6 +263,12 @@ impl Shape {
     pub fn sends_all_of(&self, kind: Kind) -> bool {
         self.rules(kind).is_whole(kind)
     }
+}
+
+/// Whether a document speaks of categories; one that is none speaks of nothing.
+pub fn wants_categories(document: &str) -> bool {
+    let document: Option<Value> = serde_json::from_slice(document.as_bytes()).ok();
+    document.is_some_and(|document| document.get(Kind::Category.name()).is_some())
 }
 
 /// The hash of an entity as the PIM gives it.

@@ -5,6 +5,7 @@
 //! variant's inherited values from its models as they are then. So a catalogue of any size fits in memory, and a
 //! model's edit changes the values of its variants without touching their `updated` (contract 6, trap 9).
 
+mod category;
 mod edit;
 mod entity;
 mod generate;
@@ -69,6 +70,7 @@ impl Catalogue {
                 .get(code)?
                 .last()
                 .and_then(|number| self.models.get(number)),
+            EntityId::Category(_) => None,
         }
     }
 
@@ -77,7 +79,7 @@ impl Catalogue {
         if let Some(parent) = entity.parent.clone() {
             match &entity.id {
                 EntityId::Product(uuid) => self.variants.entry(parent).or_default().insert(*uuid),
-                EntityId::Model(_) => self.sub_models.entry(parent).or_default().insert(entity.number),
+                _ => self.sub_models.entry(parent).or_default().insert(entity.number),
             };
         }
         let keep_ms = self.lag_ms.max(HISTORY_MS);
@@ -98,6 +100,7 @@ impl Catalogue {
                     .or_default()
                     .set(Some(entity), at_ms, keep_ms);
             }
+            EntityId::Category(_) => {}
         }
     }
 
@@ -110,6 +113,7 @@ impl Catalogue {
                 .get(code)
                 .and_then(|numbers| numbers.last())
                 .and_then(|number| self.models.get_mut(number)),
+            EntityId::Category(_) => None,
         };
         if let Some(versions) = versions {
             versions.set(None, at_ms, keep_ms);
@@ -130,11 +134,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// One entity, if it exists at this instant.
+    /// One product or product model, if it exists at this instant.
     pub fn get(&self, id: &EntityId) -> Option<&'a Entity> {
         match id {
             EntityId::Product(uuid) => self.product(*uuid),
             EntityId::Model(code) => self.model(code),
+            EntityId::Category(_) => None,
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Mapping {
     pub products: String,
     /// Path segment of product models.
     pub models: String,
+    /// Path segment of categories; none leaves them out.
+    pub categories: Option<String>,
 }
 
 impl Default for Mapping {
@@ -39,6 +41,7 @@ impl Default for Mapping {
             prefix: String::new(),
             products: "products".to_owned(),
             models: "product-models".to_owned(),
+            categories: None,
         }
     }
 }
@@ -54,7 +57,11 @@ impl Mapping {
 
     /// The path of an entity.
     pub fn path(&self, id: &EntityId) -> String {
-        let kind = if id.is_product() { &self.products } else { &self.models };
+        let kind = match id {
+            EntityId::Product(_) => &self.products,
+            EntityId::Model(_) => &self.models,
+            EntityId::Category(_) => self.categories.as_deref().unwrap_or("categories"),
+        };
         format!("{}/{kind}/{}", self.prefix, crate::encode_segment(&id.key()))
     }
 }
@@ -101,7 +108,8 @@ pub fn differences(pim: &Pim, destination: &Destination, mapping: &Mapping) -> V
         .iter()
         .map(|(path, stored)| (path.as_str(), stored.json.as_str()));
     let mut comparison = Comparison::new(held, mapping.clone());
-    for (id, body) in pim.bodies(None) {
+    let categories = mapping.categories.iter().flat_map(|_| pim.catalogue.categories());
+    for (id, body) in pim.bodies(None).chain(categories) {
         comparison.entity(&id, body);
     }
     comparison.finish()

@@ -138,7 +138,7 @@ impl Pim {
     pub fn bodies(&self, after: Option<&EntityId>) -> impl Iterator<Item = (EntityId, Value)> + '_ {
         let (view, asked) = (self.catalogue.truth(), self.rendering());
         let (product, model) = match after {
-            None => (None, None),
+            None | Some(EntityId::Category(_)) => (None, None),
             Some(EntityId::Product(uuid)) => (Some(*uuid), None),
             Some(EntityId::Model(code)) => (None, view.model(code).map(|model| model.number)),
         };

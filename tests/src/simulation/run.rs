@@ -157,7 +157,7 @@ pub(super) struct Run {
     pub(super) released_ms: Rc<RefCell<Vec<u64>>>,
     pub(super) is_strict: bool,
     pub(super) worker: WorkerConfig,
-    ingest: IngestConfig,
+    pub(super) ingest: IngestConfig,
     under_way: Rc<Cell<usize>>,
     skews_ms: Vec<i64>,
     senders: Rc<Cell<usize>>,

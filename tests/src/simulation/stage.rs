@@ -5,6 +5,7 @@ use super::host::Shared;
 use super::run::{Run, Scenario, WorldKind};
 use fastrand::Rng;
 use relay::config::WorkerConfig;
+use relay::entity::Kind;
 use relay::mistake::{self, Mistake};
 use relay::reconciliation::Reconciliation;
 use simulator::catalogue::{Change, Edit, EntityId};
@@ -38,6 +39,7 @@ impl Stage {
         };
         let mut run = Run::new(&scenario, &mut random);
         change(&mut run.shared.borrow_mut(), &mut run.worker);
+        run.ingest.wants_categories = run.worker.shape.kinds().contains(&Kind::Category);
         run.start_ticks();
         Stage { run, random }
     }
@@ -137,7 +139,12 @@ impl Stage {
     /// What differs between the PIM and the destination.
     pub fn differences(&self) -> Vec<Difference> {
         let shared = self.run.shared.borrow();
-        differences(&shared.pim, &shared.destination, &Mapping::default())
+        let has_categories = self.run.ingest.wants_categories;
+        let mapping = Mapping {
+            categories: has_categories.then(|| Kind::Category.name().to_owned()),
+            ..Mapping::default()
+        };
+        differences(&shared.pim, &shared.destination, &mapping)
     }
 
     /// How many requests of a method the destination has seen.

@@ -84,7 +84,7 @@ impl Query {
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
-    Kind::of_name(name).ok_or_else(|| "`kind` must be products or product-models".to_owned())
+    Kind::of_name(name).ok_or_else(|| "`kind` must be products, product-models or categories".to_owned())
 }
 
 /// A dead letter by its key.

@@ -184,7 +184,10 @@ fn subscription(notification: &Notification, is_looked_back_to: bool) -> Value {
 }
 
 fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms: u64) -> Value {
-    let kinds = Kind::ALL.into_iter().map(|kind| {
+    // Categories are there only where the shape wants them, which is not known here.
+    let is_kept =
+        |kind: &Kind| *kind != Kind::Category || known.recent.contains_key(kind) || known.walk.last.contains_key(kind);
+    let kinds = Kind::ALL.into_iter().filter(is_kept).map(|kind| {
         let recent = known.recent.get(&kind).cloned().unwrap_or_default();
         let missing = known.walk.last.get(&kind).map_or(0, |last| last.missing);
         let withheld = if known.walk.withheld > 0 { missing } else { 0 };

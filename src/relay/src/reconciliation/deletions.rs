@@ -37,11 +37,11 @@ impl Raising {
     }
 }
 
-/// Every page of the index.
-fn places() -> impl Iterator<Item = (Kind, u8)> {
-    Kind::ALL
-        .into_iter()
-        .flat_map(|kind| (0..PAGES).map(move |number| (kind, number)))
+/// Every page of the index of these kinds.
+fn places(kinds: &[Kind]) -> impl Iterator<Item = (Kind, u8)> {
+    kinds
+        .iter()
+        .flat_map(|kind| (0..PAGES).map(move |number| (*kind, number)))
 }
 
 /// Judges what a walk that has come to its end did not meet; and counts the index.
@@ -50,7 +50,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
     for figures in walk.last.values_mut() {
         figures.missing = 0;
     }
-    for (kind, number) in places() {
+    for (kind, number) in places(session.config.shape.kinds()) {
         let (all, missed) = missed_on(session, walk.number, kind, number, None).await?;
         indexed += all;
         if kind == Kind::Product && walk.is_unordered {
@@ -123,7 +123,8 @@ pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<()
         return Ok(Ok(()));
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
-    for (kind, number) in places().skip(raising.pages) {
+    let kinds = session.config.shape.kinds();
+    for (kind, number) in places(kinds).skip(raising.pages) {
         let (_, more) = missed_on(session, raising.walk, kind, number, raising.after.as_ref()).await?;
         let room = BATCH_MAX - missed.len();
         let is_all = more.len() <= room;
@@ -136,7 +137,7 @@ pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<()
     }
     let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
     queue(session, &entities, Change::Reconciled).await?;
-    let is_end = raising.pages == places().count();
+    let is_end = raising.pages == places(kinds).count();
     session.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
     Ok(Ok(()))
 }

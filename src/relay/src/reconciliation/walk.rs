@@ -1,9 +1,10 @@
-//! The walk over everything, by default once a day: models first, then products, then what neither has met.
+//! The walk over everything, by default once a day: categories first, if the shape wants them, then models, then
+//! products, then what none of them has met.
 //!
 //! It finds what `updated` does not tell, such as a variant that changed through its model, and what was deleted
 //! without a word. Products come in the order of their UUIDs, as the index has them: between one page and the next,
-//! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, so those that
-//! the index has are asked for by their codes. A walk that does not come to its end deletes nothing.
+//! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, and the pages of
+//! categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk that does not come to its end deletes nothing.
 
 use super::compare::{Listed, listed, queue_different};
 use super::deletions::{self, Raising};
@@ -90,8 +91,11 @@ pub enum Step {
         /// The last UUID that was passed.
         passed: Option<String>,
     },
-    /// Asking for the models that the index has, from this page of it on, behind this entry.
+    /// Asking for the models or categories that the index has, from this page of it on, behind this entry.
     Verify {
+        /// The kind.
+        #[serde(default = "models")]
+        kind: Kind,
         /// The page.
         page: u8,
         /// The entry.
@@ -99,6 +103,11 @@ pub enum Step {
     },
     /// Judging what was missed.
     Judge,
+}
+
+/// What older records do not say.
+fn models() -> Kind {
+    Kind::ProductModel
 }
 
 impl Walk {
@@ -122,12 +131,14 @@ impl Walk {
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
-    fn begin(&mut self, now_ms: u64) {
+    fn begin(&mut self, kinds: &[Kind], now_ms: u64) {
         self.number = now_ms.max(self.number + 1);
         self.began_ms = now_ms;
         self.is_forced = self.asked.take().unwrap_or(false);
         self.is_unordered = false;
-        self.step = Some(Step::list(Kind::ALL[0], now_ms));
+        let is_first = |kind: &&Kind| **kind == Kind::Category;
+        let first = kinds.iter().find(is_first).copied().unwrap_or(Kind::ProductModel);
+        self.step = Some(Step::list(first, now_ms));
     }
 
     /// What a released brake lets go of what was withheld; says whether there was anything.
@@ -157,7 +168,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
     let mut walk = {
         let known = &mut session.reconciliation.borrow_mut().walk;
         if known.step.is_none() {
-            known.begin(now_ms);
+            known.begin(session.config.shape.kinds(), now_ms);
         }
         known.clone()
     };
@@ -166,7 +177,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
     };
     let next = match step.clone() {
         Step::List { kind, scan, passed } => list(session, &mut walk, kind, scan, passed).await?,
-        Step::Verify { page, after } => verify(session, &mut walk, page, after).await?,
+        Step::Verify { kind, page, after } => verify(session, &mut walk, kind, page, after).await?,
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
             (walk.finished_ms, walk.trouble) = (now_ms, None);
@@ -221,8 +232,8 @@ async fn list<H: Host>(
     };
     let turn = scan.turn(&page, now_ms);
     let passed = match (kind, turn) {
-        (_, Turn::Again) | (Kind::ProductModel, _) => passed,
-        (Kind::Product, _) => close(session, walk, passed, &listed, &page, turn).await?,
+        (Kind::Product, Turn::On | Turn::End) => close(session, walk, passed, &listed, &page, turn).await?,
+        _ => passed,
     };
     if turn != Turn::End {
         return Ok(Ok(Some(Step::List { kind, scan, passed })));
@@ -236,8 +247,12 @@ async fn list<H: Host>(
     };
     walk.last.insert(kind, figures);
     Ok(Ok(Some(match kind {
-        Kind::ProductModel => Step::Verify { page: 0, after: None },
         Kind::Product => Step::Judge,
+        kind => Step::Verify {
+            kind,
+            page: 0,
+            after: None,
+        },
     })))
 }
 
@@ -296,24 +311,29 @@ async fn mark<H: Host>(session: &Session<'_, H>, walk: u64, pages: &mut Pages, m
     Ok(())
 }
 
-/// Asks for the next hundred of the models that the index has, and marks those that the PIM does not name.
+/// Asks for the next hundred of the models or categories that the index has, and marks those that the PIM does not name.
 async fn verify<H: Host>(
     session: &Session<'_, H>,
     walk: &mut Walk,
+    kind: Kind,
     page: u8,
     after: Option<Segment>,
 ) -> Result<Result<Option<Step>, Failure>, Stop> {
-    const KIND: Kind = Kind::ProductModel;
-    let asked = next_of_index(session, KIND, page, after).await?;
+    let asked = next_of_index(session, kind, page, after).await?;
     let Some((last, _)) = asked.last() else {
-        return Ok(Ok(Some(Step::list(Kind::Product, session.host.now_ms()))));
+        let next = match kind {
+            Kind::Category => Kind::ProductModel,
+            _ => Kind::Product,
+        };
+        return Ok(Ok(Some(Step::list(next, session.host.now_ms()))));
     };
     let next = Step::Verify {
+        kind,
         page: page_of(last),
         after: Some(last.segment.clone()),
     };
     walk.page_ms = session.host.now_ms();
-    let missing = match missing(session, KIND, &asked).await {
+    let missing = match missing(session, kind, &asked).await {
         Ok(missing) => missing,
         Err(failure) => return Ok(Err(failure)),
     };

@@ -1,5 +1,6 @@
 //! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
 
+use super::selection::place;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ impl Need {
         };
         match self {
             Need::Families => entity.get("family").is_some_and(is_missing),
-            Need::Categories => entity.get("categories").is_some_and(are_missing),
+            Need::Categories => place(entity).is_some_and(are_missing),
             Need::Options(attribute) => {
                 let values = entity
                     .get("values")

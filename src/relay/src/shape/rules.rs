@@ -36,7 +36,7 @@ impl Rules {
     pub(super) fn of(kind: Kind) -> Rules {
         let route = |method| Route::of(method, kind.name());
         Rules {
-            is_wanted: true,
+            is_wanted: kind != Kind::Category,
             upsert: route(Method::PUT),
             delete: route(Method::DELETE),
             selection: Selection::default(),
@@ -47,11 +47,14 @@ impl Rules {
 
     pub(super) fn read(node: &Node<'_>, kind: Kind) -> Rules {
         let mut rules = Rules::of(kind);
-        if node.value == &Value::Bool(false) {
-            rules.is_wanted = false;
+        rules.is_wanted = node.value != &Value::Bool(false);
+        if !rules.is_wanted {
             return rules;
         }
-        if !node.is_object_of(&["upsert", "delete", "selection", "values", "fields"]) {
+        // The values of a category are of another form (contract 4.3), and are sent as they are.
+        let known = ["upsert", "delete", "selection", "fields", "values"];
+        let known = if kind == Kind::Category { &known[..4] } else { &known };
+        if !node.is_object_of(known) {
             return rules;
         }
         let upserts = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];

@@ -64,7 +64,9 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn read(node: &Node<'_>, kind: Kind) -> Selection {
         let mut selection = Selection::default();
-        if !node.is_object_of(&["families", "categories", "enabled", "completeness", "attributes"]) {
+        let known = ["categories", "families", "enabled", "completeness", "attributes"];
+        let known = if kind == Kind::Category { &known[..1] } else { &known };
+        if !node.is_object_of(known) {
             return selection;
         }
         let texts = |name: &str| node.member(name).map(|node| node.texts());
@@ -131,10 +133,18 @@ fn names(list: &[String], code: &str) -> bool {
     list.iter().any(|named| named == code)
 }
 
+/// Where an entity lies in the category trees: a category in itself.
+pub(super) fn place(entity: &Value) -> Option<&Value> {
+    entity.get("categories").or_else(|| entity.get("code"))
+}
+
 fn is_below(entity: &Value, wanted: &[String], lookups: &Lookups) -> bool {
-    let categories = entity.get("categories").and_then(Value::as_array).into_iter().flatten();
-    let mut codes = categories.filter_map(Value::as_str);
-    codes.any(|code| lookups.lineage(code).any(|above| names(wanted, above)))
+    let is_below = |code: &str| lookups.lineage(code).any(|above| names(wanted, above));
+    match place(entity) {
+        Some(Value::Array(categories)) => categories.iter().filter_map(Value::as_str).any(is_below),
+        Some(Value::String(code)) => is_below(code),
+        _ => false,
+    }
 }
 
 impl Completeness {

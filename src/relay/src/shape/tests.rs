@@ -119,6 +119,44 @@ fn without_a_document_an_entity_is_sent_as_it_is() {
 }
 
 #[test]
+fn categories_are_wanted_only_where_the_document_says_so() {
+    let category = json!({ "code": "mugs", "parent": "kitchen", "labels": { "de_DE": "Becher" },
+        "values": { "text|1|shop|de_DE": { "data": "Alle Becher" } } });
+    for (text, are_read, is_wanted) in [
+        ("", false, false),
+        ("{\"products\": {}}", false, false),
+        ("{\"categories\": false}", true, false),
+        ("{\"categories\": {}}", true, true),
+    ] {
+        let shape = Shape::read(text).expect(text);
+        assert_eq!(shape.kinds().contains(&Kind::Category), are_read, "{text}");
+        assert_eq!(wants_categories(text), are_read, "{text}");
+        let shaped = shape.apply(Kind::Category, "mugs", &category, &lookups());
+        assert_eq!(matches!(shaped, Shaped::Wanted(_)), is_wanted, "{text}: {shaped:?}");
+    }
+    assert!(!wants_categories("{") && !wants_categories("[\"categories\"]"));
+    let whole = upsert(&shape(&json!({ "categories": {} })), Kind::Category, &category);
+    assert_eq!((&*whole.path, &whole.body), ("/categories/the%20id", &category));
+    let fields =
+        json!([{ "from": "/values/text|1|shop|de_DE/data", "to": "/text" }, { "from": "/parent", "to": "/in" }]);
+    let of_fields = shape(&json!({ "categories": { "fields": fields } }));
+    assert_eq!(
+        upsert(&of_fields, Kind::Category, &category).body,
+        json!({ "text": "Alle Becher", "in": "kitchen" })
+    );
+    for (tree, is_in) in [("master", true), ("mugs", true), ("about", false)] {
+        let shape = shape(&json!({ "categories": { "selection": { "categories": [tree] } } }));
+        let shaped = shape.apply(Kind::Category, "mugs", &category, &lookups());
+        assert_eq!(matches!(shaped, Shaped::Wanted(_)), is_in, "{tree}");
+        assert!(shape.needs(Kind::Product).is_empty() && shape.needs(Kind::Category).len() == 1);
+    }
+    // One that the list does not hold yet.
+    let elements = lookups().lists[1].1.clone();
+    assert!(!Need::Categories.misses(&category, &elements));
+    assert!(Need::Categories.misses(&json!({ "code": "cups" }), &elements));
+}
+
+#[test]
 fn what_says_the_same_has_the_same_hash() {
     let shape = Shape::default();
     let hash_of = |entity: &Value| shape.hash(&upsert(&shape, Kind::Product, entity));

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Catalogue, Entity, EntityId, Rendering, values};
 
-/// One edit. As JSON: `{"product": "<uuid>", "action": "touch"}` or `{"product_model": "<code>", ...}`.
+/// One edit. As JSON: `{"product": "<uuid>", "action": "touch"}`, `{"product_model": "<code>", ...}` or
+/// `{"category": "<code>", ...}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edit {
     /// What is edited.
@@ -148,7 +149,7 @@ pub enum EditError {
     Unknown(EntityId),
     /// There already is one.
     Exists(EntityId),
-    /// The parent named is not a model that exists.
+    /// The parent named does not exist.
     NoParent(String),
 }
 
@@ -158,7 +159,7 @@ impl std::fmt::Display for EditError {
             Self::Unknown(id) => write!(formatter, "there is no {id}"),
             Self::Exists(id) => write!(formatter, "there already is a {id}"),
             Self::NoParent(code) => {
-                write!(formatter, "there is no product model {code} to be a parent")
+                write!(formatter, "there is no {code} to be a parent")
             }
         }
     }
@@ -172,6 +173,9 @@ impl Catalogue {
     /// # Errors
     /// If the entity does not exist (or, on creation, does), or a parent named does not.
     pub fn edit(&mut self, edit: &Edit, now_ms: u64) -> Result<Vec<Change>, EditError> {
+        if let EntityId::Category(code) = &edit.entity {
+            return self.edit_category(code, edit, now_ms);
+        }
         let existing = self
             .versions(&edit.entity)
             .and_then(|versions| versions.at(u64::MAX))

@@ -1,4 +1,4 @@
-//! A product or a product model.
+//! A product or a product model, and the ids of whatever is announced.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// Which entity: products are known by UUID, product models by code.
+/// Which entity: products are known by UUID, product models and categories by code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntityId {
@@ -16,6 +16,8 @@ pub enum EntityId {
     /// A product model of either level.
     #[serde(rename = "product_model")]
     Model(String),
+    /// A category; these are kept with the structure.
+    Category(String),
 }
 
 impl EntityId {
@@ -23,7 +25,7 @@ impl EntityId {
     pub fn key(&self) -> String {
         match self {
             Self::Product(uuid) => uuid.to_string(),
-            Self::Model(code) => code.clone(),
+            Self::Model(code) | Self::Category(code) => code.clone(),
         }
     }
 
@@ -38,6 +40,7 @@ impl fmt::Display for EntityId {
         match self {
             Self::Product(uuid) => write!(formatter, "product {uuid}"),
             Self::Model(code) => write!(formatter, "product model {code}"),
+            Self::Category(code) => write!(formatter, "category {code}"),
         }
     }
 }
@@ -103,7 +106,7 @@ impl Entity {
     pub fn code(&self) -> &str {
         match &self.id {
             EntityId::Model(code) => code,
-            EntityId::Product(_) => "",
+            _ => "",
         }
     }
 
@@ -111,7 +114,7 @@ impl Entity {
     pub fn uuid(&self) -> Uuid {
         match &self.id {
             EntityId::Product(uuid) => *uuid,
-            EntityId::Model(_) => Uuid::nil(),
+            _ => Uuid::nil(),
         }
     }
 }

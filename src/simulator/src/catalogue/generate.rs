@@ -45,7 +45,7 @@ impl Catalogue {
         if let Some(parent) = entity.parent.clone() {
             match &entity.id {
                 EntityId::Product(uuid) => self.variants.entry(parent).or_default().insert(*uuid),
-                EntityId::Model(_) => self.sub_models.entry(parent).or_default().insert(entity.number),
+                _ => self.sub_models.entry(parent).or_default().insert(entity.number),
             };
         }
         match &entity.id {
@@ -56,6 +56,7 @@ impl Catalogue {
                 self.numbers.insert(code.clone(), vec![entity.number]);
                 self.models.insert(entity.number, Versions::always(entity));
             }
+            EntityId::Category(_) => {}
         }
     }
 }

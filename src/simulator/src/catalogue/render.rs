@@ -47,6 +47,7 @@ impl View<'_> {
                 put("code", json!(code));
                 put("family_variant", json!(self.family_variant(entity)));
             }
+            EntityId::Category(_) => {}
         }
         put("family", json!(entity.family));
         put("parent", json!(entity.parent));

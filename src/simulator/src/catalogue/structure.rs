@@ -147,7 +147,7 @@ fn family(code: &str) -> Value {
     })
 }
 
-fn category(code: &str, parent: Option<&str>) -> Value {
+pub(super) fn category(code: &str, parent: Option<&str>) -> Value {
     json!({
         "code": code, "parent": parent, "updated": "2021-03-01T09:00:00+00:00", "position": 1, "labels": labels(code),
     })

@@ -59,6 +59,7 @@ impl Options {
             prefix,
             products: self.products_segment,
             models: self.models_segment,
+            categories: None,
         };
         let mut comparison = Comparison::new(held.into_iter(), mapping);
         let (mut count, mut last) = (0, None);

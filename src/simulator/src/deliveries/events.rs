@@ -46,8 +46,10 @@ pub(super) fn platform_event(change: &Change, id: Uuid, author: &Author, delta: 
     let (entity, key) = match &change.entity {
         EntityId::Product(uuid) => ("product", json!({ "uuid": uuid })),
         EntityId::Model(code) => ("product-model", json!({ "code": code })),
+        EntityId::Category(code) => ("category", json!({ "code": code })),
     };
-    let what = match (change.kind, delta) {
+    // Categories have no delta event (contract 3.4).
+    let what = match (change.kind, delta && entity != "category") {
         (ChangeKind::Created, _) => "created",
         (ChangeKind::Updated, true) => "updated.delta",
         (ChangeKind::Updated, false) => "updated",
@@ -99,13 +101,13 @@ pub(super) fn legacy_change(change: &Change, id: Uuid, author: &Author) -> Value
         (EntityId::Product(uuid), ChangeKind::Deleted) => {
             json!({ "identifier": change.identifier, "uuid": uuid })
         }
-        (EntityId::Model(code), ChangeKind::Deleted) => json!({ "code": code }),
+        (EntityId::Model(code) | EntityId::Category(code), ChangeKind::Deleted) => json!({ "code": code }),
         (EntityId::Product(_), _) => {
             let mut resource = change.resource.clone();
             resource["identifier"] = json!(change.identifier);
             resource
         }
-        (EntityId::Model(_), _) => change.resource.clone(),
+        _ => change.resource.clone(),
     };
     legacy_event(id, &format!("{entity}.{what}"), change.time_ms, author, &resource)
 }

@@ -137,7 +137,14 @@ impl Plan {
                 all.extend(batch.iter().map(|change| self.platform(change, secrets, &mut random)));
             }
             if let Format::EventsApi(secret) | Format::Both(_, secret) = &self.format {
-                all.push(self.legacy(batch, secret, &mut random));
+                // The Events API tells nothing of categories (contract 2.1).
+                let told = batch.iter().copied();
+                let told: Vec<&Change> = told
+                    .filter(|change| !matches!(change.entity, EntityId::Category(_)))
+                    .collect();
+                if !told.is_empty() {
+                    all.push(self.legacy(&told, secret, &mut random));
+                }
             }
         }
         self.disturb(all, &mut random)

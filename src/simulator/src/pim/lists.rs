@@ -125,7 +125,7 @@ impl Cursor {
     fn of(entity: &Entity) -> String {
         match &entity.id {
             EntityId::Product(uuid) => uuid.to_string(),
-            EntityId::Model(_) => {
+            _ => {
                 let bytes = entity.number.to_be_bytes();
                 let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
                 STANDARD.encode(&bytes[zeros..])
@@ -236,7 +236,11 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
     };
     let mut items = match (*kind, rest) {
         (_, []) => all.clone(),
-        (_, [code]) => return found(all, code).map(|item| respond(200, &item)),
+        (kind, [code]) => {
+            let with_values = query.flag("with_enriched_attributes")?;
+            let item = found(all, code)?;
+            return Ok(respond(200, &shown(kind, item, with_values)));
+        }
         ("attributes", [attribute, "options", rest @ ..]) => {
             found(all, attribute)?;
             let options: Vec<Value> = structure
@@ -264,13 +268,27 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
         limit,
     };
     let count = query.flag("with_count")?.then_some(items.len());
-    let shown = items.into_iter().skip((page - 1) * limit).take(limit).map(|mut item| {
+    let with_values = query.flag("with_enriched_attributes")?;
+    let shown = items.into_iter().skip((page - 1) * limit).take(limit).map(|item| {
+        let mut item = shown(kind, item, with_values);
         let code = crate::encode_segment(item["code"].as_str().unwrap_or_default());
         let href = format!("{}{ROOT}/{}/{code}", pim.config.link_origin, path.join("/"));
         item["_links"] = json!({ "self": { "href": href } });
         item
     });
     Ok(pages.by_number(shown.collect(), page, count))
+}
+
+// A category shows its values only if they are asked for.
+fn shown(kind: &str, mut item: Value, with_values: bool) -> Value {
+    if let (true, Some(members)) = (kind == "categories", item.as_object_mut()) {
+        if !with_values {
+            members.remove("values");
+        } else if !members.contains_key("values") {
+            members.insert("values".to_owned(), json!([]));
+        }
+    }
+    item
 }
 
 enum StructureTest {

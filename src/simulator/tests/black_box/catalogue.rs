@@ -3,9 +3,10 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, ChangeKind, Edit, EditError, Entity, EntityId, Rendering};
+use simulator::deliveries::{Format, Plan, Secrets};
 use uuid::Uuid;
 
-use crate::{NOW_MS, criterion, found, get, get_at, ids, pim};
+use crate::{NOW_MS, criterion, found, get, get_at, ids, pim, searching};
 
 fn model_with_sub_models(catalogue: &Catalogue) -> &Entity {
     catalogue.truth().models(None).find(|model| model.two_levels).unwrap()
@@ -163,4 +164,50 @@ fn random_edits_can_always_be_made() {
         }
     }
     assert!(kinds.iter().all(|count| *count > 50), "{kinds:?}");
+}
+
+#[test]
+fn categories_are_edited_announced_and_listed() {
+    let mut pim = pim(1, 0);
+    let category = |code: &str| EntityId::Category(code.to_owned());
+    let below = |parent: &str| Action::Create {
+        identifier: None,
+        family: None,
+        parent: Some(parent.to_owned()),
+        categories: Vec::new(),
+    };
+    let mut edit = |code: &str, action: Action| pim.edit(&Edit::new(category(code), action), NOW_MS);
+    let created = edit("lanterns", below("lighting")).unwrap();
+    assert_eq!((created.len(), created[0].kind), (1, ChangeKind::Created));
+    assert_eq!(created[0].resource["parent"], "lighting");
+    edit("candles", below("lanterns")).unwrap();
+    let touched = edit("master", Action::Touch).unwrap();
+    assert_eq!(touched[0].kind, ChangeKind::Updated);
+    assert!(matches!(edit("lanterns", below("lighting")), Err(EditError::Exists(_))));
+    assert!(matches!(edit("lamps", below("nothing")), Err(EditError::NoParent(_))));
+    assert!(matches!(edit("lamps", Action::Touch), Err(EditError::Unknown(_))));
+    let announced = Plan::new(Format::EventPlatform(Secrets::primary("secret")), 0, 1).deliveries(&touched);
+    let event: Value = serde_json::from_slice(&announced[0].body).unwrap();
+    assert_eq!(event["type"], "com.akeneo.pim.v1.category.updated");
+    assert_eq!(event["data"]["category"], json!({ "code": "master" }));
+    let legacy = Plan::new(Format::EventsApi("secret".to_owned()), 0, 1).deliveries(&touched);
+    assert!(legacy.is_empty(), "the Events API knows no categories");
+
+    let (_, newer) = get(
+        &mut pim,
+        &searching("/categories", &criterion("updated", ">", json!("2024-01-01T00:00:00Z"))),
+    );
+    assert_eq!(ids(&newer), ["candles", "lanterns", "master"]);
+    assert!(newer["_embedded"]["items"][0]["values"].is_null(), "not asked for");
+    let (status, one) = get(&mut pim, "/categories/candles?with_enriched_attributes=true");
+    assert_eq!((status, &one["values"]), (200, &json!([])));
+
+    let gone = pim
+        .edit(&Edit::new(category("lanterns"), Action::Delete), NOW_MS)
+        .unwrap();
+    assert!(gone.iter().all(|change| change.kind == ChangeKind::Deleted) && gone[1].cascaded);
+    assert_eq!(gone.len(), 2, "what lies below goes, too");
+    let three = criterion("code", "IN", json!(["candles", "lanterns", "master"]));
+    let rest = found(&mut pim, "/categories", &three);
+    assert_eq!(rest, ["master"]);
 }
