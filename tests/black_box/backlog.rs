@@ -1,6 +1,6 @@
 //! The high-water mark.
 
-use simulator::catalogue::{Action, Catalogue};
+use simulator::catalogue::Catalogue;
 use tests::application::Application;
 use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
 
@@ -12,11 +12,7 @@ async fn deliveries_are_put_off_above_the_high_water_mark_and_taken_again_below_
     let application = Application::start(setup.clone().with("pim_url", "http://127.0.0.1:9"))
         .await
         .unwrap();
-    let changes: Vec<_> = world
-        .products()
-        .iter()
-        .flat_map(|product| world.edit(product, Action::Touch).unwrap())
-        .collect();
+    let changes = world.touch_all().unwrap();
     deliver_all(&application, &platform_deliveries(&changes, 1))
         .await
         .unwrap();

@@ -8,11 +8,7 @@ use tests::world::{World, deliver_all, platform_deliveries};
 async fn what_was_acknowledged_before_a_kill_is_processed_after_it() {
     let world = World::start(Catalogue::generate(40, 0, 7)).await.unwrap();
     let application = Application::start(world.setup()).await.unwrap();
-    let changes: Vec<_> = world
-        .products()
-        .iter()
-        .flat_map(|product| world.edit(product, Action::Touch).unwrap())
-        .collect();
+    let changes = world.touch_all().unwrap();
     deliver_all(&application, &platform_deliveries(&changes, 1))
         .await
         .unwrap();

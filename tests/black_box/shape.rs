@@ -141,11 +141,7 @@ fn wrong_shapes() -> Vec<(Value, &'static str, &'static str)> {
 async fn a_wrong_shape_is_told_with_its_place_and_pushes_nothing() {
     let world = World::start(Catalogue::generate(5, 0, 7)).await.unwrap();
     let mut application = Application::start(world.setup()).await.unwrap();
-    let changes: Vec<_> = world
-        .products()
-        .iter()
-        .flat_map(|product| world.edit(product, Action::Touch).unwrap())
-        .collect();
+    let changes = world.touch_all().unwrap();
     deliver_all(&application, &platform_deliveries(&changes, 1))
         .await
         .unwrap();

@@ -1,7 +1,11 @@
 //! The application on Spin itself.
 
+use serde_json::json;
 use simulator::catalogue::{Action, Catalogue, Change};
 use simulator::deliveries::{Delivery, Sender};
+use simulator::destination::sha256;
+use simulator::encode_segment;
+use simulator::pim::content;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,12 +19,25 @@ use tokio::time::{Instant, sleep};
 /// How long to wait for what Spin's schedule does: some of its ten-second periods.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A file of the PIM's, and how large it is, in bytes.
+const FILE: (&str, usize) = ("0/1/2/3/0123_lamp on.jpg", 3_000_017);
+
 #[tokio::test]
 #[ignore = "needs Spin: `SPIN=<its program> cargo xtask test on_spin`"]
 async fn on_spin_the_schedule_makes_the_destination_equal_and_a_kill_forgets_nothing() {
     let world = World::start(Catalogue::generate(60, 6, 7)).await.unwrap();
     let state = TempDir::new().unwrap();
     let spin = Spin::start(&world, state.path()).await;
+    let packshot = Action::SetValue {
+        attribute: "packshot".to_owned(),
+        locale: None,
+        scope: None,
+        data: json!(FILE.0),
+    };
+    world
+        .pim
+        .with(|pim| pim.config.media = [(FILE.0.to_owned(), FILE.1)].into());
+    world.edit(&world.products()[0], packshot).unwrap();
     let entities: Vec<_> = world.models().into_iter().chain(world.products()).collect();
     let changes: Vec<Change> = entities
         .iter()
@@ -36,7 +53,12 @@ async fn on_spin_the_schedule_makes_the_destination_equal_and_a_kill_forgets_not
     let seen = world.pim.with(|pim| pim.meter.seen().clone());
     println!("{} entities, PIM {seen:?}", entities.len());
     assert_eq!(seen.violations, 0);
-    assert!(world.pushes("PUT") >= entities.len());
+    assert!(world.pushes("PUT") > entities.len());
+    let path = format!("/media/{}", encode_segment(FILE.0));
+    let file = world
+        .destination
+        .with(|destination| destination.media.get(&path).cloned());
+    assert_eq!(file.unwrap().sha256, sha256(&content(FILE.0, FILE.1)));
 }
 
 /// Waits until the destination differs in so many entities at most.
@@ -74,7 +96,7 @@ impl Spin {
         let mut command = Command::new(std::env::var_os("SPIN").expect("SPIN names Spin's program"));
         command.arg("up").arg("--from").arg(root().join("spin.toml"));
         command.args(["--listen", &listen]).arg("--state-dir").arg(state);
-        for (name, value) in world.setup().variables {
+        for (name, value) in world.setup().with("shape", "{\"media\":{}}").variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
         let log = std::fs::File::create(state.join("spin.log")).unwrap();

@@ -96,6 +96,18 @@ impl World {
             .with(|pim| pim.edit(&Edit::new(entity.clone(), action), now_ms()))?)
     }
 
+    /// Edits every product.
+    ///
+    /// # Errors
+    /// If one does not exist any more.
+    pub fn touch_all(&self) -> Result<Vec<Change>> {
+        let changes = self
+            .products()
+            .into_iter()
+            .map(|product| self.edit(&product, Action::Touch));
+        Ok(changes.collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// The products, by UUID.
     pub fn products(&self) -> Vec<EntityId> {
         self.pim.with(|pim| {

@@ -105,7 +105,7 @@ const GAUGES: [Plain; 14] = [
     ),
 ];
 
-const COUNTERS: [Plain; 9] = [
+const COUNTERS: [Plain; 10] = [
     (
         "events_total",
         "Events of the PIM's, counted when first listed.",
@@ -134,6 +134,12 @@ const COUNTERS: [Plain; 9] = [
         "unchanged_total",
         "Entities found as they were last pushed.",
         "/since_the_beginning/unchanged",
+        Form::Number,
+    ),
+    (
+        "unwanted_total",
+        "Entities that the shape's selection refused.",
+        "/unwanted",
         Form::Number,
     ),
     (

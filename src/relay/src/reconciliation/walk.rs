@@ -4,7 +4,8 @@
 //! It finds what `updated` does not tell, such as a variant that changed through its model, and what was deleted
 //! without a word. Products come in the order of their UUIDs, as the index has them: between one page and the next,
 //! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, and the pages of
-//! categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk that does not come to its end deletes nothing.
+//! categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk that
+//! does not come to its end deletes nothing.
 
 use super::compare::{Listed, listed, queue_different};
 use super::deletions::{self, Raising};
