@@ -583,6 +583,7 @@ async fn a_category_that_moves_takes_its_products_along() {
 fn events_of_lists_are_understood() {
     let examples = fixtures::payloads("event-platform");
     let expected = |name: &str| match name {
+        "attribute.created.json" | "attribute.updated.json" => Some("a."),
         "attribute-option.updated.json" => Some("o."),
         "category.updated.json" => Some("c."),
         "family.updated.json" => Some("f."),

@@ -18,6 +18,7 @@ pub fn lookups(structure: &Structure) -> Lookups {
         items.map(element).collect()
     };
     let mut lists = vec![
+        (Need::Attributes, of(&structure.attributes, None)),
         (Need::Families, of(&structure.families, None)),
         (Need::Categories, of(&structure.categories, None)),
     ];

@@ -1,4 +1,4 @@
-//! What shapes look up in the PIM: families, categories and options, read whole, kept for an hour, and read anew when
+//! What shapes look up in the PIM: attributes, families, categories and options, read whole, kept for an hour, and read anew when
 //! an event says that they changed. A list that is not what it was asks for a walk, so that a new label reaches
 //! everything that carries the old one.
 
@@ -39,6 +39,7 @@ pub(crate) struct List {
 impl From<&Need> for ListKey {
     fn from(need: &Need) -> ListKey {
         match need {
+            Need::Attributes => ListKey::Attributes,
             Need::Families => ListKey::Families,
             Need::Categories => ListKey::Categories,
             Need::Options(attribute) => ListKey::Options(Segment::of(attribute)),
@@ -48,6 +49,7 @@ impl From<&Need> for ListKey {
 
 fn resource(need: &Need) -> String {
     match need {
+        Need::Attributes => "attributes".to_owned(),
         Need::Families => "families".to_owned(),
         Need::Categories => "categories".to_owned(),
         Need::Options(attribute) => format!("attributes/{}/options", path_segment(attribute)),

@@ -23,7 +23,7 @@ const PLATFORM_TYPES: [(&str, Kind, Change); 13] = [
 ];
 
 /// Of which families of event types a list of the PIM changes, in which shapes look things up (contract 3.4).
-const LIST_TYPES: [&str; 3] = ["attribute-option", "category", "family"];
+const LIST_TYPES: [&str; 4] = ["attribute", "attribute-option", "category", "family"];
 
 /// The actions of the Events API, all of which concern an entity of ours (contract 2.1).
 const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
@@ -171,6 +171,7 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
 fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
     let (what, _) = name.strip_prefix(PLATFORM_PREFIX)?.split_once('.')?;
     match LIST_TYPES.into_iter().find(|known| *known == what)? {
+        "attribute" => Some(ListKey::Attributes),
         "category" => Some(ListKey::Categories),
         "family" => Some(ListKey::Families),
         _ => {

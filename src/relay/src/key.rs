@@ -146,6 +146,8 @@ impl RetryKey {
 /// A list of the PIM in which shapes look things up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListKey {
+    /// The attributes.
+    Attributes,
     /// The families.
     Families,
     /// The category trees.
@@ -157,6 +159,7 @@ pub enum ListKey {
 impl ListKey {
     fn encode(&self) -> String {
         match self {
+            ListKey::Attributes => "a".to_owned(),
             ListKey::Families => "f".to_owned(),
             ListKey::Categories => "c".to_owned(),
             ListKey::Options(attribute) => format!("o.{}", attribute.as_str()),
@@ -165,6 +168,7 @@ impl ListKey {
 
     fn parse(parts: &[&str]) -> Option<ListKey> {
         match parts {
+            ["a"] => Some(ListKey::Attributes),
             ["f"] => Some(ListKey::Families),
             ["c"] => Some(ListKey::Categories),
             ["o", attribute] => Segment::parse(attribute).map(ListKey::Options),
@@ -463,6 +467,7 @@ mod tests {
                 Key::MediaPage(page),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),
+                Key::List(ListKey::Attributes),
                 Key::List(ListKey::Families),
                 Key::List(ListKey::Options(Segment::of(&code))),
                 Key::Stale(ListKey::Categories, Segment::of(&code)),

@@ -28,7 +28,10 @@ enum Part {
 enum Conversion {
     Number,
     Text,
+    /// The label of the family, category or option.
     Label,
+    /// The label of the attribute itself, in place of its value.
+    AttributeLabel,
 }
 
 /// One field.
@@ -77,6 +80,7 @@ impl Field {
             ("number", Conversion::Number),
             ("text", Conversion::Text),
             ("label", Conversion::Label),
+            ("attribute-label", Conversion::AttributeLabel),
         ];
         let field = Field {
             conversion: node.member("as").and_then(|node| node.choice(&conversions)),
@@ -115,6 +119,9 @@ impl Field {
             }
         }
         let remedy = match (self.is_label(), self.need()) {
+            (true, None) if self.conversion == Some(Conversion::AttributeLabel) => {
+                Some("attribute-label is for /values/{attribute}")
+            }
             (true, None) => Some("label is for /family, /categories and /values/{attribute of a select}"),
             (true, Some(_)) if self.locales.is_empty() && values.locales.is_empty() => {
                 Some("label needs to know its language: name `locales` here or in `values`")
@@ -131,7 +138,7 @@ impl Field {
     }
 
     fn is_label(&self) -> bool {
-        self.conversion == Some(Conversion::Label)
+        matches!(self.conversion, Some(Conversion::Label | Conversion::AttributeLabel))
     }
 
     /// Where its labels are looked up.
@@ -140,6 +147,9 @@ impl Field {
             return None;
         };
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        if self.conversion == Some(Conversion::AttributeLabel) {
+            return matches!(place[..], ["values", _]).then_some(Need::Attributes);
+        }
         match place[..] {
             ["family"] => Some(Need::Families),
             ["categories"] | ["categories", _] => Some(Need::Categories),
@@ -192,7 +202,17 @@ impl Field {
             Some(Conversion::Number) => number(amount),
             Some(Conversion::Text) => text_of(amount).map(Value::String),
             Some(Conversion::Label) => self.labelled(amount, view.locales, lookups),
+            Some(Conversion::AttributeLabel) => self.attribute_label(view.locales, lookups),
         }
+    }
+
+    fn attribute_label(&self, locales: &[String], lookups: &Lookups) -> Option<Value> {
+        let Source::Place(place) = &self.source else {
+            return None;
+        };
+        let attribute = place.last()?;
+        let label = lookups.label(&Need::Attributes, attribute, locales);
+        Some(Value::String(label.unwrap_or(attribute).to_owned()))
     }
 
     /// Labels in place of codes; a code that has none stays.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 /// One list of the PIM that a shape looks things up in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
+    /// The attributes.
+    Attributes,
     /// The families.
     Families,
     /// The category trees.
@@ -49,6 +51,10 @@ impl Need {
             code => is_missing(code),
         };
         match self {
+            Need::Attributes => {
+                let mut values = entity.get("values").and_then(Value::as_object).into_iter().flatten();
+                values.any(|(attribute, _)| !elements.contains_key(attribute))
+            }
             Need::Families => entity.get("family").is_some_and(is_missing),
             Need::Categories => place(entity).is_some_and(are_missing),
             Need::Options(attribute) => {

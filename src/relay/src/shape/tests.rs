@@ -39,6 +39,13 @@ pub(super) fn lookups() -> Lookups {
     };
     let lists = [
         (
+            Need::Attributes,
+            list(vec![(
+                "colour",
+                element(json!({ "en_US": "Colour", "de_DE": "Farbe" }), None),
+            )]),
+        ),
+        (
             Need::Families,
             list(vec![(
                 "mug",
@@ -151,7 +158,7 @@ fn categories_are_wanted_only_where_the_document_says_so() {
         assert!(shape.needs(Kind::Product).is_empty() && shape.needs(Kind::Category).len() == 1);
     }
     // One that the list does not hold yet.
-    let elements = lookups().lists[1].1.clone();
+    let elements = lookups().lists[2].1.clone();
     assert!(!Need::Categories.misses(&category, &elements));
     assert!(Need::Categories.misses(&json!({ "code": "cups" }), &elements));
 }
@@ -332,6 +339,15 @@ fn fields_are_converted_and_put_into_their_places() {
             json!({ "from": "/values/colours", "as": "label" }),
             Some(json!(["red", "violet"])),
         ),
+        (
+            json!({ "from": "/values/colour", "as": "attribute-label" }),
+            Some(json!("Farbe")),
+        ),
+        (
+            json!({ "from": "/values/colours", "as": "attribute-label" }),
+            Some(json!("colours")),
+        ),
+        (json!({ "from": "/values/nothing", "as": "attribute-label" }), None),
         (json!({ "from": "/family", "as": "label" }), Some(json!("Becher"))),
         (
             json!({ "from": "/categories", "as": "label" }),
