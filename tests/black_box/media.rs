@@ -286,6 +286,48 @@ async fn a_file_that_is_refused_for_good_buries_its_product() {
 }
 
 #[tokio::test]
+async fn a_type_that_is_refused_is_one_files_fault_and_a_missing_path_holds_up_files_alone() {
+    let (world, application) = started(&[(IMAGE, 10), (MANUAL, 10)], json!({ "media": {} })).await;
+    let products = world.products();
+    let answer = |status: u16, path: &str| {
+        let fault = Fault::always(Fault::status(status)).path(path);
+        world.destination.with(|destination| destination.faults.add(fault));
+    };
+    answer(415, &path(IMAGE));
+    give(&world, &application, &products[0], &[("packshot", IMAGE)], 1).await;
+    give(&world, &application, &products[1], &[("manual", MANUAL)], 2).await;
+    until(&application, || holds(&world, &products[1])).await;
+    let letters = dead_letters(&application).await;
+    assert!(letters[0]["reason"].as_str().unwrap().contains(IMAGE), "{letters:?}");
+
+    world.destination.with(|destination| destination.faults.clear());
+    answer(404, "/media");
+    let other = "4/other.jpg";
+    world.pim.with(|pim| pim.config.media.insert(other.to_owned(), 10));
+    give(&world, &application, &products[2], &[("packshot", other)], 3).await;
+    for _ in 0..3 {
+        application.tick().await.unwrap();
+    }
+    give(&world, &application, &products[3], &[("name", "no file")], 4).await;
+    application.tick().await.unwrap();
+    assert!(holds(&world, &products[3]) && !holds(&world, &products[2]));
+    let waiting = ask(
+        &application,
+        Method::GET,
+        &format!("/admin/entities/products/{}", products[2].key()),
+        json!(null),
+    )
+    .await;
+    assert_eq!(
+        waiting.json()["retries"][0]["why"],
+        "upstream-down",
+        "{:?}",
+        waiting.json()
+    );
+    assert_eq!(dead_letters(&application).await.len(), 1);
+}
+
+#[tokio::test]
 async fn files_stay_where_they_are_until_they_are_asked_for_and_then_all_go() {
     let (world, application) = started(&[(IMAGE, 1000)], json!({})).await;
     let products = world.products();

@@ -94,6 +94,7 @@ async fn open(request: http::Request<Vec<u8>>, limits: CallLimits) -> Result<Inc
 }
 
 /// Sends a request with its content. Fails if the content does not come whole; how the request fared is in the result.
+/// Content that was not taken to its end may have been refused, which the answer tells, but was not accepted.
 async fn ask(
     parts: &http::request::Parts,
     headers: Vec<Header>,
@@ -110,35 +111,46 @@ async fn ask(
         Ok(future) => future,
         Err(error) => return Ok(Err(failed(error))),
     };
-    if let Some(body) = body {
-        fill(body, content).await?;
-    }
-    Ok(head(future).await)
+    let is_taken = match body {
+        Some(body) => fill(body, content).await?,
+        None => true,
+    };
+    Ok(match head(future).await {
+        Ok(incoming) if !is_taken && (200..300).contains(&incoming.status()) => {
+            Err(SendError::Lost("it was answered before its body was taken".to_owned()))
+        }
+        answered => answered,
+    })
 }
 
 /// Writes a body piece by piece; fails if its content does not come whole. Whoever receives a body that is not finished
-/// sees that it was broken off. One that is not taken to its end was refused before, which the answer tells.
-async fn fill(body: OutgoingBody, content: Content) -> Result<(), SendError> {
+/// sees that it was broken off. Says whether it was taken to its end.
+async fn fill(body: OutgoingBody, content: Content) -> Result<bool, SendError> {
     let lost = |error: String| SendError::Lost(error);
     // Declared after its body, so that it goes before it.
     let stream = body
         .write()
         .map_err(|()| lost("the body was taken already".to_owned()))?;
     match content {
-        Content::Bytes(bytes) => drop(write(&stream, &bytes).await),
+        Content::Bytes(bytes) => {
+            if write(&stream, &bytes).await.is_err() {
+                return Ok(false);
+            }
+        }
         Content::Of(incoming, mut left) => {
             let mut chunks = pin!(incoming.take_body_stream());
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(|error| lost(error.to_debug_string()))?;
                 left = left.checked_sub(chunk.len() as u64).ok_or(SendError::TooLarge)?;
                 if write(&stream, &chunk).await.is_err() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
     }
     drop(stream);
-    OutgoingBody::finish(body, None).map_err(|error| lost(error.to_string()))
+    OutgoingBody::finish(body, None).map_err(|error| lost(error.to_string()))?;
+    Ok(true)
 }
 
 /// Writes all of this.
@@ -154,15 +166,17 @@ pub(crate) async fn write(stream: &OutputStream, bytes: &[u8]) -> Result<(), Str
             }
             room => Poll::Ready(room),
         });
-        let room = usize::try_from(room.await?).unwrap_or(usize::MAX);
+        let room = room.await;
+        // Whoever has had all of it may close.
         if rest.is_empty() {
             return Ok(());
         }
+        let room = usize::try_from(room?).unwrap_or(usize::MAX);
         let (now, later) = rest.split_at(rest.len().min(room));
         stream.write(now)?;
         rest = later;
         if rest.is_empty() {
-            stream.flush()?;
+            let _ = stream.flush();
         }
     }
 }

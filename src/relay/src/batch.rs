@@ -160,6 +160,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
     if session.destination.is_none() {
         dry_run(session, &mut items);
     }
+    media::put_off(session, &mut items).await?;
     session.keep_brake().await?;
     let in_flight = write_in_flight(session, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;

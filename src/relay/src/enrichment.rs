@@ -4,10 +4,10 @@
 
 use crate::batch::Stop;
 use crate::entity::{Kind, Segment};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::host::{self, Host, StoreError, delete_all};
 use crate::key::{Key, ListKey};
-use crate::pim::Pim;
+use crate::pim::{Pim, STRUCTURE};
 use crate::session::Session;
 use crate::shape::{Element, Elements, Need, path_segment};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ const UNKNOWN_S: u64 = 60;
 
 /// The most pages of a list: ten thousand elements.
 const PAGES_MAX: usize = 100;
+
+/// How often a list of several pages is read again until it is the same twice.
+const READINGS_MAX: usize = 3;
 
 /// The largest list that is kept, in bytes: stores take values of a megabyte.
 const KEPT_MAX: usize = 900_000;
@@ -111,7 +114,12 @@ impl<H: Host> Session<'_, H> {
     async fn read_list(&self, need: &Need, locales: &[String]) -> Result<Result<(), Failure>, Stop> {
         let elements = match self.pim.elements(need, locales).await {
             Ok(elements) => elements,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => {
+                if failure.class != Class::Held {
+                    self.log_failure("list", json!({ "list": resource(need), "reason": failure.reason }));
+                }
+                return Ok(Err(failure));
+            }
         };
         let is_changed = self.lookups.borrow().list(need).is_some_and(|known| *known != elements);
         if is_changed {
@@ -130,6 +138,10 @@ impl<H: Host> Session<'_, H> {
             self.host.set(&key, value.as_bytes()).await?;
             self.log("list", fields);
         } else {
+            // An older one would be found changed for ever.
+            self.host
+                .delete(&self.config.keys.encode(&Key::List(need.into())))
+                .await?;
             self.log_failure("list-too-large", fields);
         }
         self.take_list(need, list.read_s, list.elements);
@@ -138,13 +150,30 @@ impl<H: Host> Session<'_, H> {
 }
 
 impl<H: Host> Pim<'_, H> {
-    /// Reads a list whole, with the labels of these locales.
+    /// Reads a list whole, with the labels of these locales. One of several pages is read until two readings agree: its
+    /// pages shift when an element is deleted meanwhile, and a category that is passed over would hide all below it.
     pub async fn elements(&self, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
         let resource = resource(need);
+        let (mut elements, mut pages) = self.read_through(&resource, locales).await?;
+        for _ in 0..READINGS_MAX {
+            if pages == 1 {
+                return Ok(elements);
+            }
+            let known = std::mem::take(&mut elements);
+            (elements, pages) = self.read_through(&resource, locales).await?;
+            if elements == known {
+                return Ok(elements);
+            }
+        }
+        let reason = format!("the list /{resource} changes while it is read");
+        Err(self.governor.failed(Class::Unavailable, reason))
+    }
+
+    async fn read_through(&self, resource: &str, locales: &[String]) -> Result<(Elements, usize), Failure> {
         let mut elements = Elements::new();
         let mut cursor: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.structure(&resource, cursor.as_deref()).await?;
+        for number in 1..=PAGES_MAX {
+            let page = self.structure(resource, cursor.as_deref()).await?;
             for item in &page.items {
                 if let Some(code) = item.get("code").and_then(Value::as_str) {
                     elements.insert(code.to_owned(), element(item, locales));
@@ -152,10 +181,11 @@ impl<H: Host> Pim<'_, H> {
             }
             cursor = page.next;
             if cursor.is_none() {
-                break;
+                return Ok((elements, number));
             }
         }
-        Ok(elements)
+        let reason = format!("the list /{resource} has more than 10,000 elements, too many to look things up in");
+        Err(self.governor.refuse(STRUCTURE, &reason))
     }
 }
 
@@ -196,11 +226,5 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
     if session.kept(&need, &locales).await?.is_none() {
         return Ok(true);
     }
-    match session.read_list(&need, &locales).await? {
-        Ok(()) => Ok(true),
-        Err(failure) => {
-            session.log_failure("list", json!({ "list": resource(&need), "reason": failure.reason }));
-            Ok(false)
-        }
-    }
+    Ok(session.read_list(&need, &locales).await?.is_ok())
 }

@@ -193,6 +193,11 @@ impl<'a, H: Host> Governor<'a, H> {
         self.until_ms.set(until_ms);
     }
 
+    /// How long calls may still begin, in milliseconds.
+    pub fn left_ms(&self) -> u64 {
+        self.until_ms.get().saturating_sub(self.host.monotonic_ms())
+    }
+
     /// What to keep between ticks.
     pub fn state(&self) -> GovernorState {
         self.state.borrow().clone()

@@ -13,6 +13,7 @@ use crate::key::Key;
 use crate::pim;
 use crate::session::Session;
 use crate::shape::{File, Media};
+use crate::worker::TIME_IS_UP;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -78,12 +79,14 @@ struct Cargo<'a> {
     attempts: u32,
 }
 
-/// Sends the files of all entities that are to be upserted. An entity one of whose files did not arrive has failed. A
-/// forced push sends its files again, whether they went before or not.
+/// Sends the files of all entities that are to be upserted. A forced push sends its files again, whether they went
+/// before or not.
 pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), Stop> {
     let (Some(media), Some(destination)) = (&session.config.shape.media, &session.destination) else {
         return Ok(());
     };
+    // The rest of the time is for what is complete: a batch of many files must not leave all of it for later.
+    let files_until_ms = session.host.monotonic_ms() + session.destination_governor.left_ms() / 2;
     let mut sent = Sent::default();
     let mut failures: Vec<(String, Failure)> = Vec::new();
     {
@@ -91,6 +94,9 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         let mut pushes: Vec<Push<'_>> = Vec::new();
         for (at, cargo) in missing.iter().enumerate() {
             pushes.push(Box::pin(async move {
+                if session.host.monotonic_ms() >= files_until_ms {
+                    return (at, Err(session.pim_failure(Class::Held, TIME_IS_UP)));
+                }
                 (at, transfer(session, destination, media, cargo).await)
             }));
         }
@@ -112,16 +118,45 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         session.know_the_pair().await?;
         sent.save(session).await?;
     }
+    fail(items, &failures);
+    Ok(())
+}
+
+/// While files are left alone, what needs one is put off, so that others go on, and no variants are marked for it again
+/// and again.
+pub(crate) async fn put_off<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
+    let governors = [session.destination_governor, session.pim_governor];
+    let reason = governors.into_iter().find_map(|governor| governor.held(CIRCUIT));
+    let Some(reason) = reason.filter(|reason| reason != TIME_IS_UP) else {
+        return Ok(());
+    };
+    if session.config.shape.media.is_none() || session.destination.is_none() {
+        return Ok(());
+    }
+    let mut sent = Sent::default();
+    let missing = missing(session, items, &mut sent).await?;
+    let failure = session.destination_governor.failed(Class::Unavailable, reason);
+    let failures: Vec<(String, Failure)> = missing
+        .iter()
+        .map(|cargo| (cargo.file.path.clone(), failure.clone()))
+        .collect();
+    fail(items, &failures);
+    Ok(())
+}
+
+/// An entity one of whose files did not arrive has failed.
+fn fail(items: &mut [Item], failures: &[(String, Failure)]) {
     for item in items {
         let Stage::Upsert { upsert, hash, .. } = &item.stage else {
             continue;
         };
         let is_its = |path: &String| upsert.files.iter().any(|file| file.path == *path);
         if let Some((_, failure)) = failures.iter().find(|(path, _)| is_its(path)) {
-            item.stage = Item::failed(failure.clone(), Some(hash.clone()));
+            // Nothing of the entity itself was sent: only a dead letter needs to know what it was.
+            let hash = (failure.class == Class::Permanent).then(|| hash.clone());
+            item.stage = Item::failed(failure.clone(), hash);
         }
     }
-    Ok(())
 }
 
 /// The files that the destination does not have, each once.
@@ -197,7 +232,7 @@ async fn transfer<H: Host>(
         let arrived = match became.to {
             Some(sent) => session
                 .destination_governor
-                .leave(&to, at_destination, sent, &judge_upsert)
+                .leave(&to, at_destination, sent, &judge_file)
                 .map(|_| ()),
             None => {
                 session.destination_governor.withdraw(at_destination);
@@ -226,6 +261,14 @@ async fn transfer<H: Host>(
             }
             _ => return arrived.map_err(|failure| of_file(code, failure)),
         }
+    }
+}
+
+/// A file brings a type of its own, which alone may be refused.
+fn judge_file(status: StatusCode) -> Option<Class> {
+    match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),
+        status => judge_upsert(status),
     }
 }
 

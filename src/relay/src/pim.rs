@@ -58,7 +58,7 @@ pub struct Page {
 
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
-    governor: &'a Governor<'a, H>,
+    pub(crate) governor: &'a Governor<'a, H>,
     /// Its tokens.
     pub(crate) tokens: Tokens<'a, H>,
     config: &'a PimConfig,
@@ -121,8 +121,8 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// One page of all entities of a kind, or of those updated after a moment: text as the kind's filter takes it
-    /// ([`crate::time::filter_text`]; of categories [`crate::time::text`]). In the order of their ids, and never by channel, which would hide what is in no
-    /// category (contract 4.4; 6, trap 17).
+    /// ([`crate::time::filter_text`]; of categories [`crate::time::text`]). In the order of their ids, and never by
+    /// channel, which would hide what is in no category (contract 4.4; 6, trap 17).
     pub async fn scan(&self, kind: Kind, updated_after: Option<&str>, cursor: Option<&str>) -> Result<Page, Failure> {
         let search = match updated_after {
             Some(moment) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
@@ -132,8 +132,8 @@ impl<'a, H: Host> Pim<'a, H> {
         self.search(kind, &search, cursor.unwrap_or(&first), 0).await
     }
 
-    /// One page of a list of what entities are made of (contract 4.3), below the API's root. What is not there is an
-    /// empty list.
+    /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has
+    /// no options; that any other list is missing is not the PIM's own word, and nothing may be concluded from it.
     pub async fn structure(&self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
         let first = format!("limit={BATCH_MAX}");
         let target = format!("/api/rest/v1/{resource}?{}", cursor.unwrap_or(&first));
@@ -145,12 +145,12 @@ impl<'a, H: Host> Pim<'a, H> {
             target: &target,
             body: Vec::new(),
         };
-        let judge = |status| {
-            if status == StatusCode::NOT_FOUND {
-                None
-            } else {
-                judge(status)
-            }
+        let is_of_attribute = resource.ends_with("/options");
+        let judge = |status| match judge(status) {
+            _ if status == StatusCode::NOT_FOUND && is_of_attribute => None,
+            // No entity's fault: all that need the list wait for a person.
+            Some(Class::Permanent) => Some(Class::Misconfigured),
+            class => class,
         };
         let response = self.ask(asked, &judge).await?;
         if response.status() == StatusCode::NOT_FOUND {

@@ -59,6 +59,11 @@ impl Waiting {
         }
     }
 
+    /// Whether it is held back for a reason that is not its own.
+    fn is_held(&self) -> bool {
+        self.retries.iter().any(|(retry, _)| retry.hold.is_some())
+    }
+
     /// Whether the brake holds its deletion.
     pub fn is_braked(&self) -> bool {
         self.retries.iter().any(|(retry, _)| retry.hold == Some(Hold::Brake))
@@ -159,7 +164,7 @@ pub struct Plan {
     pub stale: Vec<(ListKey, String)>,
     /// How many events wait.
     pub depth: u64,
-    /// How many of them reconciliation raised, those that the brake holds back left out.
+    /// How many of them reconciliation raised, those that are held back left out.
     pub reconciling: u64,
     /// The time of the oldest event that others told, in seconds since the Unix epoch.
     pub oldest_s: Option<u64>,
@@ -202,7 +207,7 @@ impl Plan {
             |holds: fn(&Waiting) -> bool| plan.entities.values().filter(|waiting| holds(waiting)).count() as u64;
         plan.retrying = count(|waiting| waiting.attempts() > 0);
         plan.dead = count(|waiting| !waiting.dead_letters.is_empty());
-        let queued = plan.entities.values().filter(|waiting| !waiting.is_braked());
+        let queued = plan.entities.values().filter(|waiting| !waiting.is_held());
         let queued = queued.flat_map(|waiting| &waiting.events);
         plan.reconciling = queued.filter(|(event, _)| event.change.is_reconciliation()).count() as u64;
         for entity in plan

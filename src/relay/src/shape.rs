@@ -124,7 +124,7 @@ impl Shape {
         if text.trim().is_empty() {
             return Ok(Shape::default());
         }
-        let document: Value = serde_json::from_str(text).map_err(|error| {
+        let document: Value = serde_json::from_slice(text.as_bytes()).map_err(|error| {
             vec![Mistake {
                 place: String::new(),
                 remedy: format!("is not JSON (line {}, column {})", error.line(), error.column()),
@@ -265,10 +265,13 @@ impl Shape {
     }
 }
 
-/// Whether a document speaks of categories; one that is none speaks of nothing.
+/// Whether a document speaks of categories. One that is broken may be meant to: the worker clears what nobody wants.
 pub fn wants_categories(document: &str) -> bool {
-    let document: Option<Value> = serde_json::from_slice(document.as_bytes()).ok();
-    document.is_some_and(|document| document.get(Kind::Category.name()).is_some())
+    let read: Result<Value, _> = serde_json::from_slice(document.as_bytes());
+    match read {
+        Ok(read) => read.get(Kind::Category.name()).is_some(),
+        Err(_) => !document.trim().is_empty(),
+    }
 }
 
 /// The hash of an entity as the PIM gives it.

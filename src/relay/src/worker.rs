@@ -237,9 +237,11 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
             Some(told.unwrap_or_else(|stop| stop.to_string()))
         }
         (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
-        _ => rounds(&mut session, deadlines.begin_ms)
-            .await
-            .unwrap_or_else(|stop| Some(stop.to_string())),
+        _ => match rehearsal::end(&session).await {
+            Ok(()) => rounds(&mut session, deadlines.begin_ms).await,
+            Err(stop) => Err(stop),
+        }
+        .unwrap_or_else(|stop| Some(stop.to_string())),
     };
     let (mut report, mut state, mut history) = session.finish();
     (report.outcome, report.reason) = match stop {
@@ -423,7 +425,11 @@ impl<H: Host> Session<'_, H> {
             .pim_governor
             .held(token::CIRCUIT)
             .or_else(|| self.pim_governor.held(kind.name()))
-            .or_else(|| self.pim_governor.held(pim::STRUCTURE));
+            .or_else(|| {
+                self.pim_governor
+                    .held(pim::STRUCTURE)
+                    .filter(|_| !self.config.shape.needs(kind).is_empty())
+            });
         let held = held.or_else(|| self.destination_governor.held(kind.name()));
         if let Some(reason) = held {
             return Err(reason);

@@ -95,6 +95,17 @@ pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<b
     Ok(!rehearsal.is_some_and(|rehearsal| rehearsal.shape == configured.shape && rehearsal.is_done()))
 }
 
+/// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
+/// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
+pub(crate) async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+    let key = session.config.keys.record(Record::Rehearsal);
+    if session.host.get(&key).await?.is_some() {
+        session.ask_walk().await?;
+        session.host.delete(&key).await?;
+    }
+    Ok(())
+}
+
 /// Goes on counting; says what is known.
 pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
     let (host, keys) = (session.host, &session.config.keys);

@@ -5,7 +5,7 @@ use super::lookups::{Lookups, Need};
 use super::place::{at, tokens};
 use super::template::{Piece, pieces};
 use super::values::{Form, Values, View};
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 /// The most tokens of a place.
 const DEPTH_MAX: usize = 32;
@@ -322,7 +322,7 @@ fn amount<'a>(price: &'a Value, currency: &str) -> Option<&'a Value> {
 fn number(value: &Value) -> Option<Value> {
     match value {
         Value::Number(_) => Some(value.clone()),
-        Value::String(text) => text.parse::<Number>().ok().map(Value::Number),
+        Value::String(text) => serde_json::from_slice(text.as_bytes()).ok().filter(Value::is_number),
         Value::Object(metric) => metric
             .get("amount")
             .filter(|amount| !amount.is_object())

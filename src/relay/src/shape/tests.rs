@@ -141,7 +141,7 @@ fn categories_are_wanted_only_where_the_document_says_so() {
         let shaped = shape.apply(Kind::Category, "mugs", &category, &lookups());
         assert_eq!(matches!(shaped, Shaped::Wanted(_)), is_wanted, "{text}: {shaped:?}");
     }
-    assert!(!wants_categories("{") && !wants_categories("[\"categories\"]"));
+    assert!(wants_categories("{") && !wants_categories(" ") && !wants_categories("[\"categories\"]"));
     let whole = upsert(&shape(&json!({ "categories": {} })), Kind::Category, &category);
     assert_eq!((&*whole.path, &whole.body), ("/categories/the%20id", &category));
     let fields =
