@@ -121,8 +121,23 @@ fn the_simulation_sees_every_mistake() {
 fn mistaken(mistake: Mistake, seed: u64) -> Scenario {
     match mistake {
         Mistake::CountWhileOpen => outage(seed.is_multiple_of(2), 20),
+        // The kill must come between two calls of a batch of which nothing is in flight: one at each call in turn.
+        Mistake::DeleteBeforePersisting => unread(seed),
         _ => Scenario::random(seed),
     }
+}
+
+fn unread(number: u64) -> Scenario {
+    Scenario {
+        world: WorldKind::Unread(vec![(number / 2 + 1, number % 2 == 1)]),
+        ..small(Vec::new())
+    }
+}
+
+#[test]
+fn what_the_pim_refuses_is_given_up_wherever_a_worker_is_killed() {
+    let broken = find(200, unread, is_violated);
+    assert!(broken.is_none(), "{broken:?}");
 }
 
 fn finds(mistake: Mistake, outcome: &Outcome) -> bool {

@@ -59,6 +59,8 @@ pub enum WorldKind {
     Random,
     /// Three entities with success, retry and dead letter; a worker is killed at these of its calls.
     Small(Vec<(u64, bool)>),
+    /// The same entities, which the PIM refuses to give: they are given up, and nothing is in flight.
+    Unread(Vec<(u64, bool)>),
     /// An upstream asks for thirty seconds of rest, once.
     Wait {
         /// The PIM rather than the destination.
@@ -220,7 +222,7 @@ impl Run {
             WorldKind::Random => (random.usize(4..20), random.usize(..5)),
             WorldKind::Week => (random.usize(4..30), random.usize(..6)),
             WorldKind::Stage { products, models } => (products, models),
-            WorldKind::Small(_) => (3, 0),
+            WorldKind::Small(_) | WorldKind::Unread(_) => (3, 0),
             WorldKind::Wait { .. } => (30, 0),
             WorldKind::Outage { .. } => (2000, 0),
         };
@@ -258,7 +260,7 @@ impl Run {
         let mut is_strict = true;
         match &scenario.world {
             WorldKind::Random | WorldKind::Week => is_strict = go_wrong(&mut shared, random),
-            WorldKind::Small(kills) => {
+            WorldKind::Small(kills) | WorldKind::Unread(kills) => {
                 shared.kills.clone_from(kills);
                 is_strict = kills.is_empty();
             }

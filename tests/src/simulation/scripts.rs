@@ -12,6 +12,7 @@ impl Run {
             WorldKind::Random => self.random_script(random),
             WorldKind::Week => self.week_script(random),
             WorldKind::Small(_) => self.small_script(random),
+            WorldKind::Unread(_) => self.unread_script(random),
             WorldKind::Wait { of_pim } => self.wait_script(*of_pim, random),
             WorldKind::Outage { of_pim, events } => self.outage_script(*of_pim, *events, random),
             WorldKind::Stage { .. } => {}
@@ -62,6 +63,13 @@ impl Run {
             shared.destination.faults.add(failing);
             shared.destination.reject(&products[2].key(), "refused");
         }
+        self.touch_all(random);
+        self.run_for(900_000, random);
+    }
+
+    fn unread_script(&self, random: &mut Rng) {
+        let failing = Fault::always(Fault::status(422)).path("/api/rest/v1/products-uuid");
+        self.shared.borrow_mut().pim.faults.add(failing);
         self.touch_all(random);
         self.run_for(900_000, random);
     }
