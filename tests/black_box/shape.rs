@@ -78,64 +78,8 @@ fn every_example_of_a_value_is_sent_in_both_forms() {
     }
 }
 
-/// Twelve wrong shapes: the place that must be named, and a word of the remedy.
-fn wrong_shapes() -> Vec<(Value, &'static str, &'static str)> {
-    let field = |field: Value| json!({ "products": { "values": { "form": "flat" }, "fields": [field] } });
-    vec![
-        (json!("{"), "the document", "must be an object"),
-        (json!({ "product": {} }), "/product", "products"),
-        (
-            json!({ "products": { "upsert": { "path": "items/{id}" } } }),
-            "/products/upsert/path",
-            "begin with",
-        ),
-        (
-            json!({ "products": { "delete": { "path": "/items/{sku}" } } }),
-            "/products/delete/path",
-            "{id} and {kind}",
-        ),
-        (
-            json!({ "products": { "upsert": { "method": "SEND" } } }),
-            "/products/upsert/method",
-            "PUT, POST, PATCH",
-        ),
-        (
-            json!({ "headers": { "Authorization": "Bearer x" } }),
-            "/headers/Authorization",
-            "destination_token",
-        ),
-        (
-            json!({ "product-models": { "selection": { "enabled": true } } }),
-            "/product-models/selection/enabled",
-            "leave it out",
-        ),
-        (
-            json!({ "products": { "selection": { "families": "mug" } } }),
-            "/products/selection/families",
-            "must be a list",
-        ),
-        (
-            json!({ "products": { "values": { "form": "flattened" } } }),
-            "/products/values/form",
-            "akeneo, flat",
-        ),
-        (
-            field(json!({ "to": "/a", "from": "values/name" })),
-            "/products/fields/0/from",
-            "begin it with",
-        ),
-        (
-            field(json!({ "to": "/a", "from": "/family", "as": "label" })),
-            "/products/fields/0/as",
-            "locales",
-        ),
-        (
-            field(json!({ "to": "/a", "template": "{name" })),
-            "/products/fields/0/template",
-            "{/values/name}",
-        ),
-    ]
-}
+/// Wrong shapes: the place that must be named, and a word of the remedy.
+const WRONG_SHAPES: &str = include_str!("../../src/relay/src/shape/wrong_shapes.json");
 
 #[tokio::test]
 async fn a_wrong_shape_is_told_with_its_place_and_pushes_nothing() {
@@ -145,10 +89,11 @@ async fn a_wrong_shape_is_told_with_its_place_and_pushes_nothing() {
     deliver_all(&application, &platform_deliveries(&changes, 1))
         .await
         .unwrap();
-    let wrong = wrong_shapes();
-    assert_eq!(wrong.len(), 12);
-    for (shape, place, remedy) in wrong {
-        let setup = world.setup().with("shape", &shape.to_string());
+    let wrong: Vec<Value> = serde_json::from_str(WRONG_SHAPES).unwrap();
+    for wrong in wrong.iter().step_by(3) {
+        let shape = wrong["shape"].to_string();
+        let (place, remedy) = (wrong["place"].as_str().unwrap(), wrong["remedy"].as_str().unwrap());
+        let setup = world.setup().with("shape", &shape);
         application = application.restart_with(setup).await.unwrap();
         let report = application.tick().await.unwrap();
         assert_eq!(report["outcome"], "failed", "{shape}: {report}");
@@ -196,6 +141,44 @@ fn set(attribute: &str, locale: Option<&str>, data: Value) -> Action {
         locale: locale.map(str::to_owned),
         scope: None,
         data,
+    }
+}
+
+#[tokio::test]
+async fn each_kind_is_sent_with_its_own_headers() {
+    let world = World::start(Catalogue::generate(2, 1, 7)).await.unwrap();
+    world.destination.with(|destination| destination.config.token = None);
+    let shape = json!({
+        "authentication": { "header": "X-Key" }, "headers": { "X-Store": "main" },
+        "product-models": { "authentication": { "header": "X-Model-Key", "scheme": "Token" }, "headers": { "X-Store": "models", "X-Type": "1" } },
+    });
+    let setup = world.setup().with("shape", &shape.to_string());
+    let application = Application::start(setup.with("destination_token", "letmein"))
+        .await
+        .unwrap();
+    announce(&world, &application, &everything(&world), 1).await;
+    let gone: Vec<Change> = everything(&world)
+        .iter()
+        .flat_map(|entity| world.edit(entity, Action::Delete).unwrap())
+        .collect();
+    settle_after(&application, &gone, 2).await;
+    let requests = world.destination.with(|destination| destination.log.clone());
+    let sent = |start: &str, method: &str| {
+        let of_kind = requests
+            .iter()
+            .filter(|sent| sent.path.starts_with(start) && sent.method == method);
+        let told = of_kind.map(|sent| ["x-key", "x-model-key", "x-store", "x-type"].map(|name| sent.header(name)));
+        told.collect::<Vec<_>>()
+    };
+    for method in ["PUT", "DELETE"] {
+        let (models, products) = (sent("/product-models/", method), sent("/products/", method));
+        assert!(!models.is_empty() && !products.is_empty());
+        for told in models {
+            assert_eq!(told, [None, Some("Token letmein"), Some("models"), Some("1")]);
+        }
+        for told in products {
+            assert_eq!(told, [Some("letmein"), None, Some("main"), None]);
+        }
     }
 }
 

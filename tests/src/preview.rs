@@ -82,7 +82,7 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
                 println!("PUT {} with the file {}", file.path, file.code);
             }
             println!("{} {}", upsert.method, upsert.path);
-            for (name, value) in &shape.headers {
+            for (name, value) in &shape.headers_of(kind).others {
                 println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
             }
             println!("\n{}", serde_json::to_string_pretty(&upsert.body)?);

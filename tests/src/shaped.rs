@@ -66,10 +66,12 @@ pub fn differences(pim: &Pim, destination: &Destination, shape: &Shape) -> Vec<S
         };
         let path = upsert.path.clone();
         // The hash takes for equal what PHP writes in two ways.
-        let hash = shape.hash(&upsert);
+        let hash = shape.hash(kind, &upsert);
         match held.remove(&path).map(|body| Upsert { body, ..upsert }) {
             None => differences.push(format!("missing  {path}")),
-            Some(held) if shape.hash(&held) != hash => differences.push(format!("unequal  {path}: {}", held.body)),
+            Some(held) if shape.hash(kind, &held) != hash => {
+                differences.push(format!("unequal  {path}: {}", held.body))
+            }
             Some(_) => {}
         }
     }

@@ -3,34 +3,30 @@
 //! Outcomes are kept before anything is deleted, so that dying between any two calls leaves work to be repeated and
 //! never work forgotten.
 
-use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
+mod outcome;
+mod reading;
+
 use crate::destination::Cargo;
 use crate::entity::{Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
-use crate::history;
-use crate::host::{self, Host, StoreError, delete_all};
+use crate::host::{self, Host, StoreError};
 use crate::in_flight::InFlightValue;
 use crate::index::{Entry, Pages};
-use crate::ingest::EventValue;
-use crate::key::{Hold, Key, RetryKey};
+use crate::key::Key;
 use crate::media;
 use crate::mistake::{Mistake, made};
-use crate::pim::Read;
-use crate::plan::{BATCH_MAX, RECHECK_S, Waiting};
-use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
+use crate::plan::Waiting;
 use crate::session::Session;
 use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
-use crate::time;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
-const PROBE_HOLD_S: u64 = 10;
-
-/// How long a braked entity is held back, in seconds; a released brake lets it go at once.
-const BRAKE_HOLD_S: u64 = 3600;
+pub(crate) use outcome::is_buried;
+use outcome::{clear, persist};
+pub(crate) use reading::updated_s;
+use reading::{fetch, reread_what_the_index_denies};
 
 /// Why a batch, and with it the tick, goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,115 +246,6 @@ async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) ->
     Ok(None)
 }
 
-/// Reads every entity: by list, and by id what the list cannot be trusted with.
-async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) {
-    // A batch that is refused whole is halved until the culprit stands alone.
-    let everything = 0..items.len();
-    let mut ranges = vec![everything];
-    let mut by_id = Vec::new();
-    while let Some(range) = ranges.pop() {
-        if range.is_empty() {
-            continue;
-        }
-        let middle = range.start + range.len() / 2;
-        let codes: Vec<&str> = items[range.clone()].iter().map(|item| item.code.as_str()).collect();
-        if session.pim.is_too_long(kind, &codes) {
-            ranges.extend([range.start..middle, middle..range.end]);
-            continue;
-        }
-        let attempts = items[range.start].waiting.attempts();
-        match session.pim.list(kind, &codes, attempts).await {
-            Ok(found) => by_id.extend(sort_out(kind, items, range, found)),
-            Err(failure) if failure.class == Class::Permanent && range.len() > 1 => {
-                ranges.extend([range.start..middle, middle..range.end]);
-            }
-            Err(failure) if failure.class == Class::Permanent => by_id.push(range.start),
-            Err(failure) => {
-                for item in &mut items[range] {
-                    item.stage = Item::failed(failure.clone(), None);
-                }
-            }
-        }
-    }
-    read_by_id(session, kind, items, by_id).await;
-}
-
-/// Gives the listed entities to their items; says which items must be read by id.
-fn sort_out(kind: Kind, items: &mut [Item], range: std::ops::Range<usize>, found: Vec<Value>) -> Vec<usize> {
-    for entity in found {
-        let code = kind.id_in(&entity);
-        let item = items[range.clone()]
-            .iter_mut()
-            .find(|item| Some(&item.code) == code.as_ref());
-        if let Some(item) = item {
-            item.stage = Stage::Found(entity);
-        }
-    }
-    range.filter(|at| !is_fresh(&items[*at])).collect()
-}
-
-/// Whether what a list gave reflects all events: the search index lags, and a deleted entity may still stand in it.
-fn is_fresh(item: &Item) -> bool {
-    let Stage::Found(entity) = &item.stage else {
-        return false;
-    };
-    let is_old = item
-        .waiting
-        .oldest_updated_s()
-        .is_some_and(|oldest_s| updated_s(entity) < oldest_s);
-    !is_old && !item.waiting.is_deletion_announced()
-}
-
-pub(crate) fn updated_s(entity: &Value) -> u64 {
-    entity.get("updated").and_then(time::parse_value).unwrap_or(0)
-}
-
-async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {
-    let reads: Vec<(usize, Result<Read, Failure>)> = {
-        let items = &*items;
-        let read = |at: usize| async move {
-            let item: &Item = &items[at];
-            (
-                at,
-                session
-                    .pim
-                    .by_id(kind, &item.code, &item.name, item.waiting.attempts())
-                    .await,
-            )
-        };
-        stream::iter(by_id)
-            .map(read)
-            .buffer_unordered(session.pim_at_once)
-            .collect()
-            .await
-    };
-    for (at, read) in reads {
-        items[at].by_id = true;
-        items[at].is_gone = matches!(read, Ok(Read::Gone));
-        items[at].stage = match read {
-            Ok(Read::Found(entity)) => Stage::Found(entity),
-            Ok(Read::Gone) => Stage::Gone,
-            Err(failure) => Item::failed(failure, None),
-        };
-    }
-}
-
-/// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
-async fn reread_what_the_index_denies<H: Host>(
-    session: &Session<'_, H>,
-    kind: Kind,
-    items: &mut [Item],
-    pages: &Pages,
-) {
-    let is_denied = |item: &Item| match (&item.stage, pages.get(&item.waiting.entity)) {
-        (Stage::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
-        (Stage::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
-        _ => false,
-    };
-    let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();
-    read_by_id(session, kind, items, denied).await;
-}
-
 /// Brings what shaping looks up; without it nothing that was read can be shaped.
 async fn enrich<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) -> Result<(), Stop> {
     let found = items.iter().filter_map(|item| match &item.stage {
@@ -417,7 +304,7 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
     }
     match session.shape(kind, &item.code, entity) {
         Shaped::Wanted(upsert) => {
-            let hash = session.config.shape.hash(&upsert);
+            let hash = session.config.shape.hash(kind, &upsert);
             let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
             if is_there && !item.waiting.is_forced() {
                 session.report(|report| report.unchanged += 1);
@@ -443,10 +330,7 @@ fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option
     let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
         return Stage::Done;
     };
-    session.log(
-        "unwanted",
-        serde_json::json!({ "entity": item.name, "for": refusal.name() }),
-    );
+    session.log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
     if refusal.is_certain() || session.brake_lets_through(&item.waiting.entity) {
         Stage::Delete(removal)
     } else {
@@ -462,7 +346,7 @@ fn dry_run<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
         } else {
             "upsert"
         };
-        session.log("dry-run", serde_json::json!({ "entity": item.name, "would": action }));
+        session.log("dry-run", json!({ "entity": item.name, "would": action }));
         item.stage = Stage::Done;
     }
 }
@@ -531,285 +415,3 @@ async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
         };
     }
 }
-
-/// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled.
-async fn persist<H: Host>(
-    session: &Session<'_, H>,
-    items: &mut [Item],
-    pages: &mut Pages,
-    in_flight: Option<&str>,
-) -> Result<(), StoreError> {
-    for item in items.iter() {
-        let entity = &item.waiting.entity;
-        match &item.stage {
-            Stage::Upserted { hash, updated_s } => pages.set(entity, &item.code, Some(hash.clone()), *updated_s),
-            Stage::Deleted => pages.remove(entity),
-            // What lies there now is not known: no later content may be taken for it.
-            Stage::Unmarked { updated_s } => pages.set(entity, &item.code, None, *updated_s),
-            Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
-                if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
-                    pages.set(entity, &item.code, None, updated_s);
-                }
-            }
-            _ => {}
-        }
-    }
-    if pages.has_changes() {
-        session.know_the_pair().await?;
-    }
-    let added = pages.save(session.host, &session.config.keys).await?;
-    session.note_indexed(added);
-    for item in items.iter_mut() {
-        match &item.stage {
-            Stage::Failed(..) => keep_failure(session, item).await?,
-            Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
-            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
-            _ => {}
-        }
-    }
-    let unsettled: Vec<(Kind, String)> = items
-        .iter()
-        .filter(|item| is_unsettled(item))
-        .map(|item| (item.waiting.entity.kind, item.code.clone()))
-        .collect();
-    if let (Some(key), false) = (in_flight, unsettled.is_empty()) {
-        session
-            .host
-            .set(
-                key,
-                &InFlightValue {
-                    v: 1,
-                    entities: unsettled,
-                }
-                .to_bytes(),
-            )
-            .await?;
-    }
-    Ok(())
-}
-
-fn is_unsettled(item: &Item) -> bool {
-    matches!(&item.stage, Stage::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
-}
-
-async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &Item) -> Result<(), StoreError> {
-    let now_s = session.now_s();
-    // The list of a model's variants lags, too: it is read once more when the search index has caught up.
-    let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
-    let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
-    let for_variants = item.has_variants_to_mark() && is_marked;
-    // And it still shows what is gone, or not wanted any more, to an event that comes late: until then this key says not
-    // to believe it.
-    let is_news = (item.is_gone || matches!(item.stage, Stage::Deleted)) && !item.waiting.events.is_empty();
-    let due_s = if for_variants || is_news {
-        Some(now_s + RECHECK_S)
-    } else {
-        // By the time of reading: pushing may have taken long, and the search index was behind before it.
-        item.waiting.recheck_s(item.read_s).filter(|_| !item.by_id)
-    };
-    let Some(due_s) = due_s else { return Ok(()) };
-    let retry = RetryKey {
-        entity: item.waiting.entity.clone(),
-        attempts: 0,
-        hold: None,
-        due_s,
-    };
-    let value = RetryValue {
-        v: 1,
-        code: item.code.clone(),
-        failures: Vec::new(),
-    };
-    session
-        .host
-        .set(&session.config.keys.encode(&Key::Retry(retry)), &value.to_bytes())
-        .await
-}
-
-/// Keeps a failure: another try later, or a dead letter.
-async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
-    let Stage::Failed(failure, hash) = &item.stage else {
-        return Ok(());
-    };
-    let mut failures = earlier_failures(session, &item.waiting).await?;
-    failures.push(failure.clone());
-    if failure.cost() == 0 {
-        return hold(session, item, failures, Hold::Probe).await;
-    }
-    let attempts = item.waiting.attempts() + failure.cost();
-    if failure.class == Class::Permanent || attempts >= ATTEMPTS_MAX {
-        let (reason, hash) = (failure.reason.clone(), hash.clone());
-        return bury(session, item, reason, failures, hash).await;
-    }
-    let due_s = session.now_s() + delay_s(attempts, session.chance(), failure.retry_after_s);
-    let retry = RetryKey {
-        entity: item.waiting.entity.clone(),
-        attempts,
-        hold: None,
-        due_s,
-    };
-    let value = RetryValue {
-        v: 1,
-        code: item.code.clone(),
-        failures,
-    };
-    session.report(|report| report.retries += 1);
-    replace_retry(session, item, retry, &value).await
-}
-
-async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Vec<Failure>, StoreError> {
-    let latest = waiting
-        .retries
-        .iter()
-        .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
-    let Some((_, key)) = latest else { return Ok(Vec::new()) };
-    let value: Option<RetryValue> = host::read(session.host, key).await?;
-    let mut failures = value.map(|value| value.failures).unwrap_or_default();
-    // What cost nothing may have happened often.
-    failures.retain(|failure| failure.cost() > 0);
-    Ok(failures)
-}
-
-/// Holds an entity back for a while without using an attempt.
-async fn hold<H: Host>(
-    session: &Session<'_, H>,
-    item: &mut Item,
-    failures: Vec<Failure>,
-    why: Hold,
-) -> Result<(), StoreError> {
-    let failures = if failures.is_empty() {
-        earlier_failures(session, &item.waiting).await?
-    } else {
-        failures
-    };
-    let for_s = match why {
-        Hold::Probe => PROBE_HOLD_S,
-        Hold::Brake => BRAKE_HOLD_S,
-    };
-    let due_s = session.now_s() + for_s;
-    let retry = RetryKey {
-        entity: item.waiting.entity.clone(),
-        attempts: item.waiting.attempts(),
-        hold: Some(why),
-        due_s,
-    };
-    let value = RetryValue {
-        v: 1,
-        code: item.code.clone(),
-        failures,
-    };
-    replace_retry(session, item, retry, &value).await
-}
-
-/// Writes the new retry key; the old ones go when the batch is cleared.
-async fn replace_retry<H: Host>(
-    session: &Session<'_, H>,
-    item: &mut Item,
-    retry: RetryKey,
-    value: &RetryValue,
-) -> Result<(), StoreError> {
-    let key = session.config.keys.encode(&Key::Retry(retry));
-    session.host.set(&key, &value.to_bytes()).await?;
-    item.waiting.retries.retain(|(_, known)| *known != key);
-    Ok(())
-}
-
-/// Gives an entity up.
-async fn bury<H: Host>(
-    session: &Session<'_, H>,
-    item: &mut Item,
-    reason: String,
-    failures: Vec<Failure>,
-    hash: Option<String>,
-) -> Result<(), StoreError> {
-    let mut left: Vec<&(crate::key::EventKey, String)> = item.waiting.events.iter().collect();
-    let mut events = Vec::new();
-    for _ in 0..EVENTS_KEPT {
-        let newest = (0..left.len()).max_by_key(|at| left[*at].0.time_s);
-        let Some((_, key)) = newest.map(|at| left.swap_remove(at)) else {
-            break;
-        };
-        let value: Option<EventValue> = host::read(session.host, key).await?;
-        events.extend(
-            value
-                .map(|value| dead_letter::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
-                .filter(|event| !event.is_empty()),
-        );
-    }
-    let entity = item.waiting.entity.clone();
-    let failed_s = session.now_s();
-    let letter = DeadLetter {
-        v: 1,
-        kind: entity.kind,
-        code: item.code.clone(),
-        failed_s,
-        reason,
-        failures,
-        events,
-        hash,
-        thinned: false,
-    };
-    let key = session.config.keys.encode(&Key::DeadLetter(entity, failed_s));
-    session.host.set(&key, &letter.to_bytes()).await?;
-    item.waiting.dead_letters.retain(|known| *known != key);
-    session.log_failure(
-        "dead-letter",
-        serde_json::json!({ "entity": item.name, "reason": letter.reason }),
-    );
-    session.report(|report| report.dead_letters += 1);
-    Ok(())
-}
-
-/// Deletes what is done with: only keys that were listed before the fetch. The in-flight key goes last.
-async fn clear<H: Host>(session: &Session<'_, H>, items: &[Item], in_flight: Option<String>) -> Result<(), Stop> {
-    let now_s = session.planned_s;
-    let mut keys: Vec<String> = Vec::new();
-    let mut is_settled = true;
-    for item in items {
-        is_settled &= !is_unsettled(item);
-        match &item.stage {
-            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
-                keys.extend(item.waiting.done_keys(now_s).cloned())
-            }
-            Stage::Failed(failure, _) if is_buried(item, failure) => {
-                keys.extend(item.waiting.done_keys(now_s).cloned())
-            }
-            Stage::Failed(..) | Stage::Braked => {
-                let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
-                keys.extend(old.map(|(_, key)| key.clone()));
-            }
-            _ => {}
-        }
-    }
-    if made(Mistake::DeleteUnlisted) {
-        keys.extend(unlisted(session, items).await?);
-    }
-    delete_all(session.host, &keys).await?;
-    if let (Some(key), true) = (in_flight, is_settled) {
-        session.host.delete(&key).await?;
-    }
-    history::note_cleared(session, items);
-    session.report(|report| {
-        report.entities += items
-            .iter()
-            .filter(|item| !matches!(item.stage, Stage::Waiting))
-            .count() as u64
-    });
-    Ok(())
-}
-
-/// Events that came after the listing.
-async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<Vec<String>, StoreError> {
-    let keys = session.host.keys().await?;
-    let is_ours = |key: &String| match session.config.keys.parse(key) {
-        Some(Key::Event(event)) => items.iter().any(|item| item.waiting.entity == event.entity),
-        _ => false,
-    };
-    Ok(keys.into_iter().filter(is_ours).collect())
-}
-
-pub(crate) fn is_buried(item: &Item, failure: &Failure) -> bool {
-    failure.class == Class::Permanent
-        || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= ATTEMPTS_MAX)
-}
-
-const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");

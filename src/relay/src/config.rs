@@ -2,8 +2,8 @@
 
 use crate::entity::digest;
 use crate::key::{Keyspace, is_instance};
-use crate::shape::{self, Authentication, Shape};
-use http::{HeaderName, HeaderValue, Uri};
+use crate::shape::{self, Shape};
+use http::Uri;
 use std::str::FromStr;
 
 /// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
@@ -248,10 +248,6 @@ pub struct DestinationConfig {
     pub path: String,
     /// The token, if it wants one.
     pub token: Option<String>,
-    /// How it wants the token.
-    pub authentication: Authentication,
-    /// Headers that every request carries.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Where alerts go.
@@ -337,8 +333,6 @@ impl WorkerConfig {
                 origin,
                 path: destination_path,
                 token: variables.secret("destination_token"),
-                authentication: shape.authentication.clone(),
-                headers: shape.headers.clone(),
             }),
             shape,
             alert: variables.origin("alert_url")?.map(|origin| AlertConfig {

@@ -5,7 +5,7 @@ use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
-use crate::shape::{Removal, Upsert};
+use crate::shape::{Headers, Removal, Shape, Upsert};
 use http::{Method, Request, StatusCode, header};
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
@@ -38,15 +38,20 @@ pub struct Cargo<'a> {
 pub struct Destination<'a, H> {
     governor: &'a Governor<'a, H>,
     config: &'a DestinationConfig,
+    shape: &'a Shape,
 }
 
 impl<'a, H: Host> Destination<'a, H> {
     /// The destination behind its governor.
-    pub fn new(governor: &'a Governor<'a, H>, config: &'a DestinationConfig) -> Self {
+    pub fn new(governor: &'a Governor<'a, H>, config: &'a DestinationConfig, shape: &'a Shape) -> Self {
         if let Some(token) = &config.token {
             governor.keep_secret(token);
         }
-        Destination { governor, config }
+        Destination {
+            governor,
+            config,
+            shape,
+        }
     }
 
     /// Upserts an entity.
@@ -64,7 +69,7 @@ impl<'a, H: Host> Destination<'a, H> {
     /// The request that a file is sent with, its content still to come. A file is immutable by its path, so that the
     /// path is key enough.
     pub fn file(&self, method: &Method, path: &str) -> Result<Request<Vec<u8>>, Failure> {
-        self.request(method, path, digest(path.as_bytes()), Vec::new())
+        self.request(&self.shape.headers, method, path, digest(path.as_bytes()), Vec::new())
     }
 
     /// Deletes an entity; one that is not there is deleted.
@@ -98,25 +103,32 @@ impl<'a, H: Host> Destination<'a, H> {
             entity: Some(cargo.name),
             attempts: cargo.attempts,
             shown_path: None,
-            request: self.request(method, path, key, body)?,
+            request: self.request(self.shape.headers_of(cargo.kind), method, path, key, body)?,
         };
         self.governor.call(call, judge).await.map(|_| ())
     }
 
-    fn request(&self, method: &Method, path: &str, key: String, body: Vec<u8>) -> Result<Request<Vec<u8>>, Failure> {
+    fn request(
+        &self,
+        headers: &Headers,
+        method: &Method,
+        path: &str,
+        key: String,
+        body: Vec<u8>,
+    ) -> Result<Request<Vec<u8>>, Failure> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(format!("{}{}{path}", self.config.origin, self.config.path))
             .header("idempotency-key", key);
-        let has_type = self.config.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE);
+        let has_type = headers.others.iter().any(|(name, _)| name == header::CONTENT_TYPE);
         if !body.is_empty() && !has_type {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        for (name, value) in &self.config.headers {
+        for (name, value) in &headers.others {
             request = request.header(name, value);
         }
         if let Some(token) = &self.config.token {
-            let authentication = &self.config.authentication;
+            let authentication = &headers.authentication;
             let value = format!("{} {token}", authentication.scheme);
             request = request.header(&authentication.header, value.trim_start());
         }

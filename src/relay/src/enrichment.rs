@@ -1,6 +1,6 @@
-//! What shapes look up in the PIM: attributes, families, categories and options, read whole, kept for an hour, and read anew when
-//! an event says that they changed. A list that is not what it was asks for a walk, so that a new label reaches
-//! everything that carries the old one.
+//! What shapes look up in the PIM: attributes, families, categories and options, read whole, kept for an hour, and read
+//! anew when an event says that they changed. A list that is not what it was asks for a walk, so that a new label
+//! reaches everything that carries the old one.
 
 use crate::batch::Stop;
 use crate::entity::{Kind, Segment};
@@ -79,9 +79,14 @@ impl<H: Host> Session<'_, H> {
 
     /// Takes a list out of the store, once a tick; says when it was read, in seconds since the Unix epoch.
     async fn kept(&self, need: &Need, locales: &[String]) -> Result<Option<u64>, StoreError> {
-        let read_s = |known: &(Need, u64)| known.0 == *need;
-        if let Some((_, read_s)) = self.lists_read.borrow().iter().find(|known| read_s(known)) {
-            return Ok(Some(*read_s));
+        let read = self
+            .lists_read
+            .borrow()
+            .iter()
+            .find(|(known, _)| known == need)
+            .cloned();
+        if let Some((_, read_s)) = read {
+            return Ok(Some(read_s));
         }
         let key = self.config.keys.encode(&Key::List(need.into()));
         let list: Option<List> = host::read(self.host, &key).await?;

@@ -193,7 +193,7 @@ pub enum Key {
     /// A page of what was last pushed.
     IndexPage(Kind, u8),
     /// A page of the files that the destination has.
-    MediaPage(u8),
+    MediaPage(u16),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
     Command(u64, Segment),
     /// A PIM's token, by a digest of the credentials.
@@ -453,7 +453,7 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..3usize, time in 0..=9_999_999_999u64, page in 0..128u8,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..3usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
@@ -464,7 +464,7 @@ mod tests {
                 Key::Fanout(entity),
                 Key::InFlight(Segment::of(&code), time),
                 Key::IndexPage(kind, page),
-                Key::MediaPage(page),
+                Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),
                 Key::List(ListKey::Attributes),

@@ -14,14 +14,27 @@ use crate::pim;
 use crate::session::Session;
 use crate::shape::{File, Media};
 use crate::worker::TIME_IS_UP;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// What the breakers for files are known by.
 const CIRCUIT: &str = "media";
 
-/// How many pages there are: one for each character that a digest can begin with.
-pub(crate) const PAGES: u8 = 128;
+/// How many pages there are: of a million files each holds about 35 KB.
+pub(crate) const PAGES: u16 = 1024;
+
+/// The format of a page. Those of the first lay in other pages: what they tell is taken for unknown.
+const FORMAT: u32 = 2;
+
+/// The page of a digest, by its first 16 bits.
+fn page_number(digest: &str) -> u16 {
+    let bytes = URL_SAFE_NO_PAD.decode(digest.get(..4).unwrap_or_default());
+    match bytes.as_deref() {
+        Ok([first, second, ..]) => u16::from_be_bytes([*first, *second]) % PAGES,
+        _ => 0,
+    }
+}
 
 /// The files that the destination has, as far as they were asked for: page by page, digests and when they went.
 #[derive(Default)]
@@ -30,7 +43,7 @@ struct Sent {
 }
 
 struct Page {
-    number: u8,
+    number: u16,
     files: Map<String, Value>,
     is_changed: bool,
 }
@@ -38,14 +51,14 @@ struct Page {
 impl Sent {
     /// The page of a digest, read if it was not.
     async fn page<H: Host>(&mut self, session: &Session<'_, H>, digest: &str) -> Result<&mut Page, StoreError> {
-        let number = digest.as_bytes().first().map_or(0, |first| first % PAGES);
+        let number = page_number(digest);
         let at = match self.pages.iter().position(|page| page.number == number) {
             Some(at) => at,
             None => {
                 let key = session.config.keys.encode(&Key::MediaPage(number));
                 // One in a format that is not known counts as empty: its files go once more.
                 let value: Option<Value> = host::read(session.host, &key).await?;
-                let value = value.filter(|value| value["v"] == 1);
+                let value = value.filter(|value| value["v"] == FORMAT);
                 let files = match value.map(|mut value| value["files"].take()) {
                     Some(Value::Object(files)) => files,
                     _ => Map::new(),
@@ -64,7 +77,7 @@ impl Sent {
     async fn save<H: Host>(self, session: &Session<'_, H>) -> Result<(), StoreError> {
         for page in self.pages.into_iter().filter(|page| page.is_changed) {
             let key = session.config.keys.encode(&Key::MediaPage(page.number));
-            let value = json!({ "v": 1, "files": page.files });
+            let value = json!({ "v": FORMAT, "files": page.files });
             host::write(session.host, &key, &value).await?;
         }
         Ok(())
@@ -72,7 +85,7 @@ impl Sent {
 }
 
 /// A file on its way, and the first entity that waits for it.
-struct Cargo<'a> {
+struct Missing<'a> {
     file: &'a File,
     digest: String,
     name: &'a str,
@@ -92,24 +105,24 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
     {
         let missing = missing(session, items, &mut sent).await?;
         let mut pushes: Vec<Push<'_>> = Vec::new();
-        for (at, cargo) in missing.iter().enumerate() {
+        for (at, one) in missing.iter().enumerate() {
             pushes.push(Box::pin(async move {
                 if session.host.monotonic_ms() >= files_until_ms {
                     return (at, Err(session.pim_failure(Class::Held, TIME_IS_UP)));
                 }
-                (at, transfer(session, destination, media, cargo).await)
+                (at, transfer(session, destination, media, one).await)
             }));
         }
         for (at, result) in at_once(pushes, session.pim_at_once).await {
-            let cargo = &missing[at];
+            let one = &missing[at];
             match result {
                 Ok(()) => {
-                    let page = sent.page(session, &cargo.digest).await?;
-                    page.files.insert(cargo.digest.clone(), json!(session.now_s()));
+                    let page = sent.page(session, &one.digest).await?;
+                    page.files.insert(one.digest.clone(), json!(session.now_s()));
                     page.is_changed = true;
                     session.report(|report| report.files += 1);
                 }
-                Err(failure) => failures.push((cargo.file.path.clone(), failure)),
+                Err(failure) => failures.push((one.file.path.clone(), failure)),
             }
         }
     }
@@ -138,7 +151,7 @@ pub(crate) async fn put_off<H: Host>(session: &Session<'_, H>, items: &mut [Item
     let failure = session.destination_governor.failed(Class::Unavailable, reason);
     let failures: Vec<(String, Failure)> = missing
         .iter()
-        .map(|cargo| (cargo.file.path.clone(), failure.clone()))
+        .map(|one| (one.file.path.clone(), failure.clone()))
         .collect();
     fail(items, &failures);
     Ok(())
@@ -164,8 +177,8 @@ async fn missing<'a, H: Host>(
     session: &Session<'_, H>,
     items: &'a [Item],
     sent: &mut Sent,
-) -> Result<Vec<Cargo<'a>>, StoreError> {
-    let mut missing: Vec<Cargo<'a>> = Vec::new();
+) -> Result<Vec<Missing<'a>>, StoreError> {
+    let mut missing: Vec<Missing<'a>> = Vec::new();
     for item in items {
         let Stage::Upsert { upsert, .. } = &item.stage else {
             continue;
@@ -176,7 +189,7 @@ async fn missing<'a, H: Host>(
             let is_there = is_known && !item.waiting.is_forced();
             if !is_there && !missing.iter().any(|known| known.digest == digest) {
                 let (name, attempts) = (item.name.as_str(), item.waiting.attempts());
-                missing.push(Cargo {
+                missing.push(Missing {
                     file,
                     digest,
                     name,
@@ -193,13 +206,13 @@ async fn transfer<H: Host>(
     session: &Session<'_, H>,
     destination: &Destination<'_, H>,
     media: &Media,
-    cargo: &Cargo<'_>,
+    missing: &Missing<'_>,
 ) -> Result<(), Failure> {
-    let code = &cargo.file.code;
+    let code = &missing.file.code;
     let call = |request| Call {
         circuit: CIRCUIT,
-        entity: Some(cargo.name),
-        attempts: cargo.attempts,
+        entity: Some(missing.name),
+        attempts: missing.attempts,
         shown_path: None,
         request,
     };
@@ -207,7 +220,7 @@ async fn transfer<H: Host>(
     let mut is_renewed = false;
     loop {
         let from = call(session.pim.file(code, &token)?);
-        let to = call(destination.file(media.method(), &cargo.file.path)?);
+        let to = call(destination.file(media.method(), &missing.file.path)?);
         let at_destination = session.destination_governor.enter(&to, 1).await?;
         let at_pim = match session.pim_governor.enter(&from, 1).await {
             Ok(entered) => entered,

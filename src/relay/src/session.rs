@@ -154,7 +154,8 @@ impl<'a, H: Host> Session<'a, H> {
             pim,
             pim_governor,
             pim_at_once: pim::limits(0).at_once,
-            destination: destination.map(|destination| Destination::new(destination_governor, destination)),
+            destination: destination
+                .map(|destination| Destination::new(destination_governor, destination, &config.shape)),
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),

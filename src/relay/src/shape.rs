@@ -5,6 +5,7 @@
 
 mod document;
 mod field;
+mod headers;
 mod lookups;
 mod media;
 mod place;
@@ -18,12 +19,13 @@ mod tests;
 mod values;
 
 use crate::entity::{Kind, digest};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 pub use document::Mistake;
 use document::{Mistakes, Node};
+pub use headers::{Authentication, Headers};
 pub use lookups::{Element, Elements, Lookups, Need};
 pub use media::{File, Media};
 use rules::Rules;
@@ -62,32 +64,12 @@ pub enum Shaped {
     Unsendable(&'static str),
 }
 
-/// How the destination wants its token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authentication {
-    /// The header.
-    pub header: HeaderName,
-    /// What stands before the token; empty for nothing.
-    pub scheme: String,
-}
-
-impl Default for Authentication {
-    fn default() -> Self {
-        Authentication {
-            header: header::AUTHORIZATION,
-            scheme: "Bearer".to_owned(),
-        }
-    }
-}
-
 /// The shape, read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
     name: String,
-    /// How the destination wants its token.
-    pub authentication: Authentication,
-    /// Headers that every request carries.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The headers of files, and of every kind that has none of its own.
+    pub headers: Headers,
     /// How files are sent; none if they are not.
     pub media: Option<Media>,
     products: Rules,
@@ -104,8 +86,7 @@ impl Default for Shape {
     fn default() -> Self {
         Shape {
             name: IDENTITY.to_owned(),
-            authentication: Authentication::default(),
-            headers: Vec::new(),
+            headers: Headers::default(),
             media: None,
             products: Rules::of(Kind::Product),
             models: Rules::of(Kind::ProductModel),
@@ -145,12 +126,7 @@ impl Shape {
         if document.as_object().is_some_and(|members| !members.is_empty()) {
             shape.name = digest(document.to_string().as_bytes());
         }
-        if let Some(node) = node.member("authentication") {
-            shape.authentication = Authentication::read(&node);
-        }
-        if let Some(node) = node.member("headers") {
-            shape.headers = rules::headers(&node, &shape.authentication);
-        }
+        shape.headers.amend(node);
         shape.media = node.member("media").and_then(|node| Media::read(&node));
         shape.has_categories = node.member(Kind::Category.name()).is_some();
         for (kind, rules) in [
@@ -158,8 +134,9 @@ impl Shape {
             (Kind::Product, &mut shape.products),
             (Kind::Category, &mut shape.categories),
         ] {
+            rules.headers = shape.headers.clone();
             if let Some(node) = node.member(kind.name()) {
-                *rules = Rules::read(&node, kind);
+                rules.amend(&node, kind);
             }
         }
         shape
@@ -221,11 +198,16 @@ impl Shape {
         })
     }
 
-    /// The hash of a request: over its method, its path, its body in canonical form, the shape's headers and the paths
-    /// of its files, so that whoever begins to send files sends those of every entity.
-    pub fn hash(&self, upsert: &Upsert) -> String {
+    /// The headers of a kind's requests.
+    pub fn headers_of(&self, kind: Kind) -> &Headers {
+        &self.rules(kind).headers
+    }
+
+    /// The hash of a request: over its method, its path, its body in canonical form, its headers but for the token's,
+    /// and the paths of its files, so that whoever begins to send files sends those of every entity.
+    pub fn hash(&self, kind: Kind, upsert: &Upsert) -> String {
         let mut text = format!("{}\n{}\n{}", upsert.method, upsert.path, canonical(&upsert.body));
-        for (name, value) in &self.headers {
+        for (name, value) in &self.headers_of(kind).others {
             text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
         for file in &upsert.files {

@@ -3,7 +3,7 @@
 use crate::alert;
 use crate::batch::{self, Stop};
 use crate::command;
-use crate::config::{ConfigError, WorkerConfig};
+use crate::config::{ConfigError, DestinationConfig, WorkerConfig};
 use crate::dead_letter;
 use crate::destination;
 use crate::enrichment;
@@ -193,31 +193,8 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         begin_ms: (started_ms + config.tick_s * 1000).min(lease.until_monotonic_ms - LEASE_MARGIN_MS),
         end_ms: lease.until_monotonic_ms - LEASE_MARGIN_MS,
     };
-    let timeout_ms = config.call_timeout_s * 1000;
-    let tracking = &config.tracking_header;
-    let pim_fingerprint = fingerprint(
-        config,
-        &format!("{}\n{}", config.pim.origin, config.pim.credentials.fingerprint()),
-    );
-    let pim_governor = Governor::new(
-        host,
-        pim::limits(timeout_ms),
-        config.log,
-        tracking,
-        deadlines,
-        state.pim.clone(),
-        pim_fingerprint,
-    );
-    let destination_limits = destination::limits(timeout_ms, config.destination_rate);
-    let destination_governor = Governor::new(
-        host,
-        destination_limits,
-        config.log,
-        tracking,
-        deadlines,
-        state.destination.clone(),
-        destination_fingerprint(config),
-    );
+    let pim_governor = pim_governor(host, config, deadlines, &state);
+    let destination_governor = destination_governor(host, config, deadlines, &state);
     let mut session = Session::new(Parts {
         host,
         config,
@@ -231,17 +208,9 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         reconciliation: Reconciliation::load(host, config).await?,
         meta: meta.clone(),
     });
-    let stop = match (meta, Meta::of(config)) {
-        (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
-            let told = rehearsal::run(&session, known).await;
-            Some(told.unwrap_or_else(|stop| stop.to_string()))
-        }
-        (Some(known), Some(configured)) if known != configured => Some(not_adopted(&known, &configured)),
-        _ => match rehearsal::end(&session).await {
-            Ok(()) => rounds(&mut session, deadlines.begin_ms).await,
-            Err(stop) => Err(stop),
-        }
-        .unwrap_or_else(|stop| Some(stop.to_string())),
+    let stop = match rehearse_or_work(&mut session, meta, deadlines.begin_ms).await {
+        Ok(reason) => reason,
+        Err(stop) => Some(stop.to_string()),
     };
     let (mut report, mut state, mut history) = session.finish();
     (report.outcome, report.reason) = match stop {
@@ -263,6 +232,66 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     Ok(report)
 }
 
+/// Works for the pair and the shape that were adopted. For others it says why it does not, and what another shape would
+/// do.
+async fn rehearse_or_work<H: Host>(
+    session: &mut Session<'_, H>,
+    known: Option<Meta>,
+    end_ms: u64,
+) -> Result<Option<String>, Stop> {
+    match (known, Meta::of(session.config)) {
+        (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
+            rehearsal::run(session, known).await.map(Some)
+        }
+        (Some(known), Some(configured)) if known != configured => Ok(Some(not_adopted(&known, &configured))),
+        _ => {
+            rehearsal::end(session).await?;
+            rounds(session, end_ms).await
+        }
+    }
+}
+
+fn pim_governor<'a, H: Host>(
+    host: &'a H,
+    config: &'a WorkerConfig,
+    deadlines: Deadlines,
+    state: &State,
+) -> Governor<'a, H> {
+    let pim = &config.pim;
+    let upstream = format!("{}\n{}", pim.origin, pim.credentials.fingerprint());
+    Governor::new(
+        host,
+        pim::limits(config.call_timeout_s * 1000),
+        config.log,
+        &config.tracking_header,
+        deadlines,
+        state.pim.clone(),
+        fingerprint(config, &upstream),
+    )
+}
+
+fn destination_governor<'a, H: Host>(
+    host: &'a H,
+    config: &'a WorkerConfig,
+    deadlines: Deadlines,
+    state: &State,
+) -> Governor<'a, H> {
+    let of = |destination: &DestinationConfig| {
+        let token = destination.token.as_deref().unwrap_or_default();
+        let upstream = format!("{}\n{}\n{token}", destination.origin, destination.path);
+        fingerprint(config, &upstream)
+    };
+    Governor::new(
+        host,
+        destination::limits(config.call_timeout_s * 1000, config.destination_rate),
+        config.log,
+        &config.tracking_header,
+        deadlines,
+        state.destination.clone(),
+        config.destination.as_ref().map(of).unwrap_or_default(),
+    )
+}
+
 /// What the configuration says of an upstream, as a digest. A mended shape is a mended configuration, too; without one
 /// the digest is what it was before there were shapes.
 fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
@@ -271,17 +300,6 @@ fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
         return digest(upstream.as_bytes());
     }
     digest(format!("{upstream}\n{}", shape.name()).as_bytes())
-}
-
-fn destination_fingerprint(config: &WorkerConfig) -> String {
-    let of = |destination: &crate::config::DestinationConfig| {
-        let token = destination.token.as_deref().unwrap_or_default();
-        fingerprint(
-            config,
-            &format!("{}\n{}\n{token}", destination.origin, destination.path),
-        )
-    };
-    config.destination.as_ref().map(of).unwrap_or_default()
 }
 
 /// How the reason begins for which nothing at all is done.

@@ -69,7 +69,7 @@ pub(super) async fn judge<H: Host>(
         let entry = pages.get(&listed.entity);
         match session.shape(kind, &listed.code, listed.body) {
             Shaped::Wanted(upsert) => {
-                let hash = session.config.shape.hash(&upsert);
+                let hash = session.config.shape.hash(kind, &upsert);
                 match entry.and_then(|entry| entry.hash.as_ref()) {
                     Some(pushed) if *pushed == hash => Verdict::Skip,
                     _ => Verdict::Push(hash),

@@ -178,7 +178,7 @@ mod tests {
         let hash = |document: Value| {
             let shape = Shape::read(&document.to_string()).expect("a good shape");
             match shape.apply(Kind::Product, "u", &product(), &Lookups::default()) {
-                Shaped::Wanted(upsert) => shape.hash(&upsert),
+                Shaped::Wanted(upsert) => shape.hash(Kind::Product, &upsert),
                 other => panic!("{other:?}"),
             }
         };

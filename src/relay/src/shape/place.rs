@@ -35,7 +35,7 @@ pub(super) fn at<'a>(value: &'a Value, tokens: &[String]) -> Option<&'a Value> {
 }
 
 /// A token that names an element of a list.
-fn index(token: &str) -> Option<usize> {
+pub(super) fn index(token: &str) -> Option<usize> {
     let is_plain = token == "0" || (!token.starts_with('0') && token.chars().all(|c| c.is_ascii_digit()));
     is_plain.then(|| token.parse().ok()).flatten()
 }

@@ -115,7 +115,7 @@ proptest! {
             prop_assert_eq!(&one, &other);
             if let (Shaped::Wanted(one), Shaped::Wanted(other)) = (one, other) {
                 prop_assert_eq!(one.body.to_string(), other.body.to_string());
-                prop_assert_eq!(shape.hash(&one), shape.hash(&other));
+                prop_assert_eq!(shape.hash(kind, &one), shape.hash(kind, &other));
             }
         }
     }

@@ -1,15 +1,16 @@
-//! What the shape document says of one kind, and of the requests as such.
+//! What the shape document says of one kind.
 
 use super::document::Node;
 use super::field::{Field, whole};
+use super::headers::Headers;
 use super::lookups::{Lookups, Need};
-use super::place::Body;
+use super::path_segment;
+use super::place::{Body, index};
 use super::selection::{Refusal, Selection};
 use super::template::{Piece, pieces};
 use super::values::Values;
-use super::{Authentication, path_segment};
 use crate::entity::Kind;
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use serde_json::Value;
 
 /// What a kind's entities become.
@@ -19,6 +20,7 @@ pub(super) struct Rules {
     is_wanted: bool,
     pub(super) upsert: Route,
     pub(super) delete: Route,
+    pub(super) headers: Headers,
     pub(super) selection: Selection,
     values: Values,
     fields: Option<Vec<Field>>,
@@ -39,49 +41,57 @@ impl Rules {
             is_wanted: kind != Kind::Category,
             upsert: route(Method::PUT),
             delete: route(Method::DELETE),
+            headers: Headers::default(),
             selection: Selection::default(),
             values: Values::default(),
             fields: None,
         }
     }
 
-    pub(super) fn read(node: &Node<'_>, kind: Kind) -> Rules {
-        let mut rules = Rules::of(kind);
-        rules.is_wanted = node.value != &Value::Bool(false);
-        if !rules.is_wanted {
-            return rules;
+    /// Takes on what the document says of the kind.
+    pub(super) fn amend(&mut self, node: &Node<'_>, kind: Kind) {
+        self.is_wanted = node.value != &Value::Bool(false);
+        if !self.is_wanted {
+            return;
         }
         // The values of a category are of another form (contract 4.3), and are sent as they are.
-        let known = ["upsert", "delete", "selection", "fields", "values"];
-        let known = if kind == Kind::Category { &known[..4] } else { &known };
+        let known = [
+            "upsert",
+            "delete",
+            "authentication",
+            "headers",
+            "selection",
+            "fields",
+            "values",
+        ];
+        let known = if kind == Kind::Category { &known[..6] } else { &known };
         if !node.is_object_of(known) {
-            return rules;
+            return;
         }
+        self.headers.amend(node);
         let upserts = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
         if let Some(node) = node.member("upsert") {
-            rules.upsert.amend(&node, &upserts);
+            self.upsert.amend(&node, &upserts);
         }
         if let Some(node) = node.member("delete") {
-            rules
-                .delete
+            self.delete
                 .amend(&node, &[&[("DELETE", Method::DELETE)], &upserts[..]].concat());
         }
         if let Some(node) = node.member("selection") {
-            rules.selection = Selection::read(&node, kind);
+            self.selection = Selection::read(&node, kind);
         }
         if let Some(node) = node.member("values") {
-            rules.values = Values::read(&node);
+            self.values = Values::read(&node);
         }
-        rules.fields = node.member("fields").map(|node| fields(&node, &rules.values));
-        rules
+        self.fields = node.member("fields").map(|node| fields(&node, &self.values));
     }
 
     /// Whether the hash of what is sent tells every change of the entity: nothing of it is left out.
     pub(super) fn is_whole(&self, kind: Kind) -> bool {
-        let (upsert, delete) = (self.upsert.clone(), self.delete.clone());
         let plain = Rules {
-            upsert,
-            delete,
+            upsert: self.upsert.clone(),
+            delete: self.delete.clone(),
+            headers: self.headers.clone(),
             ..Rules::of(kind)
         };
         *self == plain
@@ -129,16 +139,21 @@ fn fields(node: &Node<'_>, values: &Values) -> Vec<Field> {
         let clash = fields[..at].iter().position(|other| clashes(&other.to, &field.to));
         if let (Some(other), Some(to)) = (clash, nodes[at].member("to")) {
             to.wrong(format!(
-                "field {other} already writes this place or a part of it: give each its own"
+                "field {other} already writes this place, a part of it, or a list where this is an object: give each its own"
             ));
         }
     }
     fields
 }
 
-/// Whether one place lies in the other. The whole body is for other fields to add to.
+/// Whether one place lies in the other, or makes a list of what the other makes an object of. The whole body is for
+/// other fields to add to.
 fn clashes(earlier: &[String], later: &[String]) -> bool {
-    !earlier.is_empty() && (earlier.starts_with(later) || later.starts_with(earlier))
+    if earlier.is_empty() {
+        return false;
+    }
+    let parting = earlier.iter().zip(later).find(|(one, other)| one != other);
+    parting.is_none_or(|(one, other)| index(one).is_some() != index(other).is_some())
 }
 
 impl Route {
@@ -222,81 +237,4 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
 
 fn is_of_a_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/?".contains(c)
-}
-
-/// Headers that are not the shape's to set.
-const OUR_HEADERS: [&str; 6] = [
-    "connection",
-    "content-length",
-    "host",
-    "idempotency-key",
-    "te",
-    "transfer-encoding",
-];
-
-/// Headers that hold secrets.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
-
-fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
-    let name = HeaderName::try_from(text).ok();
-    if name.is_none() {
-        node.wrong("is not the name of a header: letters, digits and hyphens");
-    }
-    let name = name?;
-    if OUR_HEADERS.contains(&name.as_str()) {
-        node.wrong("is set by the relay: leave it out");
-        return None;
-    }
-    Some(name)
-}
-
-/// The extra headers.
-pub(super) fn headers(node: &Node<'_>, authentication: &Authentication) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::new();
-    if node.object().is_none() {
-        return headers;
-    }
-    for (text, node) in node.members() {
-        let Some(name) = name(&node, text) else { continue };
-        if SECRET_HEADERS.contains(&name.as_str()) || name == authentication.header {
-            node.wrong(
-                "secrets do not belong here: put the token into the variable `destination_token` and its header's name into /authentication/header",
-            );
-            continue;
-        }
-        match node.text().map(HeaderValue::try_from) {
-            Some(Ok(value)) => headers.push((name, value)),
-            Some(Err(_)) => node.wrong("holds a character that a header cannot"),
-            None => {}
-        }
-    }
-    headers
-}
-
-impl Authentication {
-    pub(super) fn read(node: &Node<'_>) -> Authentication {
-        let mut authentication = Authentication::default();
-        if !node.is_object_of(&["header", "scheme"]) {
-            return authentication;
-        }
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if let Some(node) = node.member("header")
-            && let Some(name) = node.text().and_then(|text| name(&node, text))
-        {
-            if name != authentication.header {
-                authentication.scheme = String::new();
-            }
-            authentication.header = name;
-        }
-        match node.member("scheme") {
-            None => {}
-            Some(node) => match node.value.as_str() {
-                Some(scheme) if scheme.chars().all(is_plain) => authentication.scheme = scheme.to_owned(),
-                _ => node.wrong(
-                    "must be one word such as Bearer, or empty for the token alone; the token is in the variable `destination_token`",
-                ),
-            },
-        }
-        authentication
-    }
 }

@@ -105,19 +105,24 @@ impl Selection {
         view: View<'_>,
         lookups: &Lookups,
     ) -> Result<Option<Refusal>, &'static str> {
-        if self.enabled && entity.get("enabled") != Some(&Value::Bool(true)) {
+        // Asked for and not given: nothing may be deleted on that.
+        let enabled = entity.get("enabled").and_then(Value::as_bool);
+        if self.enabled && !enabled.ok_or("the PIM did not say whether it is enabled, which the selection asks")? {
             return Ok(Some(Refusal::Disabled));
         }
-        let family = entity.get("family").and_then(Value::as_str);
-        if let Some(families) = &self.families
-            && !family.is_some_and(|family| names(families, family))
-        {
-            return Ok(Some(Refusal::Family));
+        if let Some(families) = &self.families {
+            let family = entity
+                .get("family")
+                .ok_or("the PIM gave no family, which the selection asks for")?;
+            if !family.as_str().is_some_and(|family| names(families, family)) {
+                return Ok(Some(Refusal::Family));
+            }
         }
-        if let Some(wanted) = &self.categories
-            && !is_below(entity, wanted, lookups)
-        {
-            return Ok(Some(Refusal::Categories));
+        if let Some(wanted) = &self.categories {
+            let place = place(entity).ok_or("the PIM gave no categories, which the selection asks for")?;
+            if !is_below(place, wanted, lookups) {
+                return Ok(Some(Refusal::Categories));
+            }
         }
         if let Some(completeness) = &self.completeness
             && !completeness.is_reached(entity)?
@@ -138,11 +143,11 @@ pub(super) fn place(entity: &Value) -> Option<&Value> {
     entity.get("categories").or_else(|| entity.get("code"))
 }
 
-fn is_below(entity: &Value, wanted: &[String], lookups: &Lookups) -> bool {
+fn is_below(place: &Value, wanted: &[String], lookups: &Lookups) -> bool {
     let is_below = |code: &str| lookups.lineage(code).any(|above| names(wanted, above));
-    match place(entity) {
-        Some(Value::Array(categories)) => categories.iter().filter_map(Value::as_str).any(is_below),
-        Some(Value::String(code)) => is_below(code),
+    match place {
+        Value::Array(categories) => categories.iter().filter_map(Value::as_str).any(is_below),
+        Value::String(code) => is_below(code),
         _ => false,
     }
 }
@@ -166,7 +171,6 @@ impl Completeness {
     }
 
     fn is_reached(&self, entity: &Value) -> Result<bool, &'static str> {
-        // Asked for and not given: nothing may be deleted on that.
         let all = entity
             .get("completenesses")
             .ok_or("the PIM gave no completenesses, which the selection asks for")?;

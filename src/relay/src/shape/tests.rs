@@ -166,7 +166,7 @@ fn categories_are_wanted_only_where_the_document_says_so() {
 #[test]
 fn what_says_the_same_has_the_same_hash() {
     let shape = Shape::default();
-    let hash_of = |entity: &Value| shape.hash(&upsert(&shape, Kind::Product, entity));
+    let hash_of = |entity: &Value| shape.hash(Kind::Product, &upsert(&shape, Kind::Product, entity));
     let one = json!({"uuid": "p", "values": {}, "associations": {"X": {"products": []}}, "quality_scores": []});
     let other = json!({"quality_scores": {}, "associations": {"X": {"products": []}}, "values": [], "uuid": "p",
         "_links": {"self": {"href": "http://elsewhere.test/"}}});
@@ -183,6 +183,36 @@ fn what_says_the_same_has_the_same_hash() {
         hash_of(&json!({ "uuid": "p" })),
         digest(b"PUT\n/products/the%20id\n{\"uuid\":\"p\"}")
     );
+}
+
+#[test]
+fn a_kind_has_the_headers_of_all_and_its_own() {
+    let own = shape(&json!({
+        "authentication": { "header": "X-Key" }, "headers": { "X-Store": "main", "X-Source": "akeneo" },
+        "product-models": { "authentication": { "scheme": "Token" }, "headers": { "x-store": "models" } },
+    }));
+    let told = |headers: &Headers| {
+        let others = headers.others.iter();
+        let others = others.map(|(name, value)| format!("{name}: {}", value.to_str().expect("a text")));
+        let authentication = &headers.authentication;
+        let token = format!("{}: {}", authentication.header, authentication.scheme);
+        [vec![token], others.collect()].concat()
+    };
+    let of_all = ["x-key: ", "x-source: akeneo", "x-store: main"];
+    assert_eq!(told(&own.headers), of_all);
+    assert_eq!(told(own.headers_of(Kind::Product)), of_all);
+    assert_eq!(
+        told(own.headers_of(Kind::ProductModel)),
+        ["authorization: Token", "x-source: akeneo", "x-store: models"]
+    );
+    let hash = |document: Value, kind: Kind| {
+        let shape = shape(&document);
+        shape.hash(kind, &upsert(&shape, kind, &json!({})))
+    };
+    for (kind, is_other) in [(Kind::ProductModel, true), (Kind::Product, false)] {
+        let with = json!({ "product-models": { "headers": { "X-Store": "main" } } });
+        assert_eq!(hash(with, kind) != hash(json!({}), kind), is_other, "{kind:?}");
+    }
 }
 
 #[test]
@@ -451,9 +481,19 @@ fn selection_refuses_for_a_reason() {
     ] {
         assert_eq!(refusal(selection.clone(), &product), Ok(expected), "{selection}");
     }
-    let mut unasked = mug();
-    unasked.as_object_mut().expect("an object").remove("completenesses");
-    assert!(refusal(complete, &unasked).is_err(), "what was not given says nothing");
+    for (selection, member) in [
+        (complete, "completenesses"),
+        (json!({ "enabled": true }), "enabled"),
+        (json!({ "families": ["mug"] }), "family"),
+        (json!({ "categories": ["mugs"] }), "categories"),
+    ] {
+        let mut unasked = mug();
+        unasked.as_object_mut().expect("an object").remove(member);
+        assert!(
+            refusal(selection, &unasked).is_err(),
+            "{member}: what was not given says nothing"
+        );
+    }
     let none = shape(&json!({ "product-models": false }));
     assert_eq!(
         none.apply(Kind::ProductModel, "m", &json!({}), &lookups()),
@@ -461,167 +501,18 @@ fn selection_refuses_for_a_reason() {
     );
 }
 
-/// Twelve wrong shapes and more: the place that is named, and a word of the remedy.
-fn wrong_shapes() -> Vec<(Value, &'static str, &'static str)> {
-    let field = |field: Value| json!({ "products": { "values": { "form": "flat" }, "fields": [field] } });
-    vec![
-        (json!([]), "", "must be an object"),
-        (
-            json!({ "product": {} }),
-            "/product",
-            "known are authentication, headers, media, product-models, products",
-        ),
-        (
-            json!({ "products": { "upsert": { "path": "items/{id}" } } }),
-            "/products/upsert/path",
-            "begin with `/`",
-        ),
-        (
-            json!({ "products": { "upsert": { "path": "/items" } } }),
-            "/products/upsert/path",
-            "needs `{id}`",
-        ),
-        (
-            json!({ "products": { "delete": { "path": "/items/{sku}" } } }),
-            "/products/delete/path",
-            "there are {id} and {kind}",
-        ),
-        (
-            json!({ "products": { "upsert": { "path": "/items/{id" } } }),
-            "/products/upsert/path",
-            "is not a path such as",
-        ),
-        (
-            json!({ "products": { "upsert": { "path": "/my items/{id}" } } }),
-            "/products/upsert/path",
-            "percent-encode",
-        ),
-        (
-            json!({ "products": { "upsert": { "method": "DELETE" } } }),
-            "/products/upsert/method",
-            "PUT, POST, PATCH",
-        ),
-        (
-            json!({ "headers": { "Authorization": "Bearer x" } }),
-            "/headers/Authorization",
-            "destination_token",
-        ),
-        (
-            json!({ "headers": { "a b": "x" } }),
-            "/headers/a b",
-            "letters, digits and hyphens",
-        ),
-        (
-            json!({ "headers": { "host": "x" } }),
-            "/headers/host",
-            "set by the relay",
-        ),
-        (json!({ "media": true }), "/media", "must be an object"),
-        (
-            json!({ "media": { "max": 1 } }),
-            "/media/max",
-            "known are upsert, max_bytes",
-        ),
-        (
-            json!({ "media": { "upsert": { "method": "POST" } } }),
-            "/media/upsert/method",
-            "must be one of PUT",
-        ),
-        (
-            json!({ "media": { "upsert": { "path": "/files" } } }),
-            "/media/upsert/path",
-            "needs `{id}`",
-        ),
-        (
-            json!({ "media": { "max_bytes": 100_000_001 } }),
-            "/media/max_bytes",
-            "from 1 to 100000000",
-        ),
-        (
-            json!({ "media": { "max_bytes": "1" } }),
-            "/media/max_bytes",
-            "from 1 to 100000000",
-        ),
-        (
-            json!({ "authentication": { "scheme": "Bearer abc" } }),
-            "/authentication/scheme",
-            "one word",
-        ),
-        (
-            json!({ "product-models": { "selection": { "enabled": true } } }),
-            "/product-models/selection/enabled",
-            "leave it out",
-        ),
-        (
-            json!({ "products": { "selection": { "families": [] } } }),
-            "/products/selection/families",
-            "at least one",
-        ),
-        (
-            json!({ "products": { "selection": { "completeness": { "channel": "a", "locale": "b", "at_least": 101 } } } }),
-            "/products/selection/completeness/at_least",
-            "0 to 100",
-        ),
-        (
-            json!({ "products": { "values": { "form": "flattened" } } }),
-            "/products/values/form",
-            "akeneo, flat",
-        ),
-        (
-            field(json!({ "to": "/a" })),
-            "/products/fields/0",
-            "one of `from`, `constant` and `template`",
-        ),
-        (
-            field(json!({ "to": "a", "from": "/family" })),
-            "/products/fields/0/to",
-            "JSON Pointer",
-        ),
-        (
-            field(json!({ "to": "/a", "from": "family" })),
-            "/products/fields/0/from",
-            "begin it with `/`",
-        ),
-        (
-            field(json!({ "to": "/a", "from": "/uuid", "as": "label" })),
-            "/products/fields/0/as",
-            "/family, /categories",
-        ),
-        (
-            field(json!({ "to": "/a", "from": "/family", "as": "label" })),
-            "/products/fields/0/as",
-            "name `locales`",
-        ),
-        (
-            field(json!({ "to": "/a", "constant": 1, "as": "text" })),
-            "/products/fields/0/as",
-            "needs `from`",
-        ),
-        (
-            field(json!({ "to": "/a", "template": "{name}" })),
-            "/products/fields/0/template",
-            "{/values/name}",
-        ),
-        (
-            json!({ "products": { "fields": [{ "to": "/a", "from": "/values/x", "currency": "EUR" }] } }),
-            "/products/fields/0/currency",
-            "set `form`",
-        ),
-        (
-            json!({ "products": { "fields": [{ "to": "/a/b", "constant": 1 }, { "to": "/a", "constant": 2 }] } }),
-            "/products/fields/1/to",
-            "field 0 already writes",
-        ),
-    ]
-}
+/// Wrong shapes: the place that is named, and a word of the remedy.
+const WRONG_SHAPES: &str = include_str!("wrong_shapes.json");
 
 #[test]
 fn a_wrong_shape_is_told_with_its_place_and_the_remedy() {
-    for (document, place, remedy) in wrong_shapes() {
-        let mistakes = Shape::read(&document.to_string()).expect_err(&document.to_string());
-        assert_eq!(mistakes.len(), 1, "{document}: {mistakes:?}");
-        assert_eq!(mistakes[0].place, place, "{document}");
-        assert!(mistakes[0].remedy.contains(remedy), "{document}: {}", mistakes[0]);
+    let wrong: Vec<Value> = serde_json::from_str(WRONG_SHAPES).expect("a list");
+    for wrong in wrong {
+        let mistakes = Shape::read(&wrong["shape"].to_string()).expect_err(&wrong.to_string());
+        assert_eq!(mistakes.len(), 1, "{wrong}: {mistakes:?}");
+        assert_eq!(mistakes[0].place, wrong["place"], "{wrong}");
+        let remedy = wrong["remedy"].as_str().expect("a text");
+        assert!(mistakes[0].remedy.contains(remedy), "{wrong}: {}", mistakes[0]);
     }
     let several = json!({ "x": 1, "products": { "values": { "form": 1, "locales": "en_US" }, "fields": [{}] } });
     let places: Vec<String> = Shape::read(&several.to_string())

@@ -1,0 +1,283 @@
+//! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
+
+use super::{Item, Stage, Stop};
+use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::history;
+use crate::host::{self, Host, StoreError, delete_all};
+use crate::in_flight::InFlightValue;
+use crate::index::Pages;
+use crate::ingest::EventValue;
+use crate::key::{EventKey, Hold, Key, RetryKey};
+use crate::mistake::{Mistake, made};
+use crate::plan::{RECHECK_S, Waiting};
+use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
+use crate::session::Session;
+use serde_json::json;
+
+/// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
+const PROBE_HOLD_S: u64 = 10;
+
+/// How long a braked entity is held back, in seconds; a released brake lets it go at once.
+const BRAKE_HOLD_S: u64 = 3600;
+
+/// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled.
+pub(super) async fn persist<H: Host>(
+    session: &Session<'_, H>,
+    items: &mut [Item],
+    pages: &mut Pages,
+    in_flight: Option<&str>,
+) -> Result<(), StoreError> {
+    for item in items.iter() {
+        let entity = &item.waiting.entity;
+        match &item.stage {
+            Stage::Upserted { hash, updated_s } => pages.set(entity, &item.code, Some(hash.clone()), *updated_s),
+            Stage::Deleted => pages.remove(entity),
+            // What lies there now is not known: no later content may be taken for it.
+            Stage::Unmarked { updated_s } => pages.set(entity, &item.code, None, *updated_s),
+            Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
+                if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+                    pages.set(entity, &item.code, None, updated_s);
+                }
+            }
+            _ => {}
+        }
+    }
+    if pages.has_changes() {
+        session.know_the_pair().await?;
+    }
+    let added = pages.save(session.host, &session.config.keys).await?;
+    session.note_indexed(added);
+    for item in items.iter_mut() {
+        match &item.stage {
+            Stage::Failed(..) => keep_failure(session, item).await?,
+            Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
+            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
+            _ => {}
+        }
+    }
+    let unsettled: Vec<(Kind, String)> = items
+        .iter()
+        .filter(|item| is_unsettled(item))
+        .map(|item| (item.waiting.entity.kind, item.code.clone()))
+        .collect();
+    if let (Some(key), false) = (in_flight, unsettled.is_empty()) {
+        session
+            .host
+            .set(
+                key,
+                &InFlightValue {
+                    v: 1,
+                    entities: unsettled,
+                }
+                .to_bytes(),
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+fn is_unsettled(item: &Item) -> bool {
+    matches!(&item.stage, Stage::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
+}
+
+async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
+    let now_s = session.now_s();
+    // The list of a model's variants lags, too: it is read once more when the search index has caught up.
+    let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
+    let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
+    let for_variants = item.has_variants_to_mark() && is_marked;
+    // And it still shows what is gone, or not wanted any more, to an event that comes late: until then this key says not
+    // to believe it.
+    let is_news = (item.is_gone || matches!(item.stage, Stage::Deleted)) && !item.waiting.events.is_empty();
+    let due_s = if for_variants || is_news {
+        Some(now_s + RECHECK_S)
+    } else {
+        // By the time of reading: pushing may have taken long, and the search index was behind before it.
+        item.waiting.recheck_s(item.read_s).filter(|_| !item.by_id)
+    };
+    match due_s {
+        Some(due_s) => schedule(session, item, 0, None, due_s, Vec::new()).await,
+        None => Ok(()),
+    }
+}
+
+/// Keeps a failure: another try later, or a dead letter.
+async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
+    let Stage::Failed(failure, hash) = &item.stage else {
+        return Ok(());
+    };
+    let mut failures = earlier_failures(session, &item.waiting).await?;
+    failures.push(failure.clone());
+    if failure.cost() == 0 {
+        return hold(session, item, failures, Hold::Probe).await;
+    }
+    if is_buried(item, failure) {
+        let (reason, hash) = (failure.reason.clone(), hash.clone());
+        return bury(session, item, reason, failures, hash).await;
+    }
+    let attempts = item.waiting.attempts() + failure.cost();
+    let due_s = session.now_s() + delay_s(attempts, session.chance(), failure.retry_after_s);
+    session.report(|report| report.retries += 1);
+    schedule(session, item, attempts, None, due_s, failures).await
+}
+
+async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Vec<Failure>, StoreError> {
+    let latest = waiting
+        .retries
+        .iter()
+        .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
+    let Some((_, key)) = latest else { return Ok(Vec::new()) };
+    let value: Option<RetryValue> = host::read(session.host, key).await?;
+    let mut failures = value.map(|value| value.failures).unwrap_or_default();
+    // What cost nothing may have happened often.
+    failures.retain(|failure| failure.cost() > 0);
+    Ok(failures)
+}
+
+/// Holds an entity back for a while without using an attempt.
+async fn hold<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    failures: Vec<Failure>,
+    why: Hold,
+) -> Result<(), StoreError> {
+    let failures = if failures.is_empty() {
+        earlier_failures(session, &item.waiting).await?
+    } else {
+        failures
+    };
+    let for_s = match why {
+        Hold::Probe => PROBE_HOLD_S,
+        Hold::Brake => BRAKE_HOLD_S,
+    };
+    let (attempts, due_s) = (item.waiting.attempts(), session.now_s() + for_s);
+    schedule(session, item, attempts, Some(why), due_s, failures).await
+}
+
+/// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
+async fn schedule<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    attempts: u32,
+    hold: Option<Hold>,
+    due_s: u64,
+    failures: Vec<Failure>,
+) -> Result<(), StoreError> {
+    let retry = RetryKey {
+        entity: item.waiting.entity.clone(),
+        attempts,
+        hold,
+        due_s,
+    };
+    let value = RetryValue {
+        v: 1,
+        code: item.code.clone(),
+        failures,
+    };
+    let key = session.config.keys.encode(&Key::Retry(retry));
+    session.host.set(&key, &value.to_bytes()).await?;
+    item.waiting.retries.retain(|(_, known)| *known != key);
+    Ok(())
+}
+
+/// Gives an entity up.
+async fn bury<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    reason: String,
+    failures: Vec<Failure>,
+    hash: Option<String>,
+) -> Result<(), StoreError> {
+    let mut left: Vec<&(EventKey, String)> = item.waiting.events.iter().collect();
+    let mut events = Vec::new();
+    for _ in 0..EVENTS_KEPT {
+        let newest = (0..left.len()).max_by_key(|at| left[*at].0.time_s);
+        let Some((_, key)) = newest.map(|at| left.swap_remove(at)) else {
+            break;
+        };
+        let value: Option<EventValue> = host::read(session.host, key).await?;
+        events.extend(
+            value
+                .map(|value| dead_letter::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
+                .filter(|event| !event.is_empty()),
+        );
+    }
+    let entity = item.waiting.entity.clone();
+    let failed_s = session.now_s();
+    let letter = DeadLetter {
+        v: 1,
+        kind: entity.kind,
+        code: item.code.clone(),
+        failed_s,
+        reason,
+        failures,
+        events,
+        hash,
+        thinned: false,
+    };
+    let key = session.config.keys.encode(&Key::DeadLetter(entity, failed_s));
+    session.host.set(&key, &letter.to_bytes()).await?;
+    item.waiting.dead_letters.retain(|known| *known != key);
+    session.log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
+    session.report(|report| report.dead_letters += 1);
+    Ok(())
+}
+
+/// Deletes what is done with: only keys that were listed before the fetch. The in-flight key goes last.
+pub(super) async fn clear<H: Host>(
+    session: &Session<'_, H>,
+    items: &[Item],
+    in_flight: Option<String>,
+) -> Result<(), Stop> {
+    let now_s = session.planned_s;
+    let mut keys: Vec<String> = Vec::new();
+    let mut is_settled = true;
+    for item in items {
+        is_settled &= !is_unsettled(item);
+        match &item.stage {
+            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
+                keys.extend(item.waiting.done_keys(now_s).cloned())
+            }
+            Stage::Failed(failure, _) if is_buried(item, failure) => {
+                keys.extend(item.waiting.done_keys(now_s).cloned())
+            }
+            Stage::Failed(..) | Stage::Braked => {
+                let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
+                keys.extend(old.map(|(_, key)| key.clone()));
+            }
+            _ => {}
+        }
+    }
+    if made(Mistake::DeleteUnlisted) {
+        keys.extend(unlisted(session, items).await?);
+    }
+    delete_all(session.host, &keys).await?;
+    if let (Some(key), true) = (in_flight, is_settled) {
+        session.host.delete(&key).await?;
+    }
+    history::note_cleared(session, items);
+    session.report(|report| {
+        report.entities += items
+            .iter()
+            .filter(|item| !matches!(item.stage, Stage::Waiting))
+            .count() as u64
+    });
+    Ok(())
+}
+
+/// Events that came after the listing.
+async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<Vec<String>, StoreError> {
+    let keys = session.host.keys().await?;
+    let is_ours = |key: &String| match session.config.keys.parse(key) {
+        Some(Key::Event(event)) => items.iter().any(|item| item.waiting.entity == event.entity),
+        _ => false,
+    };
+    Ok(keys.into_iter().filter(is_ours).collect())
+}
+
+pub(crate) fn is_buried(item: &Item, failure: &Failure) -> bool {
+    failure.class == Class::Permanent
+        || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= ATTEMPTS_MAX)
+}

@@ -1,0 +1,124 @@
+//! Reading a batch: by list, and by id what a list cannot be trusted with.
+
+use super::{Item, Stage};
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::host::Host;
+use crate::index::Pages;
+use crate::pim::Read;
+use crate::plan::BATCH_MAX;
+use crate::session::Session;
+use crate::time;
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
+
+/// Reads every entity: by list, and by id what the list cannot be trusted with.
+pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) {
+    // A batch that is refused whole is halved until the culprit stands alone.
+    let everything = 0..items.len();
+    let mut ranges = vec![everything];
+    let mut by_id = Vec::new();
+    while let Some(range) = ranges.pop() {
+        if range.is_empty() {
+            continue;
+        }
+        let middle = range.start + range.len() / 2;
+        let codes: Vec<&str> = items[range.clone()].iter().map(|item| item.code.as_str()).collect();
+        if session.pim.is_too_long(kind, &codes) {
+            ranges.extend([range.start..middle, middle..range.end]);
+            continue;
+        }
+        let attempts = items[range.start].waiting.attempts();
+        match session.pim.list(kind, &codes, attempts).await {
+            Ok(found) => by_id.extend(sort_out(kind, items, range, found)),
+            Err(failure) if failure.class == Class::Permanent && range.len() > 1 => {
+                ranges.extend([range.start..middle, middle..range.end]);
+            }
+            Err(failure) if failure.class == Class::Permanent => by_id.push(range.start),
+            Err(failure) => {
+                for item in &mut items[range] {
+                    item.stage = Item::failed(failure.clone(), None);
+                }
+            }
+        }
+    }
+    read_by_id(session, kind, items, by_id).await;
+}
+
+/// Gives the listed entities to their items; says which items must be read by id.
+fn sort_out(kind: Kind, items: &mut [Item], range: std::ops::Range<usize>, found: Vec<Value>) -> Vec<usize> {
+    for entity in found {
+        let code = kind.id_in(&entity);
+        let item = items[range.clone()]
+            .iter_mut()
+            .find(|item| Some(&item.code) == code.as_ref());
+        if let Some(item) = item {
+            item.stage = Stage::Found(entity);
+        }
+    }
+    range.filter(|at| !is_fresh(&items[*at])).collect()
+}
+
+/// Whether what a list gave reflects all events: the search index lags, and a deleted entity may still stand in it.
+fn is_fresh(item: &Item) -> bool {
+    let Stage::Found(entity) = &item.stage else {
+        return false;
+    };
+    let is_old = item
+        .waiting
+        .oldest_updated_s()
+        .is_some_and(|oldest_s| updated_s(entity) < oldest_s);
+    !is_old && !item.waiting.is_deletion_announced()
+}
+
+pub(crate) fn updated_s(entity: &Value) -> u64 {
+    entity.get("updated").and_then(time::parse_value).unwrap_or(0)
+}
+
+async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {
+    let reads: Vec<(usize, Result<Read, Failure>)> = {
+        let items = &*items;
+        let read = |at: usize| async move {
+            let item: &Item = &items[at];
+            (
+                at,
+                session
+                    .pim
+                    .by_id(kind, &item.code, &item.name, item.waiting.attempts())
+                    .await,
+            )
+        };
+        stream::iter(by_id)
+            .map(read)
+            .buffer_unordered(session.pim_at_once)
+            .collect()
+            .await
+    };
+    for (at, read) in reads {
+        items[at].by_id = true;
+        items[at].is_gone = matches!(read, Ok(Read::Gone));
+        items[at].stage = match read {
+            Ok(Read::Found(entity)) => Stage::Found(entity),
+            Ok(Read::Gone) => Stage::Gone,
+            Err(failure) => Item::failed(failure, None),
+        };
+    }
+}
+
+/// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
+pub(super) async fn reread_what_the_index_denies<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    items: &mut [Item],
+    pages: &Pages,
+) {
+    let is_denied = |item: &Item| match (&item.stage, pages.get(&item.waiting.entity)) {
+        (Stage::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
+        (Stage::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
+        _ => false,
+    };
+    let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();
+    read_by_id(session, kind, items, denied).await;
+}

@@ -1,0 +1,125 @@
+//! What requests carry beside their body: the token, and further headers.
+
+use super::document::Node;
+use http::{HeaderName, HeaderValue, header};
+
+/// How the destination wants its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// The header.
+    pub header: HeaderName,
+    /// What stands before the token; empty for nothing.
+    pub scheme: String,
+}
+
+impl Default for Authentication {
+    fn default() -> Self {
+        Authentication {
+            header: header::AUTHORIZATION,
+            scheme: "Bearer".to_owned(),
+        }
+    }
+}
+
+/// The headers of requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// How the destination wants its token.
+    pub authentication: Authentication,
+    /// Further ones, each name once.
+    pub others: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Headers that are not the shape's to set.
+const OUR_HEADERS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "te",
+    "transfer-encoding",
+];
+
+/// Headers that hold secrets.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+impl Headers {
+    /// Takes the members `authentication` and `headers` on: what they do not say stays.
+    pub(super) fn amend(&mut self, node: &Node<'_>) {
+        if let Some(node) = node.member("authentication") {
+            self.authentication = Authentication::read(&node);
+            if self.others.iter().any(|(name, _)| *name == self.authentication.header) {
+                node.wrong("its header is among the `headers` of all requests: leave it out there");
+            }
+        }
+        if let Some(node) = node.member("headers") {
+            for (name, value) in self.read(&node) {
+                self.others.retain(|(known, _)| *known != name);
+                self.others.push((name, value));
+            }
+        }
+    }
+
+    fn read(&self, node: &Node<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        if node.object().is_none() {
+            return headers;
+        }
+        for (text, node) in node.members() {
+            let Some(name) = name(&node, text) else { continue };
+            if SECRET_HEADERS.contains(&name.as_str()) || name == self.authentication.header {
+                node.wrong(
+                    "secrets do not belong here: put the token into the variable `destination_token` and its header's name into /authentication/header",
+                );
+                continue;
+            }
+            match node.text().map(HeaderValue::try_from) {
+                Some(Ok(value)) => headers.push((name, value)),
+                Some(Err(_)) => node.wrong("holds a character that a header cannot"),
+                None => {}
+            }
+        }
+        headers
+    }
+}
+
+fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
+    let name = HeaderName::try_from(text).ok();
+    if name.is_none() {
+        node.wrong("is not the name of a header: letters, digits and hyphens");
+    }
+    let name = name?;
+    if OUR_HEADERS.contains(&name.as_str()) {
+        node.wrong("is set by the relay: leave it out");
+        return None;
+    }
+    Some(name)
+}
+
+impl Authentication {
+    fn read(node: &Node<'_>) -> Authentication {
+        let mut authentication = Authentication::default();
+        if !node.is_object_of(&["header", "scheme"]) {
+            return authentication;
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if let Some(node) = node.member("header")
+            && let Some(name) = node.text().and_then(|text| name(&node, text))
+        {
+            if name != authentication.header {
+                authentication.scheme = String::new();
+            }
+            authentication.header = name;
+        }
+        match node.member("scheme") {
+            None => {}
+            Some(node) => match node.value.as_str() {
+                Some(scheme) if scheme.chars().all(is_plain) => authentication.scheme = scheme.to_owned(),
+                _ => node.wrong(
+                    "must be one word such as Bearer, or empty for the token alone; the token is in the variable `destination_token`",
+                ),
+            },
+        }
+        authentication
+    }
+}
