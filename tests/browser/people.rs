@@ -222,10 +222,7 @@ async fn an_upstream_that_is_down_the_brake_and_an_entity_are_shown_in_the_brows
     scene.reads("#reasons", "destination has been left alone").await;
     scene.reads("#upstreams", "left alone").await;
 
-    for (button, route) in [
-        ("#brake-release", "lets the deletions go"),
-        ("#adopt", "adopts the pair"),
-    ] {
+    for (button, route) in [("#brake-release", "lets the deletions go"), ("#adopt", "adopts it")] {
         browser.click(button).await;
         browser.click("#confirm-yes").await;
         scene.reads("#told", route).await;
@@ -239,6 +236,39 @@ async fn an_upstream_that_is_down_the_brake_and_an_entity_are_shown_in_the_brows
         .await
         .unwrap();
     assert_eq!(known.json()["events"]["total"], 1, "{}", known.json());
+    scene.browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: `cargo xtask test --full`"]
+async fn a_shape_that_waits_is_counted_and_adopted_in_the_browser() {
+    let mut scene = Scene::begin().await;
+    scene.deliver(&scene.world.products(), 1).await;
+    scene.application.tick_until_idle().await.unwrap();
+    let setup = scene.world.setup().with("shape", r#"{"product-models": false}"#);
+    scene.application = scene.application.restart_with(setup).await.unwrap();
+    let browser = &scene.browser;
+    browser.open(&format!("{}/console", scene.application.url)).await;
+    scene.sign_in().await;
+    scene
+        .reads("#adopt-text", "after the pim, the destination or the shape")
+        .await;
+    scene.reads("#adopt", "adopt the configured pair").await;
+    scene.application.tick().await.unwrap();
+    scene.reads("#state-title", "not doing its work").await;
+    scene.reads("#reasons", "the shape is another one than before").await;
+    scene
+        .reads("#adopt-text", "push 0, delete 0, leave 24 as they are, pass over")
+        .await;
+    scene.reads("#adopt", "adopt the shape").await;
+    scene.reads("#more", "alert: not-adopted").await;
+    browser.click("#adopt").await;
+    scene.reads("#confirm", "lets every deletion through").await;
+    browser.click("#confirm-yes").await;
+    scene.reads("#told", "adopts it").await;
+    scene.application.tick().await.unwrap();
+    scene.reads("#adopt", "adopt the configured pair").await;
+    scene.reads("#brake", "released until").await;
     scene.browser.end().await;
 }
 

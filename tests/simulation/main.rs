@@ -3,6 +3,7 @@
 
 mod media;
 mod reconciliation;
+mod shape;
 
 use relay::mistake::Mistake;
 use std::sync::{Mutex, PoisonError};

@@ -1,8 +1,10 @@
 //! Equal to the PIM whatever the webhooks missed.
 
-use relay::entity::Kind;
+use relay::entity::{Entity, Kind};
+use relay::key::{Key, Keyspace};
 use relay::mistake::Mistake;
 use relay::shape::Shape;
+use serde_json::json;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::compare::Difference;
 use simulator::fault::{Effect, Fault};
@@ -151,6 +153,28 @@ fn deletions_that_nobody_told_of_are_found_by_one_walk() {
     stage.walk();
     assert_eq!(stage.pushes("DELETE"), 40);
     assert_eq!(stage.differences(), []);
+}
+
+/// Two were given up: one whose deletion the destination refused, one that could not be read. Both are gone now.
+#[test]
+fn only_a_deletion_that_was_refused_is_not_asked_for_again() {
+    let mut stage = equal(30, 0, 5);
+    let products = stage.products();
+    for (product, upstream) in products.iter().zip(["destination", "pim"]) {
+        let failure = json!({ "at_s": 1, "upstream": upstream, "class": "permanent", "status": 422, "reason": "no",
+            "tracking_id": null, "tries": 1, "unsettled": false, "retry_after_s": null });
+        let letter = json!({ "v": 1, "kind": "product", "code": product.key(), "failed_s": 1, "reason": "no",
+            "failures": [failure], "events": [], "hash": null });
+        let key = Key::DeadLetter(Entity::new(Kind::Product, &product.key()), 1);
+        let key = Keyspace::new("main").encode(&key);
+        stage.world().store.insert(key, letter.to_string().into_bytes());
+        stage.edit(&delete(product));
+    }
+    stage.walk();
+    let world = stage.world();
+    let deleted = world.destination.log.iter().filter(|push| push.method == "DELETE");
+    let deleted: Vec<&str> = deleted.map(|push| push.path.as_str()).collect();
+    assert_eq!(deleted, [format!("/products/{}", products[1].key())]);
 }
 
 #[test]

@@ -63,7 +63,7 @@ function letterRow(item) {
   const row = h("li", { "data-code": item.code });
   const button = h("button", { type: "button", class: "letter", "aria-expanded": "false" },
     h("span", { class: "code mono" }, item.code ?? "(unknown)"),
-    h("span", { class: "when muted small" }, `${(KINDS[item.kind] || item.kind).replace(/s$/, "")}, `, since(item.failed_at)),
+    h("span", { class: "when muted small" }, `${KIND[item.kind] || item.kind}, `, since(item.failed_at)),
     h("span", { class: "reason" }, inShort(item.reason)));
   let opened;
   const turn = (isOpen) => {

@@ -125,12 +125,12 @@ function listen() {
   $("figures").addEventListener("toggle", () => past && drawTable(slots(past)));
   $("reconcile-recent").addEventListener("click", (event) => act(event.currentTarget,
     command("/reconcile", { scan: "recent" }, "Asked for: the next tick looks through recent changes")));
-  asked("reconcile-full", ["Walk through everything?", "All entities are read from the PIM and compared, a page a second. It takes a while and does no harm.", "Walk"],
+  asked("reconcile-full", () => ["Walk through everything?", "All entities are read from the PIM and compared, a page a second. It takes a while and does no harm.", "Walk"],
     () => command("/reconcile", { scan: "full" }, "Asked for: the next tick begins a walk"));
-  asked("brake-release", ["Release the brake?", "For an hour, all that is gone from the PIM is deleted at the destination, however much. First see that the connection has not lost permissions in the PIM.", "Release", true],
+  asked("brake-release", () => ["Release the brake?", "For an hour, all that is gone from the PIM is deleted at the destination, however much. First see that the connection has not lost permissions in the PIM.", "Release", true],
     () => command("/brake/release", undefined, "Asked for: the next tick lets the deletions go"));
-  asked("adopt", ["Adopt the configured pair?", "From the next tick on, what was sent before counts as sent to this destination, unless it is to be forgotten.", "Adopt", true],
-    () => command("/adopt", { empty_index: $("adopt-empty").checked }, "Asked for: the next tick adopts the pair"));
+  asked("adopt", adoption,
+    () => command("/adopt", { empty_index: $("adopt-empty").checked }, "Asked for: the next tick adopts it"));
   document.addEventListener("visibilitychange", () => document.hidden || wake());
   setInterval(() => {
     if ($("app").hidden) return;
@@ -142,7 +142,7 @@ function listen() {
 function asked(id, question, work) {
   $(id).addEventListener("click", async (event) => {
     const button = event.currentTarget;
-    if (await confirmed(...question)) await act(button, work());
+    if (await confirmed(...question())) await act(button, work());
   });
 }
 

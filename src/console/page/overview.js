@@ -85,6 +85,7 @@ function upstream(name, state) {
 }
 
 const KINDS = { products: "Products", "product-models": "Product models", categories: "Categories" };
+const KIND = { products: "Product", "product-models": "Product model", categories: "Category" };
 
 function drawReconciliation(state) {
   show($("reconciliation"), state ?? null, () => {
@@ -120,19 +121,49 @@ function reconciled(name, { recent = {}, walk = {}, deleted, braked, lag_seconds
 function drawControls(status) {
   const { holding_since: held, released_until: until } = status.brake;
   const isFree = until && secondsSince(until) < 0;
-  show($("brake"), [status.brake, status.queue?.braked], () => isFree
+  const braked = (status.queue?.braked ?? 0) + (status.reconciliation?.withheld ?? 0);
+  show($("brake"), [status.brake, braked], () => isFree
     ? ["The brake is released ", h("strong", {}, "until ", clock(until)), "."]
-    : held ? [`It holds back deletions that nobody announced since `, since(held), `: ${many(status.queue?.braked ?? 0, "entity", "entities")}.`]
+    : held ? [`It holds back deletions that nobody announced since `, since(held), `: ${many(braked, "entity", "entities")}.`]
       : ["The brake stops deletions that nobody announced if they are many. It holds none back."]);
   $("brake-release").classList.toggle("primary", Boolean(held && !isFree));
   const isForeign = status.reasons.some((reason) => reason.cause === "not-adopted");
+  const rehearsal = isForeign ? status.rehearsal : null;
+  show($("adopt-text"), [isForeign, rehearsal], () => adoptable(isForeign, rehearsal));
   $("adopt").classList.toggle("primary", isForeign);
+  $("adopt").dataset.shape = rehearsal ? (rehearsal.done ? "counted" : "counting") : "";
+  put($("adopt"), rehearsal ? "Adopt the shape" : "Adopt the configured pair");
+}
+
+/** What waits to be adopted. */
+function adoptable(isForeign, rehearsal) {
+  if (!isForeign) return "After the PIM, the destination or the shape was replaced, nothing is pushed until the new one is adopted.";
+  if (!rehearsal) return "The PIM or the destination is another one than before. Nothing is pushed until it is adopted.";
+  const { push, delete: gone, skip, ignore, unsendable } = rehearsal.would;
+  const refused = unsendable > 0 ? `, and refuse ${count(unsendable)}` : "";
+  return [`The shape is another one than before. It would push ${count(push)}, delete ${count(gone)}, leave ${count(skip)} as they are, pass over ${count(ignore)}${refused}`,
+    rehearsal.done ? "." : " so far: the counting goes on.", " Nothing is pushed until it is adopted."];
+}
+
+/** What to ask before that. */
+function adoption() {
+  const isEmpty = $("adopt-empty").checked;
+  const forgets = "What was sent before is forgotten, so nothing of it is ever deleted there.";
+  const shape = $("adopt").dataset.shape;
+  if (!shape) {
+    const kept = "From the next tick on, what was sent before counts as sent to this destination.";
+    return ["Adopt the configured pair?", isEmpty ? `From the next tick on everything is pushed. ${forgets}` : kept, "Adopt", true];
+  }
+  const deletes = isEmpty ? forgets : shape === "counted" ? "For an hour the brake lets every deletion through."
+    : "It was not counted to the end what the shape does: the brake holds deletions back if they are many.";
+  return ["Adopt the shape?", `The next walk pushes what differs. ${deletes}`, "Adopt", true];
 }
 
 function drawMore(status) {
   const { subscription, refused, alerts } = status;
-  show($("more"), [subscription, refused, alerts, status.indexed, status.version, status.since_the_beginning.upserts], () => [
+  show($("more"), [subscription, refused, alerts, status.indexed, status.unwanted, status.version, status.since_the_beginning.upserts], () => [
     fact("Known at the destination", many(status.indexed, "entity", "entities")),
+    status.unwanted > 0 && fact("Not wanted by the shape", many(status.unwanted, "time")),
     fact("Sent in all", many(status.since_the_beginning.upserts, "upsert")),
     fact("Subscription", subscription ? [`${subscription.kind} `, since(subscription.sent_at), subscription.reason ? `: ${subscription.reason}` : ""] : "nothing heard"),
     fact("Last refused delivery", refused ? [since(refused.at), ` (${refused.channel}: ${refused.reason})`] : "none"),

@@ -29,7 +29,7 @@ const LIMITS: Limits = Limits {
 /// Whether anything is to be told: all that an otherwise idle tick needs to know.
 pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) -> Result<bool, StoreError> {
     let state = State::load(host, &config.keys).await?;
-    let facts = Facts::gather(host, &config.keys, plan, &state).await?;
+    let facts = Facts::gather(host, config, plan, &state).await?;
     Ok(!facts.alerts().is_empty())
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn tell<H: Host>(
     state: &mut State,
     end_ms: u64,
 ) -> Result<bool, StoreError> {
-    let facts = Facts::gather(host, &config.keys, plan, state).await?;
+    let facts = Facts::gather(host, config, plan, state).await?;
     let (alerts, now_s) = (facts.alerts(), facts.now_s());
     if alerts.is_empty() {
         return Ok(false);

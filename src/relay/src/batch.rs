@@ -317,6 +317,16 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
                 parent: entity.get("parent").is_some_and(|parent| !parent.is_null()),
             }
         }
+        // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
+        Shaped::Unwanted(Refusal::Categories)
+            if session.is_ahead_of_categories(
+                kind,
+                entity,
+                item.waiting.newest_s().unwrap_or(0).max(updated_s(entity)),
+            ) =>
+        {
+            Stage::Waiting
+        }
         Shaped::Unwanted(refusal) => decide_unwanted(session, item, entry, refusal),
         Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
     }

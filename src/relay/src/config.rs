@@ -264,7 +264,7 @@ pub struct AlertConfig {
 pub struct WorkerConfig {
     /// The application's keys.
     pub keys: Keyspace,
-    /// The instance's keys' name is in `keys`; the PIM is here.
+    /// The PIM.
     pub pim: PimConfig,
     /// The destination; none makes every run a dry one.
     pub destination: Option<DestinationConfig>,

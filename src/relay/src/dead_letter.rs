@@ -98,15 +98,6 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str)) -> Vec<(u64, 
     found.into_iter().skip(after).take(THINNED_AT_ONCE).collect()
 }
 
-/// As much of a text as is kept.
-pub fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,9 +67,13 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 
     /// The request that a file is sent with, its content still to come. A file is immutable by its path, so that the
-    /// path is key enough.
-    pub fn file(&self, method: &Method, path: &str) -> Result<Request<Vec<u8>>, Failure> {
-        self.request(&self.shape.headers, method, path, digest(path.as_bytes()), Vec::new())
+    /// path is key enough, unless a person asked for it once more at this time.
+    pub fn file(&self, method: &Method, path: &str, forced_s: Option<u64>) -> Result<Request<Vec<u8>>, Failure> {
+        let key = match forced_s {
+            Some(forced_s) => digest(format!("{path}\n{forced_s}").as_bytes()),
+            None => digest(path.as_bytes()),
+        };
+        self.request(&self.shape.headers, method, path, key, Vec::new())
     }
 
     /// Deletes an entity; one that is not there is deleted.

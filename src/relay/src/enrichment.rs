@@ -1,9 +1,9 @@
 //! What shapes look up in the PIM: attributes, families, categories and options, read whole, kept for an hour, and read
 //! anew when an event says that they changed. A list that is not what it was asks for a walk, so that a new label
-//! reaches everything that carries the old one.
+//! reaches everything that carries the old one. What of a list did not fit into one tick is kept for the next.
 
 use crate::batch::Stop;
-use crate::entity::{Kind, Segment};
+use crate::entity::{Kind, Segment, digest};
 use crate::failure::{Class, Failure};
 use crate::host::{self, Host, StoreError, delete_all};
 use crate::key::{Key, ListKey};
@@ -28,15 +28,71 @@ const READINGS_MAX: usize = 3;
 /// The largest list that is kept, in bytes: stores take values of a megabyte.
 const KEPT_MAX: usize = 900_000;
 
+/// The format of a list.
+const FORMAT: u32 = 2;
+
 /// A list as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct List {
+struct List {
     v: u32,
-    /// When it was read, in seconds since the Unix epoch.
+    /// When its reading began, in seconds since the Unix epoch.
+    began_s: u64,
+    /// When its reading ended, in seconds since the Unix epoch.
     read_s: u64,
     /// The locales whose labels it holds.
     locales: Vec<String>,
+    /// Tells its elements from others.
+    digest: String,
+    /// None where they would be too many bytes: then every tick that needs them reads them anew.
+    elements: Option<Elements>,
+    /// Whether it has too many elements to be read at all.
+    is_endless: bool,
+}
+
+/// What a tick knows of a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    need: Need,
+    /// When its reading began and ended, in seconds since the Unix epoch.
+    began_s: u64,
+    read_s: u64,
+    digest: String,
+    /// Whether its elements are at hand.
+    is_at_hand: bool,
+    is_endless: bool,
+}
+
+/// A reading of a list that is under way. One of several pages is read until two readings agree: its pages shift when
+/// an element is deleted meanwhile, and a category that is passed over would hide all below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Reading {
+    v: u32,
+    locales: Vec<String>,
+    /// When it began, in seconds since the Unix epoch.
+    began_s: u64,
+    /// The digest of what the reading before came to.
+    earlier: Option<String>,
+    /// How many readings came to their end.
+    readings: usize,
+    /// How many pages of this one were read, which elements were on them, and where the next page is.
+    pages: usize,
     elements: Elements,
+    cursor: Option<String>,
+}
+
+impl Reading {
+    fn of(locales: &[String], began_s: u64) -> Reading {
+        Reading {
+            v: 1,
+            locales: locales.to_vec(),
+            began_s,
+            ..Reading::default()
+        }
+    }
+}
+
+fn digest_of(elements: &Elements) -> String {
+    digest(json!(elements).to_string().as_bytes())
 }
 
 impl From<&Need> for ListKey {
@@ -63,134 +119,222 @@ impl<H: Host> Session<'_, H> {
     /// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
     pub(crate) async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
         for (need, locales) in self.config.shape.needs(kind) {
-            let known = self.kept(&need, &locales).await?;
-            let age_s = known.map(|read_s| self.now_s().abs_diff(read_s));
-            let is_good =
-                age_s.is_some_and(|age_s| age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, entities)));
-            if is_good {
-                continue;
+            if let Some(known) = self.known(&need, &locales).await? {
+                let age_s = self.now_s().abs_diff(known.read_s);
+                if known.is_endless && age_s < TTL_S {
+                    return Ok(Err(self.endless(&need)));
+                }
+                let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, kind, entities));
+                if known.is_at_hand && is_good {
+                    continue;
+                }
             }
-            if let Err(failure) = self.read_list(&need, &locales).await? {
+            if let Err(failure) = self.read_list(&need, &locales).await?.result {
                 return Ok(Err(failure));
             }
         }
         Ok(Ok(()))
     }
 
-    /// Takes a list out of the store, once a tick; says when it was read, in seconds since the Unix epoch.
-    async fn kept(&self, need: &Need, locales: &[String]) -> Result<Option<u64>, StoreError> {
-        let read = self
-            .lists_read
-            .borrow()
-            .iter()
-            .find(|(known, _)| known == need)
-            .cloned();
-        if let Some((_, read_s)) = read {
-            return Ok(Some(read_s));
+    /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
+    /// last told of: then nothing can be said of where it lies.
+    pub(crate) fn is_ahead_of_categories(&self, kind: Kind, entity: &Value, told_s: u64) -> bool {
+        let lists = self.lists.borrow();
+        let known = lists.iter().find(|known| known.need == Need::Categories);
+        known.is_some_and(|known| known.began_s < told_s.min(self.planned_s))
+            && self.misses(&Need::Categories, kind, &[entity])
+    }
+
+    /// Takes a list out of the store, once a tick.
+    async fn known(&self, need: &Need, locales: &[String]) -> Result<Option<Known>, StoreError> {
+        let known = self.lists.borrow().iter().find(|known| known.need == *need).cloned();
+        if known.is_some() {
+            return Ok(known);
         }
         let key = self.config.keys.encode(&Key::List(need.into()));
         let list: Option<List> = host::read(self.host, &key).await?;
-        let is_ours = |list: &List| list.v == 1 && locales.iter().all(|locale| list.locales.contains(locale));
-        let Some(list) = list.filter(is_ours) else {
-            return Ok(None);
+        let is_ours = |list: &List| list.v == FORMAT && locales.iter().all(|locale| list.locales.contains(locale));
+        let list = list.filter(is_ours);
+        Ok(list.map(|list| self.take_list(need, list)))
+    }
+
+    fn take_list(&self, need: &Need, list: List) -> Known {
+        let known = Known {
+            need: need.clone(),
+            began_s: list.began_s,
+            read_s: list.read_s,
+            digest: list.digest,
+            is_at_hand: list.elements.is_some(),
+            is_endless: list.is_endless,
         };
-        self.take_list(need, list.read_s, list.elements);
-        Ok(Some(list.read_s))
-    }
-
-    fn take_list(&self, need: &Need, read_s: u64, elements: Elements) {
-        let (mut read, mut lookups) = (self.lists_read.borrow_mut(), self.lookups.borrow_mut());
-        read.retain(|(known, _)| known != need);
+        let (mut lists, mut lookups) = (self.lists.borrow_mut(), self.lookups.borrow_mut());
+        lists.retain(|known| known.need != *need);
         lookups.lists.retain(|(known, _)| known != need);
-        read.push((need.clone(), read_s));
-        lookups.lists.push((need.clone(), elements));
+        lists.push(known.clone());
+        lookups
+            .lists
+            .extend(list.elements.map(|elements| (need.clone(), elements)));
+        known
     }
 
-    fn misses(&self, need: &Need, entities: &[&Value]) -> bool {
+    fn misses(&self, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
         let lookups = self.lookups.borrow();
         let Some(elements) = lookups.list(need) else {
             return true;
         };
-        entities.iter().any(|entity| need.misses(entity, elements))
+        entities.iter().any(|entity| need.misses(kind, entity, elements))
     }
 
-    /// Reads a list in the PIM and keeps it. One that changed asks for a walk first, so that dying in between only
-    /// makes it be read again.
-    async fn read_list(&self, need: &Need, locales: &[String]) -> Result<Result<(), Failure>, Stop> {
-        let elements = match self.pim.elements(need, locales).await {
-            Ok(elements) => elements,
+    fn endless(&self, need: &Need) -> Failure {
+        self.pim_governor.refuse(STRUCTURE, &endless(&resource(need)))
+    }
+
+    /// Reads a list in the PIM and keeps it, or how far it has come.
+    async fn read_list(&self, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
+        let key = self.config.keys.encode(&Key::Reading(need.into()));
+        let kept: Option<Reading> = host::read(self.host, &key).await?;
+        let was_begun = kept.is_some();
+        let is_ours = |reading: &Reading| {
+            reading.v == 1 && reading.locales == locales && self.now_s().abs_diff(reading.began_s) < TTL_S
+        };
+        let kept = kept.filter(is_ours);
+        let mut reading = kept.clone().unwrap_or_else(|| Reading::of(locales, self.now_s()));
+        let result = match self.pim.go_on(need, &mut reading).await {
+            Ok(elements) => {
+                self.check_lease()?;
+                let is_endless = elements.is_none();
+                self.keep_list(need, &reading, elements).await?;
+                if is_endless { Err(self.endless(need)) } else { Ok(()) }
+            }
             Err(failure) => {
-                if failure.class != Class::Held {
-                    self.log_failure("list", json!({ "list": resource(need), "reason": failure.reason }));
+                self.log_reading(need, &reading, &failure);
+                let value = json!(reading).to_string();
+                let is_small = value.len() <= KEPT_MAX;
+                if !is_small {
+                    let fields = json!({ "list": resource(need), "reason": "it must be read within one tick" });
+                    self.log_failure("list-too-large", fields);
                 }
-                return Ok(Err(failure));
+                let is_to_be_kept = is_small && (was_begun || reading.pages + reading.readings > 0);
+                if is_to_be_kept && kept.as_ref() != Some(&reading) {
+                    self.check_lease()?;
+                    self.host.set(&key, value.as_bytes()).await?;
+                }
+                return Ok(Outcome {
+                    result: Err(failure),
+                    was_begun,
+                    is_kept: is_to_be_kept,
+                });
             }
         };
-        let is_changed = self.lookups.borrow().list(need).is_some_and(|known| *known != elements);
+        if was_begun {
+            self.host.delete(&key).await?;
+        }
+        Ok(Outcome {
+            result,
+            was_begun,
+            is_kept: false,
+        })
+    }
+
+    fn log_reading(&self, need: &Need, reading: &Reading, failure: &Failure) {
+        let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
+        if failure.class != Class::Held {
+            self.log_failure("list", fields);
+        } else if reading.pages + reading.readings > 0 {
+            self.log("list", fields);
+        }
+    }
+
+    /// Keeps a list that was read, or that it is endless. One that changed asks for a walk first, so that dying in
+    /// between only makes it be read again.
+    async fn keep_list(&self, need: &Need, reading: &Reading, elements: Option<Elements>) -> Result<(), Stop> {
+        let is_endless = elements.is_none();
+        let elements = elements.unwrap_or_default();
+        let digest = digest_of(&elements);
+        let known = self.lists.borrow().iter().find(|known| known.need == *need).cloned();
+        let is_changed = !is_endless && known.is_some_and(|known| known.digest != digest);
         if is_changed {
             self.ask_walk().await?;
         }
-        let list = List {
-            v: 1,
+        let count = elements.len();
+        let mut list = List {
+            v: FORMAT,
+            began_s: reading.began_s,
             read_s: self.now_s(),
-            locales: locales.to_vec(),
-            elements,
+            locales: reading.locales.clone(),
+            digest,
+            elements: Some(elements),
+            is_endless,
         };
-        let value = json!(list).to_string();
-        let fields = json!({ "list": resource(need), "elements": list.elements.len(), "changed": is_changed });
-        if value.len() <= KEPT_MAX {
-            let key = self.config.keys.encode(&Key::List(need.into()));
-            self.host.set(&key, value.as_bytes()).await?;
-            self.log("list", fields);
-        } else {
-            // An older one would be found changed for ever.
-            self.host
-                .delete(&self.config.keys.encode(&Key::List(need.into())))
-                .await?;
+        let mut value = json!(list).to_string();
+        let fields = json!({ "list": resource(need), "elements": count, "changed": is_changed });
+        let elements = list.elements.take();
+        if value.len() > KEPT_MAX {
+            value = json!(list).to_string();
             self.log_failure("list-too-large", fields);
+        } else {
+            self.log("list", fields);
         }
-        self.take_list(need, list.read_s, list.elements);
-        Ok(Ok(()))
+        let key = self.config.keys.encode(&Key::List(need.into()));
+        self.host.set(&key, value.as_bytes()).await?;
+        self.take_list(need, List { elements, ..list });
+        Ok(())
     }
 }
 
+/// What became of a list that was to be read.
+struct Outcome {
+    result: Result<(), Failure>,
+    /// Whether the reading had begun in a tick before this one.
+    was_begun: bool,
+    /// Whether it is kept to be gone on with.
+    is_kept: bool,
+}
+
+/// Why a list is not read.
+fn endless(resource: &str) -> String {
+    format!("the list /{resource} has more than 10,000 elements, too many to look things up in")
+}
+
 impl<H: Host> Pim<'_, H> {
-    /// Reads a list whole, with the labels of these locales. One of several pages is read until two readings agree: its
-    /// pages shift when an element is deleted meanwhile, and a category that is passed over would hide all below it.
+    /// Reads a list whole, with the labels of these locales.
     pub async fn elements(&self, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
-        let resource = resource(need);
-        let (mut elements, mut pages) = self.read_through(&resource, locales).await?;
-        for _ in 0..READINGS_MAX {
-            if pages == 1 {
-                return Ok(elements);
-            }
-            let known = std::mem::take(&mut elements);
-            (elements, pages) = self.read_through(&resource, locales).await?;
-            if elements == known {
-                return Ok(elements);
-            }
-        }
-        let reason = format!("the list /{resource} changes while it is read");
-        Err(self.governor.failed(Class::Unavailable, reason))
+        let read = self.go_on(need, &mut Reading::of(locales, 0)).await?;
+        read.ok_or_else(|| self.governor.refuse(STRUCTURE, &endless(&resource(need))))
     }
 
-    async fn read_through(&self, resource: &str, locales: &[String]) -> Result<(Elements, usize), Failure> {
-        let mut elements = Elements::new();
-        let mut cursor: Option<String> = None;
-        for number in 1..=PAGES_MAX {
-            let page = self.structure(resource, cursor.as_deref()).await?;
-            for item in &page.items {
-                if let Some(code) = item.get("code").and_then(Value::as_str) {
-                    elements.insert(code.to_owned(), element(item, locales));
+    /// Goes on reading a list, to its end if nothing comes between; none if there is no end.
+    async fn go_on(&self, need: &Need, reading: &mut Reading) -> Result<Option<Elements>, Failure> {
+        let resource = resource(need);
+        while reading.readings <= READINGS_MAX {
+            loop {
+                let page = self.structure(&resource, reading.cursor.as_deref()).await?;
+                reading.pages += 1;
+                if reading.pages > PAGES_MAX && !page.items.is_empty() {
+                    return Ok(None);
+                }
+                for item in &page.items {
+                    if let Some(code) = item.get("code").and_then(Value::as_str) {
+                        reading
+                            .elements
+                            .insert(code.to_owned(), element(item, &reading.locales));
+                    }
+                }
+                reading.cursor = page.next;
+                if reading.cursor.is_none() {
+                    break;
                 }
             }
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok((elements, number));
+            let elements = std::mem::take(&mut reading.elements);
+            let digest = digest_of(&elements);
+            if reading.pages == 1 || reading.earlier.as_ref() == Some(&digest) {
+                return Ok(Some(elements));
             }
+            (reading.readings, reading.pages, reading.earlier) = (reading.readings + 1, 0, Some(digest));
         }
-        let reason = format!("the list /{resource} has more than 10,000 elements, too many to look things up in");
-        Err(self.governor.refuse(STRUCTURE, &reason))
+        *reading = Reading::of(&reading.locales, reading.began_s);
+        let reason = format!("the list /{resource} changes while it is read");
+        Err(self.governor.failed(Class::Unavailable, reason))
     }
 }
 
@@ -205,31 +349,51 @@ fn element(item: &Value, locales: &[String]) -> Element {
     }
 }
 
-/// Reads anew what events said changed, one by one; what cannot be read now waits for the next tick.
+/// Reads anew what events said changed, one list after the other, and goes on with what did not fit into a tick. Half of
+/// the time is for that: a list that takes long must not keep everything else from being sent.
 pub(crate) async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let mut stale = session.plan.stale.clone();
-    while let Some((list, _)) = stale.first().cloned() {
-        let (same, others): (Vec<_>, Vec<_>) = stale.into_iter().partition(|(other, _)| *other == list);
-        stale = others;
+    let mut lists: Vec<&ListKey> = session.plan.unfinished.iter().collect();
+    for (list, _) in &session.plan.stale {
+        if !lists.contains(&list) {
+            lists.push(list);
+        }
+    }
+    let left_ms = session.pim_governor.left_ms();
+    session
+        .pim_governor
+        .begin_until(session.host.monotonic_ms() + left_ms / 2);
+    let until_ms = session.host.monotonic_ms() + left_ms;
+    for list in lists {
         session.check_lease()?;
-        if refresh_one(session, &list).await? {
-            let keys: Vec<String> = same.into_iter().map(|(_, key)| key).collect();
+        if refresh_one(session, list).await? {
+            let stale = session.plan.stale.iter().filter(|(other, _)| other == list);
+            let keys: Vec<String> = stale.map(|(_, key)| key.clone()).collect();
             delete_all(session.host, &keys).await?;
             session.history.borrow_mut().note_refreshed(keys.len());
         }
     }
+    session.pim_governor.begin_until(until_ms);
     Ok(())
 }
 
-/// Says whether that is done with.
+/// Says whether what was told of the list is done with.
 async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Result<bool, Stop> {
     let mut needs = Kind::ALL.into_iter().flat_map(|kind| session.config.shape.needs(kind));
+    let is_unfinished = session.plan.unfinished.contains(list);
     let Some((need, locales)) = needs.find(|(need, _)| ListKey::from(need) == *list) else {
+        if is_unfinished {
+            let key = session.config.keys.encode(&Key::Reading(list.clone()));
+            session.host.delete(&key).await?;
+        }
         return Ok(true);
     };
-    // Nothing was shaped with a list that was never read.
-    if session.kept(&need, &locales).await?.is_none() {
-        return Ok(true);
+    match session.known(&need, &locales).await? {
+        // Nothing was shaped with a list that was never read.
+        None if !is_unfinished => return Ok(true),
+        Some(known) if known.is_endless && session.now_s().abs_diff(known.read_s) < TTL_S => return Ok(true),
+        _ => {}
     }
-    Ok(session.read_list(&need, &locales).await?.is_ok())
+    let outcome = session.read_list(&need, &locales).await?;
+    // What was told after a reading had begun is for the next one. A reading that is kept will be gone on with.
+    Ok(!outcome.was_begun && (outcome.result.is_ok() || outcome.is_kept))
 }

@@ -10,6 +10,7 @@ use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
 use crate::plan::RECHECK_S;
 use crate::session::Session;
+use crate::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,9 +62,6 @@ struct Marking {
     since_s: u64,
 }
 
-/// How far the clocks of the PIM and of this host may differ, in seconds, for a variant to be taken for new.
-const CLOCKS_S: u64 = 600;
-
 fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
     match (&item.stage, &item.source) {
@@ -81,7 +79,7 @@ fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Stage::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(session.planned_s)?;
-            let since_s = due_s.saturating_sub(RECHECK_S + CLOCKS_S);
+            let since_s = due_s.saturating_sub(RECHECK_S + time::CLOCKS_S);
             Some(Marking {
                 id: format!("again at {due_s}"),
                 is_root: true,

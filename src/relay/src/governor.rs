@@ -10,7 +10,8 @@ use crate::failure::{Class, Failure};
 use crate::host::{CallLimits, Host, SendError};
 use crate::log;
 use crate::mistake::{Mistake, made};
-use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_S};
+use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_S, WAIT_MAX_S};
+use crate::time::CLOCKS_S;
 use crate::worker::TIME_IS_UP;
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,8 @@ pub struct GovernorState {
     pub fingerprint: String,
     /// No call before then: the upstream asked for it. In milliseconds since the Unix epoch.
     pub not_before_ms: u64,
+    /// How long that wait was when it was asked for, in milliseconds.
+    pub wait_ms: u64,
     /// The breakers, by what they guard.
     pub breakers: BTreeMap<String, Breaker>,
     /// The retry budget.
@@ -237,8 +240,8 @@ impl<'a, H: Host> Governor<'a, H> {
         }
         let state = self.state.borrow();
         let now_ms = self.host.now_ms();
-        // A floor beyond the longest wait comes of a clock that jumped.
-        if now_ms < state.not_before_ms && state.not_before_ms <= now_ms + DELAY_MAX_S * 1000 {
+        // A moment much further off than the wait that was asked for comes of a clock that jumped.
+        if now_ms < state.not_before_ms && state.not_before_ms <= now_ms + state.wait_ms + CLOCKS_S * 1000 {
             return Some(format!("{} asked to wait", self.limits.name));
         }
         let breaker = state.breakers.get(circuit).filter(|breaker| breaker.is_open())?;
@@ -251,7 +254,7 @@ impl<'a, H: Host> Governor<'a, H> {
 
     /// Opens a breaker for a reason that no status told.
     pub fn refuse(&self, circuit: &str, reason: &str) -> Failure {
-        let chance = self.chance();
+        let chance = self.host.chance();
         self.state
             .borrow_mut()
             .breakers
@@ -290,7 +293,7 @@ impl<'a, H: Host> Governor<'a, H> {
             if self.is_probing(call.circuit) || !self.is_worth_a_quick_retry(&call, &failure, tries) {
                 return Err(failure);
             }
-            self.host.sleep_ms(self.chance() % (QUICK_MS + 1)).await;
+            self.host.sleep_ms(self.host.chance() % (QUICK_MS + 1)).await;
             if self.held(call.circuit).is_some() || !self.state.borrow_mut().budget.take(self.host.now_ms()) {
                 return Err(failure);
             }
@@ -475,10 +478,13 @@ impl<'a, H: Host> Governor<'a, H> {
     /// Takes note of a failure: a wait that was asked for, and the breaker.
     fn learn(&self, call: &Call<'_>, failure: &Failure) {
         let now_ms = self.host.now_ms();
-        let chance = self.chance();
+        let chance = self.host.chance();
         let mut state = self.state.borrow_mut();
         if let Some(wait_s) = failure.retry_after_s.filter(|_| !made(Mistake::IgnoreRetryAfter)) {
-            state.not_before_ms = state.not_before_ms.max(now_ms + wait_s * 1000);
+            let not_before_ms = now_ms + wait_s * 1000;
+            if not_before_ms > state.not_before_ms {
+                (state.not_before_ms, state.wait_ms) = (not_before_ms, wait_s * 1000);
+            }
         }
         let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
         match failure.class {
@@ -491,14 +497,6 @@ impl<'a, H: Host> Governor<'a, H> {
             Class::Misconfigured => breaker.open_for_a_person(&failure.reason, now_ms, chance),
             Class::Held => {}
         }
-    }
-
-    fn chance(&self) -> u64 {
-        let bytes = self.host.bytes();
-        bytes
-            .iter()
-            .take(8)
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     fn excerpt(&self, body: &[u8], length: usize) -> String {
@@ -528,6 +526,8 @@ impl<'a, H: Host> Governor<'a, H> {
             "upstream": self.limits.name,
             "method": call.request.method().as_str(),
             "path": call.shown_path.unwrap_or(call.request.uri().path()),
+            // Where calls only read, it is ours; elsewhere somebody may have put a secret into it.
+            "query": call.request.uri().query().filter(|_| !self.limits.writes).map(|query| log::cut(query, EXCERPT)),
             "status": sent.as_ref().ok().map(|response| response.status().as_u16()),
             "ms": self.host.monotonic_ms() - started_ms,
             "attempt": attempt,
@@ -541,7 +541,7 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 }
 
-/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds or as a date (RFC 9110). An hour at most.
+/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds or as a date (RFC 9110). A day at most.
 fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
     let seconds = match value.trim().parse::<u64>() {
         Ok(seconds) => seconds,
@@ -551,7 +551,7 @@ fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
             date_s.saturating_sub(now_ms / 1000)
         }
     };
-    Some(seconds.min(DELAY_MAX_S))
+    Some(seconds.min(WAIT_MAX_S))
 }
 
 /// The class of a status that any upstream may answer: 408, 429 and 5xx may pass.
@@ -567,7 +567,8 @@ mod tests {
     #[test]
     fn a_wait_is_read_in_both_forms() {
         assert_eq!(retry_after_s("30", 0), Some(30));
-        assert_eq!(retry_after_s("86400", 0), Some(3600));
+        assert_eq!(retry_after_s("7200", 0), Some(7200));
+        assert_eq!(retry_after_s("864000", 0), Some(86_400));
         assert_eq!(retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 60_000), Some(60));
         assert_eq!(retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 600_000), Some(0));
         assert_eq!(retry_after_s("soon", 0), None);

@@ -4,12 +4,12 @@
 use crate::governor::{GovernorState, Open};
 use crate::history::LastTick;
 use crate::ingest::Refused;
+use crate::meta::NOT_ADOPTED;
 use crate::notification::{Notification, SubscriptionState};
 use crate::reconciliation::Reconciliation;
 use crate::state::State;
 use crate::status::Status;
 use crate::time;
-use crate::worker::NOT_ADOPTED;
 use serde::Serialize;
 
 /// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
@@ -145,7 +145,7 @@ impl Facts<'_> {
     fn budget(&self, upstream: &str, state: &GovernorState) -> Option<(Level, String)> {
         let since_ms = state.budget.exhausted_since_ms(self.now_ms)?;
         let since = time::text(since_ms / 1000);
-        let text = format!("more fails at {upstream} than may be retried, since {since}: its log tells what");
+        let text = format!("more fails at {upstream} than may be retried, since {since}: the worker's log tells what");
         Some((Level::Degraded, text))
     }
 
@@ -241,7 +241,7 @@ pub(crate) fn will_not_heal(open: &Open<'_>, now_ms: u64) -> bool {
 }
 
 /// What of an upstream is left alone, as far as it matters. All its circuits are one thing to tell: a revoked token
-/// closes every one of them.
+/// opens every one of them.
 pub(crate) fn blocked(upstream: &str, state: &GovernorState, matters: impl Fn(&Open<'_>) -> bool) -> Option<Blocked> {
     let open: Vec<Open<'_>> = state.open().filter(matters).collect();
     let first = open.iter().min_by_key(|open| open.since_ms)?;

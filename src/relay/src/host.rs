@@ -173,6 +173,15 @@ pub trait Clock {
 pub trait Random {
     /// Sixteen bytes that nobody can guess.
     fn bytes(&self) -> [u8; 16];
+
+    /// Any number.
+    fn chance(&self) -> u64 {
+        let bytes = self.bytes();
+        bytes
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
 }
 
 /// Where log lines go.

@@ -198,7 +198,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 verify_platform(
                     headers,
                     &self.config.event_platform_secrets,
-                    "event_platform_secret",
+                    "variable `event_platform_secret` is not set: give the subscription's primary secret",
                     body,
                 )?;
                 let text = String::from_utf8_lossy(body).into_owned();
@@ -215,7 +215,12 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 self.store(entries).await
             }
             Channel::Notifications => {
-                verify_platform(headers, &self.config.notification_secrets, "notification_secret", body)?;
+                verify_platform(
+                    headers,
+                    &self.config.notification_secrets,
+                    "variable `notification_secret` is not set: give the subscriber's notification_webhook_secret",
+                    body,
+                )?;
                 let record = notification::read(body, self.host.now_ms())?;
                 let key = self.config.keys.record(Record::Notification);
                 let known = self.host.get(&key).await?;
@@ -355,19 +360,9 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
 }
 
 /// Any signature header may match any secret that is known, so that either side may change first (contract 3.2).
-fn verify_platform(
-    headers: &HeaderMap,
-    secrets: &[String],
-    variable: &'static str,
-    body: &[u8],
-) -> Result<(), Refusal> {
+fn verify_platform(headers: &HeaderMap, secrets: &[String], unset: &'static str, body: &[u8]) -> Result<(), Refusal> {
     if secrets.is_empty() {
-        return Err(Refusal::Unconfigured(match variable {
-            "notification_secret" => {
-                "variable `notification_secret` is not set: give the subscriber's notification_webhook_secret"
-            }
-            _ => "variable `event_platform_secret` is not set: give the subscription's primary secret",
-        }));
+        return Err(Refusal::Unconfigured(unset));
     }
     if headers
         .get_all("x-akeneo-signature-algorithm")
@@ -404,15 +399,11 @@ pub struct EventValue {
 
 impl EventValue {
     fn new(event: &Event, at_ms: u64, text: &str) -> EventValue {
-        let mut end = text.len().min(EVENT_KEPT);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
         EventValue {
             v: 1,
             code: event.code.clone(),
             at_ms,
-            event: text[..end].to_owned(),
+            event: log::cut(text, EVENT_KEPT).to_owned(),
         }
     }
 

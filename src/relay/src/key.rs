@@ -200,6 +200,8 @@ pub enum Key {
     Token(Segment),
     /// A list of the PIM, as it was last read.
     List(ListKey),
+    /// A reading of a list that has not come to its end.
+    Reading(ListKey),
     /// The PIM said that a list changed; with the event's own id.
     Stale(ListKey, Segment),
     /// One of the single records.
@@ -294,6 +296,7 @@ impl Keyspace {
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
             Key::List(list) => format!("k.{}", list.encode()),
+            Key::Reading(list) => format!("w.{}", list.encode()),
             Key::Stale(list, id) => format!("v.{}.{}", list.encode(), id.as_str()),
             Key::Record(record) => {
                 let name = Record::NAMES
@@ -332,6 +335,7 @@ impl Keyspace {
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
             ["k", ref list @ ..] => Key::List(ListKey::parse(list)?),
+            ["w", ref list @ ..] => Key::Reading(ListKey::parse(list)?),
             ["v", ref list @ .., id] => Key::Stale(ListKey::parse(list)?, Segment::parse(id)?),
             _ => return None,
         })
@@ -469,6 +473,7 @@ mod tests {
                 Key::Token(Segment::of(&code)),
                 Key::List(ListKey::Attributes),
                 Key::List(ListKey::Families),
+                Key::Reading(ListKey::Options(Segment::of(&code))),
                 Key::List(ListKey::Options(Segment::of(&code))),
                 Key::Stale(ListKey::Categories, Segment::of(&code)),
                 Key::Stale(ListKey::Options(Segment::of(&code)), Segment::of(&code)),

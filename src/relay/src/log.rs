@@ -19,3 +19,12 @@ pub fn write<H: Log + Clock>(host: &H, level: LogLevel, what: &str, failed: bool
     }
     host.line(&Value::Object(line).to_string());
 }
+
+/// As much of a text as is kept, in bytes.
+pub fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

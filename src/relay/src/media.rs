@@ -88,12 +88,13 @@ impl Sent {
 struct Missing<'a> {
     file: &'a File,
     digest: String,
+    forced_s: Option<u64>,
     name: &'a str,
     attempts: u32,
 }
 
-/// Sends the files of all entities that are to be upserted. A forced push sends its files again, whether they went
-/// before or not.
+/// Sends the files of all entities that are to be upserted. A forced push sends those again that went before it was
+/// asked for.
 pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), Stop> {
     let (Some(media), Some(destination)) = (&session.config.shape.media, &session.destination) else {
         return Ok(());
@@ -185,13 +186,20 @@ async fn missing<'a, H: Host>(
         };
         for file in &upsert.files {
             let digest = digest(file.path.as_bytes());
-            let is_known = sent.page(session, &digest).await?.files.contains_key(&digest);
-            let is_there = is_known && !item.waiting.is_forced();
+            let sent_s = sent
+                .page(session, &digest)
+                .await?
+                .files
+                .get(&digest)
+                .and_then(Value::as_u64);
+            let forced_s = item.waiting.forced_s();
+            let is_there = sent_s.is_some_and(|sent_s| sent_s >= forced_s.unwrap_or(0));
             if !is_there && !missing.iter().any(|known| known.digest == digest) {
                 let (name, attempts) = (item.name.as_str(), item.waiting.attempts());
                 missing.push(Missing {
                     file,
                     digest,
+                    forced_s,
                     name,
                     attempts,
                 });
@@ -201,7 +209,7 @@ async fn missing<'a, H: Host>(
     Ok(missing)
 }
 
-/// Passes one file on, as one call of both upstreams; once more with a new token after a 401 (contract 4.2).
+/// Passes one file on; once more with a new token after a 401 (contract 4.2).
 async fn transfer<H: Host>(
     session: &Session<'_, H>,
     destination: &Destination<'_, H>,
@@ -209,52 +217,13 @@ async fn transfer<H: Host>(
     missing: &Missing<'_>,
 ) -> Result<(), Failure> {
     let code = &missing.file.code;
-    let call = |request| Call {
-        circuit: CIRCUIT,
-        entity: Some(missing.name),
-        attempts: missing.attempts,
-        shown_path: None,
-        request,
-    };
     let mut token = session.pim.tokens.access().await?;
     let mut is_renewed = false;
     loop {
-        let from = call(session.pim.file(code, &token)?);
-        let to = call(destination.file(media.method(), &missing.file.path)?);
-        let at_destination = session.destination_governor.enter(&to, 1).await?;
-        let at_pim = match session.pim_governor.enter(&from, 1).await {
-            Ok(entered) => entered,
-            Err(failure) => {
-                session.destination_governor.withdraw(at_destination);
-                return Err(failure);
-            }
-        };
-        let (request, limits) = (from.request.clone(), at_pim.limits);
-        let became = session
-            .host
-            .transfer(request, to.request.clone(), limits, media.max_bytes);
-        let became = became.await;
-        let is_too_large = matches!(became.from, Err(SendError::TooLarge));
-        let judge = |status: StatusCode| match status.as_u16() {
-            404 => None,
-            401 if !is_renewed => None,
-            401 => Some(Class::Misconfigured),
-            _ => pim::judge(status),
-        };
-        let told = session.pim_governor.leave(&from, at_pim, became.from, &judge);
-        let arrived = match became.to {
-            Some(sent) => session
-                .destination_governor
-                .leave(&to, at_destination, sent, &judge_file)
-                .map(|_| ()),
-            None => {
-                session.destination_governor.withdraw(at_destination);
-                Ok(())
-            }
-        };
-        let status = match told {
-            Ok(response) => response.status(),
-            Err(mut failure) if is_too_large => {
+        let passed = pass_on(session, destination, media, missing, &token, is_renewed).await?;
+        let status = match passed.told {
+            Ok(status) => status,
+            Err(mut failure) if passed.is_too_large => {
                 failure.reason = format!(
                     "the file {code} is larger than {} bytes: raise `max_bytes` of the shape's `media`, or make it smaller in the PIM; then replay the entity",
                     media.max_bytes
@@ -272,9 +241,74 @@ async fn transfer<H: Host>(
                 let failure = session.pim_failure(Class::Transient, "404: the PIM does not have its content");
                 return Err(of_file(code, failure));
             }
-            _ => return arrived.map_err(|failure| of_file(code, failure)),
+            _ => return passed.arrived.map_err(|failure| of_file(code, failure)),
         }
     }
+}
+
+/// What became of one try to pass a file on.
+struct Passed {
+    /// The PIM's status.
+    told: Result<StatusCode, Failure>,
+    /// What the destination made of it, if it got that far.
+    arrived: Result<(), Failure>,
+    is_too_large: bool,
+}
+
+/// One try, as one call of both upstreams.
+async fn pass_on<H: Host>(
+    session: &Session<'_, H>,
+    destination: &Destination<'_, H>,
+    media: &Media,
+    missing: &Missing<'_>,
+    token: &str,
+    is_renewed: bool,
+) -> Result<Passed, Failure> {
+    let call = |request| Call {
+        circuit: CIRCUIT,
+        entity: Some(missing.name),
+        attempts: missing.attempts,
+        shown_path: None,
+        request,
+    };
+    let from = call(session.pim.file(&missing.file.code, token)?);
+    let to = call(destination.file(media.method(), &missing.file.path, missing.forced_s)?);
+    let at_destination = session.destination_governor.enter(&to, 1).await?;
+    let at_pim = match session.pim_governor.enter(&from, 1).await {
+        Ok(entered) => entered,
+        Err(failure) => {
+            session.destination_governor.withdraw(at_destination);
+            return Err(failure);
+        }
+    };
+    let requests = (from.request.clone(), to.request.clone());
+    let transfer = session
+        .host
+        .transfer(requests.0, requests.1, at_pim.limits, media.max_bytes);
+    let became = transfer.await;
+    let is_too_large = matches!(became.from, Err(SendError::TooLarge));
+    let judge = |status: StatusCode| match status.as_u16() {
+        404 => None,
+        401 if !is_renewed => None,
+        401 => Some(Class::Misconfigured),
+        _ => pim::judge(status),
+    };
+    let told = session.pim_governor.leave(&from, at_pim, became.from, &judge);
+    let arrived = match became.to {
+        Some(sent) => session
+            .destination_governor
+            .leave(&to, at_destination, sent, &judge_file)
+            .map(|_| ()),
+        None => {
+            session.destination_governor.withdraw(at_destination);
+            Ok(())
+        }
+    };
+    Ok(Passed {
+        told: told.map(|response| response.status()),
+        arrived,
+        is_too_large,
+    })
 }
 
 /// A file brings a type of its own, which alone may be refused.

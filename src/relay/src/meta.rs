@@ -18,6 +18,9 @@ pub struct Meta {
     pub shape: String,
 }
 
+/// How the reason begins for which nothing at all is done.
+pub(crate) const NOT_ADOPTED: &str = "nothing is pushed or deleted";
+
 impl Meta {
     /// What the configuration says; none for a dry run.
     pub fn of(config: &WorkerConfig) -> Option<Meta> {
@@ -33,6 +36,21 @@ impl Meta {
     /// Whether another one differs from this by its shape alone.
     pub(crate) fn is_of_other_shape(&self, other: &Meta) -> bool {
         self.shape != other.shape && (&self.pim, &self.destination) == (&other.pim, &other.destination)
+    }
+
+    /// Why nothing is done under another configuration than this, and what to do.
+    pub(crate) fn denies(&self, configured: &Meta) -> Option<String> {
+        if self.is_of_other_shape(configured) {
+            return Some(format!(
+                "{NOT_ADOPTED}: the shape is another one than before; see in GET /admin/status what it would do, then mend it, or adopt it"
+            ));
+        }
+        (self != configured).then(|| {
+            format!(
+                "{NOT_ADOPTED}: the index was built for {} and {}, the configuration says {} and {}; mend it, or adopt the new pair",
+                self.pim, self.destination, configured.pim, configured.destination
+            )
+        })
     }
 
     /// Reads the record.

@@ -33,7 +33,7 @@ const COMPLETENESSES: &str = "with_completenesses=true";
 /// The parameter that adds values to categories (Akeneo's reference of the endpoint; PIMs without values ignore it).
 const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
-/// What the breaker for lists of families, categories and options is known by.
+/// What the breaker for lists of attributes, families, categories and options is known by.
 pub const STRUCTURE: &str = "structure";
 
 /// A read by id.
@@ -153,10 +153,14 @@ impl<'a, H: Host> Pim<'a, H> {
             class => class,
         };
         let response = self.ask(asked, &judge).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(Page::default());
+        if response.status() != StatusCode::NOT_FOUND {
+            return self.page(&response);
         }
-        self.page(&response)
+        if is_own_404(response.body()) {
+            Ok(Page::default())
+        } else {
+            Err(self.strange(&response))
+        }
     }
 
     async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
@@ -228,12 +232,13 @@ impl<'a, H: Host> Pim<'a, H> {
                 }
             })
             .await?;
+        if response.status() == StatusCode::NOT_FOUND && is_own_404(response.body()) {
+            return Ok(Read::Gone);
+        }
         let body: Option<Value> = serde_json::from_slice(response.body()).ok();
-        match body {
-            Some(body) if response.status() != StatusCode::NOT_FOUND && body.is_object() => Ok(Read::Found(body)),
-            // Akeneo's own error form; a proxy's 404 says nothing of the entity (contract 4.7).
-            Some(body) if body.get("code").and_then(Value::as_u64) == Some(404) => Ok(Read::Gone),
-            _ => Err(self.strange(&response)),
+        match body.filter(|body| body.is_object() && response.status() != StatusCode::NOT_FOUND) {
+            Some(body) => Ok(Read::Found(body)),
+            None => Err(self.strange(&response)),
         }
     }
 
@@ -402,6 +407,12 @@ pub(crate) fn judge(status: StatusCode) -> Option<Class> {
 }
 
 /// A PIM without the search by `POST` answers 404 or 405.
+/// Whether it is Akeneo's own error form: a proxy's 404 says nothing of what was asked for (contract 4.7).
+fn is_own_404(body: &[u8]) -> bool {
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    body.is_some_and(|body| body.get("code").and_then(Value::as_u64) == Some(404))
+}
+
 fn judge_search(status: StatusCode) -> Option<Class> {
     if matches!(status.as_u16(), 404 | 405) {
         None

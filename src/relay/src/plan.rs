@@ -93,6 +93,17 @@ impl Waiting {
         self.events.iter().any(|(event, _)| event.change == Change::Forced)
     }
 
+    /// When that was last asked for, in seconds since the Unix epoch.
+    pub fn forced_s(&self) -> Option<u64> {
+        let forced = self.events.iter().filter(|(event, _)| event.change == Change::Forced);
+        forced.map(|(event, _)| event.time_s).max()
+    }
+
+    /// When something was last told of it, in seconds since the Unix epoch.
+    pub fn newest_s(&self) -> Option<u64> {
+        self.events.iter().map(|(event, _)| event.time_s).max()
+    }
+
     /// The oldest `updated` that reflects all its events, in seconds since the Unix epoch.
     pub fn oldest_updated_s(&self) -> Option<u64> {
         self.events
@@ -162,6 +173,8 @@ pub struct Plan {
     pub commands: Vec<String>,
     /// Lists that the PIM said changed, with the texts of their keys.
     pub stale: Vec<(ListKey, String)>,
+    /// The lists whose reading has not come to its end.
+    pub unfinished: Vec<ListKey>,
     /// How many events wait.
     pub depth: u64,
     /// How many of them reconciliation raised, those that are held back left out.
@@ -196,6 +209,7 @@ impl Plan {
                     let at = plan.commands.partition_point(|known| *known < text);
                     plan.commands.insert(at, text);
                 }
+                Some(Key::Reading(list)) => plan.unfinished.push(list),
                 Some(Key::Stale(list, _)) => {
                     plan.depth += 1;
                     plan.stale.push((list, text));
@@ -279,6 +293,7 @@ impl Plan {
     pub fn is_idle(&self, now_s: u64) -> bool {
         self.commands.is_empty()
             && self.stale.is_empty()
+            && self.unfinished.is_empty()
             && !self
                 .in_flight
                 .iter()

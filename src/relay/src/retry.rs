@@ -13,12 +13,15 @@ const FIRST_DELAY_S: u64 = 5;
 /// The longest delay, in seconds.
 pub const DELAY_MAX_S: u64 = 3600;
 
+/// The longest wait that an upstream can ask for, in seconds. What comes back before its time is refused again.
+pub const WAIT_MAX_S: u64 = 86_400;
+
 /// How long to wait after this many attempts, in seconds: exponential with full jitter, so that what failed together
-/// does not come back together. `chance` is any number; `floor_s` is what the upstream asked for, up to an hour.
+/// does not come back together. `chance` is any number; `floor_s` is what the upstream asked for, up to a day.
 pub fn delay_s(attempts: u32, chance: u64, floor_s: Option<u64>) -> u64 {
     let exponent = attempts.saturating_sub(1).min(8);
     let ceiling = (FIRST_DELAY_S * 4u64.pow(exponent)).min(DELAY_MAX_S);
-    (chance % (ceiling + 1)).max(floor_s.unwrap_or(0).min(DELAY_MAX_S))
+    (chance % (ceiling + 1)).max(floor_s.unwrap_or(0).min(WAIT_MAX_S))
 }
 
 /// The value of a retry's key.
@@ -46,10 +49,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn delays_stay_below_their_ceiling_and_above_the_floor(attempts in 0..20u32, chance: u64, floor in proptest::option::of(0..9000u64)) {
-            let delay = delay_s(attempts, chance, floor);
-            prop_assert!(delay <= DELAY_MAX_S);
-            prop_assert!(delay >= floor.unwrap_or(0).min(DELAY_MAX_S));
+        fn delays_stay_below_their_ceiling_and_above_the_floor(attempts in 0..20u32, chance: u64, floor in proptest::option::of(0..90_000u64)) {
+            let (delay, floor) = (delay_s(attempts, chance, floor), floor.unwrap_or(0).min(WAIT_MAX_S));
+            prop_assert!(delay <= DELAY_MAX_S.max(floor));
+            prop_assert!(delay >= floor);
         }
     }
 

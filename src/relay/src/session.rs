@@ -3,6 +3,7 @@
 use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::destination::{self, Destination};
+use crate::enrichment::Known;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
@@ -16,7 +17,7 @@ use crate::meta::Meta;
 use crate::pim::{self, Page, Pim};
 use crate::plan::{BATCH_MAX, Plan, Waiting};
 use crate::reconciliation::{Reconciliation, Scan};
-use crate::shape::{Lookups, Need, Shaped};
+use crate::shape::{Lookups, Shaped};
 use crate::state::State;
 use serde::Serialize;
 use serde_json::Value;
@@ -95,8 +96,8 @@ pub(crate) struct Session<'a, H> {
     pub(crate) history: RefCell<History>,
     pub(crate) reconciliation: RefCell<Reconciliation>,
     pub(crate) lookups: RefCell<Lookups>,
-    /// When the lists at hand were read in the PIM, in seconds since the Unix epoch.
-    pub(crate) lists_read: RefCell<Vec<(Need, u64)>>,
+    /// What is known of the lists that were asked for.
+    pub(crate) lists: RefCell<Vec<Known>>,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
@@ -162,7 +163,7 @@ impl<'a, H: Host> Session<'a, H> {
             history: RefCell::new(history),
             reconciliation: RefCell::new(reconciliation),
             lookups: RefCell::default(),
-            lists_read: RefCell::default(),
+            lists: RefCell::default(),
             meta: RefCell::new(meta),
             report: RefCell::new(report),
             raised: Cell::new(0),
@@ -182,14 +183,6 @@ impl<'a, H: Host> Session<'a, H> {
 
     pub(crate) fn now_s(&self) -> u64 {
         self.host.now_ms() / 1000
-    }
-
-    pub(crate) fn chance(&self) -> u64 {
-        self.host
-            .bytes()
-            .iter()
-            .take(8)
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     pub(crate) fn fresh_id(&self) -> Segment {

@@ -168,7 +168,7 @@ impl Shape {
     /// Shapes an entity. The same entity, shape and lookups give the same bytes on every host.
     pub fn apply(&self, kind: Kind, code: &str, entity: &Value, lookups: &Lookups) -> Shaped {
         let rules = self.rules(kind);
-        match rules.refusal(entity, lookups) {
+        match rules.refusal(kind, entity, lookups) {
             Ok(Some(refusal)) => return Shaped::Unwanted(refusal),
             Err(why) => return Shaped::Unsendable(why),
             Ok(None) => {}
@@ -238,7 +238,7 @@ impl Shape {
 
     /// Whether products must be read with their completenesses.
     pub fn asks_completenesses(&self) -> bool {
-        self.rules(Kind::Product).selection.asks_completenesses()
+        self.rules(Kind::Product).asks_completenesses()
     }
 
     /// Whether all of an entity is sent, so that the hash tells its every change.
@@ -258,7 +258,11 @@ pub fn wants_categories(document: &str) -> bool {
 
 /// The hash of an entity as the PIM gives it.
 pub(crate) fn source_hash(entity: &Value) -> String {
-    digest(canonical(entity).to_string().as_bytes())
+    let mut entity = entity.clone();
+    if let Some(members) = entity.as_object_mut() {
+        members.remove("_links");
+    }
+    digest(canonical(&entity).to_string().as_bytes())
 }
 
 /// What stands unencoded in a segment of a path (RFC 3986, unreserved).
@@ -280,13 +284,15 @@ const MAPS: [&str; 7] = [
     "linked_data",
 ];
 
-/// A document in canonical form: members sorted, links left out, empty maps written in one way.
+/// A document in canonical form: members sorted, the links of Akeneo's values left out, empty maps written in one way.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             // A map keeps its members sorted.
             let mut sorted = Map::new();
-            for (name, value) in members.iter().filter(|(name, _)| *name != "_links") {
+            // They name the PIM's address, and say nothing of the value (contract 4.6).
+            let is_value = members.contains_key("data");
+            for (name, value) in members.iter().filter(|(name, _)| !is_value || *name != "_links") {
                 let is_empty_list = value.as_array().is_some_and(Vec::is_empty);
                 let value = if is_empty_list && MAPS.contains(&name.as_str()) {
                     Value::Object(Map::new())

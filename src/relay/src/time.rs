@@ -3,6 +3,9 @@
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use serde_json::Value;
 
+/// How far clocks are taken to differ at most, of hosts and of the PIM, in seconds.
+pub(crate) const CLOCKS_S: u64 = 600;
+
 /// The latest moment that a key holds, in seconds since the Unix epoch: ten digits.
 pub const LATEST_S: u64 = 9_999_999_999;
 

@@ -243,7 +243,7 @@ async fn rehearse_or_work<H: Host>(
         (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
             rehearsal::run(session, known).await.map(Some)
         }
-        (Some(known), Some(configured)) if known != configured => Ok(Some(not_adopted(&known, &configured))),
+        (Some(known), Some(configured)) if known != configured => Ok(known.denies(&configured)),
         _ => {
             rehearsal::end(session).await?;
             rounds(session, end_ms).await
@@ -300,16 +300,6 @@ fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
         return digest(upstream.as_bytes());
     }
     digest(format!("{upstream}\n{}", shape.name()).as_bytes())
-}
-
-/// How the reason begins for which nothing at all is done.
-pub(crate) const NOT_ADOPTED: &str = "nothing is pushed or deleted";
-
-fn not_adopted(known: &Meta, configured: &Meta) -> String {
-    format!(
-        "{NOT_ADOPTED}: the index was built for {} and {}, the configuration says {} and {}; mend it, or adopt the new pair",
-        known.pim, known.destination, configured.pim, configured.destination
-    )
 }
 
 /// How much of a tick is reconciliation's while events wait: one in so many parts of its time.

@@ -124,6 +124,8 @@ pub struct SimHost {
     skew_ms: i64,
     task: Rc<Cell<TaskId>>,
     started_ms: u64,
+    /// How many keys it has set, told or not.
+    set: Rc<Cell<usize>>,
 }
 
 impl SimHost {
@@ -143,7 +145,13 @@ impl SimHost {
             skew_ms,
             task: Rc::default(),
             started_ms: executor.now_ms(),
+            set: Rc::default(),
         }
+    }
+
+    /// How many keys it has set, whether it came to know of it or not.
+    pub fn keys_set(&self) -> Rc<Cell<usize>> {
+        self.set.clone()
     }
 
     /// Which task it is, once it is one: needed to kill it.
@@ -303,7 +311,10 @@ impl Store for SimHost {
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.note_write(key);
-        let set = |store: &mut BTreeMap<String, Vec<u8>>| store.insert(key.to_owned(), value.to_owned());
+        let set = |store: &mut BTreeMap<String, Vec<u8>>| {
+            self.set.set(self.set.get() + 1);
+            store.insert(key.to_owned(), value.to_owned())
+        };
         self.store(|| format!("set {key}"), set).await.map(|_| ())
     }
 
@@ -323,7 +334,10 @@ impl Store for SimHost {
         entries.iter().for_each(|(key, _)| self.note_write(key));
         let half = self.half(entries.len());
         let done = &entries[..half.unwrap_or(entries.len())];
-        let set = |store: &mut BTreeMap<String, Vec<u8>>| store.extend(done.iter().cloned());
+        let set = |store: &mut BTreeMap<String, Vec<u8>>| {
+            self.set.set(self.set.get() + done.len());
+            store.extend(done.iter().cloned());
+        };
         self.store(|| format!("set-many of {}", entries.len()), set).await?;
         half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
     }

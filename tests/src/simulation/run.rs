@@ -21,7 +21,7 @@ use simulator::destination::{Destination, DestinationConfig};
 use simulator::meter::Limits;
 use simulator::pim::{Pim, PimConfig};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// When every run begins, in milliseconds since the Unix epoch.
@@ -138,7 +138,7 @@ pub struct Outcome {
 /// An event that was acknowledged: when first, and which entity it names.
 #[derive(Debug, Clone)]
 pub struct Acknowledged {
-    /// When the sender had the 200, in milliseconds.
+    /// When it was stored, in milliseconds.
     pub at_ms: u64,
     /// The entity.
     pub entity: EntityId,
@@ -153,6 +153,8 @@ pub(super) struct Run {
     pub(super) acknowledged: Rc<RefCell<Vec<Acknowledged>>>,
     /// Deliveries acknowledged: a repetition of one asks for nothing new.
     told: Rc<RefCell<BTreeSet<Vec<u8>>>>,
+    /// When deliveries were first stored whole, in milliseconds.
+    stored: Rc<RefCell<BTreeMap<Vec<u8>, u64>>>,
     /// Entities that the PIM has ever deleted.
     pub(super) deleted: Rc<RefCell<BTreeSet<EntityId>>>,
     /// When the brake was released.
@@ -285,6 +287,7 @@ impl Run {
             shared: Rc::new(RefCell::new(shared)),
             acknowledged: Rc::default(),
             told: Rc::default(),
+            stored: Rc::default(),
             deleted: Rc::default(),
             released_ms: Rc::default(),
             is_strict,
@@ -414,7 +417,14 @@ impl Run {
         let waits = |key: &String| {
             matches!(
                 keys.parse(key),
-                Some(Key::Event(_) | Key::Retry(_) | Key::InFlight(..) | Key::Command(..))
+                Some(
+                    Key::Event(_)
+                        | Key::Retry(_)
+                        | Key::InFlight(..)
+                        | Key::Command(..)
+                        | Key::Stale(..)
+                        | Key::Reading(_)
+                )
             )
         };
         self.under_way.get() == 0 && shared.destination.landing() == 0 && !shared.store.keys().any(waits)
@@ -555,7 +565,7 @@ impl Run {
             if !run.told.borrow_mut().insert(delivery.body.clone()) {
                 return;
             }
-            let at_ms = run.executor.now_ms();
+            let at_ms = run.stored.borrow()[&delivery.body];
             let is_deletion = |text: &str| text.contains(".deleted") || text.contains(".removed");
             let is_deletion = is_deletion(&String::from_utf8_lossy(&delivery.body));
             let events = delivery.entities.iter().map(|entity| Acknowledged {
@@ -567,10 +577,12 @@ impl Run {
         });
     }
 
-    /// One delivery to one ingest, which may be killed over it.
+    /// One delivery to one ingest, which may be killed over it. It may be stored and yet not be acknowledged: what then
+    /// follows from its key has followed from the event, which its repetition tells no more of.
     async fn deliver(&self, delivery: &Delivery, chance: &mut Rng) -> Option<u16> {
         let host = SimHost::new(&self.executor, &self.shared, "ingest", false, chance.i64(-2000..=2000));
-        let (task, answer) = (host.task(), Rc::new(Cell::new(None)));
+        let (task, answer, set) = (host.task(), Rc::new(Cell::new(None)), host.keys_set());
+        let (body, events) = (delivery.body.clone(), delivery.entities.len());
         let (config, delivery, given) = (self.ingest.clone(), delivery.clone(), answer.clone());
         task.set(self.executor.spawn(async move {
             let channel = if delivery.path.ends_with("events-api") {
@@ -590,6 +602,9 @@ impl Run {
                 break;
             }
         }
+        if set.get() >= events || answer.get() == Some(200) {
+            self.stored.borrow_mut().entry(body).or_insert(self.executor.now_ms());
+        }
         answer.get()
     }
 
@@ -599,6 +614,7 @@ impl Run {
             shared: self.shared.clone(),
             acknowledged: self.acknowledged.clone(),
             told: self.told.clone(),
+            stored: self.stored.clone(),
             deleted: self.deleted.clone(),
             released_ms: self.released_ms.clone(),
             is_strict: self.is_strict,

@@ -2,13 +2,14 @@
 
 use super::dead_letters::{self, Listed};
 use crate::config::ConsoleConfig;
-use crate::dead_letter::{DeadLetter, EVENT_KEPT, cut};
+use crate::dead_letter::{DeadLetter, EVENT_KEPT};
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
 use crate::host::{self, Store, StoreError};
 use crate::index::Pages;
 use crate::ingest::EventValue;
 use crate::key::{EventKey, Hold, RetryKey};
+use crate::log::cut;
 use crate::plan::{Plan, Waiting};
 use crate::retry::RetryValue;
 use crate::time;

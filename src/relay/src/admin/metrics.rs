@@ -93,7 +93,7 @@ const GAUGES: [Plain; 14] = [
     ),
     (
         "reconciliation_withheld_entities",
-        "Differences that reconciliation holds back.",
+        "Entities that the last walk missed and whose deletion the brake withholds.",
         "/reconciliation/withheld",
         Form::Number,
     ),

@@ -1,10 +1,12 @@
 //! What people must hear of, judged by the plan and by what is kept between ticks.
 
+use crate::config::WorkerConfig;
 use crate::governor::GovernorState;
 use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
 use crate::host::{self, Host, StoreError};
 use crate::ingest::Refused;
 use crate::key::{Key, Keyspace, Record};
+use crate::meta::Meta;
 use crate::notification::{Notification, SubscriptionState};
 use crate::plan::Plan;
 use crate::reconciliation::Reconciliation;
@@ -31,6 +33,8 @@ pub(super) struct Facts<'a> {
     refused: Option<Refused>,
     notification: Option<Notification>,
     reconciliation: Option<Reconciliation>,
+    /// Why nothing at all is done, if so.
+    denied: Option<String>,
     now_ms: u64,
 }
 
@@ -38,10 +42,17 @@ impl<'a> Facts<'a> {
     /// Reads what the state and the plan do not say.
     pub(super) async fn gather<H: Host>(
         host: &H,
-        keys: &'a Keyspace,
+        config: &'a WorkerConfig,
         plan: &'a Plan,
         state: &'a State,
     ) -> Result<Facts<'a>, StoreError> {
+        let keys = &config.keys;
+        let denied = match Meta::of(config) {
+            Some(configured) => Meta::load(host, keys)
+                .await?
+                .and_then(|known| known.denies(&configured)),
+            None => None,
+        };
         Ok(Facts {
             keys,
             plan,
@@ -49,6 +60,7 @@ impl<'a> Facts<'a> {
             refused: host::read(host, &keys.record(Record::Refused)).await?,
             notification: host::read(host, &keys.record(Record::Notification)).await?,
             reconciliation: Reconciliation::read(host, keys).await?,
+            denied,
             now_ms: host.now_ms(),
         })
     }
@@ -68,6 +80,7 @@ impl<'a> Facts<'a> {
     pub(super) fn alerts(&self) -> Vec<Alert> {
         let (pim, destination) = (&self.state.pim, &self.state.destination);
         let found = [
+            ("not-adopted", self.denied.clone()),
             ("dead-letters", self.dead_letters()),
             ("pim-blocked", self.blocked("the PIM", pim)),
             ("destination-blocked", self.blocked("the destination", destination)),
@@ -104,7 +117,7 @@ impl<'a> Facts<'a> {
     }
 
     /// An upstream that is left alone and will not heal by itself, or has not for long. All its circuits are one
-    /// cause: a revoked token closes every one of them.
+    /// cause: a revoked token opens every one of them.
     fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<String> {
         let is_waiting = |waiting: &crate::plan::Waiting| !waiting.events.is_empty() || !waiting.retries.is_empty();
         if !self.plan.entities.values().any(is_waiting) {
@@ -211,6 +224,7 @@ mod tests {
 
     fn causes(plan: &Plan, state: &State, refused: Option<Refused>, told: Option<Notification>) -> Vec<&'static str> {
         let facts = Facts {
+            denied: None,
             keys: &Keyspace::new("main"),
             plan,
             state,

@@ -10,6 +10,7 @@ use crate::in_flight::InFlightValue;
 use crate::index::Pages;
 use crate::ingest::EventValue;
 use crate::key::{EventKey, Hold, Key, RetryKey};
+use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::plan::{RECHECK_S, Waiting};
 use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
@@ -118,7 +119,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
         return bury(session, item, reason, failures, hash).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
-    let due_s = session.now_s() + delay_s(attempts, session.chance(), failure.retry_after_s);
+    let due_s = session.now_s() + delay_s(attempts, session.host.chance(), failure.retry_after_s);
     session.report(|report| report.retries += 1);
     schedule(session, item, attempts, None, due_s, failures).await
 }
@@ -200,7 +201,7 @@ async fn bury<H: Host>(
         let value: Option<EventValue> = host::read(session.host, key).await?;
         events.extend(
             value
-                .map(|value| dead_letter::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
+                .map(|value| log::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
                 .filter(|event| !event.is_empty()),
         );
     }

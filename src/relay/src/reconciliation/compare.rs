@@ -130,24 +130,31 @@ async fn is_to_be_queued<H: Host>(
     entity: &Entity,
     verdict: &Verdict,
 ) -> Result<bool, StoreError> {
-    let hash = match verdict {
-        Verdict::Skip | Verdict::Ignore => return Ok(false),
-        Verdict::Push(hash) => Some(hash.as_str()),
-        Verdict::Delete | Verdict::Unsendable => None,
-    };
-    Ok(!is_refused(session, entity, hash).await?)
+    Ok(match verdict {
+        Verdict::Skip | Verdict::Ignore => false,
+        Verdict::Push(_) | Verdict::Delete | Verdict::Unsendable => !is_refused(session, entity, verdict).await?,
+    })
 }
 
-/// Whether just this, or its deletion, lies refused in the dead letters.
+/// Whether just this lies given up in the dead letters.
 pub(super) async fn is_refused<H: Host>(
     session: &Session<'_, H>,
     entity: &Entity,
-    hash: Option<&str>,
+    verdict: &Verdict,
 ) -> Result<bool, StoreError> {
+    let is_of = |letter: &DeadLetter, upstream: &str| {
+        letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
+    };
+    let is_just_this = |letter: DeadLetter| match verdict {
+        Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
+        // Without a hash it is a deletion that the destination refused, or what never got that far.
+        Verdict::Delete => is_of(&letter, "destination"),
+        _ => is_of(&letter, "pim"),
+    };
     let waiting = session.plan.entities.get(entity);
     for key in waiting.into_iter().flat_map(|waiting| &waiting.dead_letters) {
         let letter: Option<DeadLetter> = host::read(session.host, key).await?;
-        if letter.is_some_and(|letter| letter.hash.as_deref() == hash) {
+        if letter.is_some_and(is_just_this) {
             return Ok(true);
         }
     }

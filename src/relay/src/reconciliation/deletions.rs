@@ -3,7 +3,7 @@
 //! If it is no more than the brake would let through, it is queued: each is read by its id, and deleted if it is gone.
 //! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
 
-use super::compare::{is_refused, queue};
+use super::compare::{Verdict, is_refused, queue};
 use super::walk::Walk;
 use crate::batch::Stop;
 use crate::entity::{Entity, Kind, Segment};
@@ -110,7 +110,7 @@ async fn missed_on<H: Host>(
             continue;
         };
         let entity = Entity::of(kind, segment);
-        if entry.missed_by == Some(walk) && is_behind && !is_refused(session, &entity, None).await? {
+        if entry.missed_by == Some(walk) && is_behind && !is_refused(session, &entity, &Verdict::Delete).await? {
             missed.push((entity, code));
         }
     }

@@ -10,9 +10,8 @@ use crate::entity::Kind;
 use crate::failure::{Class, Failure};
 use crate::host::{self, Host, Store, StoreError};
 use crate::key::{Keyspace, Record};
-use crate::meta::Meta;
+use crate::meta::{Meta, NOT_ADOPTED};
 use crate::session::Session;
-use crate::worker::NOT_ADOPTED;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -81,8 +80,8 @@ impl Rehearsal {
     }
 }
 
-/// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Taking a shape back is
-/// rehearsed with the first event that waits: whoever has none pays for no read here.
+/// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Whoever has no shape pays for
+/// no read here: that a shape was taken away is rehearsed with the next event or look of reconciliation.
 pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
     let Some(configured) = Meta::of(config).filter(|_| !config.shape.is_identity()) else {
         return Ok(false);
@@ -137,13 +136,17 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Resul
         }
     }
     let counts = &rehearsal.counts;
+    let unsendable = match counts.unsendable {
+        0 => String::new(),
+        count => format!(", and could not send {count}"),
+    };
     let so_far = if rehearsal.is_done() {
         ""
     } else {
         " so far (the counting goes on)"
     };
     Ok(format!(
-        "{NOT_ADOPTED}: the shape is another one than before. It would push {}, delete {} and leave {} as they are{so_far}; mend it, or adopt it",
+        "{NOT_ADOPTED}: the shape is another one than before. It would push {}, delete {} and leave {} as they are{unsendable}{so_far}; mend it, or adopt it",
         counts.push, counts.delete, counts.skip
     ))
 }

@@ -6,6 +6,7 @@ use super::place::{at, tokens};
 use super::template::{Piece, pieces};
 use super::values::{Form, Values, View};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The most tokens of a place.
 const DEPTH_MAX: usize = 32;
@@ -97,20 +98,24 @@ impl Field {
 
     /// What fits only some sources.
     fn check(&self, node: &Node<'_>, values: &Values) {
-        let reads_values = match &self.source {
-            Source::Place(place) => place.first().is_some_and(|first| first == "values"),
-            Source::Template(parts) => parts.iter().any(|part| part.is_of_values()),
-            Source::Constant(_) => false,
-        };
+        let reads_values = self.source.reads("values");
         for name in ["channel", "locales"] {
             if let (Some(member), false) = (node.member(name), reads_values || self.is_label()) {
                 member.wrong("makes a difference only to what is read from /values: leave it out");
             }
         }
         for name in ["as", "currency"] {
-            if let (Some(member), false) = (node.member(name), matches!(self.source, Source::Place(_))) {
-                member.wrong("needs `from`: a constant or a template is sent as it is");
-            }
+            let remedy = match &self.source {
+                Source::Place(place) if place.is_empty() || place[..] == ["values"] => {
+                    "works on a single place, such as /values/price: name it in `from`"
+                }
+                Source::Place(_) if name == "currency" && !reads_values => {
+                    "is for prices, which are below /values: leave it out"
+                }
+                Source::Place(_) => continue,
+                _ => "needs `from`: a constant or a template is sent as it is",
+            };
+            node.member(name).into_iter().for_each(|member| member.wrong(remedy));
         }
         let is_flat = values.form == Form::Flat;
         for name in ["as", "currency", "channel", "locales", "template"] {
@@ -139,6 +144,11 @@ impl Field {
 
     fn is_label(&self) -> bool {
         matches!(self.conversion, Some(Conversion::Label | Conversion::AttributeLabel))
+    }
+
+    /// Whether it reads the completenesses, which the PIM gives only to who asks.
+    pub(super) fn reads_completenesses(&self) -> bool {
+        self.source.reads("completenesses")
     }
 
     /// Where its labels are looked up.
@@ -187,7 +197,7 @@ impl Field {
             Source::Place(place) if matches!(&place[..], [only] if only == "values") => values.apply(entity, view),
             Source::Place(place) => found(entity, place, view)
                 .filter(|value| !value.is_null())
-                .and_then(|value| self.converted(value, view, lookups)),
+                .and_then(|value| self.converted(&value, view, lookups)),
         };
         found.or_else(|| self.default.clone())
     }
@@ -272,16 +282,24 @@ fn template(node: &Node<'_>) -> Option<Vec<Part>> {
     pieces.into_iter().map(part).collect()
 }
 
-impl Part {
-    fn is_of_values(&self) -> bool {
-        matches!(self, Part::Place(place) if place.first().is_some_and(|first| first == "values"))
+impl Source {
+    /// Whether it reads something of this member of the entity.
+    fn reads(&self, member: &str) -> bool {
+        let is_of = |place: &[String]| place.first().is_some_and(|first| first == member);
+        match self {
+            Source::Place(place) => is_of(place),
+            Source::Template(parts) => parts
+                .iter()
+                .any(|part| matches!(part, Part::Place(place) if is_of(place))),
+            Source::Constant(_) => false,
+        }
     }
 }
 
 fn filled(parts: &[Part], entity: &Value, view: View<'_>) -> Option<String> {
     let texts = parts.iter().map(|part| match part {
         Part::Text(text) => Some(text.clone()),
-        Part::Place(place) => found(entity, place, view).and_then(text_of),
+        Part::Place(place) => found(entity, place, view).and_then(|value| text_of(&value)),
     });
     texts.collect()
 }
@@ -303,12 +321,16 @@ pub(super) fn whole(entity: &Value, values: &Values, view: View<'_>) -> Value {
     Value::Object(body)
 }
 
-fn found<'a>(entity: &'a Value, place: &[String], view: View<'_>) -> Option<&'a Value> {
+fn found<'a>(entity: &'a Value, place: &[String], view: View<'_>) -> Option<Cow<'a, Value>> {
     match place {
         [first, attribute, rest @ ..] if first == "values" && view.form == Form::Flat => {
-            at(view.attribute(entity, attribute)?, rest)
+            at(view.attribute(entity, attribute)?, rest).map(Cow::Borrowed)
         }
-        _ => at(entity, place),
+        [first, attribute, rest @ ..] if first == "values" && !view.is_whole() => {
+            let shown = view.of(entity.get("values")?.get(attribute)?)?;
+            at(&shown, rest).cloned().map(Cow::Owned)
+        }
+        _ => at(entity, place).map(Cow::Borrowed),
     }
 }
 

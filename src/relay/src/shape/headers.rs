@@ -31,17 +31,24 @@ pub struct Headers {
 }
 
 /// Headers that are not the shape's to set.
-const OUR_HEADERS: [&str; 6] = [
+/// Most of them no host of components sends.
+const OUR_HEADERS: [&str; 12] = [
     "connection",
     "content-length",
     "host",
+    "http2-settings",
     "idempotency-key",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
     "te",
     "transfer-encoding",
+    "upgrade",
 ];
 
 /// Headers that hold secrets.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+const SECRET_HEADERS: [&str; 2] = ["authorization", "cookie"];
 
 impl Headers {
     /// Takes the members `authentication` and `headers` on: what they do not say stays.
@@ -90,7 +97,7 @@ fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
     }
     let name = name?;
     if OUR_HEADERS.contains(&name.as_str()) {
-        node.wrong("is set by the relay: leave it out");
+        node.wrong("is not for the shape to set: leave it out");
         return None;
     }
     Some(name)

@@ -1,6 +1,7 @@
 //! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
 
 use super::selection::place;
+use crate::entity::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ const DEPTH_MAX: usize = 100;
 
 impl Need {
     /// Whether an entity names an element that a list does not hold.
-    pub fn misses(&self, entity: &Value, elements: &Elements) -> bool {
+    pub fn misses(&self, kind: Kind, entity: &Value, elements: &Elements) -> bool {
         let is_missing = |value: &Value| value.as_str().is_some_and(|code| !elements.contains_key(code));
         let are_missing = |value: &Value| match value {
             Value::Array(codes) => codes.iter().any(is_missing),
@@ -56,7 +57,7 @@ impl Need {
                 values.any(|(attribute, _)| !elements.contains_key(attribute))
             }
             Need::Families => entity.get("family").is_some_and(is_missing),
-            Need::Categories => place(entity).is_some_and(are_missing),
+            Need::Categories => place(kind, entity).is_some_and(are_missing),
             Need::Options(attribute) => {
                 let values = entity
                     .get("values")

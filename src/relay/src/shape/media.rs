@@ -43,7 +43,7 @@ impl Media {
         };
         if let Some(node) = node.member("upsert") {
             // By `PUT` alone: the same file may come twice, and the path is all that names it.
-            media.route.amend(&node, &[("PUT", Method::PUT)]);
+            media.route.amend(&node, &[("PUT", Method::PUT)], true);
         }
         if let Some(node) = node.member("max_bytes") {
             match node.value.as_u64().filter(|bytes| (1..=BYTES_MAX).contains(bytes)) {

@@ -71,11 +71,11 @@ impl Rules {
         self.headers.amend(node);
         let upserts = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
         if let Some(node) = node.member("upsert") {
-            self.upsert.amend(&node, &upserts);
+            self.upsert.amend(&node, &upserts, true);
         }
         if let Some(node) = node.member("delete") {
             self.delete
-                .amend(&node, &[&[("DELETE", Method::DELETE)], &upserts[..]].concat());
+                .amend(&node, &[&[("DELETE", Method::DELETE)], &upserts[..]].concat(), false);
         }
         if let Some(node) = node.member("selection") {
             self.selection = Selection::read(&node, kind);
@@ -97,11 +97,20 @@ impl Rules {
         *self == plain
     }
 
-    pub(super) fn refusal(&self, entity: &Value, lookups: &Lookups) -> Result<Option<Refusal>, &'static str> {
+    pub(super) fn asks_completenesses(&self) -> bool {
+        self.selection.asks_completenesses() || self.fields.iter().flatten().any(Field::reads_completenesses)
+    }
+
+    pub(super) fn refusal(
+        &self,
+        kind: Kind,
+        entity: &Value,
+        lookups: &Lookups,
+    ) -> Result<Option<Refusal>, &'static str> {
         if !self.is_wanted {
             return Ok(Some(Refusal::Kind));
         }
-        self.selection.refusal(entity, self.values.view(), lookups)
+        self.selection.refusal(kind, entity, self.values.view(), lookups)
     }
 
     pub(super) fn body(&self, entity: &Value, lookups: &Lookups) -> Value {
@@ -183,7 +192,8 @@ impl Route {
         Some(pieces.collect())
     }
 
-    pub(super) fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)]) {
+    /// Takes on what the document says. `has_body` is whether the request has one, which can name the entity.
+    pub(super) fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)], has_body: bool) {
         if !node.is_object_of(&["method", "path"]) {
             return;
         }
@@ -194,7 +204,8 @@ impl Route {
             }
         }
         if let Some(node) = node.member("path") {
-            self.path = path(&node, self.method != Method::POST).unwrap_or_default();
+            let can_do_without_id = has_body && self.method == Method::POST;
+            self.path = path(&node, !can_do_without_id).unwrap_or_default();
         }
     }
 }

@@ -101,6 +101,7 @@ impl Selection {
     /// Why an entity is refused; an error where that cannot be told.
     pub(super) fn refusal(
         &self,
+        kind: Kind,
         entity: &Value,
         view: View<'_>,
         lookups: &Lookups,
@@ -119,7 +120,7 @@ impl Selection {
             }
         }
         if let Some(wanted) = &self.categories {
-            let place = place(entity).ok_or("the PIM gave no categories, which the selection asks for")?;
+            let place = place(kind, entity).ok_or("the PIM gave no categories, which the selection asks for")?;
             if !is_below(place, wanted, lookups) {
                 return Ok(Some(Refusal::Categories));
             }
@@ -139,8 +140,8 @@ fn names(list: &[String], code: &str) -> bool {
 }
 
 /// Where an entity lies in the category trees: a category in itself.
-pub(super) fn place(entity: &Value) -> Option<&Value> {
-    entity.get("categories").or_else(|| entity.get("code"))
+pub(super) fn place(kind: Kind, entity: &Value) -> Option<&Value> {
+    entity.get(if kind == Kind::Category { "code" } else { "categories" })
 }
 
 fn is_below(place: &Value, wanted: &[String], lookups: &Lookups) -> bool {

@@ -159,8 +159,8 @@ fn categories_are_wanted_only_where_the_document_says_so() {
     }
     // One that the list does not hold yet.
     let elements = lookups().lists[2].1.clone();
-    assert!(!Need::Categories.misses(&category, &elements));
-    assert!(Need::Categories.misses(&json!({ "code": "cups" }), &elements));
+    assert!(!Need::Categories.misses(Kind::Category, &category, &elements));
+    assert!(Need::Categories.misses(Kind::Category, &json!({ "code": "cups" }), &elements));
 }
 
 #[test]
@@ -212,6 +212,63 @@ fn a_kind_has_the_headers_of_all_and_its_own() {
     for (kind, is_other) in [(Kind::ProductModel, true), (Kind::Product, false)] {
         let with = json!({ "product-models": { "headers": { "X-Store": "main" } } });
         assert_eq!(hash(with, kind) != hash(json!({}), kind), is_other, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_channel_and_locales_hold_for_fields_of_either_form() {
+    let rules = json!({ "values": { "channel": "shop", "locales": ["en_US", "fr_FR"] }, "fields": [
+        { "from": "/values/text", "to": "/text" }, { "from": "/values/text/1/data", "to": "/second" },
+        { "from": "/values/name", "to": "/name" },
+    ] });
+    let sold = (Some("en_US"), Some("shop"), json!("sold"));
+    let sent = (Some("fr_FR"), Some("shop"), json!("vendu"));
+    assert_eq!(
+        body(&rules, &mug()),
+        json!({ "text": in_places(&[sold, sent]), "second": "vendu", "name": in_places(&[(Some("en_US"), None, json!("Mug"))]) })
+    );
+}
+
+#[test]
+fn links_of_values_count_for_nothing_and_those_of_the_destination_do() {
+    let hash = |rules: Value, product: &Value| {
+        let shape = shape(&json!({ "products": rules }));
+        shape.hash(Kind::Product, &upsert(&shape, Kind::Product, product))
+    };
+    let linked = |host: &str| {
+        let mut product = mug();
+        product["values"]["sku"][0]["_links"] = json!({ "download": { "href": host } });
+        product["_links"] = json!({ "self": { "href": host } });
+        product
+    };
+    assert_eq!(hash(json!({}), &linked("a")), hash(json!({}), &linked("b")));
+    assert_eq!(source_hash(&linked("a")), source_hash(&linked("b")));
+    let link = |to: &str| json!({ "fields": [{ "constant": to, "to": "/_links/self/href" }] });
+    assert_ne!(hash(link("/a"), &mug()), hash(link("/b"), &mug()));
+}
+
+#[test]
+fn completenesses_are_asked_for_where_a_field_or_the_selection_reads_them() {
+    for (rules, asks) in [
+        (json!({}), false),
+        (
+            json!({ "fields": [{ "from": "/completenesses/0/data", "to": "/share" }] }),
+            true,
+        ),
+        (
+            json!({ "fields": [{ "template": "{/completenesses/0/data} %", "to": "/share" }] }),
+            true,
+        ),
+        (
+            json!({ "selection": { "completeness": { "channel": "a", "locale": "b", "at_least": 1 } } }),
+            true,
+        ),
+    ] {
+        assert_eq!(
+            shape(&json!({ "products": rules })).asks_completenesses(),
+            asks,
+            "{rules}"
+        );
     }
 }
 
@@ -494,6 +551,13 @@ fn selection_refuses_for_a_reason() {
             "{member}: what was not given says nothing"
         );
     }
+    let model = json!({ "code": "mugs", "family": "mug", "parent": null });
+    let of_tree = shape(&json!({ "product-models": { "selection": { "categories": ["mugs"] } } }));
+    let shaped = of_tree.apply(Kind::ProductModel, "mugs", &model, &lookups());
+    assert!(
+        matches!(shaped, Shaped::Unsendable(_)),
+        "its code is no category: {shaped:?}"
+    );
     let none = shape(&json!({ "product-models": false }));
     assert_eq!(
         none.apply(Kind::ProductModel, "m", &json!({}), &lookups()),

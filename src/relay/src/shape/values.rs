@@ -58,8 +58,7 @@ impl Values {
     /// The member `values` as it is sent.
     pub(super) fn apply(&self, entity: &Value, view: View<'_>) -> Option<Value> {
         let given = entity.get("values")?;
-        let is_whole = view.channel.is_none() && view.locales.is_empty() && self.attributes.is_none();
-        if view.form == Form::Akeneo && is_whole {
+        if view.form == Form::Akeneo && view.is_whole() && self.attributes.is_none() {
             return Some(given.clone());
         }
         let is_wanted = |code: &String| self.attributes.as_ref().is_none_or(|codes| codes.contains(code));
@@ -83,8 +82,13 @@ fn is_said(data: &Value) -> bool {
 }
 
 impl View<'_> {
+    /// Whether it is of all channels and locales.
+    pub(super) fn is_whole(self) -> bool {
+        self.channel.is_none() && self.locales.is_empty()
+    }
+
     /// An attribute's values in this form.
-    fn of(self, list: &Value) -> Option<Value> {
+    pub(super) fn of(self, list: &Value) -> Option<Value> {
         if self.form == Form::Flat {
             return self.data(list).cloned();
         }
