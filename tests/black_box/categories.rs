@@ -25,30 +25,15 @@ fn categories(world: &World) -> Vec<EntityId> {
         .with(|pim| pim.catalogue.categories().map(|(id, _)| id).collect())
 }
 
-fn below(parent: &str) -> Action {
-    Action::Create {
-        identifier: None,
-        family: None,
-        parent: Some(parent.to_owned()),
-        categories: Vec::new(),
-    }
-}
-
-fn label(locale: &str, text: &str) -> Action {
-    Action::SetValue {
-        attribute: "label".to_owned(),
-        locale: Some(locale.to_owned()),
-        scope: None,
-        data: json!(text),
-    }
-}
-
 /// A PIM with this many more categories than it has by itself, all of them old.
 async fn world(more: usize) -> World {
     let world = World::start(Catalogue::generate(3, 2, 7)).await.unwrap();
     for number in 0..more {
         world
-            .edit(&category(&format!("shelf_{number:03}")), below("workshop"))
+            .edit(
+                &category(&format!("shelf_{number:03}")),
+                Action::create_below("workshop"),
+            )
             .unwrap();
     }
     world.pim.with(|pim| {
@@ -121,8 +106,12 @@ async fn events_of_categories_reach_a_destination_that_wants_them() {
 
     world.forget_calls();
     let odd = category("new/é: lamps, and a code so long that no key can hold it as it is");
-    let mut changes = world.edit(&odd, below("lighting")).unwrap();
-    changes.extend(world.edit(&category("lighting"), label("en_US", "Light")).unwrap());
+    let mut changes = world.edit(&odd, Action::create_below("lighting")).unwrap();
+    changes.extend(
+        world
+            .edit(&category("lighting"), Action::label("en_US", "Light"))
+            .unwrap(),
+    );
     settle_after(&application, &changes, 2).await;
     assert_eq!(differing(&world), Vec::<String>::new());
     assert_eq!(world.pushes("PUT"), 2);
@@ -157,7 +146,9 @@ async fn what_no_webhook_told_of_categories_is_found() {
 
     // A lost edit, and as many lost deletions as the brake lets through.
     world.forget_calls();
-    world.edit(&category("cycling"), label("fr_FR", "Vélos")).unwrap();
+    world
+        .edit(&category("cycling"), Action::label("fr_FR", "Vélos"))
+        .unwrap();
     for number in 100..104 {
         let lost = category(&format!("shelf_{number}"));
         world.edit(&lost, Action::Delete).unwrap();
@@ -198,9 +189,11 @@ async fn recent_changes_of_categories_are_found_from_a_moment_on() {
     application.tick_until_idle().await.unwrap();
     world.forget_calls();
     world
-        .edit(&category("tea_time"), label("en_US", "Five o'clock"))
+        .edit(&category("tea_time"), Action::label("en_US", "Five o'clock"))
         .unwrap();
-    world.edit(&category("samovars"), below("tea_time")).unwrap();
+    world
+        .edit(&category("samovars"), Action::create_below("tea_time"))
+        .unwrap();
     let since = time::text(now_ms() / 1000 - 3600);
     reconcile(&application, json!({ "since": since })).await;
     application.tick_until_idle().await.unwrap();
@@ -240,7 +233,9 @@ async fn categories_are_shaped_and_selected_by_their_tree() {
 
     // One that is new below it, which the list of categories as it was read does not hold; and one that leaves it.
     world.forget_calls();
-    let mut changes = world.edit(&category("saddles"), below("workshop")).unwrap();
+    let mut changes = world
+        .edit(&category("saddles"), Action::create_below("workshop"))
+        .unwrap();
     settle_after(&application, &changes, 2).await;
     assert_eq!(sent(&world), [posted]);
     world.forget_calls();
@@ -290,7 +285,7 @@ async fn without_such_a_shape_no_call_and_no_key_is_of_a_category() {
     let world = world(0).await;
     let application = started(&world, &json!({ "headers": { "X-Store": "main" } })).await;
     let mut changes = world.edit(&category("cycling"), Action::Touch).unwrap();
-    changes.extend(world.edit(&category("pumps"), below("cycling")).unwrap());
+    changes.extend(world.edit(&category("pumps"), Action::create_below("cycling")).unwrap());
     changes.extend(world.edit(&category("brochure"), Action::Delete).unwrap());
     settle_after(&application, &changes, 1).await;
     deliver_all(&application, &others()).await.unwrap();

@@ -38,17 +38,11 @@ fn equal(products: usize, models: usize, seed: u64) -> Stage {
 /// Two pages of categories, half of whose events are lost, among products and models.
 #[test]
 fn categories_become_equal_too_where_the_shape_wants_them() {
-    let below = |parent: &str| Action::Create {
-        identifier: None,
-        family: None,
-        parent: Some(parent.to_owned()),
-        categories: Vec::new(),
-    };
     let category = |number: u64| EntityId::Category(format!("shelf {number:03}"));
     let mut stage = Stage::with(30, 4, 3, |world, worker| {
         worker.shape = Shape::read(r#"{"categories": {}}"#).expect("a good shape");
         for number in 0..150 {
-            let edit = Edit::new(category(number), below("workshop"));
+            let edit = Edit::new(category(number), Action::create_below("workshop"));
             world.pim.catalogue.edit(&edit, 1_000_000).expect("it is new");
         }
     });
@@ -61,7 +55,7 @@ fn categories_become_equal_too_where_the_shape_wants_them() {
             let edit = match stage.random.u8(..4) {
                 0 => {
                     next += 1;
-                    Edit::new(category(next), below("workshop"))
+                    Edit::new(category(next), Action::create_below("workshop"))
                 }
                 _ => touch(&category(number)),
             };

@@ -18,7 +18,7 @@ fn stage(products: usize, models: usize, seed: u64, shape: &str, categories: usi
     Stage::with(products, models, seed, |world, worker| {
         worker.shape = Shape::read(shape).expect("a good shape");
         for number in 0..categories {
-            let edit = Edit::new(category(number), below("workshop"));
+            let edit = Edit::new(category(number), Action::create_below("workshop"));
             world.pim.catalogue.edit(&edit, 1_000_000).expect("it is new");
         }
     })
@@ -28,28 +28,13 @@ fn category(number: usize) -> EntityId {
     EntityId::Category(format!("shelf_{number:04}"))
 }
 
-fn below(parent: &str) -> Action {
-    Action::Create {
-        identifier: None,
-        family: None,
-        parent: Some(parent.to_owned()),
-        categories: Vec::new(),
-    }
-}
-
 fn moved(product: &EntityId, category: &str) -> Edit {
     let categories = vec![category.to_owned()];
     Edit::new(product.clone(), Action::SetCategories { categories })
 }
 
 fn label(entity: EntityId, text: &str) -> Edit {
-    let action = Action::SetValue {
-        attribute: "label".to_owned(),
-        locale: Some("en_US".to_owned()),
-        scope: None,
-        data: json!(text),
-    };
-    Edit::new(entity, action)
+    Edit::new(entity, Action::label("en_US", text))
 }
 
 fn differences(stage: &Stage, shape: &str) -> Vec<String> {
@@ -131,7 +116,7 @@ fn a_product_in_a_category_that_the_list_lacks_is_not_deleted() {
     }
     // Others come up while the list is young, and nobody tells of them.
     for number in 1..4 {
-        stage.edit(&Edit::new(category(number), below("workshop")));
+        stage.edit(&Edit::new(category(number), Action::create_below("workshop")));
         for product in &products {
             stage.announce(&moved(product, &format!("shelf_{number:04}")));
         }
@@ -267,7 +252,7 @@ fn under_a_shape_everything_becomes_equal_whatever_fails() {
             let shelf = stage.random.usize(..240);
             let edit = match stage.random.u8(..8) {
                 0 => label(category(shelf), &format!("label {shelf}")),
-                1 => Edit::new(category(shelf), below("workshop")),
+                1 => Edit::new(category(shelf), Action::create_below("workshop")),
                 2 => Edit::new(category(shelf), Action::Delete),
                 3 => {
                     let parent = if stage.random.bool() { "workshop" } else { "seasonal" };

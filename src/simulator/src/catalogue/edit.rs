@@ -106,6 +106,26 @@ impl Action {
             categories: Vec::new(),
         }
     }
+
+    /// A creation below a model or a category.
+    pub fn create_below(parent: &str) -> Self {
+        Self::Create {
+            identifier: None,
+            family: None,
+            parent: Some(parent.to_owned()),
+            categories: Vec::new(),
+        }
+    }
+
+    /// The label of a category in a locale.
+    pub fn label(locale: &str, text: &str) -> Self {
+        Self::SetValue {
+            attribute: "label".to_owned(),
+            locale: Some(locale.to_owned()),
+            scope: None,
+            data: text.into(),
+        }
+    }
 }
 
 /// What happened to an entity.

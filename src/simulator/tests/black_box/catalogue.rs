@@ -170,21 +170,21 @@ fn random_edits_can_always_be_made() {
 fn categories_are_edited_announced_and_listed() {
     let mut pim = pim(1, 0);
     let category = |code: &str| EntityId::Category(code.to_owned());
-    let below = |parent: &str| Action::Create {
-        identifier: None,
-        family: None,
-        parent: Some(parent.to_owned()),
-        categories: Vec::new(),
-    };
     let mut edit = |code: &str, action: Action| pim.edit(&Edit::new(category(code), action), NOW_MS);
-    let created = edit("lanterns", below("lighting")).unwrap();
+    let created = edit("lanterns", Action::create_below("lighting")).unwrap();
     assert_eq!((created.len(), created[0].kind), (1, ChangeKind::Created));
     assert_eq!(created[0].resource["parent"], "lighting");
-    edit("candles", below("lanterns")).unwrap();
+    edit("candles", Action::create_below("lanterns")).unwrap();
     let touched = edit("master", Action::Touch).unwrap();
     assert_eq!(touched[0].kind, ChangeKind::Updated);
-    assert!(matches!(edit("lanterns", below("lighting")), Err(EditError::Exists(_))));
-    assert!(matches!(edit("lamps", below("nothing")), Err(EditError::NoParent(_))));
+    assert!(matches!(
+        edit("lanterns", Action::create_below("lighting")),
+        Err(EditError::Exists(_))
+    ));
+    assert!(matches!(
+        edit("lamps", Action::create_below("nothing")),
+        Err(EditError::NoParent(_))
+    ));
     assert!(matches!(edit("lamps", Action::Touch), Err(EditError::Unknown(_))));
     let announced = Plan::new(Format::EventPlatform(Secrets::primary("secret")), 0, 1).deliveries(&touched);
     let event: Value = serde_json::from_slice(&announced[0].body).unwrap();
