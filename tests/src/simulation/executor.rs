@@ -84,6 +84,16 @@ impl Executor {
         self.inner.borrow_mut().ended.push(task);
     }
 
+    /// Drops every task. Tasks hold what they run on, so that nothing of a world would ever be freed without it.
+    pub fn end(&self) {
+        let (spawned, resting) = {
+            let mut inner = self.inner.borrow_mut();
+            (std::mem::take(&mut inner.spawned), std::mem::take(&mut inner.resting))
+        };
+        // What tasks drop may ask for the executor again.
+        drop((spawned, resting));
+    }
+
     /// Waits.
     pub async fn sleep_ms(&self, ms: u64) {
         let until_ms = self.now_ms().saturating_add(ms);

@@ -194,6 +194,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
     let dead_letters = run.drive(scenario, &mut random);
     mistake::make(None);
     let violations = rules::check(&run);
+    run.executor.end();
     let shared = run.shared.borrow();
     Outcome {
         violations,

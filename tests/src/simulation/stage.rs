@@ -19,6 +19,12 @@ pub struct Stage {
     pub random: Rng,
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.run.executor.end();
+    }
+}
+
 impl Stage {
     /// Sets it, with a catalogue of this size; ticks begin at once.
     pub fn new(products: usize, models: usize, seed: u64) -> Stage {
