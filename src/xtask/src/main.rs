@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
+//! | [`bench`] | measures how fast it is |
 //! | [`shape`] | shows what a shape makes of entities |
 //! | [`checks`] | tests, formatting, lints; [`packages`] and [`axe`] bring what some tests need |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
@@ -15,6 +16,7 @@
 //! what needs heavy ones (SQLite, a WebAssembly engine) to the programs that it builds and calls.
 
 mod axe;
+mod bench;
 mod checks;
 mod components;
 mod debian;
@@ -57,6 +59,8 @@ enum Task {
     Test(checks::Args),
     /// Run the seeded simulation in which everything fails: any number of seeds, or one with a trace
     Simulate(simulate::Args),
+    /// Measure how fast the application is, as ratios of what is measured in one run
+    Bench(bench::Args),
     /// Check formatting and lints
     Check,
 }
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Task::Shape(args) => shape::run(&args),
         Task::Test(args) => checks::test(&args),
         Task::Simulate(args) => simulate::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Check => checks::check(),
     };
     match result {
