@@ -3,6 +3,7 @@
 
 mod admin;
 mod backlog;
+mod bench;
 mod categories;
 mod configuration;
 mod deliveries;
