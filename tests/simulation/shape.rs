@@ -43,6 +43,13 @@ fn differences(stage: &Stage, shape: &str) -> Vec<String> {
     shaped::differences(&world.pim, &world.destination, &shape)
 }
 
+/// Whether the destination has had a request for an entity.
+fn is_pushed(stage: &Stage, entity: &EntityId) -> bool {
+    let world = stage.world();
+    let log = &world.destination.log;
+    log.iter().any(|push| push.path.ends_with(&entity.key()))
+}
+
 /// How often the PIM was asked for a page of its categories.
 fn asked_for_categories(stage: &Stage) -> usize {
     let world = stage.world();
@@ -96,12 +103,7 @@ fn a_list_that_fits_into_no_tick_is_read_over_several() {
     stage.run_for(MINUTE_MS);
     stage.announce(&Edit::new(model.clone(), Action::Touch));
     stage.run_until(2 * MINUTE_MS, "the model, while the list is read", |stage| {
-        let world = stage.world();
-        world
-            .destination
-            .log
-            .iter()
-            .any(|push| push.path.ends_with(&model.key()))
+        is_pushed(stage, &model)
     });
     stage.run_until(HOUR_MS, "the label", |stage| differences(stage, BY_CATEGORY).is_empty());
     assert!(stage.is_quiet());
@@ -161,12 +163,7 @@ fn a_forced_push_of_many_slow_files_comes_to_its_end() {
     stage.forget();
     stage.command(r#"{"v":1,"do":"reconcile","scan":"full","force":true}"#);
     stage.run_until(2 * HOUR_MS, "the product, once more", |stage| {
-        let world = stage.world();
-        world
-            .destination
-            .log
-            .iter()
-            .any(|push| push.path.ends_with(&product.key()))
+        is_pushed(stage, &product)
     });
     assert_eq!(sent(&stage), 2 * FILES as u64, "each of them once more");
 }

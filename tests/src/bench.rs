@@ -15,13 +15,13 @@ use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
 #[derive(Parser)]
 struct Cli {
     /// Products in the simulated PIM
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long)]
     products: usize,
     /// Events that wait where many do
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long)]
     backlog: usize,
     /// Deliveries that are timed, of each kind
-    #[arg(long, default_value_t = 300)]
+    #[arg(long)]
     deliveries: usize,
 }
 

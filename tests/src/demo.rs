@@ -30,10 +30,10 @@ use tokio::time::sleep;
 #[derive(Parser)]
 struct Cli {
     /// Products in the PIM
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long)]
     products: usize,
     /// Deliveries to send, at least
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long)]
     deliveries: usize,
     /// Decides the catalogue, the edits, and the disorder of the deliveries
     #[arg(long, default_value_t = 1)]

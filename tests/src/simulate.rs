@@ -10,7 +10,7 @@ use tests::simulation::{Outcome, Scenario, run};
 #[derive(Parser)]
 struct Cli {
     /// How many seeds to run
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long)]
     seeds: u64,
     /// Run this seed alone, with a trace of what happens
     #[arg(long)]

@@ -62,6 +62,13 @@ pub(crate) struct Known {
     is_endless: bool,
 }
 
+impl Known {
+    /// Whether it was found without an end so lately that it is not read again.
+    fn is_endless_still(&self, now_s: u64) -> bool {
+        self.is_endless && now_s.abs_diff(self.read_s) < TTL_S
+    }
+}
+
 /// A reading of a list that is under way. One of several pages is read until two readings agree: its pages shift when
 /// an element is deleted meanwhile, and a category that is passed over would hide all below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,10 +127,10 @@ impl<H: Host> Session<'_, H> {
     pub(crate) async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
         for (need, locales) in self.config.shape.needs(kind) {
             if let Some(known) = self.known(&need, &locales).await? {
-                let age_s = self.now_s().abs_diff(known.read_s);
-                if known.is_endless && age_s < TTL_S {
+                if known.is_endless_still(self.now_s()) {
                     return Ok(Err(self.endless(&need)));
                 }
+                let age_s = self.now_s().abs_diff(known.read_s);
                 let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, kind, entities));
                 if known.is_at_hand && is_good {
                     continue;
@@ -139,15 +146,19 @@ impl<H: Host> Session<'_, H> {
     /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
     /// last told of: then nothing can be said of where it lies.
     pub(crate) fn is_ahead_of_categories(&self, kind: Kind, entity: &Value, told_s: u64) -> bool {
-        let lists = self.lists.borrow();
-        let known = lists.iter().find(|known| known.need == Need::Categories);
+        let known = self.taken(&Need::Categories);
         known.is_some_and(|known| known.began_s < told_s.min(self.planned_s))
             && self.misses(&Need::Categories, kind, &[entity])
     }
 
+    /// What this tick has found out already.
+    fn taken(&self, need: &Need) -> Option<Known> {
+        self.lists.borrow().iter().find(|known| known.need == *need).cloned()
+    }
+
     /// Takes a list out of the store, once a tick.
     async fn known(&self, need: &Need, locales: &[String]) -> Result<Option<Known>, StoreError> {
-        let known = self.lists.borrow().iter().find(|known| known.need == *need).cloned();
+        let known = self.taken(need);
         if known.is_some() {
             return Ok(known);
         }
@@ -251,8 +262,7 @@ impl<H: Host> Session<'_, H> {
         let is_endless = elements.is_none();
         let elements = elements.unwrap_or_default();
         let digest = digest_of(&elements);
-        let known = self.lists.borrow().iter().find(|known| known.need == *need).cloned();
-        let is_changed = !is_endless && known.is_some_and(|known| known.digest != digest);
+        let is_changed = !is_endless && self.taken(need).is_some_and(|known| known.digest != digest);
         if is_changed {
             self.ask_walk().await?;
         }
@@ -390,7 +400,7 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
     match session.known(&need, &locales).await? {
         // Nothing was shaped with a list that was never read.
         None if !is_unfinished => return Ok(true),
-        Some(known) if known.is_endless && session.now_s().abs_diff(known.read_s) < TTL_S => return Ok(true),
+        Some(known) if known.is_endless_still(session.now_s()) => return Ok(true),
         _ => {}
     }
     let outcome = session.read_list(&need, &locales).await?;

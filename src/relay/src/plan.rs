@@ -90,7 +90,7 @@ impl Waiting {
 
     /// Whether it is to be pushed even where the index says that nothing changed.
     pub fn is_forced(&self) -> bool {
-        self.events.iter().any(|(event, _)| event.change == Change::Forced)
+        self.forced_s().is_some()
     }
 
     /// When that was last asked for, in seconds since the Unix epoch.

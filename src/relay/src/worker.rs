@@ -8,7 +8,7 @@ use crate::dead_letter;
 use crate::destination;
 use crate::enrichment;
 use crate::entity::{Kind, digest};
-use crate::governor::{Deadlines, Governor};
+use crate::governor::{Deadlines, Governor, GovernorState};
 use crate::history::History;
 use crate::host::{self, Host, StoreError, set_all};
 use crate::in_flight::{InFlightValue, SETTLED_S};
@@ -193,8 +193,21 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         begin_ms: (started_ms + config.tick_s * 1000).min(lease.until_monotonic_ms - LEASE_MARGIN_MS),
         end_ms: lease.until_monotonic_ms - LEASE_MARGIN_MS,
     };
-    let pim_governor = pim_governor(host, config, deadlines, &state);
-    let destination_governor = destination_governor(host, config, deadlines, &state);
+    let (timeout_ms, tracking) = (config.call_timeout_s * 1000, &config.tracking_header);
+    let governor = |limits, state: &GovernorState, fingerprint| {
+        Governor::new(
+            host,
+            limits,
+            config.log,
+            tracking,
+            deadlines,
+            state.clone(),
+            fingerprint,
+        )
+    };
+    let pim_governor = governor(pim::limits(timeout_ms), &state.pim, pim_fingerprint(config));
+    let destination_limits = destination::limits(timeout_ms, config.destination_rate);
+    let destination_governor = governor(destination_limits, &state.destination, destination_fingerprint(config));
     let mut session = Session::new(Parts {
         host,
         config,
@@ -251,47 +264,6 @@ async fn rehearse_or_work<H: Host>(
     }
 }
 
-fn pim_governor<'a, H: Host>(
-    host: &'a H,
-    config: &'a WorkerConfig,
-    deadlines: Deadlines,
-    state: &State,
-) -> Governor<'a, H> {
-    let pim = &config.pim;
-    let upstream = format!("{}\n{}", pim.origin, pim.credentials.fingerprint());
-    Governor::new(
-        host,
-        pim::limits(config.call_timeout_s * 1000),
-        config.log,
-        &config.tracking_header,
-        deadlines,
-        state.pim.clone(),
-        fingerprint(config, &upstream),
-    )
-}
-
-fn destination_governor<'a, H: Host>(
-    host: &'a H,
-    config: &'a WorkerConfig,
-    deadlines: Deadlines,
-    state: &State,
-) -> Governor<'a, H> {
-    let of = |destination: &DestinationConfig| {
-        let token = destination.token.as_deref().unwrap_or_default();
-        let upstream = format!("{}\n{}\n{token}", destination.origin, destination.path);
-        fingerprint(config, &upstream)
-    };
-    Governor::new(
-        host,
-        destination::limits(config.call_timeout_s * 1000, config.destination_rate),
-        config.log,
-        &config.tracking_header,
-        deadlines,
-        state.destination.clone(),
-        config.destination.as_ref().map(of).unwrap_or_default(),
-    )
-}
-
 /// What the configuration says of an upstream, as a digest. A mended shape is a mended configuration, too; without one
 /// the digest is what it was before there were shapes.
 fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
@@ -300,6 +272,20 @@ fn fingerprint(config: &WorkerConfig, upstream: &str) -> String {
         return digest(upstream.as_bytes());
     }
     digest(format!("{upstream}\n{}", shape.name()).as_bytes())
+}
+
+fn pim_fingerprint(config: &WorkerConfig) -> String {
+    let pim = &config.pim;
+    fingerprint(config, &format!("{}\n{}", pim.origin, pim.credentials.fingerprint()))
+}
+
+fn destination_fingerprint(config: &WorkerConfig) -> String {
+    let of = |destination: &DestinationConfig| {
+        let token = destination.token.as_deref().unwrap_or_default();
+        let upstream = format!("{}\n{}\n{token}", destination.origin, destination.path);
+        fingerprint(config, &upstream)
+    };
+    config.destination.as_ref().map(of).unwrap_or_default()
 }
 
 /// How much of a tick is reconciliation's while events wait: one in so many parts of its time.
