@@ -30,6 +30,19 @@ pub struct Chances {
     pub half: f64,
 }
 
+/// A pause that a test plans for a worker.
+#[derive(Debug, Clone)]
+pub struct Stall {
+    /// Text of the call before which the worker stands still.
+    pub call: String,
+    /// How many such calls pass first.
+    pub passing: u32,
+    /// How long it stands still, in milliseconds.
+    pub ms: u64,
+    /// Whether the whole machine is suspended, and its monotonic clock with it.
+    pub is_suspension: bool,
+}
+
 /// A wait that an upstream asked for, until when, and when it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wait {
@@ -76,6 +89,12 @@ pub struct Shared {
     /// First attempts and retries by upstream, and since when they are counted.
     pub attempts: BTreeMap<String, (u64, u64, u64)>,
     waits: Vec<Wait>,
+    /// Pauses that a test plans.
+    pub stalls: Vec<Stall>,
+    /// Deliveries that were put off with 429.
+    pub put_off: u64,
+    /// Alerts with their texts and times.
+    pub told: Vec<(u64, String)>,
     /// The largest share of its budget that retries have used.
     pub largest_ratio: f64,
 }
@@ -103,6 +122,9 @@ impl Shared {
             traced: false,
             attempts: BTreeMap::new(),
             waits: Vec::new(),
+            stalls: Vec::new(),
+            put_off: 0,
+            told: Vec::new(),
             largest_ratio: 0.0,
         }
     }
@@ -124,6 +146,8 @@ pub struct SimHost {
     skew_ms: i64,
     task: Rc<Cell<TaskId>>,
     started_ms: u64,
+    /// How long it was suspended, in milliseconds.
+    suspended_ms: Cell<u64>,
     /// How many keys it has set, told or not.
     set: Rc<Cell<usize>>,
 }
@@ -145,6 +169,7 @@ impl SimHost {
             skew_ms,
             task: Rc::default(),
             started_ms: executor.now_ms(),
+            suspended_ms: Cell::default(),
             set: Rc::default(),
         }
     }
@@ -190,12 +215,51 @@ impl SimHost {
         if pauses {
             let ms = self.shared.borrow_mut().random.u64(61_000..240_000);
             self.note(|| format!("paused for {} s", ms / 1000));
-            self.shared.borrow_mut().paused += 1;
-            self.executor.sleep_ms(ms).await;
+            self.stand_still(ms, false).await;
+        }
+    }
+
+    /// Whether the text of a call is needed: for the trace, or to see whether a pause is planned for it.
+    fn is_told(&self) -> bool {
+        let shared = self.shared.borrow();
+        shared.traced || (self.is_worker && !shared.stalls.is_empty())
+    }
+
+    /// The pause that a test plans for this call, if it does.
+    async fn stand_still_if_planned(&self, call: &str) {
+        let planned = |shared: &mut Shared| {
+            let at = shared.stalls.iter().position(|stall| call.contains(&stall.call))?;
+            if shared.stalls[at].passing > 0 {
+                shared.stalls[at].passing -= 1;
+                return None;
+            }
+            Some(shared.stalls.remove(at))
+        };
+        if !self.is_worker {
+            return;
+        }
+        let planned = planned(&mut self.shared.borrow_mut());
+        if let Some(stall) = planned {
+            self.note(|| format!("stands still for {} s before the next call", stall.ms / 1000));
+            self.stand_still(stall.ms, stall.is_suspension).await;
+        }
+    }
+
+    /// Lets time go by without this process. In a suspended machine its monotonic clock stands still, too.
+    async fn stand_still(&self, ms: u64, is_suspension: bool) {
+        self.shared.borrow_mut().paused += 1;
+        self.executor.sleep_ms(ms).await;
+        if is_suspension {
+            self.suspended_ms.set(self.suspended_ms.get() + ms);
         }
     }
 
     async fn call<T>(&self, what: impl FnOnce() -> String, act: impl AsyncFnOnce() -> T) -> T {
+        let text = self.is_told().then(what);
+        if let Some(text) = &text {
+            self.stand_still_if_planned(text).await;
+        }
+        let what = move || text.unwrap_or_default();
         let number = {
             let mut shared = self.shared.borrow_mut();
             shared.calls += u64::from(self.is_worker);
@@ -404,6 +468,9 @@ impl Http for SimHost {
             };
             self.note(|| format!("  {}", response.status()));
             self.watch_waits(upstream, begun_ms, Some(&response));
+            if response.body().len() > limits.body_bytes {
+                return Err(SendError::TooLarge);
+            }
             Ok(response.map(|body| body.to_vec()))
         })
         .await
@@ -416,7 +483,7 @@ impl Clock for SimHost {
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.executor.now_ms() - self.started_ms
+        self.executor.now_ms() - self.started_ms - self.suspended_ms.get()
     }
 
     async fn sleep_ms(&self, ms: u64) {
@@ -440,7 +507,16 @@ impl Log for SimHost {
         }
         if line["log"] == "alert" {
             let cause = line["cause"].as_str().unwrap_or_default().to_owned();
-            self.shared.borrow_mut().alerts.insert(cause);
+            let now_ms = self.executor.now_ms();
+            let mut shared = self.shared.borrow_mut();
+            shared.told.push((
+                now_ms,
+                format!("{cause}: {}", line["text"].as_str().unwrap_or_default()),
+            ));
+            shared.alerts.insert(cause);
+        }
+        if line["log"] == "delivery" && line["status"] == 429 {
+            self.shared.borrow_mut().put_off += 1;
         }
         if line["log"] != "call" {
             return self.note(|| format!("log {line}"));

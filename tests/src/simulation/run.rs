@@ -530,6 +530,30 @@ impl Run {
         }
     }
 
+    /// Sends the deliveries of changes at once.
+    pub(super) fn tell_now(&self, changes: &[Change], script: &mut Rng) {
+        self.tell(changes, true, script);
+    }
+
+    /// The same without deltas.
+    pub(super) fn tell_plainly(&self, changes: &[Change], script: &mut Rng) {
+        self.tell(changes, false, script);
+    }
+
+    fn tell(&self, changes: &[Change], delta: bool, script: &mut Rng) {
+        let plan = Plan {
+            delta,
+            ..Plan::new(
+                Format::EventPlatform(Secrets::primary("secret-of-the-simulation")),
+                self.executor.now_ms() / 1000,
+                script.u64(..),
+            )
+        };
+        for delivery in plan.deliveries(changes) {
+            self.send(delivery, 0, script.fork());
+        }
+    }
+
     /// Makes an edit and tells nobody.
     pub(super) fn edit(&self, edit: &Edit) -> Vec<Change> {
         let now_ms = self.executor.now_ms();

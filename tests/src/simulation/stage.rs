@@ -87,6 +87,21 @@ impl Stage {
         self.run.announce(edit, &mut self.random);
     }
 
+    /// Sends the deliveries of changes at once, as the Event Platform does, with deltas.
+    pub fn tell_now(&mut self, changes: &[Change]) {
+        self.run.tell_now(changes, &mut self.random);
+    }
+
+    /// Sends the deliveries of changes at once, without deltas.
+    pub fn tell_plainly(&mut self, changes: &[Change]) {
+        self.run.tell_plainly(changes, &mut self.random);
+    }
+
+    /// How many deliveries may wait before ingest puts them off.
+    pub fn ingest_high_water(&mut self, events: u64) {
+        self.run.ingest.high_water = events;
+    }
+
     /// The products, by UUID.
     pub fn products(&self) -> Vec<EntityId> {
         self.run.products()
