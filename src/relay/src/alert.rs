@@ -12,7 +12,7 @@ use crate::log;
 use crate::plan::Plan;
 use crate::state::State;
 use facts::{Alert, Facts};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response};
 use serde_json::json;
 
 /// The longest that one alert may take, in milliseconds.
@@ -125,10 +125,10 @@ impl<'a, H: Host> Receiver<'a, H> {
                 let reason = "the request cannot be formed: mend `alert_url` and `alert_path`".to_owned();
                 self.governor.failed(Class::Misconfigured, reason)
             })?;
-        let judge = |status: StatusCode| match status.as_u16() {
+        let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
             200..=299 => None,
             300..=399 | 401 | 403 | 404 | 405 | 410 | 415 => Some(Class::Misconfigured),
-            _ => transient(status).or(Some(Class::Permanent)),
+            _ => transient(response.status()).or(Some(Class::Permanent)),
         };
         let call = Call {
             circuit: "alerts",

@@ -6,7 +6,7 @@ use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
 use crate::shape::{Headers, Removal, Shape, Upsert};
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -61,7 +61,7 @@ impl<'a, H: Host> Destination<'a, H> {
             &upsert.method,
             &upsert.path,
             upsert.body.to_string().into_bytes(),
-            &judge_upsert,
+            &|response| judge_upsert(response.status()),
         )
         .await
     }
@@ -78,10 +78,10 @@ impl<'a, H: Host> Destination<'a, H> {
 
     /// Deletes an entity; one that is not there is deleted.
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
-        let judge = |status: StatusCode| match status.as_u16() {
+        let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
             200..=299 | 404 | 410 => None,
             401 | 403 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
-            _ => transient(status).or(Some(Class::Permanent)),
+            _ => transient(response.status()).or(Some(Class::Permanent)),
         };
         self.send(cargo, &removal.method, &removal.path, Vec::new(), &judge)
             .await

@@ -120,8 +120,9 @@ pub struct Entered {
     tries: u32,
 }
 
-/// Judges an answer: none if it is good, else what follows.
-pub type Judge<'a> = &'a dyn Fn(StatusCode) -> Option<Class>;
+/// Judges an answer, its body included: none if it is good, else what follows. [`Class::Held`] is for an answer that
+/// says nothing of the upstream yet, such as a 401 before the token was renewed.
+pub type Judge<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<Class>;
 
 /// Stands before one upstream for the length of a tick.
 pub struct Governor<'a, H> {
@@ -262,6 +263,18 @@ impl<'a, H: Host> Governor<'a, H> {
             .or_default()
             .open_for_a_person(reason, self.host.now_ms(), chance);
         self.failed(Class::Misconfigured, reason.to_owned())
+    }
+
+    /// Opens a breaker because something else than the upstream answers, which no judge could tell from one answer.
+    pub fn unavailable(&self, circuit: &str, reason: &str) -> Failure {
+        let chance = self.host.chance();
+        self.state
+            .borrow_mut()
+            .breakers
+            .entry(circuit.to_owned())
+            .or_default()
+            .open(reason, self.host.now_ms(), chance);
+        self.failed(Class::Unavailable, reason.to_owned())
     }
 
     /// A failure that no status told.
@@ -431,7 +444,7 @@ impl<'a, H: Host> Governor<'a, H> {
         judge: Judge<'_>,
     ) -> Result<Response<Vec<u8>>, Failure> {
         let result = match &sent {
-            Ok(response) => match judge(response.status()) {
+            Ok(response) => match judge(response) {
                 None => Ok(()),
                 Some(class) => Err(self.refused(class, response)),
             },
@@ -457,7 +470,18 @@ impl<'a, H: Host> Governor<'a, H> {
             // A gateway gave up waiting, not the server behind it.
             unsettled: matches!(status, 408 | 502 | 504),
             retry_after_s: retry_after_s.filter(|_| transient(response.status()).is_some()),
-            ..self.failed(class, format!("{status}: {}", self.excerpt(response.body(), 200)))
+            ..self.failed(class, self.told(response))
+        }
+    }
+
+    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own.
+    fn told(&self, response: &Response<Vec<u8>>) -> String {
+        let (status, said) = (response.status().as_u16(), self.excerpt(response.body(), 200));
+        if response.status().is_success() {
+            let name = self.limits.name;
+            format!("{status} with a body that is not one of {name}'s own: is its address right? It says: {said}")
+        } else {
+            format!("{status}: {said}")
         }
     }
 

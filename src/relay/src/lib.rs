@@ -42,6 +42,7 @@ pub mod governor;
 pub mod health;
 pub mod history;
 pub mod host;
+pub mod html;
 pub mod in_flight;
 pub mod index;
 pub mod ingest;

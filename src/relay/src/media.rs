@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::shape::{File, Media};
 use crate::worker::TIME_IS_UP;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::StatusCode;
+use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 /// What the breakers for files are known by.
@@ -287,17 +287,17 @@ async fn pass_on<H: Host>(
         .transfer(requests.0, requests.1, at_pim.limits, media.max_bytes);
     let became = transfer.await;
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
-    let judge = |status: StatusCode| match status.as_u16() {
+    let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,
         401 if !is_renewed => None,
         401 => Some(Class::Misconfigured),
-        _ => pim::judge(status),
+        _ => pim::judge(response.status()),
     };
     let told = session.pim_governor.leave(&from, at_pim, became.from, &judge);
     let arrived = match became.to {
         Some(sent) => session
             .destination_governor
-            .leave(&to, at_destination, sent, &judge_file)
+            .leave(&to, at_destination, sent, &|response| judge_file(response.status()))
             .map(|_| ()),
         None => {
             session.destination_governor.withdraw(at_destination);

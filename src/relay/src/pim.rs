@@ -146,8 +146,8 @@ impl<'a, H: Host> Pim<'a, H> {
             body: Vec::new(),
         };
         let is_of_attribute = resource.ends_with("/options");
-        let judge = |status| match judge(status) {
-            _ if status == StatusCode::NOT_FOUND && is_of_attribute => None,
+        let judge = |response: &Response<Vec<u8>>| match judge(response.status()) {
+            _ if response.status() == StatusCode::NOT_FOUND && is_of_attribute => None,
             // No entity's fault: all that need the list wait for a person.
             Some(Class::Permanent) => Some(Class::Misconfigured),
             class => class,
@@ -180,7 +180,7 @@ impl<'a, H: Host> Pim<'a, H> {
                 target: &target,
                 body,
             };
-            let response = self.ask(asked, &|status| judge_search(status)).await?;
+            let response = self.ask(asked, &|response| judge_search(response.status())).await?;
             if !matches!(response.status().as_u16(), 404 | 405) {
                 return self.page(&response);
             }
@@ -205,7 +205,7 @@ impl<'a, H: Host> Pim<'a, H> {
             target: &target,
             body: Vec::new(),
         };
-        let response = self.ask(asked, &|status| judge(status)).await?;
+        let response = self.ask(asked, &|response| judge(response.status())).await?;
         self.page(&response)
     }
 
@@ -224,11 +224,11 @@ impl<'a, H: Host> Pim<'a, H> {
             body: Vec::new(),
         };
         let response = self
-            .ask(asked, &|status| {
-                if status == StatusCode::NOT_FOUND {
+            .ask(asked, &|response| {
+                if response.status() == StatusCode::NOT_FOUND {
                     None
                 } else {
-                    judge(status)
+                    judge(response.status())
                 }
             })
             .await?;
@@ -293,22 +293,22 @@ impl<'a, H: Host> Pim<'a, H> {
     /// Asks with a token, and once more with a new one after a 401 (contract 4.2).
     async fn ask(&self, asked: Asked<'_>, judge: crate::governor::Judge<'_>) -> Result<Response<Vec<u8>>, Failure> {
         let token = self.tokens.access().await?;
-        let let_401_by = |status| {
-            if status == StatusCode::UNAUTHORIZED {
+        let let_401_by = |response: &Response<Vec<u8>>| {
+            if response.status() == StatusCode::UNAUTHORIZED {
                 None
             } else {
-                judge(status)
+                judge(response)
             }
         };
         let response = self.send(&asked, &token, &let_401_by).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let refused = |status| {
-            if status == StatusCode::UNAUTHORIZED {
+        let refused = |response: &Response<Vec<u8>>| {
+            if response.status() == StatusCode::UNAUTHORIZED {
                 Some(Class::Misconfigured)
             } else {
-                judge(status)
+                judge(response)
             }
         };
         match self.tokens.instead_of(&token).await? {

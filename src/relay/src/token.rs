@@ -8,7 +8,7 @@ use crate::host::{self, Host};
 use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::lock::Mutex;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ impl<'a, H: Host> Tokens<'a, H> {
                 self.governor.keep_secret(&refresh);
                 let body = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
                 // A refused refresh is answered 422 and is no failure: the password is the way then.
-                self.grant(&body, &unavailable).await?
+                self.grant(&body, &|response| unavailable(response.status())).await?
             }
             None => None,
         };
@@ -118,8 +118,10 @@ impl<'a, H: Host> Tokens<'a, H> {
             Some(token) => token,
             None => {
                 let body = json!({ "grant_type": "password", "username": username, "password": password });
-                let refused =
-                    |status: StatusCode| unavailable(status).or((!status.is_success()).then_some(Class::Misconfigured));
+                let refused = |response: &Response<Vec<u8>>| {
+                    let status = response.status();
+                    unavailable(status).or((!status.is_success()).then_some(Class::Misconfigured))
+                };
                 match self.grant(&body, &refused).await? {
                     Some(token) => token,
                     None => {
