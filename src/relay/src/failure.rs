@@ -16,6 +16,8 @@ pub enum Class {
     Misconfigured,
     /// This entity is refused: another try would be, too.
     Permanent,
+    /// The upstream answers with more than is read: less is to be asked for. Costs an attempt where there is no less.
+    TooLarge,
     /// No call was made: a breaker is open, a wait is asked for, the budget or the time is used up. Costs nothing.
     Held,
 }
@@ -54,10 +56,73 @@ impl Failure {
 
     /// How many attempts it costs the entity.
     pub fn cost(&self) -> u32 {
-        if matches!(self.class, Class::Transient | Class::Permanent) {
+        if matches!(self.class, Class::Transient | Class::Permanent | Class::TooLarge) {
             self.tries.max(1)
         } else {
             0
+        }
+    }
+
+    /// Whether a request for less may come through where this one failed: the answer was too large, took too long or was
+    /// cut off, the upstream broke over it, or refused it. An upstream that is down fails in the same ways, so whoever
+    /// asks for less must tell the two apart by another request.
+    pub fn is_for_size(&self) -> bool {
+        if self.retry_after_s.is_some() || matches!(self.class, Class::Misconfigured | Class::Held) {
+            return false;
+        }
+        match self.status {
+            Some(429) => false,
+            Some(status) => status >= 400,
+            // A connection that never stood says nothing of what was to be asked over it.
+            None => self.unsettled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_is_asked_for_only_where_that_may_help() {
+        let failure = |class, status, unsettled, retry_after_s| Failure {
+            at_s: 0,
+            upstream: "pim".to_owned(),
+            class,
+            status,
+            reason: String::new(),
+            tracking_id: None,
+            tries: 1,
+            unsettled,
+            retry_after_s,
+        };
+        for (class, status, unsettled) in [
+            (Class::TooLarge, None, true),
+            (Class::Transient, None, true),
+            (Class::Transient, Some(500), false),
+            (Class::Unavailable, Some(504), true),
+            (Class::Permanent, Some(422), false),
+            (Class::Permanent, Some(413), false),
+        ] {
+            assert!(
+                failure(class, status, unsettled, None).is_for_size(),
+                "{class:?} {status:?}"
+            );
+            assert!(
+                !failure(class, status, unsettled, Some(5)).is_for_size(),
+                "{class:?} {status:?}"
+            );
+        }
+        for (class, status) in [
+            (Class::Unavailable, None),
+            (Class::Transient, Some(429)),
+            (Class::Misconfigured, Some(403)),
+            (Class::Held, None),
+        ] {
+            assert!(
+                !failure(class, status, false, None).is_for_size(),
+                "{class:?} {status:?}"
+            );
         }
     }
 }

@@ -491,7 +491,7 @@ impl<'a, H: Host> Governor<'a, H> {
             SendError::Unreachable(reason) => (Class::Unavailable, format!("no connection: {reason}"), false),
             SendError::Timeout => (Class::Transient, "no answer in time".to_owned(), true),
             SendError::Lost(reason) => (Class::Transient, format!("the connection was lost: {reason}"), true),
-            SendError::TooLarge => (Class::Permanent, "the answer is larger than the limit".to_owned(), true),
+            SendError::TooLarge => (Class::TooLarge, "the answer is larger than the limit".to_owned(), true),
         };
         Failure {
             unsettled,
@@ -516,7 +516,7 @@ impl<'a, H: Host> Governor<'a, H> {
             Class::Permanent if self.limits.writes => {
                 breaker.refused(call.entity.unwrap_or_default(), &failure.reason, now_ms, chance);
             }
-            Class::Permanent => breaker.succeeded(),
+            Class::Permanent | Class::TooLarge => breaker.succeeded(),
             Class::Unavailable => breaker.open(&failure.reason, now_ms, chance),
             Class::Misconfigured => breaker.open_for_a_person(&failure.reason, now_ms, chance),
             Class::Held => {}

@@ -224,6 +224,7 @@ async fn transfer<H: Host>(
         let status = match passed.told {
             Ok(status) => status,
             Err(mut failure) if passed.is_too_large => {
+                failure.class = Class::Permanent;
                 failure.reason = format!(
                     "the file {code} is larger than {} bytes: raise `max_bytes` of the shape's `media`, or make it smaller in the PIM; then replay the entity",
                     media.max_bytes

@@ -231,7 +231,15 @@ impl<'a, H: Host> Pim<'a, H> {
                     judge(response.status())
                 }
             })
-            .await?;
+            .await
+            .map_err(|failure| match failure.class {
+                // There is no less to ask for.
+                Class::TooLarge => Failure {
+                    class: Class::Permanent,
+                    ..failure
+                },
+                _ => failure,
+            })?;
         if response.status() == StatusCode::NOT_FOUND && is_own_404(response.body()) {
             return Ok(Read::Gone);
         }

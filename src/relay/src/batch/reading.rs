@@ -33,10 +33,10 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
         let attempts = items[range.start].waiting.attempts();
         match session.pim.list(kind, &codes, attempts).await {
             Ok(found) => by_id.extend(sort_out(kind, items, range, found)),
-            Err(failure) if failure.class == Class::Permanent && range.len() > 1 => {
+            Err(failure) if is_for_less(&failure) && range.len() > 1 => {
                 ranges.extend([range.start..middle, middle..range.end]);
             }
-            Err(failure) if failure.class == Class::Permanent => by_id.push(range.start),
+            Err(failure) if is_for_less(&failure) => by_id.push(range.start),
             Err(failure) => {
                 for item in &mut items[range] {
                     item.stage = Item::failed(failure.clone(), None);
@@ -45,6 +45,11 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
         }
     }
     read_by_id(session, kind, items, by_id).await;
+}
+
+/// Whether the list was refused, or is too large to be read: each of its entities may not be.
+fn is_for_less(failure: &Failure) -> bool {
+    matches!(failure.class, Class::Permanent | Class::TooLarge)
 }
 
 /// Gives the listed entities to their items; says which items must be read by id.
