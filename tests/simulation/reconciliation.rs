@@ -1,7 +1,7 @@
 //! Equal to the PIM whatever the webhooks missed.
 
 use relay::entity::{Entity, Kind};
-use relay::key::{Key, Keyspace};
+use relay::key::{DeadLetterKey, Key, Keyspace};
 use relay::mistake::Mistake;
 use relay::shape::Shape;
 use serde_json::json;
@@ -68,7 +68,9 @@ fn categories_become_equal_too_where_the_shape_wants_them() {
             stage.run_for(pause_ms);
         }
         // Two are deleted at the beginning of the list, one without a word and while a walk passes.
-        stage.announce(&delete(&category(next)));
+        let changes = stage.edit(&delete(&category(next)));
+        stage.tell_now(&changes);
+        stage.run_for(MINUTE_MS);
         stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
         stage.run_for(70_000);
         let first = stage.world().pim.catalogue.categories().nth(4).map(|(id, _)| id);
@@ -159,7 +161,7 @@ fn only_a_deletion_that_was_refused_is_not_asked_for_again() {
             "tracking_id": null, "tries": 1, "unsettled": false, "retry_after_s": null });
         let letter = json!({ "v": 1, "kind": "product", "code": product.key(), "failed_s": 1, "reason": "no",
             "failures": [failure], "events": [], "hash": null });
-        let key = Key::DeadLetter(Entity::new(Kind::Product, &product.key()), 1);
+        let key = Key::DeadLetter(DeadLetterKey::new(Entity::new(Kind::Product, &product.key()), 1));
         let key = Keyspace::new("main").encode(&key);
         stage.world().store.insert(key, letter.to_string().into_bytes());
         stage.edit(&delete(product));

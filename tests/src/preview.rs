@@ -8,6 +8,7 @@ use relay::entity::Kind;
 use relay::failure::Failure;
 use relay::governor::{Deadlines, Governor, GovernorState};
 use relay::key::Keyspace;
+use relay::lease::Lease;
 use relay::pim::{Pim, limits};
 use relay::shape::{Lookups, Shape, Shaped};
 use serde_json::Value;
@@ -116,11 +117,13 @@ async fn sum_up(shape: &Shape) -> Result<()> {
         end_ms: PATIENCE_MS,
     };
     let state = GovernorState::default();
+    let lease = Lease::alone();
     let governor = Governor::new(
         &host,
         limits(CALL_MS),
         LogLevel::Failures,
         "trackingid",
+        &lease,
         deadlines,
         state,
         String::new(),

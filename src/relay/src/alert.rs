@@ -8,6 +8,7 @@ use crate::entity::digest;
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Deadlines, Governor, Limits, transient};
 use crate::host::{Host, StoreError};
+use crate::lease::Lease;
 use crate::log;
 use crate::plan::Plan;
 use crate::state::State;
@@ -38,6 +39,7 @@ pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan
 pub(crate) async fn tell<H: Host>(
     host: &H,
     config: &WorkerConfig,
+    lease: &Lease,
     plan: &Plan,
     state: &mut State,
     end_ms: u64,
@@ -54,7 +56,7 @@ pub(crate) async fn tell<H: Host>(
     let receiver = config
         .alert
         .as_ref()
-        .map(|alert| Receiver::new(host, config, alert, deadlines, state));
+        .map(|alert| Receiver::new(host, config, alert, lease, deadlines, state));
     for alert in alerts {
         let result = match &receiver {
             Some(receiver) => receiver.send(&alert, config.keys.instance()).await.map(|()| true),
@@ -94,7 +96,14 @@ struct Receiver<'a, H> {
 }
 
 impl<'a, H: Host> Receiver<'a, H> {
-    fn new(host: &'a H, config: &WorkerConfig, alert: &'a AlertConfig, deadlines: Deadlines, state: &State) -> Self {
+    fn new(
+        host: &'a H,
+        config: &WorkerConfig,
+        alert: &'a AlertConfig,
+        lease: &'a Lease,
+        deadlines: Deadlines,
+        state: &State,
+    ) -> Self {
         let fingerprint = digest(format!("{}\n{}", alert.origin, alert.path).as_bytes());
         let tracking = &config.tracking_header;
         let governor = Governor::new(
@@ -102,6 +111,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             LIMITS,
             config.log,
             tracking,
+            lease,
             deadlines,
             state.alert.clone(),
             fingerprint,
@@ -134,6 +144,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             circuit: "alerts",
             entity: None,
             attempts: 0,
+            is_last_resort: false,
             shown_path: Some("(hidden)"),
             request,
         };

@@ -68,6 +68,14 @@ pub(crate) struct Item {
     pub(crate) is_new: bool,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
     pub(crate) source: Option<String>,
+    /// Of a model, the change whose variants are all marked.
+    pub(crate) marked: Option<fanout::Marked>,
+    /// How often it was pushed or removed, as far as the index knows.
+    pushes: u64,
+    /// When what was pushed before was updated, in seconds since the Unix epoch; none if nothing was.
+    pushed_s: Option<u64>,
+    /// Its `updated` as it was read now, in seconds since the Unix epoch.
+    updated_s: u64,
     pub(crate) stage: Stage,
 }
 
@@ -89,8 +97,6 @@ pub(crate) enum Stage {
     Delete(Removal),
     /// Upserted.
     Upserted { hash: String, updated_s: u64 },
-    /// A model, upserted, not all of whose variants are marked yet: it comes again.
-    Unmarked { updated_s: u64 },
     /// Deleted.
     Deleted,
     /// Nothing to do, and done.
@@ -109,6 +115,8 @@ impl Item {
             name: &self.name,
             attempts: self.waiting.attempts(),
             newest_event: self.waiting.newest_event().unwrap_or_default(),
+            pushes: self.pushes,
+            is_last_resort: self.waiting.own_try().is_some(),
         }
     }
 
@@ -132,11 +140,18 @@ impl Item {
     }
 }
 
-/// Runs one batch of one kind.
-pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Result<(), Stop> {
-    let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
-        return Ok(());
-    };
+/// How far a batch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// Entities in it.
+    pub(crate) of: usize,
+    /// Those that it got through with, whatever came of them.
+    pub(crate) through: usize,
+}
+
+/// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
+/// in the way of others.
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
     let mut items = name_all(session, batch).await?;
     if session.config.shape.kinds().contains(&kind) {
         fetch(session, kind, &mut items).await;
@@ -144,12 +159,9 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         // What came before the shape was taken away that wanted it.
         items.iter_mut().for_each(|item| item.stage = Stage::Done);
     }
-    let mut pages = Pages::load(
-        session.host,
-        &session.config.keys,
-        items.iter().map(|item| &item.waiting.entity),
-    )
-    .await?;
+    let mut pages = session
+        .load_pages(items.iter().map(|item| &item.waiting.entity))
+        .await?;
     reread_what_the_index_denies(session, kind, &mut items, &pages).await;
     enrich(session, kind, &mut items).await?;
     decide(session, &mut items, &pages);
@@ -157,27 +169,32 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) 
         dry_run(session, &mut items);
     }
     media::put_off(session, &mut items).await?;
+    session.check_lease()?;
     session.keep_brake().await?;
     let in_flight = write_in_flight(session, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
-    let unmarked = fanout::mark_all(session, &mut items).await?;
+    fanout::mark_all(session, &mut items).await?;
     media::send_all(session, &mut items).await?;
     push_all(session, &mut items).await;
-    for at in unmarked {
-        items[at].stage = match items[at].stage {
-            Stage::Upserted { updated_s, .. } => Stage::Unmarked { updated_s },
-            Stage::Done => Stage::Waiting,
-            _ => continue,
-        };
+    if let Err(stop) = session.check_lease() {
+        note_late_pushes(session, &items).await?;
+        return Err(stop);
     }
-    session.check_lease()?;
     if made(Mistake::DeleteBeforePersisting) {
         clear(session, &items, None).await?;
     }
     persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
     session.check_lease()?;
-    clear(session, &items, in_flight).await
+    clear(session, &items, in_flight).await?;
+    let through = items
+        .iter()
+        .filter(|item| !matches!(item.stage, Stage::Waiting))
+        .count();
+    Ok(Came {
+        of: items.len(),
+        through,
+    })
 }
 
 /// Two mistakes that keep an outcome before there is one.
@@ -196,7 +213,7 @@ async fn keep_too_early<H: Host>(
         }
     }
     if pages.has_changes() {
-        pages.save(session.host, &session.config.keys).await?;
+        session.save_pages(pages).await?;
     }
     Ok(())
 }
@@ -220,6 +237,10 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 is_gone: false,
                 is_new: false,
                 source: None,
+                marked: None,
+                pushes: 0,
+                pushed_s: None,
+                updated_s: 0,
                 stage: Stage::Waiting,
             });
         }
@@ -232,7 +253,8 @@ async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) ->
         .events
         .iter()
         .map(|(_, key)| key)
-        .chain(waiting.retries.iter().map(|(_, key)| key));
+        .chain(waiting.retries.iter().map(|(_, key)| key))
+        .chain(&waiting.dead_letters);
     for key in keys {
         let value: Option<Value> = host::read(session.host, key).await?;
         let code = value
@@ -269,6 +291,8 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
     for item in items.iter_mut() {
         let entry = pages.get(&item.waiting.entity);
         item.is_new = entry.is_none();
+        item.pushes = pages.pushes(&item.waiting.entity);
+        item.pushed_s = entry.map(|entry| entry.updated_s);
         let kind = item.waiting.entity.kind;
         let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
         item.stage = match stage {
@@ -299,6 +323,7 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
 
 fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Option<&Entry>, entity: &Value) -> Stage {
     let kind = item.waiting.entity.kind;
+    item.updated_s = updated_s(entity);
     if kind == Kind::ProductModel && !session.config.shape.sends_all_of(kind) {
         item.source = Some(source_hash(entity));
     }
@@ -368,18 +393,33 @@ async fn write_in_flight<H: Host>(session: &Session<'_, H>, items: &[Item]) -> R
         .filter(|item| item.is_to_be_pushed())
         .map(|item| (item.waiting.entity.kind, item.code.clone()))
         .collect();
+    keep_in_flight(session, entities).await
+}
+
+async fn keep_in_flight<H: Host>(
+    session: &Session<'_, H>,
+    entities: Vec<(Kind, String)>,
+) -> Result<Option<String>, StoreError> {
     if entities.is_empty() || made(Mistake::NoInFlightKey) {
         return Ok(None);
     }
-    let key = session
-        .config
-        .keys
-        .encode(&Key::InFlight(session.fresh_id(), session.now_s()));
-    session
-        .host
-        .set(&key, &InFlightValue { v: 1, entities }.to_bytes())
-        .await?;
+    let key = Key::InFlight(session.fresh_id(), session.now_s());
+    let key = session.config.keys.encode(&key);
+    let value = InFlightValue::new(entities);
+    session.host.set(&key, &value.to_bytes()).await?;
     Ok(Some(key))
+}
+
+/// The lease passed while this worker was pushing: it may have been paused for so long that others have pushed since, and
+/// that they count its own key of what is in flight as settled. So it writes what it pushed down once more.
+async fn note_late_pushes<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<(), StoreError> {
+    if made(Mistake::ForgetLatePushes) {
+        return Ok(());
+    }
+    let is_pushed = |item: &&Item| matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Failed(..));
+    let pushed = items.iter().filter(is_pushed);
+    let entities = pushed.map(|item| (item.waiting.entity.kind, item.code.clone()));
+    keep_in_flight(session, entities.collect()).await.map(|_| ())
 }
 
 /// A push under way: its number, and what came of it.
@@ -390,13 +430,19 @@ pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, 
     stream::iter(pushes).buffer_unordered(count).collect().await
 }
 
+/// Deletes, and then upserts: what was deleted may have had what another one wants, such as its SKU.
 async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
+    push_those(session, items, |item| matches!(item.stage, Stage::Delete(_))).await;
+    push_those(session, items, |item| matches!(item.stage, Stage::Upsert { .. })).await;
+}
+
+async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_meant: impl Fn(&Item) -> bool) {
     let Some(destination) = &session.destination else {
         return;
     };
     let results = {
         let mut pushes: Vec<Push<'_>> = Vec::new();
-        for (at, item) in items.iter().enumerate().filter(|(_, item)| item.is_to_be_pushed()) {
+        for (at, item) in items.iter().enumerate().filter(|(_, item)| is_meant(item)) {
             pushes.push(Box::pin(async move {
                 let result = match &item.stage {
                     Stage::Upsert { upsert, .. } => destination.upsert(item.cargo(), upsert).await,
@@ -413,11 +459,13 @@ async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
         items[at].stage = match (result, stage) {
             (Ok(()), Stage::Upsert { hash, updated_s, .. }) => {
                 session.report(|report| report.upserts += 1);
+                session.note_done();
                 Stage::Upserted { hash, updated_s }
             }
             (Ok(()), _) => {
                 session.report(|report| report.deletes += 1);
                 session.note_deleted(&items[at].waiting);
+                session.note_done();
                 Stage::Deleted
             }
             (Err(failure), Stage::Upsert { hash, .. }) => Item::failed(failure, Some(hash)),

@@ -1,11 +1,9 @@
 //! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
 
 use crate::config::WorkerConfig;
-use crate::entity::Kind;
 use crate::fanout;
 use crate::host::{self, Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
-use crate::index::PAGES;
-use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
+use crate::key::{Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
 use crate::media;
@@ -87,7 +85,7 @@ pub(crate) async fn carry_out<H: Host>(
         }
         let Some(value) = host.get(key).await? else { continue };
         let is_done = match read(&value) {
-            Some(Command::Adopt { empty_index }) => adopt(host, config, state, empty_index).await?,
+            Some(Command::Adopt { empty_index }) => adopt(host, config, plan, state, empty_index).await?,
             Some(Command::Reconcile { scan, since_s, force }) => {
                 reconcile(host, config, scan, since_s, force).await?;
                 true
@@ -115,6 +113,7 @@ pub(crate) async fn carry_out<H: Host>(
 async fn adopt<H: Host>(
     host: &H,
     config: &WorkerConfig,
+    plan: &Plan,
     state: &mut State,
     empty_index: bool,
 ) -> Result<bool, StoreError> {
@@ -130,11 +129,8 @@ async fn adopt<H: Host>(
         return Ok(true);
     };
     if empty_index {
-        let pages = Kind::ALL
-            .into_iter()
-            .flat_map(|kind| (0..PAGES).map(move |page| Key::IndexPage(kind, page)));
-        let files = (0..media::PAGES).map(Key::MediaPage);
-        let pages: Vec<String> = pages.chain(files).map(|page| config.keys.encode(&page)).collect();
+        let files = (0..media::PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
+        let pages: Vec<String> = plan.index.all_keys(&config.keys).into_iter().chain(files).collect();
         delete_all(host, &pages).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;
@@ -236,9 +232,7 @@ async fn release_brake<H: Host>(
 
 /// The retries of a plan that are held back beyond now.
 pub(crate) fn held_back(plan: &Plan, now_s: u64) -> impl Iterator<Item = (RetryKey, &String)> {
-    let retries = plan.entities.values().flat_map(|waiting| &waiting.retries);
-    let held = retries.filter(move |(retry, _)| retry.hold == Some(Hold::Brake) && retry.due_s > now_s);
-    held.map(|(retry, key)| (retry.clone(), key))
+    plan.held_back().filter(move |(retry, _)| retry.due_s > now_s)
 }
 
 #[cfg(test)]

@@ -85,10 +85,10 @@ pub(crate) async fn thin_oldest<H: Store>(
 /// The next to be thinned, oldest first, with when they failed: those after the last one thinned, as far as there are
 /// more than keep their details.
 fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str)) -> Vec<(u64, &'a String)> {
-    let listed = plan.entities.values().flat_map(|waiting| &waiting.dead_letters);
-    let mut found: Vec<(u64, &String)> = listed
+    let mut found: Vec<(u64, &String)> = plan
+        .dead_letters()
         .filter_map(|key| match keys.parse(key)? {
-            Key::DeadLetter(_, failed_s) => Some((failed_s, key)),
+            Key::DeadLetter(letter) => Some((letter.failed_s, key)),
             _ => None,
         })
         .collect();
@@ -102,6 +102,7 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str)) -> Vec<(u64, 
 mod tests {
     use super::*;
     use crate::entity::Entity;
+    use crate::key::DeadLetterKey;
     use futures_util::FutureExt;
     use std::cell::RefCell;
     use std::collections::BTreeMap;
@@ -167,12 +168,18 @@ mod tests {
         let (store, keys, mut state) = (Memory::default(), Keyspace::new("main"), State::default());
         for n in 0..DETAILED as u64 + 4 {
             let (code, failed_s) = (format!("product-{n}"), 1_800_000_000 + n);
-            let key = keys.encode(&Key::DeadLetter(Entity::new(Kind::Product, &code), failed_s));
+            let key = keys.encode(&Key::DeadLetter(DeadLetterKey::new(
+                Entity::new(Kind::Product, &code),
+                failed_s,
+            )));
             store.0.borrow_mut().insert(key, letter(&code, failed_s).to_bytes());
         }
         let plan = Plan::of(&keys, store.0.borrow().keys().cloned());
         // One is cleared after the listing.
-        let cleared = keys.encode(&Key::DeadLetter(Entity::new(Kind::Product, "product-1"), 1_800_000_001));
+        let cleared = keys.encode(&Key::DeadLetter(DeadLetterKey::new(
+            Entity::new(Kind::Product, "product-1"),
+            1_800_000_001,
+        )));
         store.0.borrow_mut().remove(&cleared);
         for expected in [true, false] {
             let thinned = thin_oldest(&store, &keys, &plan, &mut state).now_or_never();
@@ -201,7 +208,7 @@ mod tests {
         for spread in [0, 1] {
             let key = |n: u64| {
                 let entity = Entity::new(Kind::Product, &format!("product-{n:05}"));
-                keys.encode(&Key::DeadLetter(entity, 1_800_000_000 + n * spread))
+                keys.encode(&Key::DeadLetter(DeadLetterKey::new(entity, 1_800_000_000 + n * spread)))
             };
             let listing: Vec<String> = (0..DETAILED as u64 + 25).map(key).collect();
             let plan = Plan::of(&keys, listing.clone());

@@ -5,6 +5,7 @@ use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
+use crate::html;
 use crate::shape::{Headers, Removal, Shape, Upsert};
 use http::{Method, Request, Response, StatusCode, header};
 
@@ -32,6 +33,10 @@ pub struct Cargo<'a> {
     pub attempts: u32,
     /// The key of the newest event that waits for it.
     pub newest_event: &'a str,
+    /// How often it was pushed or deleted before.
+    pub pushes: u64,
+    /// Whether it is tried once more after it was given up.
+    pub is_last_resort: bool,
 }
 
 /// The destination, for the length of a tick.
@@ -61,7 +66,7 @@ impl<'a, H: Host> Destination<'a, H> {
             &upsert.method,
             &upsert.path,
             upsert.body.to_string().into_bytes(),
-            &|response| judge_upsert(response.status()),
+            &judge_answer,
         )
         .await
     }
@@ -78,12 +83,7 @@ impl<'a, H: Host> Destination<'a, H> {
 
     /// Deletes an entity; one that is not there is deleted.
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
-        let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
-            200..=299 | 404 | 410 => None,
-            401 | 403 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
-            _ => transient(response.status()).or(Some(Class::Permanent)),
-        };
-        self.send(cargo, &removal.method, &removal.path, Vec::new(), &judge)
+        self.send(cargo, &removal.method, &removal.path, Vec::new(), &judge_removal)
             .await
     }
 
@@ -95,17 +95,24 @@ impl<'a, H: Host> Destination<'a, H> {
         body: Vec<u8>,
         judge: crate::governor::Judge<'_>,
     ) -> Result<(), Failure> {
-        // The same over retries, another for the next change even if that changes back.
-        let key = digest(
-            [cargo.kind.name(), cargo.code, cargo.newest_event, method.as_str(), ""]
-                .join("\n")
-                .as_bytes(),
-        );
+        // The same over retries, another for the next change even if that changes back: what has come through since
+        // makes it another one, and so does a newer event.
+        let pushes = cargo.pushes.to_string();
+        let parts = [
+            cargo.kind.name(),
+            cargo.code,
+            cargo.newest_event,
+            &pushes,
+            method.as_str(),
+            "",
+        ];
+        let key = digest(parts.join("\n").as_bytes());
         let key = digest(&[key.as_bytes(), &body].concat());
         let call = Call {
             circuit: cargo.kind.name(),
             entity: Some(cargo.name),
             attempts: cargo.attempts,
+            is_last_resort: cargo.is_last_resort,
             shown_path: None,
             request: self.request(self.shape.headers_of(cargo.kind), method, path, key, body)?,
         };
@@ -143,12 +150,97 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 }
 
+/// What follows from the destination's answer to an upsert: a page of HTML with a good status is somebody else's, such as
+/// a proxy's word that the destination is being mended.
+fn judge_answer(response: &Response<Vec<u8>>) -> Option<Class> {
+    match judge_upsert(response.status()) {
+        None if html::is_page(response.body()) => Some(Class::Unavailable),
+        class => class,
+    }
+}
+
 /// What follows from the destination's status to an upsert.
 pub(crate) fn judge_upsert(status: StatusCode) -> Option<Class> {
     match status.as_u16() {
         200..=299 => None,
         // A path that is not there is a wrong address, not a wrong entity.
         401 | 403 | 404 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
+        // What may pass: a conflict, a lock, too early.
+        409 | 423 | 425 => Some(Class::Transient),
         _ => transient(status).or(Some(Class::Permanent)),
+    }
+}
+
+/// What follows from the destination's answer to a deletion: what is not there is deleted, if the destination says so
+/// itself.
+fn judge_removal(response: &Response<Vec<u8>>) -> Option<Class> {
+    match response.status().as_u16() {
+        404 | 410 if is_own_word(response.body()) => None,
+        // A proxy that does not know the destination: tried again, and then a person's.
+        404 | 410 => Some(Class::Transient),
+        _ => judge_answer(response),
+    }
+}
+
+/// Whether a body can be the destination's own word of what it does not have: none, a JSON document, or a plain text that
+/// says no more than that. A page, or a text about pages, routes and backends, is a proxy's.
+fn is_own_word(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    let plain = text.trim_end_matches(['.', '!']).to_ascii_lowercase();
+    let says_so = ["not found", "404 not found", "404", "gone", "410 gone", "410"];
+    text.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() || says_so.contains(&plain.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Response<Vec<u8>> {
+        let response = Response::builder().status(status).body(body.as_bytes().to_vec());
+        response.expect("a response")
+    }
+
+    #[test]
+    fn a_deletion_is_done_where_the_destination_itself_says_that_it_has_nothing() {
+        let own = [
+            "",
+            "{}",
+            r#"{"message":"No such product"}"#,
+            "null",
+            "Not found",
+            " not found.\n",
+            "404 Not Found",
+        ];
+        for body in own {
+            for status in [404, 410] {
+                assert_eq!(judge_removal(&answer(status, body)), None, "{status} {body}");
+            }
+        }
+        let others = [
+            "default backend - 404",
+            "404 page not found\n",
+            "<!doctype html><title>404</title>",
+            "<html><h1>Not Found</h1></html>",
+            "no healthy upstream",
+        ];
+        for body in others {
+            assert_eq!(judge_removal(&answer(404, body)), Some(Class::Transient), "{body}");
+        }
+        assert_eq!(judge_removal(&answer(204, "")), None);
+        assert_eq!(judge_removal(&answer(503, "")), Some(Class::Transient));
+    }
+
+    #[test]
+    fn a_page_with_a_good_status_is_no_success_and_plain_words_are() {
+        for body in ["", "ok", "{}", "<xml/>", "Created"] {
+            assert_eq!(judge_answer(&answer(200, body)), None, "{body}");
+        }
+        for body in ["<!doctype html><p>Back soon", "  <HTML>", "\u{feff}<!-- x --><html>"] {
+            assert_eq!(judge_answer(&answer(200, body)), Some(Class::Unavailable), "{body}");
+        }
+        for status in [409, 423, 425, 429, 408, 500] {
+            assert_eq!(judge_answer(&answer(status, "")), Some(Class::Transient), "{status}");
+        }
     }
 }

@@ -106,6 +106,11 @@ impl Segment {
         }
     }
 
+    /// A segment that was read out of a key before.
+    pub(crate) fn known(text: &str) -> Segment {
+        Segment(text.to_owned())
+    }
+
     /// The code, unless only its hash is here.
     pub fn code(&self) -> Option<String> {
         let (form, rest) = self.0.split_at_checked(1)?;

@@ -1,59 +1,52 @@
 //! A model's change reaches what inherits from it: its sub-models and variants are marked, page by page, before the
 //! model's own hash is kept (contract 6, traps 9 and 10).
+//!
+//! The variants of all models of a batch are asked for together. Marking has half of the time that is left, and pushing
+//! the other half; a batch whose variants it does not come to the end of in that time is put off whole, how far it came
+//! being kept, and the next batch of models is smaller.
 
 use crate::batch::{Item, Stage, updated_s};
-use crate::entity::{Entity, Kind, Segment};
+use crate::entity::{Entity, Kind, Segment, digest};
 use crate::failure::{Class, Failure};
 use crate::host::{self, Clock, Host, Random, StoreError, set_all};
 use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
-use crate::plan::RECHECK_S;
+use crate::pim::Page;
+use crate::plan::{BATCH_MAX, RECHECK_S};
 use crate::session::Session;
 use crate::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How far the marking has come, kept per page so that a killed tick goes on where it was.
-#[derive(Serialize, Deserialize)]
+/// How far the marking of some models' variants has come, under the key of the first of them.
+#[derive(Default, Serialize, Deserialize)]
 struct Progress {
     v: u32,
-    /// The hash of the model whose change this is.
+    /// Tells these changes of these models from all others.
     hash: String,
-    /// What is being marked.
-    kind: Kind,
-    /// The next page of it.
+    /// Whether all of it is done: kept where a model's push did not come through after it.
+    #[serde(default)]
+    is_done: bool,
+    /// Sub-models found so far, whose variants are to be marked, too.
+    #[serde(default)]
+    sub_models: Vec<String>,
+    /// The kind that is being marked; none is the first.
+    #[serde(default)]
+    kind: Option<Kind>,
+    /// How many parents are done with.
+    #[serde(default)]
+    parents: usize,
+    /// The next page of the next ones.
+    #[serde(default)]
     cursor: Option<String>,
-}
-
-/// Marks what inherits from every changed model of a batch; says of which items it did not come to the end. One whose
-/// marking failed has failed.
-pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<Vec<usize>, StoreError> {
-    let mut unmarked = Vec::new();
-    for (at, item) in items.iter_mut().enumerate() {
-        if !item.has_variants_to_mark() {
-            continue;
-        }
-        let Some(marking) = marking(session, item) else {
-            continue;
-        };
-        let key = session.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()));
-        match mark(session, &key, &item.code, &marking).await? {
-            Ok(()) => {}
-            Err(failure) if failure.class == Class::Held => match item.stage {
-                // What goes from the destination would not come again for the rest of its variants.
-                Stage::Delete(_) | Stage::Braked => item.stage = Stage::Waiting,
-                _ => unmarked.push(at),
-            },
-            Err(failure) => item.stage = Stage::Failed(failure, None),
-        }
-    }
-    Ok(unmarked)
 }
 
 /// What is to be marked of a model's descendants.
 struct Marking {
+    /// The item's number in its batch.
+    at: usize,
     /// Tells this change from the next.
     id: String,
     /// Whether it can have sub-models.
@@ -62,25 +55,88 @@ struct Marking {
     since_s: u64,
 }
 
-fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
+/// Marks what inherits from every changed model of a batch. What it does not come to the end of is put off; one whose
+/// marking failed has failed.
+pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
+    let mut fresh = Vec::new();
+    let mut again = Vec::new();
+    for at in 0..items.len() {
+        if !items[at].has_variants_to_mark() {
+            continue;
+        }
+        let Some(marking) = marking(session, at, &items[at]) else {
+            continue;
+        };
+        if is_done(session, &items[at], &marking).await? {
+            items[at].marked = Some(Marked {
+                id: marking.id,
+                is_kept: true,
+            });
+        } else if marking.since_s == 0 {
+            fresh.push(marking);
+        } else {
+            again.push(marking);
+        }
+    }
+    let left_ms = session.pim_governor.left_ms();
+    let until_ms = session.host.monotonic_ms()
+        + if made(Mistake::MarkWithoutBound) {
+            left_ms
+        } else {
+            left_ms / 2
+        };
+    // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
+    let mut groups = vec![again, fresh];
+    while let Some(group) = groups.pop() {
+        if group.is_empty() {
+            continue;
+        }
+        match mark(session, items, &group, until_ms).await? {
+            Ok(()) => {
+                for Marking { at, id, .. } in group {
+                    items[at].marked = Some(Marked { id, is_kept: false });
+                }
+            }
+            Err(failure) if group.len() > 1 && failure.class == Class::Permanent => {
+                let mut one = group;
+                let other = one.split_off(one.len() / 2);
+                groups.extend([one, other]);
+            }
+            Err(failure) => {
+                for marking in &group {
+                    items[marking.at].stage = Item::failed(failure.clone(), None);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
+    let newest = item.waiting.newest_event().unwrap_or_default();
+    let id_of = |hash: &str| digest(format!("{hash}\n{newest}").as_bytes());
     match (&item.stage, &item.source) {
         (Stage::Upsert { hash, parent, .. }, source) => Some(Marking {
-            id: source.as_ref().unwrap_or(hash).clone(),
+            at,
+            id: id_of(source.as_ref().unwrap_or(hash)),
             is_root: !parent,
             since_s: 0,
         }),
-        // What is sent of it is as it was, or it is not sent at all; what its variants inherit may still be new.
+        // The destination's copy of the model does not change (same hash, or not sent), but its variants may inherit
+        // something new.
         (Stage::Done | Stage::Delete(_) | Stage::Braked, Some(source)) if has_events => Some(Marking {
-            id: source.clone(),
+            at,
+            id: id_of(source),
             is_root: true,
             since_s: 0,
         }),
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Stage::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(session.planned_s)?;
-            let since_s = due_s.saturating_sub(RECHECK_S + time::CLOCKS_S);
+            let since_s = due_s.saturating_sub(RECHECK_S + time::CLOCKS_S).max(1);
             Some(Marking {
+                at,
                 id: format!("again at {due_s}"),
                 is_root: true,
                 since_s,
@@ -90,59 +146,145 @@ fn marking<H: Host>(session: &Session<'_, H>, item: &Item) -> Option<Marking> {
     }
 }
 
+fn key<H: Host>(session: &Session<'_, H>, item: &Item) -> String {
+    session.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()))
+}
+
+/// Whether the variants were marked for just this change before, and only the model's own push is left.
+async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marking) -> Result<bool, StoreError> {
+    if !session.plan.marking.contains(&item.waiting.entity) {
+        return Ok(false);
+    }
+    let known: Option<Progress> = host::read(session.host, &key(session, item)).await?;
+    Ok(known.is_some_and(|known| known.is_done && known.hash == marking.id))
+}
+
+/// The change of a model whose variants are all marked.
+pub(crate) struct Marked {
+    /// Tells it from the next.
+    id: String,
+    /// Whether that is kept.
+    is_kept: bool,
+}
+
+/// Keeps of a model that was marked and did not come through that its variants need not be marked once more; and forgets
+/// it of one that is over.
+pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_over: bool) -> Result<(), StoreError> {
+    match &item.marked {
+        _ if is_over && session.plan.marking.contains(&item.waiting.entity) => {
+            session.host.delete(&key(session, item)).await
+        }
+        Some(Marked { id, is_kept: false }) if !is_over => {
+            let done = Progress {
+                v: 1,
+                hash: id.clone(),
+                is_done: true,
+                ..Progress::default()
+            };
+            host::write(session.host, &key(session, item), &done).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Marks the descendants of some models, until a moment of the monotonic clock.
 async fn mark<H: Host>(
     session: &Session<'_, H>,
-    key: &str,
-    model: &str,
-    marking: &Marking,
+    items: &[Item],
+    group: &[Marking],
+    until_ms: u64,
 ) -> Result<Result<(), Failure>, StoreError> {
-    let known: Option<Progress> = host::read(session.host, key).await?;
-    let was_under_way = known.is_some();
-    let first = if marking.is_root {
-        Kind::ProductModel
+    let hash = digest(
+        group
+            .iter()
+            .map(|marking| format!("{}\n{}", items[marking.at].code, marking.id))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .as_bytes(),
+    );
+    let first = &items[group[0].at];
+    let key = key(session, first);
+    let mut is_kept = session.plan.marking.contains(&first.waiting.entity);
+    let known: Option<Progress> = if is_kept {
+        host::read(session.host, &key).await?
     } else {
-        Kind::Product
+        None
     };
-    let mut progress = known
-        .filter(|progress| progress.hash == marking.id)
-        .unwrap_or_else(|| Progress {
-            v: 1,
-            hash: marking.id.clone(),
-            kind: first,
-            cursor: None,
-        });
-    let mut is_kept = was_under_way;
+    let known = known.filter(|known| known.hash == hash);
+    let is_resumed = known.is_some();
+    let mut progress = known.unwrap_or(Progress {
+        v: 1,
+        hash,
+        ..Progress::default()
+    });
+    let since_s = group.iter().map(|marking| marking.since_s).min().unwrap_or(0);
     loop {
-        if session.is_own_queue_full() {
+        let kind = progress.kind.unwrap_or(Kind::ProductModel);
+        let parents = parents(items, group, &progress);
+        let chunk = &parents[progress.parents.min(parents.len())..];
+        let chunk = &chunk[..chunk_length(session, kind, chunk)];
+        if chunk.is_empty() {
+            if kind == Kind::Product {
+                break;
+            }
+            (progress.kind, progress.parents, progress.cursor) = (Some(Kind::Product), 0, None);
+            continue;
+        }
+        if session.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
             return Ok(Err(
-                session.pim_failure(Class::Held, "enough is queued: the rest of the variants later")
+                session.pim_failure(Class::Held, "the rest of the variants is marked later")
             ));
         }
-        let page = match session
-            .pim
-            .descendants(progress.kind, model, progress.cursor.as_deref())
-            .await
-        {
+        let page = match session.pim.descendants(kind, chunk, progress.cursor.as_deref()).await {
             Ok(page) => page,
             Err(failure) => return Ok(Err(failure)),
         };
-        enqueue(session, progress.kind, &page.items, marking.since_s).await?;
-        match (page.next, progress.kind) {
-            (Some(next), _) => progress.cursor = Some(next),
-            (None, Kind::ProductModel) => (progress.kind, progress.cursor) = (Kind::Product, None),
-            (None, _) => break,
-        }
-        // The first page of each needs no cursor to begin with.
-        if progress.cursor.is_some() {
-            host::write(session.host, key, &progress).await?;
-            is_kept = true;
+        enqueue(session, kind, &page.items, since_s).await?;
+        progress.take(kind, &page, chunk.len());
+        host::write(session.host, &key, &progress).await?;
+        is_kept = true;
+        // What begins anew in every tick comes to no end.
+        if is_resumed {
+            session.note_progress();
         }
     }
     if is_kept {
         // It ends before the hash is kept: at worst the marking is done again.
-        session.host.delete(key).await?;
+        session.host.delete(&key).await?;
     }
     Ok(Ok(()))
+}
+
+/// Whose children are marked, in an order that stays.
+fn parents<'a>(items: &'a [Item], group: &[Marking], progress: &'a Progress) -> Vec<&'a str> {
+    let of_products = progress.kind == Some(Kind::Product);
+    let models = group.iter().filter(|marking| of_products || marking.is_root);
+    let models = models.map(|marking| items[marking.at].code.as_str());
+    let sub_models = progress.sub_models.iter().filter(|_| of_products);
+    models.chain(sub_models.map(String::as_str)).collect()
+}
+
+/// For how many parents one call can ask.
+fn chunk_length<H: Host>(session: &Session<'_, H>, kind: Kind, parents: &[&str]) -> usize {
+    let mut length = parents.len().min(BATCH_MAX);
+    while length > 1 && session.pim.is_too_long(kind, &parents[..length]) {
+        length /= 2;
+    }
+    length
+}
+
+impl Progress {
+    /// A page is marked.
+    fn take(&mut self, kind: Kind, page: &Page, parents: usize) {
+        if kind == Kind::ProductModel {
+            self.sub_models
+                .extend(page.items.iter().filter_map(|item| kind.id_in(item)));
+        }
+        self.cursor = page.next.clone();
+        if self.cursor.is_none() {
+            self.parents += parents;
+        }
+    }
 }
 
 async fn enqueue<H: Host>(

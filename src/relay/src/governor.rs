@@ -3,15 +3,16 @@
 //! One governor stands before each upstream; they differ in numbers only. What must outlive a tick is in
 //! [`GovernorState`].
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Event};
 use crate::budget::Budget;
 use crate::config::LogLevel;
 use crate::failure::{Class, Failure};
 use crate::host::{CallLimits, Host, SendError};
+use crate::lease::Lease;
 use crate::log;
 use crate::mistake::{Mistake, made};
-use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_S, WAIT_MAX_S};
-use crate::time::CLOCKS_S;
+use crate::retry::{ATTEMPTS_MAX, WAIT_MAX_S};
+use crate::time::{self, CLOCKS_S};
 use crate::worker::TIME_IS_UP;
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,15 @@ const QUICK_MS: u64 = 1000;
 
 /// The least time that a call must be able to have, in milliseconds.
 const LEAST_MS: u64 = 500;
+
+/// The lowest rate that an upstream's 429 can bring its calls down to, in thousandths of a call a second.
+const SLOWEST_MILLI: u64 = 500;
+
+/// How often a rate is halved at most, in milliseconds.
+const HALVE_MS: u64 = 1000;
+
+/// How long a lowered rate stays before it rises by a tenth of the configured one, in milliseconds.
+const RISE_MS: u64 = 10_000;
 
 /// The numbers in which upstreams differ.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +71,9 @@ pub struct GovernorState {
     pub not_before_ms: u64,
     /// How long that wait was when it was asked for, in milliseconds.
     pub wait_ms: u64,
+    /// The rate that was lowered, since it answered 429 and did not say how long to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slowed: Option<Slowed>,
     /// The breakers, by what they guard.
     pub breakers: BTreeMap<String, Breaker>,
     /// The retry budget.
@@ -71,6 +84,15 @@ pub struct GovernorState {
     pub errors: u64,
     /// Calls answered 429.
     pub throttled: u64,
+}
+
+/// A rate below the configured one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slowed {
+    /// In thousandths of a call a second.
+    pub milli: u64,
+    /// When it was last changed, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
 }
 
 /// A breaker that is open.
@@ -85,6 +107,12 @@ pub struct Open<'a> {
 }
 
 impl GovernorState {
+    /// How many calls a second a lowered rate allows, in words.
+    pub fn slowed_to(&self) -> Option<String> {
+        let milli = self.slowed?.milli;
+        Some(format!("{}.{}", milli / 1000, milli % 1000 / 100))
+    }
+
     /// The breakers that are open: what of the upstream is left alone.
     pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
         self.breakers.iter().filter_map(|(circuit, breaker)| {
@@ -105,6 +133,8 @@ pub struct Call<'a> {
     pub entity: Option<&'a str>,
     /// Attempts that its entity has used up.
     pub attempts: u32,
+    /// Whether its entity is tried once more after it was given up: what comes of that tells nothing of the upstream.
+    pub is_last_resort: bool,
     /// The path in the log, where the real one holds a secret.
     pub shown_path: Option<&'a str>,
     /// The request.
@@ -131,7 +161,8 @@ pub struct Governor<'a, H> {
     log: LogLevel,
     tracking_header: String,
     until_ms: Cell<u64>,
-    lease_ms: u64,
+    end_ms: u64,
+    lease: &'a Lease,
     state: RefCell<GovernorState>,
     saved: RefCell<GovernorState>,
     starts: RefCell<VecDeque<u64>>,
@@ -156,6 +187,7 @@ impl<'a, H: Host> Governor<'a, H> {
         limits: Limits,
         log: LogLevel,
         tracking_header: &str,
+        lease: &'a Lease,
         deadlines: Deadlines,
         state: GovernorState,
         fingerprint: String,
@@ -175,7 +207,8 @@ impl<'a, H: Host> Governor<'a, H> {
             log,
             tracking_header: tracking_header.to_owned(),
             until_ms: Cell::new(deadlines.begin_ms),
-            lease_ms: deadlines.end_ms,
+            end_ms: deadlines.end_ms,
+            lease,
             state: RefCell::new(state),
             saved: RefCell::new(saved),
             starts: RefCell::default(),
@@ -236,7 +269,12 @@ impl<'a, H: Host> Governor<'a, H> {
 
     /// Why no call can be made now, if so.
     pub fn held(&self, circuit: &str) -> Option<String> {
-        if self.host.monotonic_ms() >= self.until_ms.get() {
+        self.held_for(circuit, None)
+    }
+
+    /// The same for a call that is for a single entity, where it is: another one than failed last may be a probe sooner.
+    fn held_for(&self, circuit: &str, subject: Option<&str>) -> Option<String> {
+        if self.host.monotonic_ms() >= self.until_ms.get() || !self.lease.holds(self.host) {
             return Some(TIME_IS_UP.to_owned());
         }
         let state = self.state.borrow();
@@ -246,35 +284,46 @@ impl<'a, H: Host> Governor<'a, H> {
             return Some(format!("{} asked to wait", self.limits.name));
         }
         let breaker = state.breakers.get(circuit).filter(|breaker| breaker.is_open())?;
-        let far = breaker.probe_ms > now_ms + DELAY_MAX_S * 1000;
-        if (now_ms < breaker.probe_ms && !far) || self.probing.borrow().iter().any(|probing| probing == circuit) {
+        if !breaker.lets_probe(subject, now_ms) || self.probing.borrow().iter().any(|probing| probing == circuit) {
             return Some(format!("{} is left alone: {}", self.limits.name, breaker.reason));
         }
         None
     }
 
+    /// Whether a breaker opened of late: what waits behind it goes in an order of chance.
+    pub fn opened_of_late(&self, circuit: &str) -> bool {
+        let state = self.state.borrow();
+        let breaker = state.breakers.get(circuit);
+        breaker.is_some_and(|breaker| breaker.opened_of_late(self.host.now_ms()))
+    }
+
+    /// Whether something keeps calls from being made that this tick cannot end: a wait that was asked for, an open
+    /// breaker, or a lowered rate.
+    pub fn is_hampered(&self) -> bool {
+        let state = self.state.borrow();
+        let waits = self.host.now_ms() < state.not_before_ms;
+        waits || state.slowed.is_some() || state.open().next().is_some()
+    }
+
     /// Opens a breaker for a reason that no status told.
     pub fn refuse(&self, circuit: &str, reason: &str) -> Failure {
-        let chance = self.host.chance();
-        self.state
-            .borrow_mut()
-            .breakers
-            .entry(circuit.to_owned())
-            .or_default()
-            .open_for_a_person(reason, self.host.now_ms(), chance);
+        self.open(circuit, reason, Breaker::open_for_a_person);
         self.failed(Class::Misconfigured, reason.to_owned())
     }
 
     /// Opens a breaker because something else than the upstream answers, which no judge could tell from one answer.
     pub fn unavailable(&self, circuit: &str, reason: &str) -> Failure {
-        let chance = self.host.chance();
-        self.state
-            .borrow_mut()
-            .breakers
-            .entry(circuit.to_owned())
-            .or_default()
-            .open(reason, self.host.now_ms(), chance);
+        self.open(circuit, reason, Breaker::open);
         self.failed(Class::Unavailable, reason.to_owned())
+    }
+
+    fn open(&self, circuit: &str, reason: &str, open: fn(&mut Breaker, Event<'_>)) {
+        let event = Event {
+            was_probe: self.is_probing(circuit),
+            ..Event::of(reason, self.host.now_ms(), self.host.chance())
+        };
+        let mut state = self.state.borrow_mut();
+        open(state.breakers.entry(circuit.to_owned()).or_default(), event);
     }
 
     /// A failure that no status told.
@@ -323,8 +372,9 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 
     /// Lets a call in, or says why not. The first call through an open breaker is its probe.
-    fn admit(&self, circuit: &str, is_retry: bool) -> Result<Option<String>, Failure> {
-        if let Some(reason) = self.held(circuit) {
+    fn admit(&self, call: &Call<'_>, is_retry: bool) -> Result<Option<String>, Failure> {
+        let circuit = call.circuit;
+        if let Some(reason) = self.held_for(circuit, call.entity) {
             return Err(self.failed(Class::Held, reason));
         }
         let now_ms = self.host.now_ms();
@@ -351,38 +401,87 @@ impl<'a, H: Host> Governor<'a, H> {
         }
     }
 
-    /// Waits until the call keeps the rate and the number of calls at once.
+    /// Waits until the call keeps the rate and the number of calls at once; no longer than calls may begin.
     async fn wait_for_room(&self) {
         loop {
             let now_ms = self.host.monotonic_ms();
+            let (count, window_ms) = self.rate();
             let wait_ms = {
                 let mut starts = self.starts.borrow_mut();
-                while starts.front().is_some_and(|start| start + WINDOW_MS <= now_ms) {
+                while starts.front().is_some_and(|start| start + window_ms <= now_ms) {
                     starts.pop_front();
                 }
-                if starts.len() < self.limits.per_second && self.under_way.get() < self.limits.at_once {
+                if starts.len() < count && self.under_way.get() < self.limits.at_once {
                     starts.push_back(now_ms);
                     return;
                 }
-                let for_rate = starts.front().map_or(0, |start| start + WINDOW_MS - now_ms);
-                if starts.len() < self.limits.per_second {
-                    5
-                } else {
-                    for_rate.max(1)
-                }
+                let for_rate = starts.front().map_or(0, |start| start + window_ms - now_ms);
+                if starts.len() < count { 5 } else { for_rate.max(1) }
             };
-            self.host.sleep_ms(wait_ms).await;
+            let left_ms = self.left_ms();
+            self.host.sleep_ms(wait_ms.min(left_ms)).await;
+            if left_ms <= wait_ms {
+                return;
+            }
         }
+    }
+
+    /// How many calls may begin, and in how many milliseconds.
+    fn rate(&self) -> (usize, u64) {
+        let mut state = self.state.borrow_mut();
+        let Some(slowed) = self.risen(state.slowed) else {
+            state.slowed = None;
+            return (self.limits.per_second, WINDOW_MS);
+        };
+        state.slowed = Some(slowed);
+        match slowed.milli {
+            milli @ 1000.. => (usize::try_from(milli / 1000).unwrap_or(usize::MAX), WINDOW_MS),
+            milli => (1, WINDOW_MS * 1000 / milli.max(1)),
+        }
+    }
+
+    /// A lowered rate as it is now: every while it rises by a tenth of the configured one.
+    fn risen(&self, slowed: Option<Slowed>) -> Option<Slowed> {
+        let (slowed, now_ms) = (slowed?, self.host.now_ms());
+        // A moment that lies ahead is of a clock that was wrong.
+        let steps = match now_ms.checked_sub(slowed.at_ms) {
+            Some(since_ms) => since_ms / RISE_MS,
+            None => 1,
+        };
+        if steps == 0 {
+            return Some(slowed);
+        }
+        let configured = self.limits.per_second as u64 * 1000;
+        let milli = slowed.milli.saturating_add(steps.saturating_mul(configured / 10));
+        (milli < configured).then_some(Slowed { milli, at_ms: now_ms })
+    }
+
+    /// The upstream asks to slow down and does not say how long. Says whether it cannot go any slower.
+    fn slow_down(&self, state: &mut GovernorState) -> bool {
+        let now_ms = self.host.now_ms();
+        let configured = self.limits.per_second as u64 * 1000;
+        let known = self.risen(state.slowed);
+        if known.is_some_and(|known| known.milli <= SLOWEST_MILLI) {
+            return true;
+        }
+        if known.is_none_or(|known| now_ms.abs_diff(known.at_ms) >= HALVE_MS) {
+            let milli = known.map_or(configured, |known| known.milli) / 2;
+            state.slowed = Some(Slowed {
+                milli: milli.max(SLOWEST_MILLI),
+                at_ms: now_ms,
+            });
+        }
+        false
     }
 
     /// Lets a call in and waits for its turn; else says why it is not made. Whoever enters must [`Self::leave`] or
     /// [`Self::withdraw`].
     pub async fn enter(&self, call: &Call<'_>, tries: u32) -> Result<Entered, Failure> {
-        let probe = self.admit(call.circuit, call.attempts > 0 || tries > 1)?;
+        let probe = self.admit(call, call.attempts > 0 || tries > 1)?;
         self.wait_for_room().await;
         let started_ms = self.host.monotonic_ms();
-        let left_ms = self.lease_ms.saturating_sub(started_ms);
-        if started_ms >= self.until_ms.get() || left_ms < LEAST_MS {
+        let left_ms = self.end_ms.saturating_sub(started_ms);
+        if started_ms >= self.until_ms.get() || left_ms < LEAST_MS || !self.lease.holds(self.host) {
             self.release(probe);
             return Err(self.failed(Class::Held, TIME_IS_UP.to_owned()));
         }
@@ -419,16 +518,18 @@ impl<'a, H: Host> Governor<'a, H> {
         let result = self.judged(call, &entered, sent, judge);
         let result = result.map_err(|mut failure| {
             failure.tries = entered.tries;
-            self.learn(call, &failure);
+            self.learn(call, entered.probe.is_some(), &mut failure);
             failure
         });
-        if let (Ok(_), Some(breaker)) = (&result, self.state.borrow_mut().breakers.get_mut(call.circuit)) {
-            breaker.succeeded();
+        if result.is_ok() {
+            let mut state = self.state.borrow_mut();
+            let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
+            breaker.succeeded(call.entity, self.host.now_ms());
         }
         self.withdraw(entered);
         result.map_err(|mut failure| {
-            let is_counted = matches!(failure.class, Class::Transient | Class::Permanent);
-            // The upstream is down, and it is not this entity's fault.
+            // The upstream is down, and it is not this entity's fault. One that refuses is not down.
+            let is_counted = failure.class == Class::Transient;
             if is_counted && self.is_probing(call.circuit) && !made(Mistake::CountWhileOpen) {
                 failure.class = Class::Unavailable;
             }
@@ -500,7 +601,7 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 
     /// Takes note of a failure: a wait that was asked for, and the breaker.
-    fn learn(&self, call: &Call<'_>, failure: &Failure) {
+    fn learn(&self, call: &Call<'_>, was_probe: bool, failure: &mut Failure) {
         let now_ms = self.host.now_ms();
         let chance = self.host.chance();
         let mut state = self.state.borrow_mut();
@@ -510,16 +611,42 @@ impl<'a, H: Host> Governor<'a, H> {
                 (state.not_before_ms, state.wait_ms) = (not_before_ms, wait_s * 1000);
             }
         }
+        let is_throttled = failure.status == Some(429) && failure.class == Class::Transient;
+        // Only the one that is alone at the slowest may be at fault itself.
+        let is_alone =
+            is_throttled && failure.retry_after_s.is_none() && self.slow_down(&mut state) && call.entity.is_some();
+        if is_throttled && !is_alone {
+            failure.class = Class::Held;
+        }
+        if call.is_last_resort {
+            return;
+        }
+        let reason = failure.reason.clone();
+        let event = Event {
+            subject: call.entity,
+            was_probe,
+            reason: &reason,
+            now_ms,
+            chance,
+        };
         let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
-        match failure.class {
-            Class::Transient => breaker.failed(call.entity, &failure.reason, now_ms, chance),
-            Class::Permanent if self.limits.writes => {
-                breaker.refused(call.entity.unwrap_or_default(), &failure.reason, now_ms, chance);
+        match (failure.class, call.entity) {
+            (Class::Transient, _) => breaker.failed(event),
+            (Class::Permanent, _) if self.limits.writes => breaker.refused(event),
+            (Class::Permanent | Class::TooLarge, _) => breaker.succeeded(None, now_ms),
+            (class @ (Class::Unavailable | Class::Misconfigured), Some(entity)) if failure.status.is_some() => {
+                let needs_person = class == Class::Misconfigured;
+                if breaker.suspected(entity, event, needs_person) {
+                    failure.class = if needs_person {
+                        Class::Permanent
+                    } else {
+                        Class::Transient
+                    };
+                }
             }
-            Class::Permanent | Class::TooLarge => breaker.succeeded(),
-            Class::Unavailable => breaker.open(&failure.reason, now_ms, chance),
-            Class::Misconfigured => breaker.open_for_a_person(&failure.reason, now_ms, chance),
-            Class::Held => {}
+            (Class::Unavailable, _) => breaker.open(event),
+            (Class::Misconfigured, _) => breaker.open_for_a_person(event),
+            (Class::Held, _) => {}
         }
     }
 
@@ -565,17 +692,24 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 }
 
-/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds or as a date (RFC 9110). A day at most.
+/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds, with or without a fraction, or as a date (RFC
+/// 9110), also with an offset in place of GMT. A day at most; a moment that is past asks for nothing.
 fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
-    let seconds = match value.trim().parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let date = httpdate::parse_http_date(value.trim()).ok()?;
-            let date_s = date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-            date_s.saturating_sub(now_ms / 1000)
-        }
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<f64>() {
+        // A number that is none, or larger than any, is a wait without an end.
+        let seconds = if seconds.is_nan() {
+            WAIT_MAX_S as f64
+        } else {
+            seconds.ceil().clamp(0.0, WAIT_MAX_S as f64)
+        };
+        return Some(seconds as u64);
+    }
+    let date_s = match httpdate::parse_http_date(value) {
+        Ok(date) => date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs(),
+        Err(_) => time::parse_date(value)?,
     };
-    Some(seconds.min(WAIT_MAX_S))
+    Some(date_s.saturating_sub(now_ms / 1000).min(WAIT_MAX_S))
 }
 
 /// The class of a status that any upstream may answer: 408, 429 and 5xx may pass.
@@ -596,5 +730,15 @@ mod tests {
         assert_eq!(retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 60_000), Some(60));
         assert_eq!(retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 600_000), Some(0));
         assert_eq!(retry_after_s("soon", 0), None);
+        for (text, seconds) in [("2.0", 2), ("0.2", 1), ("-5", 0), (" 7 ", 7), ("1e99", 86_400)] {
+            assert_eq!(retry_after_s(text, 0), Some(seconds), "{text}");
+        }
+        for text in [
+            "Thu, 01 Jan 1970 00:02:00 +0000",
+            "Thu, 01 Jan 1970 02:02:00 +0200",
+            "1970-01-01T00:02:00Z",
+        ] {
+            assert_eq!(retry_after_s(text, 60_000), Some(60), "{text}");
+        }
     }
 }

@@ -67,6 +67,26 @@ pub struct Facts<'a> {
     pub now_ms: u64,
 }
 
+/// That ticks have work and come to nothing, if so.
+pub(crate) fn no_progress(state: &State) -> Option<String> {
+    let pace = &state.pace;
+    pace.is_stalled().then(|| {
+        format!(
+            "{} ticks in a row since {} had work and came to nothing; the last one was at this: {}. Smaller batches, and others first, are being tried: the worker's log tells what takes so long",
+            pace.stalled,
+            time::text(pace.since_s),
+            pace.at,
+        )
+    })
+}
+
+/// That the clocks of the hosts differ, if so.
+pub(crate) fn clocks(state: &State) -> Option<String> {
+    (state.skewed_ticks > 0).then(|| {
+        "the clocks of the hosts differ by more than a minute: set them by NTP; until then more calls may be made at once than an upstream allows, and what was pushed when a worker died is looked at twice".to_owned()
+    })
+}
+
 /// How bad it is on the whole: the worst of the reasons.
 pub fn level(reasons: &[Reason]) -> Level {
     reasons.iter().map(|reason| reason.level).max().unwrap_or(Level::Ok)
@@ -82,6 +102,10 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Reason> {
         ("destination-blocked", facts.blocked("the destination", destination)),
         ("pim-budget", facts.budget("the PIM", pim)),
         ("destination-budget", facts.budget("the destination", destination)),
+        ("no-progress", facts.no_progress()),
+        ("pim-slowed", facts.slowed("the PIM", pim)),
+        ("destination-slowed", facts.slowed("the destination", destination)),
+        ("clocks", facts.clocks()),
         ("backlog-full", facts.full()),
         ("backlog", facts.backlog()),
         ("dead-letters", facts.dead_letters()),
@@ -147,6 +171,20 @@ impl Facts<'_> {
         let since = time::text(since_ms / 1000);
         let text = format!("more fails at {upstream} than may be retried, since {since}: the worker's log tells what");
         Some((Level::Degraded, text))
+    }
+
+    fn no_progress(&self) -> Option<(Level, String)> {
+        Some((Level::Down, no_progress(self.state)?))
+    }
+
+    fn slowed(&self, upstream: &str, state: &GovernorState) -> Option<(Level, String)> {
+        let calls = state.slowed_to()?;
+        let text = format!("{upstream} answers 429: it is called {calls} times a second at most, until it bears more");
+        Some((Level::Degraded, text))
+    }
+
+    fn clocks(&self) -> Option<(Level, String)> {
+        Some((Level::Degraded, clocks(self.state)?))
     }
 
     fn full(&self) -> Option<(Level, String)> {
@@ -278,6 +316,7 @@ fn events(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::Event;
     use crate::entity::Kind;
     use serde_json::json;
 
@@ -344,9 +383,9 @@ mod tests {
             let mut state = State::default();
             let breaker = state.pim.breakers.entry("products".to_owned()).or_default();
             if needs_a_person {
-                breaker.open_for_a_person("403", NOW_MS - since_ms, 0);
+                breaker.open_for_a_person(Event::of("403", NOW_MS - since_ms, 0));
             } else {
-                breaker.open("no connection", NOW_MS - since_ms, 0);
+                breaker.open(Event::of("no connection", NOW_MS - since_ms, 0));
             }
             let status = if is_waiting { waiting.clone() } else { status() };
             assert_eq!(judged(Some(&status), &state), (expected, vec!["pim-blocked"]));

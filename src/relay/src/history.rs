@@ -5,7 +5,7 @@
 
 use crate::batch::{Item, Stage, is_buried};
 use crate::host::{self, Host, Store, StoreError};
-use crate::key::{Change, EventKey, Keyspace, Record};
+use crate::key::{EventKey, Keyspace, Record};
 use crate::plan::Plan;
 use crate::session::{Report, Session};
 use serde::{Deserialize, Serialize};
@@ -215,11 +215,9 @@ impl History {
 
     /// Takes note of what a tick found waiting.
     pub(crate) fn note_listing(&mut self, plan: &Plan, now_s: u64) {
-        let events = plan.entities.values().flat_map(|waiting| &waiting.events);
-        let told = events.filter(|(event, _)| is_told(event)).count() as u64;
         // What came is what is there now and neither was there before nor has been cleared since.
-        let new = told.saturating_sub(self.told);
-        (self.told, self.depth) = (told, plan.depth);
+        let new = plan.told.saturating_sub(self.told);
+        (self.told, self.depth) = (plan.told, plan.depth);
         let bucket = self.bucket(now_s);
         bucket.depth = bucket.depth.max(plan.depth);
         bucket.left = plan.depth;
@@ -231,7 +229,7 @@ impl History {
     fn note_cleared<'a>(&mut self, events: impl Iterator<Item = &'a EventKey>, reached_s: Option<u64>, now_s: u64) {
         for event in events {
             self.depth = self.depth.saturating_sub(1);
-            if !is_told(event) {
+            if !event.change.is_told() {
                 continue;
             }
             self.told = self.told.saturating_sub(1);
@@ -305,14 +303,6 @@ impl History {
     }
 }
 
-/// Whether the PIM told it, rather than that the relay raised it.
-fn is_told(event: &EventKey) -> bool {
-    matches!(
-        event.change,
-        Change::Created | Change::Updated | Change::Deleted | Change::Completeness
-    )
-}
-
 /// Takes note of what a batch has cleared.
 pub(crate) fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
     let now_s = session.now_s();
@@ -336,7 +326,7 @@ fn is_zero(number: &u64) -> bool {
 mod tests {
     use super::*;
     use crate::entity::{Entity, Kind, Segment};
-    use crate::key::Key;
+    use crate::key::{Change, Key};
 
     const NOW_S: u64 = 1_800_000_000;
 

@@ -10,6 +10,9 @@ use serde_json::json;
 /// After how long whatever was under way has arrived or never will, in seconds.
 pub const SETTLED_S: u64 = 600;
 
+/// How far the clocks of hosts are allowed to differ, in seconds.
+pub(crate) const SKEW_S: u64 = 3600;
+
 /// The value of an in-flight key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlightValue {
@@ -17,9 +20,22 @@ pub struct InFlightValue {
     pub v: u32,
     /// The entities, by kind and code.
     pub entities: Vec<(Kind, String)>,
+    /// Whether they were looked at once already, and this key is there because the clocks of hosts differ: by another
+    /// one's the first look may have come too early.
+    #[serde(default)]
+    pub is_second: bool,
 }
 
 impl InFlightValue {
+    /// Of entities whose pushes are about to begin, or have begun.
+    pub(crate) fn new(entities: Vec<(Kind, String)>) -> InFlightValue {
+        InFlightValue {
+            v: 1,
+            entities,
+            is_second: false,
+        }
+    }
+
     /// The bytes in the store.
     pub fn to_bytes(&self) -> Vec<u8> {
         json!(self).to_string().into_bytes()

@@ -2,16 +2,25 @@
 //!
 //! Products lie in ranges of their UUIDs, so that neighbours share a page and a walk in the PIM's order closes one page
 //! after the other; whatever has no UUID lies by its hash.
+//!
+//! **No worker writes what another one wrote.** The stores have no compare-and-swap, and the lease is advisory, so a
+//! write of a worker that was paused can land at any time. Each worker therefore writes a page under a key of its own
+//! and then deletes those from which it made it. As a rule a page has one key; where two workers were at it, it has
+//! several until the next one merges them, entry by entry.
 
 use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::host::{self, Store, StoreError};
+use crate::host::{self, Clock, Store, StoreError, delete_all};
 use crate::key::{Key, Keyspace};
+use crate::mistake::{Mistake, made};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many pages a kind has: at 100,000 products a page is about 50 KB.
 pub const PAGES: u8 = 128;
+
+/// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it back.
+const REMOVED_S: u64 = 86_400;
 
 /// What is known of an entity at the destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +37,42 @@ pub struct Entry {
     /// The last walk over the catalogue that did not meet it, by its number.
     #[serde(rename = "m", skip_serializing_if = "Option::is_none", default)]
     pub missed_by: Option<u64>,
+    /// How often it was pushed or removed: tells the newer of two entries.
+    #[serde(rename = "n", skip_serializing_if = "is_zero", default)]
+    pub pushes: u64,
+    /// When it was removed, in seconds since the Unix epoch: then it is no entry, but for telling so.
+    #[serde(rename = "g", skip_serializing_if = "Option::is_none", default)]
+    removed_s: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Entry {
+    /// Of two entries of one entity, the one that counts. Where two workers pushed different contents and neither knew
+    /// of the other, which of them lies at the destination is not known.
+    fn merged(self, other: Entry) -> Entry {
+        let missed_by = self.missed_by.into_iter().chain(other.missed_by).min();
+        match self.pushes.cmp(&other.pushes) {
+            std::cmp::Ordering::Less => other,
+            std::cmp::Ordering::Greater => self,
+            std::cmp::Ordering::Equal
+                if self.hash == other.hash && self.removed_s.is_some() == other.removed_s.is_some() =>
+            {
+                Entry { missed_by, ..self }
+            }
+            std::cmp::Ordering::Equal => Entry {
+                hash: None,
+                updated_s: self.updated_s.max(other.updated_s),
+                code: self.code.or(other.code),
+                missed_by: None,
+                pushes: self.pushes,
+                removed_s: None,
+            },
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -50,12 +95,47 @@ pub fn page_of_uuid(uuid: &[u8; 16]) -> u8 {
     uuid[0] / (u8::MAX / PAGES + 1)
 }
 
+/// Under which keys the pages lie, as one listing tells: by which worker each was written.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    writers: BTreeMap<(Kind, u8), Vec<Option<Segment>>>,
+}
+
+impl Directory {
+    /// Takes note of a page's key.
+    pub(crate) fn add(&mut self, kind: Kind, page: u8, writer: Option<Segment>) {
+        self.writers.entry((kind, page)).or_default().push(writer);
+    }
+
+    /// The keys of a page.
+    fn keys(&self, keys: &Keyspace, kind: Kind, page: u8) -> Vec<String> {
+        let writers = self.writers.get(&(kind, page)).into_iter().flatten();
+        writers
+            .map(|writer| keys.encode(&Key::IndexPage(kind, page, writer.clone())))
+            .collect()
+    }
+
+    /// The keys of all pages.
+    pub(crate) fn all_keys(&self, keys: &Keyspace) -> Vec<String> {
+        let places = self.writers.keys();
+        places.flat_map(|(kind, page)| self.keys(keys, *kind, *page)).collect()
+    }
+
+    /// The pages that several workers have written, and that are to be merged.
+    pub(crate) fn divided(&self) -> Vec<(Kind, u8)> {
+        let divided = self.writers.iter().filter(|(_, writers)| writers.len() > 1);
+        divided.map(|(place, _)| *place).collect()
+    }
+}
+
 /// The pages that a batch needs, read once and written back where they changed.
 #[derive(Debug, Default)]
 pub struct Pages {
     pages: BTreeMap<(Kind, u8), Page>,
     changed: BTreeSet<(Kind, u8)>,
     added: i64,
+    /// Entities of which two workers pushed different contents.
+    unknown: Vec<(Entity, Option<String>)>,
 }
 
 impl Pages {
@@ -63,36 +143,83 @@ impl Pages {
     pub async fn load<'a, H: Store>(
         host: &H,
         keys: &Keyspace,
+        directory: &Directory,
         entities: impl IntoIterator<Item = &'a Entity>,
     ) -> Result<Pages, StoreError> {
         let mut pages = Pages::default();
         for entity in entities {
-            pages.read(host, keys, entity.kind, page_of(entity)).await?;
+            pages.read(host, keys, directory, entity.kind, page_of(entity)).await?;
         }
         Ok(pages)
     }
 
-    /// Reads a page, unless it was read.
+    /// Reads a page, unless it was read. One that several workers wrote is merged.
     pub async fn read<H: Store>(
         &mut self,
         host: &H,
         keys: &Keyspace,
+        directory: &Directory,
         kind: Kind,
         number: u8,
     ) -> Result<(), StoreError> {
-        if let std::collections::btree_map::Entry::Vacant(vacant) = self.pages.entry((kind, number)) {
-            let value = host.get(&keys.encode(&Key::IndexPage(kind, number))).await?;
-            vacant.insert(read_page(value.as_deref())?);
+        if self.pages.contains_key(&(kind, number)) {
+            return Ok(());
         }
+        let mut page = Page::default();
+        for key in directory.keys(keys, kind, number) {
+            let other = read_page(host.get(&key).await?.as_deref())?;
+            self.merge(kind, &mut page, other);
+        }
+        self.pages.insert((kind, number), page);
         Ok(())
+    }
+
+    fn merge(&mut self, kind: Kind, page: &mut Page, other: Page) {
+        if page.entries.is_empty() {
+            page.entries = other.entries;
+            return;
+        }
+        for (segment, entry) in other.entries {
+            match page.entries.remove(&segment) {
+                None => drop(page.entries.insert(segment, entry)),
+                Some(known) => {
+                    let was_known = known.hash.is_some() && entry.hash.is_some();
+                    let merged = known.merged(entry);
+                    if was_known && merged.hash.is_none() && merged.removed_s.is_none() {
+                        self.unknown.push((Entity::of(kind, &segment), merged.code.clone()));
+                    }
+                    page.entries.insert(segment, merged);
+                }
+            }
+        }
+    }
+
+    /// Reads the pages that several workers have written, to be saved as one; gives the entities of which the workers
+    /// pushed different contents, with their codes.
+    pub(crate) async fn unite<H: Store>(
+        host: &H,
+        keys: &Keyspace,
+        directory: &Directory,
+    ) -> Result<(Pages, Vec<(Entity, String)>), StoreError> {
+        let mut pages = Pages::default();
+        for (kind, number) in directory.divided() {
+            pages.read(host, keys, directory, kind, number).await?;
+            pages.changed.insert((kind, number));
+        }
+        let unknown = std::mem::take(&mut pages.unknown).into_iter();
+        let unknown = unknown.filter_map(|(entity, code)| Some((entity.segment.code().or(code)?, entity)));
+        let unknown = unknown.map(|(code, entity)| (entity, code)).collect();
+        Ok((pages, unknown))
     }
 
     /// The entries of a page that was read.
     pub fn entries(&self, kind: Kind, number: u8) -> impl Iterator<Item = (&Segment, &Entry)> {
-        self.pages
+        let entries = self
+            .pages
             .get(&(kind, number))
             .into_iter()
-            .flat_map(|page| &page.entries)
+            .flat_map(|page| &page.entries);
+        entries.filter(|(_, entry)| entry.removed_s.is_none())
     }
 
     /// Notes that a walk did not meet an entity whose page was read.
@@ -102,53 +229,67 @@ impl Pages {
             .pages
             .get_mut(&place)
             .and_then(|page| page.entries.get_mut(&entity.segment));
-        if let Some(entry) = entry.filter(|entry| entry.missed_by != Some(walk)) {
+        if let Some(entry) = entry.filter(|entry| entry.removed_s.is_none() && entry.missed_by != Some(walk)) {
             entry.missed_by = Some(walk);
             self.changed.insert(place);
         }
     }
 
-    /// The entry of an entity whose page was read.
-    pub fn get(&self, entity: &Entity) -> Option<&Entry> {
+    fn known(&self, entity: &Entity) -> Option<&Entry> {
         self.pages
             .get(&(entity.kind, page_of(entity)))?
             .entries
             .get(&entity.segment)
     }
 
-    /// Sets the entry of an entity whose page was read.
+    /// The entry of an entity whose page was read.
+    pub fn get(&self, entity: &Entity) -> Option<&Entry> {
+        self.known(entity).filter(|entry| entry.removed_s.is_none())
+    }
+
+    /// How often an entity was pushed or removed, as far as is known.
+    pub fn pushes(&self, entity: &Entity) -> u64 {
+        self.known(entity).map_or(0, |entry| entry.pushes)
+    }
+
+    /// Sets the entry of an entity whose page was read: pushed, with the hash of what; or, without one, of unknown
+    /// content.
     pub fn set(&mut self, entity: &Entity, code: &str, hash: Option<String>, updated_s: u64) {
-        let place = (entity.kind, page_of(entity));
         let code = entity.segment.code().is_none().then(|| code.to_owned());
+        let pushes = self.pushes(entity) + u64::from(hash.is_some());
         let entry = Entry {
             hash,
             updated_s,
             code,
             missed_by: None,
+            pushes,
+            removed_s: None,
         };
-        let page = self.pages.entry(place).or_default();
-        match page.entries.insert(entity.segment.clone(), entry.clone()) {
-            Some(known) if known == entry => return,
-            Some(_) => {}
-            None => self.added += 1,
-        }
-        self.changed.insert(place);
+        self.put(entity, entry);
     }
 
     /// Removes the entry of an entity whose page was read.
-    pub fn remove(&mut self, entity: &Entity) {
+    pub fn remove(&mut self, entity: &Entity, now_s: u64) {
+        if self.get(entity).is_some() {
+            let entry = Entry {
+                pushes: self.pushes(entity) + 1,
+                removed_s: Some(now_s),
+                ..Entry::default()
+            };
+            self.put(entity, entry);
+        }
+    }
+
+    fn put(&mut self, entity: &Entity, entry: Entry) {
         let place = (entity.kind, page_of(entity));
-        if self
-            .pages
-            .entry(place)
-            .or_default()
-            .entries
-            .remove(&entity.segment)
-            .is_some()
-        {
-            self.added -= 1;
+        let was_there = self.get(entity).is_some();
+        let is_there = entry.removed_s.is_none();
+        let page = self.pages.entry(place).or_default();
+        let known = page.entries.insert(entity.segment.clone(), entry.clone());
+        if known.as_ref() != Some(&entry) {
             self.changed.insert(place);
         }
+        self.added += i64::from(is_there) - i64::from(was_there);
     }
 
     /// Whether there is anything to write back.
@@ -156,14 +297,33 @@ impl Pages {
         !self.changed.is_empty()
     }
 
-    /// Writes the changed pages; says by how many entries the index grew.
-    pub async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<i64, StoreError> {
+    /// Writes the changed pages under keys of this worker's, and then deletes those that they were made of; says by how
+    /// many entries the index grew.
+    pub async fn save<H: Store + Clock>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &mut Directory,
+        worker: &Segment,
+    ) -> Result<i64, StoreError> {
+        let now_s = host.now_ms() / 1000;
         for place in std::mem::take(&mut self.changed) {
             let Some(page) = self.pages.get_mut(&place) else {
                 continue;
             };
             page.v = 1;
-            host::write(host, &keys.encode(&Key::IndexPage(place.0, place.1)), page).await?;
+            page.entries.retain(|_, entry| {
+                entry
+                    .removed_s
+                    .is_none_or(|removed_s| removed_s.abs_diff(now_s) < REMOVED_S)
+            });
+            let writer = Some(worker.clone()).filter(|_| !made(Mistake::SharedPages));
+            let own = keys.encode(&Key::IndexPage(place.0, place.1, writer.clone()));
+            host::write(host, &own, page).await?;
+            let old = directory.keys(keys, place.0, place.1);
+            let old: Vec<String> = old.into_iter().filter(|key| *key != own).collect();
+            directory.writers.insert(place, vec![writer]);
+            delete_all(host, &old).await?;
         }
         Ok(std::mem::take(&mut self.added))
     }
@@ -177,5 +337,54 @@ fn read_page(value: Option<&[u8]>) -> Result<Page, StoreError> {
         _ => Err(StoreError(
             "a page of the index is not in a format that this version reads".to_owned(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(hash: &str, pushes: u64) -> Entry {
+        Entry {
+            hash: Some(hash.to_owned()),
+            pushes,
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn the_newer_entry_counts_and_of_two_equally_new_ones_neither() {
+        assert_eq!(entry("a", 2).merged(entry("b", 1)).hash.as_deref(), Some("a"));
+        assert_eq!(entry("a", 2).merged(entry("a", 2)).hash.as_deref(), Some("a"));
+        assert_eq!(entry("a", 2).merged(entry("b", 2)).hash, None);
+        let removed = Entry {
+            pushes: 3,
+            removed_s: Some(5),
+            ..Entry::default()
+        };
+        assert_eq!(removed.clone().merged(entry("a", 2)).removed_s, Some(5));
+        assert_eq!(
+            removed.merged(entry("a", 3)),
+            Entry {
+                pushes: 3,
+                ..Entry::default()
+            }
+        );
+    }
+
+    prop_compose! {
+        fn any_entry()(hash in proptest::option::of("[ab]"), pushes in 0..3u64, removed in any::<bool>(), missed in proptest::option::of(0..3u64)) -> Entry {
+            let removed_s = removed.then_some(7);
+            Entry { hash: hash.filter(|_| !removed), pushes, removed_s, missed_by: missed.filter(|_| !removed), ..Entry::default() }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_needs_no_order(one in any_entry(), other in any_entry()) {
+            prop_assert_eq!(one.clone().merged(other.clone()), other.merged(one.clone()));
+            prop_assert_eq!(one.clone().merged(one.clone()), one);
+        }
     }
 }

@@ -5,6 +5,10 @@
 
 use crate::entity::{Entity, Kind, Segment};
 use crate::event::UNTOLD_FLOOR_S;
+use crate::plan::RECHECK_S;
+use crate::retry::{DELAY_MAX_S, WAIT_MAX_S};
+use crate::time::CLOCKS_S;
+use std::ops::Range;
 
 /// The format of keys and values that this version writes and reads.
 const FORMAT: &str = "r1";
@@ -68,6 +72,14 @@ impl Change {
     /// Whether reconciliation raised it: such events stand behind all others.
     pub fn is_reconciliation(self) -> bool {
         matches!(self, Change::Reconciled | Change::Forced)
+    }
+
+    /// Whether the PIM told it, rather than that the relay raised it.
+    pub fn is_told(self) -> bool {
+        matches!(
+            self,
+            Change::Created | Change::Updated | Change::Deleted | Change::Completeness
+        )
     }
 
     /// Whether the entity's own `updated` may not have moved although its content did.
@@ -139,7 +151,60 @@ impl RetryKey {
 
     /// Whether it is over once the entity was worked on: a recheck yet to come is not.
     pub fn is_over(&self, now_s: u64) -> bool {
-        !self.is_recheck() || self.due_s <= now_s
+        !self.is_recheck() || self.is_due(now_s)
+    }
+
+    /// Whether its time has come.
+    pub fn is_due(&self, now_s: u64) -> bool {
+        RetryKey::is_due_at(self.attempts, self.hold, self.due_s, now_s)
+    }
+
+    /// Whether a moment has come, for a key that says the rest. One that lies further ahead than any such key can ask
+    /// to wait is of a clock that was wrong, and counts as come.
+    pub(crate) fn is_due_at(attempts: u32, hold: Option<Hold>, due_s: u64, now_s: u64) -> bool {
+        let longest_s = match (hold, attempts) {
+            (Some(_), _) => DELAY_MAX_S,
+            (None, 0) => RECHECK_S,
+            (None, _) => WAIT_MAX_S,
+        };
+        due_s <= now_s || due_s > now_s + longest_s + CLOCKS_S
+    }
+}
+
+/// All that a dead letter's key says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeadLetterKey {
+    /// The entity.
+    pub entity: Entity,
+    /// When it was given up, in seconds since the Unix epoch.
+    pub failed_s: u64,
+    /// Attempts used up.
+    pub attempts: u32,
+    /// How many tries it is still given without anybody asking.
+    pub left: u32,
+}
+
+/// How long after it was given up an entity is tried again by itself, in seconds: the first time and the second.
+const OWN_TRIES_S: [u64; 2] = [60, 3600];
+
+impl DeadLetterKey {
+    /// One that only people try again.
+    pub fn new(entity: Entity, failed_s: u64) -> DeadLetterKey {
+        DeadLetterKey {
+            entity,
+            failed_s,
+            attempts: 0,
+            left: 0,
+        }
+    }
+
+    /// How many tries what was just refused is given without anybody asking.
+    pub(crate) const OWN_TRIES: u32 = OWN_TRIES_S.len() as u32;
+
+    /// When an entity that has so many tries of its own left is tried again, in seconds since the Unix epoch.
+    pub(crate) fn due_s(left: u32, failed_s: u64) -> Option<u64> {
+        let after_s = OWN_TRIES_S.iter().rev().nth((left as usize).checked_sub(1)?)?;
+        Some(failed_s + after_s)
     }
 }
 
@@ -184,14 +249,15 @@ pub enum Key {
     Event(EventKey),
     /// When and how often an entity was tried.
     Retry(RetryKey),
-    /// An entity given up, and when (seconds since the Unix epoch).
-    DeadLetter(Entity, u64),
+    /// An entity given up.
+    DeadLetter(DeadLetterKey),
     /// A batch whose pushes have begun: the worker's token, and when (seconds since the Unix epoch).
     InFlight(Segment, u64),
     /// How far a model's change has reached its variants.
     Fanout(Entity),
-    /// A page of what was last pushed.
-    IndexPage(Kind, u8),
+    /// A page of what was last pushed, as one worker wrote it: by that worker's token. One without is of a version that
+    /// had no others.
+    IndexPage(Kind, u8, Option<Segment>),
     /// A page of the files that the destination has.
     MediaPage(u16),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
@@ -288,10 +354,17 @@ impl Keyspace {
                     .unwrap_or_default();
                 format!("r.{}.{}{hold}.{}", retry.entity.key(), retry.attempts, retry.due_s)
             }
-            Key::DeadLetter(of, failed_s) => format!("d.{}.{failed_s}", of.key()),
+            Key::DeadLetter(letter) if letter.attempts == 0 => {
+                format!("d.{}.{}", letter.entity.key(), letter.failed_s)
+            }
+            Key::DeadLetter(letter) => {
+                let entity = letter.entity.key();
+                format!("d.{entity}.{}.{}.{}", letter.failed_s, letter.attempts, letter.left)
+            }
             Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
             Key::Fanout(of) => format!("n.{}", of.key()),
-            Key::IndexPage(kind, page) => format!("i.{}.{page}", kind.letter()),
+            Key::IndexPage(kind, page, None) => format!("i.{}.{page}", kind.letter()),
+            Key::IndexPage(kind, page, Some(worker)) => format!("i.{}.{page}.{}", kind.letter(), worker.as_str()),
             Key::MediaPage(page) => format!("m.{page}"),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
@@ -327,10 +400,16 @@ impl Keyspace {
                     .map(|(hold, _)| hold),
                 due_s: due.parse().ok()?,
             }),
-            ["d", kind, segment, failed] => Key::DeadLetter(parse_entity(kind, segment)?, failed.parse().ok()?),
+            ["d", kind, segment, failed] => Key::DeadLetter(parse_letter(kind, segment, failed, "0", "0")?),
+            ["d", kind, segment, failed, attempts, left] => {
+                Key::DeadLetter(parse_letter(kind, segment, failed, attempts, left)?)
+            }
             ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
-            ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?),
+            ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, None),
+            ["i", kind, page, worker] => {
+                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, Some(Segment::parse(worker)?))
+            }
             ["m", page] => Key::MediaPage(page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
@@ -339,6 +418,23 @@ impl Keyspace {
             ["v", ref list @ .., id] => Key::Stale(ListKey::parse(list)?, Segment::parse(id)?),
             _ => return None,
         })
+    }
+
+    /// Whether a key begins as this application's keys do.
+    pub fn is_own(&self, text: &str) -> bool {
+        text.starts_with(&self.prefix)
+    }
+
+    /// Where the entity's code stands in the text of an event's, a retry's or a dead letter's key.
+    pub(crate) fn entity_part(&self, text: &str) -> Range<usize> {
+        let rest = text.get(self.prefix.len()..).unwrap_or_default();
+        let before = if rest.starts_with("e.") { 3 } else { 2 };
+        let mut from = self.prefix.len();
+        for part in rest.split('.').take(before) {
+            from += part.len() + 1;
+        }
+        let length = text.get(from..).and_then(|rest| rest.find('.')).unwrap_or(0);
+        from..from + length
     }
 
     /// The text of a single record's key.
@@ -363,6 +459,15 @@ fn parse_entity(kind: &str, segment: &str) -> Option<Entity> {
     Some(Entity {
         kind: parse_kind(kind)?,
         segment: Segment::parse(segment)?,
+    })
+}
+
+fn parse_letter(kind: &str, segment: &str, failed: &str, attempts: &str, left: &str) -> Option<DeadLetterKey> {
+    Some(DeadLetterKey {
+        entity: parse_entity(kind, segment)?,
+        failed_s: failed.parse().ok()?,
+        attempts: attempts.parse().ok()?,
+        left: left.parse().ok()?,
     })
 }
 
@@ -464,10 +569,11 @@ mod tests {
             let hold = [None, Some(Hold::Probe), Some(Hold::Brake)][hold];
             for key in [
                 Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
-                Key::DeadLetter(entity.clone(), time),
+                Key::DeadLetter(DeadLetterKey { entity: entity.clone(), failed_s: time, attempts, left: if attempts == 0 { 0 } else { 2 } }),
                 Key::Fanout(entity),
                 Key::InFlight(Segment::of(&code), time),
-                Key::IndexPage(kind, page),
+                Key::IndexPage(kind, page, None),
+                Key::IndexPage(kind, page, Some(Segment::of(&code))),
                 Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),

@@ -53,6 +53,7 @@ mod media;
 pub mod meta;
 pub mod mistake;
 pub mod notification;
+pub mod pace;
 pub mod pim;
 pub mod plan;
 pub mod reconciliation;

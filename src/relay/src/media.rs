@@ -269,6 +269,7 @@ async fn pass_on<H: Host>(
         circuit: CIRCUIT,
         entity: Some(missing.name),
         attempts: missing.attempts,
+        is_last_resort: false,
         shown_path: None,
         request,
     };

@@ -24,6 +24,18 @@ pub enum Mistake {
     CountWhileOpen,
     /// The wait that an upstream asks for is not kept.
     IgnoreRetryAfter,
+    /// A page of the index is written under one key by all workers.
+    SharedPages,
+    /// Marking the variants of models may use up all the time there is.
+    MarkWithoutBound,
+    /// Whoever served as a probe of an upstream that is down stands where it stood.
+    ProbeTheSame,
+    /// A lease is taken for over by the moment in it.
+    LeaseByItsMoment,
+    /// A worker whose lease passed while it pushed tells nobody what it pushed.
+    ForgetLatePushes,
+    /// Batches that come to no end stay as large as they are.
+    NeverNarrow,
     /// Up to where recent changes are known is told by this host's clock, not by the PIM's.
     OwnClockAsWatermark,
     /// It is told by the last answer of a look, not by the first.

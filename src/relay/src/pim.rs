@@ -108,16 +108,11 @@ impl<'a, H: Host> Pim<'a, H> {
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
     }
 
-    /// One page of a model's descendants: its sub-models, or the variants below it at any level. Only what tells them
-    /// apart is asked for.
-    pub async fn descendants(&self, kind: Kind, model: &str, cursor: Option<&str>) -> Result<Page, Failure> {
-        let criterion = match kind {
-            Kind::Product => json!({ "operator": "=", "value": model }),
-            _ => json!({ "operator": "IN", "value": [model] }),
-        };
+    /// One page of the direct children of some models: their sub-models, or their variants (contract 4.5).
+    pub async fn descendants(&self, kind: Kind, models: &[&str], cursor: Option<&str>) -> Result<Page, Failure> {
         let first = first_page(kind);
-        self.search(kind, &json!({ "parent": [criterion] }), cursor.unwrap_or(&first), 0)
-            .await
+        let search = json!({ "parent": [{ "operator": "IN", "value": models }] });
+        self.search(kind, &search, cursor.unwrap_or(&first), 0).await
     }
 
     /// One page of all entities of a kind, or of those updated after a moment: text as the kind's filter takes it
@@ -370,6 +365,7 @@ impl<'a, H: Host> Pim<'a, H> {
             circuit: asked.circuit,
             entity: asked.entity,
             attempts: asked.attempts,
+            is_last_resort: false,
             shown_path: None,
             request,
         };

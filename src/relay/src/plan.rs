@@ -1,157 +1,21 @@
 //! From one listing of the store to the work of a tick.
 
+mod batches;
+mod waiting;
+
+pub use batches::{Arrangement, Due};
+pub(crate) use waiting::RECHECK_S;
+pub use waiting::Waiting;
+
 use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::key::{Change, EventKey, Hold, Key, Keyspace, ListKey, RetryKey};
-use std::cmp::Reverse;
+use crate::in_flight::{SETTLED_S, SKEW_S};
+use crate::index::Directory;
+use crate::key::{Change, DeadLetterKey, Hold, Key, Keyspace, ListKey, RetryKey};
+use crate::mistake::{Mistake, made};
 use std::collections::BTreeMap;
 
 /// The most entities in one batch: what the PIM gives in one page (contract 4.4).
 pub const BATCH_MAX: usize = 100;
-
-/// Among how many of the oldest entities a batch may choose its neighbours in the index.
-const WINDOW: usize = 3000;
-
-/// An entity and all that waits for it.
-#[derive(Debug, Clone)]
-pub struct Waiting {
-    /// The entity.
-    pub entity: Entity,
-    /// Its events, with the texts of their keys.
-    pub events: Vec<(EventKey, String)>,
-    /// Its retries, with the texts of their keys.
-    pub retries: Vec<(RetryKey, String)>,
-    /// The keys of its dead letters.
-    pub dead_letters: Vec<String>,
-}
-
-impl Waiting {
-    fn new(entity: Entity) -> Waiting {
-        Waiting {
-            entity,
-            events: Vec::new(),
-            retries: Vec::new(),
-            dead_letters: Vec::new(),
-        }
-    }
-
-    /// The retry that counts: a worker that died may have left an older one.
-    fn retry(&self) -> Option<&RetryKey> {
-        let blocking = self
-            .retries
-            .iter()
-            .map(|(retry, _)| retry)
-            .filter(|retry| !retry.is_recheck());
-        blocking.max_by_key(|retry| (retry.attempts, retry.due_s))
-    }
-
-    /// Attempts used up.
-    pub fn attempts(&self) -> u32 {
-        self.retry().map_or(0, |retry| retry.attempts)
-    }
-
-    /// Whether there is something to do at this time.
-    fn is_due(&self, now_s: u64) -> bool {
-        match self.retry() {
-            // The brake holds what nobody announced.
-            Some(retry) if retry.hold == Some(Hold::Brake) && self.is_deletion_announced() => true,
-            Some(retry) => retry.due_s <= now_s,
-            None => !self.events.is_empty() || self.retries.iter().any(|(recheck, _)| recheck.due_s <= now_s),
-        }
-    }
-
-    /// Whether it is held back for a reason that is not its own.
-    fn is_held(&self) -> bool {
-        self.retries.iter().any(|(retry, _)| retry.hold.is_some())
-    }
-
-    /// Whether the brake holds its deletion.
-    pub fn is_braked(&self) -> bool {
-        self.retries.iter().any(|(retry, _)| retry.hold == Some(Hold::Brake))
-    }
-
-    fn oldest_s(&self) -> u64 {
-        self.events.iter().map(|(event, _)| event.time_s).min().unwrap_or(0)
-    }
-
-    /// Whether reconciliation alone asked for it: then it stands behind what the PIM told.
-    pub fn is_reconciliation(&self) -> bool {
-        !self.events.is_empty() && self.events.iter().all(|(event, _)| event.change.is_reconciliation())
-    }
-
-    /// Whether the PIM told that it was deleted.
-    pub fn is_deletion_announced(&self) -> bool {
-        self.events.iter().any(|(event, _)| event.change == Change::Deleted)
-    }
-
-    /// Whether a push of it was under way when a worker died, or may still have arrived later.
-    pub fn is_recovered(&self) -> bool {
-        self.events.iter().any(|(event, _)| event.change == Change::Recovered)
-    }
-
-    /// Whether it is to be pushed even where the index says that nothing changed.
-    pub fn is_forced(&self) -> bool {
-        self.forced_s().is_some()
-    }
-
-    /// When that was last asked for, in seconds since the Unix epoch.
-    pub fn forced_s(&self) -> Option<u64> {
-        let forced = self.events.iter().filter(|(event, _)| event.change == Change::Forced);
-        forced.map(|(event, _)| event.time_s).max()
-    }
-
-    /// When something was last told of it, in seconds since the Unix epoch.
-    pub fn newest_s(&self) -> Option<u64> {
-        self.events.iter().map(|(event, _)| event.time_s).max()
-    }
-
-    /// The oldest `updated` that reflects all its events, in seconds since the Unix epoch.
-    pub fn oldest_updated_s(&self) -> Option<u64> {
-        self.events
-            .iter()
-            .filter_map(|(event, _)| event.oldest_updated_s())
-            .max()
-    }
-
-    /// The key of its newest event.
-    pub fn newest_event(&self) -> Option<&str> {
-        self.events
-            .iter()
-            .max_by_key(|(event, key)| (event.time_s, key))
-            .map(|(_, key)| key.as_str())
-    }
-
-    /// When to look again although all went well, in seconds since the Unix epoch: the search index may have been
-    /// behind, and `updated` could not tell (contract 6, traps 9 and 11).
-    pub fn recheck_s(&self, now_s: u64) -> Option<u64> {
-        let vague = self.events.iter().filter(|(event, _)| event.is_vague());
-        vague
-            .map(|(event, _)| event.time_s + RECHECK_S)
-            .filter(|due_s| *due_s > now_s)
-            .max()
-    }
-
-    /// Whether it is to be looked at again, now or later, although all went well.
-    pub fn has_recheck(&self) -> bool {
-        self.retries.iter().any(|(retry, _)| retry.is_recheck())
-    }
-
-    /// When the recheck that is due now was to be, in seconds since the Unix epoch.
-    pub fn due_recheck_s(&self, now_s: u64) -> Option<u64> {
-        let rechecks = self.retries.iter().map(|(retry, _)| retry);
-        let due = rechecks.filter(|retry| retry.is_recheck() && retry.due_s <= now_s);
-        due.map(|retry| retry.due_s).min()
-    }
-
-    /// The keys that are done with once the entity is: all that were listed, but for a recheck yet to come.
-    pub fn done_keys(&self, now_s: u64) -> impl Iterator<Item = &String> {
-        let retries = self.retries.iter().filter(move |(retry, _)| retry.is_over(now_s));
-        let events = self.events.iter().map(|(_, key)| key);
-        events.chain(retries.map(|(_, key)| key)).chain(&self.dead_letters)
-    }
-}
-
-/// How long the search index is given to catch up, in seconds.
-pub(crate) const RECHECK_S: u64 = 60;
 
 /// A batch whose pushes had begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,11 +26,38 @@ pub struct InFlight {
     pub key: String,
 }
 
+/// What planning needs to know of a key that concerns an entity. The rest is read from its text when its turn comes.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    /// The number of the key's text.
+    text: u32,
+    /// Where in the text the entity's code stands.
+    from: u8,
+    to: u8,
+    kind: Kind,
+    what: What,
+    /// When it happened, is due, or failed, in seconds since the Unix epoch.
+    time_s: u64,
+}
+
+/// What a key says, without texts and moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Event(Change),
+    Retry { attempts: u8, hold: Option<Hold> },
+    DeadLetter { attempts: u8, left: u8 },
+}
+
 /// What one listing says.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// Every entity that anything waits for, dead letters included.
-    pub entities: BTreeMap<Entity, Waiting>,
+    keys: Option<Keyspace>,
+    /// The keys of the listing that are the application's own.
+    texts: Vec<String>,
+    /// Those that concern an entity, entity by entity.
+    items: Vec<Item>,
+    /// Where in `items` each entity's begin.
+    begins: Vec<u32>,
     /// Batches whose pushes had begun.
     pub in_flight: Vec<InFlight>,
     /// What people asked for, oldest first.
@@ -175,8 +66,16 @@ pub struct Plan {
     pub stale: Vec<(ListKey, String)>,
     /// The lists whose reading has not come to its end.
     pub unfinished: Vec<ListKey>,
+    /// The pages of the index.
+    pub index: Directory,
+    /// Models of which it is noted how far their change has reached their variants.
+    pub marking: Vec<Entity>,
     /// How many events wait.
     pub depth: u64,
+    /// How many of them the PIM told.
+    pub told: u64,
+    /// How many of them the relay raised itself, those that are held back left out.
+    pub own: u64,
     /// How many of them reconciliation raised, those that are held back left out.
     pub reconciling: u64,
     /// The time of the oldest event that others told, in seconds since the Unix epoch.
@@ -192,128 +91,370 @@ pub struct Plan {
 impl Plan {
     /// Reads a listing. Keys of others are passed over.
     pub fn of(keys: &Keyspace, listing: impl IntoIterator<Item = String>) -> Plan {
-        let mut plan = Plan::default();
-        for text in listing {
-            match keys.parse(&text) {
-                Some(Key::Event(event)) => {
-                    plan.depth += 1;
-                    if event.time_s > 0 && !event.change.is_reconciliation() {
-                        plan.oldest_s = Some(plan.oldest_s.map_or(event.time_s, |oldest| oldest.min(event.time_s)));
+        let mut plan = Plan {
+            keys: Some(keys.clone()),
+            texts: listing.into_iter().filter(|text| keys.is_own(text)).collect(),
+            ..Plan::default()
+        };
+        for number in 0..plan.texts.len() {
+            plan.sort_in(keys, number);
+        }
+        plan.commands.sort_unstable();
+        let (texts, mut items) = (&plan.texts, std::mem::take(&mut plan.items));
+        let order = |item: &Item| {
+            (
+                item.kind,
+                segment(texts, item),
+                item.what,
+                item.time_s,
+                &texts[item.text as usize],
+            )
+        };
+        items.sort_unstable_by(|one, other| order(one).cmp(&order(other)));
+        let is_first = |at: usize| {
+            let entity = |item: &Item| (item.kind, segment(texts, item));
+            at == 0 || entity(&items[at - 1]) != entity(&items[at])
+        };
+        plan.begins = (0..items.len()).filter(|at| is_first(*at)).map(number_of).collect();
+        plan.items = items;
+        plan.count();
+        plan
+    }
+
+    fn sort_in(&mut self, keys: &Keyspace, number: usize) {
+        let text = &self.texts[number];
+        let (entity, what, time_s) = match keys.parse(text) {
+            Some(Key::Event(event)) => (event.entity, What::Event(event.change), event.time_s),
+            Some(Key::Retry(retry)) => {
+                let attempts = small(retry.attempts);
+                let hold = retry.hold;
+                (retry.entity, What::Retry { attempts, hold }, retry.due_s)
+            }
+            Some(Key::DeadLetter(letter)) => {
+                let (attempts, left) = (small(letter.attempts), small(letter.left));
+                (letter.entity, What::DeadLetter { attempts, left }, letter.failed_s)
+            }
+            Some(Key::InFlight(_, time_s)) => {
+                return self.in_flight.push(InFlight {
+                    time_s,
+                    key: text.clone(),
+                });
+            }
+            Some(Key::Command(..)) => return self.commands.push(text.clone()),
+            Some(Key::Reading(list)) => return self.unfinished.push(list),
+            Some(Key::Stale(list, _)) => {
+                self.depth += 1;
+                return self.stale.push((list, text.clone()));
+            }
+            Some(Key::IndexPage(kind, page, replica)) => return self.index.add(kind, page, replica),
+            Some(Key::Fanout(entity)) => return self.marking.push(entity),
+            _ => return,
+        };
+        let part = keys.entity_part(text);
+        self.items.push(Item {
+            text: number_of(number),
+            from: small(number_of(part.start)),
+            to: small(number_of(part.end)),
+            kind: entity.kind,
+            what,
+            time_s,
+        });
+    }
+
+    /// Counts what people and limits want to know.
+    fn count(&mut self) {
+        let mut braked = BTreeMap::new();
+        let (mut told, mut own, mut reconciling, mut retrying, mut dead) = (0, 0, 0, 0, 0);
+        let mut oldest_s: Option<u64> = None;
+        let mut depth = 0;
+        for number in self.numbers() {
+            let facts = self.facts(number);
+            let is_held = facts.retries().any(|(_, hold, _)| hold.is_some());
+            for (change, time_s) in facts.events() {
+                depth += 1;
+                told += u64::from(change.is_told());
+                own += u64::from(!change.is_told() && !is_held);
+                reconciling += u64::from(change.is_reconciliation() && !is_held);
+                if time_s > 0 && !change.is_reconciliation() {
+                    oldest_s = Some(oldest_s.map_or(time_s, |oldest| oldest.min(time_s)));
+                }
+            }
+            retrying += u64::from(facts.attempts() > 0 && !facts.is_own_try());
+            dead += u64::from(facts.is_dead());
+            if facts.is_braked() {
+                *braked.entry(facts.kind()).or_default() += 1;
+            }
+        }
+        self.depth += depth;
+        (self.told, self.own, self.reconciling) = (told, own, reconciling);
+        (self.retrying, self.dead, self.oldest_s, self.braked) = (retrying, dead, oldest_s, braked);
+    }
+
+    /// The numbers of the entities.
+    fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        0..number_of(self.begins.len())
+    }
+
+    fn facts(&self, number: u32) -> Facts<'_> {
+        let at = number as usize;
+        let begin = self.begins[at] as usize;
+        let end = self.begins.get(at + 1).map_or(self.items.len(), |end| *end as usize);
+        Facts {
+            plan: self,
+            items: &self.items[begin..end],
+        }
+    }
+
+    /// An entity with all that waits for it, read from its keys.
+    fn waiting(&self, number: u32) -> Waiting {
+        let facts = self.facts(number);
+        let mut waiting = Waiting::new(facts.entity());
+        for item in facts.items {
+            let text = &self.texts[item.text as usize];
+            match self.keys.as_ref().and_then(|keys| keys.parse(text)) {
+                Some(Key::Event(event)) => waiting.events.push((event, text.clone())),
+                Some(Key::Retry(retry)) => waiting.retries.push((retry, text.clone())),
+                Some(Key::DeadLetter(letter)) => {
+                    let is_newest = waiting
+                        .own_try
+                        .as_ref()
+                        .is_none_or(|known| known.failed_s < letter.failed_s);
+                    if is_newest && facts.is_own_try() {
+                        waiting.own_try = Some(letter);
                     }
-                    plan.waiting(&event.entity).events.push((event, text));
-                }
-                Some(Key::Retry(retry)) => plan.waiting(&retry.entity).retries.push((retry, text)),
-                Some(Key::DeadLetter(entity, _)) => plan.waiting(&entity).dead_letters.push(text),
-                Some(Key::InFlight(_, time_s)) => plan.in_flight.push(InFlight { time_s, key: text }),
-                Some(Key::Command(..)) => {
-                    let at = plan.commands.partition_point(|known| *known < text);
-                    plan.commands.insert(at, text);
-                }
-                Some(Key::Reading(list)) => plan.unfinished.push(list),
-                Some(Key::Stale(list, _)) => {
-                    plan.depth += 1;
-                    plan.stale.push((list, text));
+                    waiting.dead_letters.push(text.clone());
                 }
                 _ => {}
             }
         }
-        let count =
-            |holds: fn(&Waiting) -> bool| plan.entities.values().filter(|waiting| holds(waiting)).count() as u64;
-        plan.retrying = count(|waiting| waiting.attempts() > 0);
-        plan.dead = count(|waiting| !waiting.dead_letters.is_empty());
-        let queued = plan.entities.values().filter(|waiting| !waiting.is_held());
-        let queued = queued.flat_map(|waiting| &waiting.events);
-        plan.reconciling = queued.filter(|(event, _)| event.change.is_reconciliation()).count() as u64;
-        for entity in plan
-            .entities
-            .values()
-            .filter(|waiting| waiting.is_braked())
-            .map(|waiting| &waiting.entity)
-        {
-            *plan.braked.entry(entity.kind).or_default() += 1;
-        }
-        plan
+        waiting
     }
 
-    fn waiting(&mut self, entity: &Entity) -> &mut Waiting {
-        self.entities
-            .entry(entity.clone())
-            .or_insert_with(|| Waiting::new(entity.clone()))
-    }
-
-    /// The due entities in batches of one kind: what the PIM told before what reconciliation found, oldest first,
-    /// but within a few thousand so that neighbours in the index share a batch.
-    pub fn batches(&self, now_s: u64) -> Vec<Vec<Waiting>> {
-        let mut due: Vec<&Waiting> = self.entities.values().filter(|waiting| waiting.is_due(now_s)).collect();
-        due.sort_by_key(|waiting| (waiting.is_reconciliation(), waiting.oldest_s()));
-        let mut batches = Vec::new();
-        for window in due.chunks_mut(WINDOW) {
-            window.sort_by_cached_key(|waiting| {
-                let kind = Reverse(waiting.entity.kind);
-                (
-                    waiting.is_reconciliation(),
-                    kind,
-                    batch_max(waiting.attempts()),
-                    place(&waiting.entity.segment),
-                )
-            });
-            let alike = window.chunk_by(|one, other| {
-                let group = |waiting: &Waiting| {
-                    (
-                        waiting.is_reconciliation(),
-                        waiting.entity.kind,
-                        batch_max(waiting.attempts()),
-                    )
-                };
-                group(one) == group(other)
-            });
-            for group in alike {
-                let size = group.first().map_or(BATCH_MAX, |waiting| batch_max(waiting.attempts()));
-                batches.extend(
-                    group
-                        .chunks(size)
-                        .map(|batch| batch.iter().map(|waiting| (*waiting).clone()).collect()),
-                );
-            }
-        }
-        // What the PIM told first; of that, and of the rest, fresh entities first: one that has failed before must not
-        // stand in the way of all others.
-        let class = |batch: &Vec<Waiting>| {
-            let first = batch.first();
-            first.map(|waiting| (waiting.is_reconciliation(), waiting.attempts() > 0))
+    /// Everything that waits for one entity.
+    pub fn find(&self, entity: &Entity) -> Option<Waiting> {
+        let wanted = (entity.kind, entity.segment.as_str());
+        let of = |begin: &u32| {
+            let item = &self.items[*begin as usize];
+            (item.kind, segment(&self.texts, item)).cmp(&wanted)
         };
-        let mut sorted = Vec::with_capacity(batches.len());
-        for next in [(false, false), (false, true), (true, false), (true, true)] {
-            sorted.extend(batches.extract_if(.., |batch| class(batch) == Some(next)));
-        }
-        sorted
+        let at = self.begins.binary_search_by(of).ok()?;
+        Some(self.waiting(number_of(at)))
+    }
+
+    /// Every entity that anything waits for, dead letters included.
+    pub fn entities(&self) -> impl Iterator<Item = Waiting> {
+        self.numbers().map(|number| self.waiting(number))
+    }
+
+    /// The entities that lie in the dead letters.
+    pub fn dead(&self) -> impl Iterator<Item = Waiting> {
+        let dead = self.numbers().filter(|number| self.facts(*number).is_dead());
+        dead.map(|number| self.waiting(number))
+    }
+
+    /// The keys of all dead letters.
+    pub fn dead_letters(&self) -> impl Iterator<Item = &String> {
+        let letters = self
+            .items
+            .iter()
+            .filter(|item| matches!(item.what, What::DeadLetter { .. }));
+        letters.map(|item| &self.texts[item.text as usize])
+    }
+
+    /// The retries that the brake holds back, with their keys.
+    pub fn held_back(&self) -> impl Iterator<Item = (RetryKey, &String)> {
+        let is_held = |item: &&Item| {
+            matches!(
+                item.what,
+                What::Retry {
+                    hold: Some(Hold::Brake),
+                    ..
+                }
+            )
+        };
+        let keys = self
+            .items
+            .iter()
+            .filter(is_held)
+            .map(|item| &self.texts[item.text as usize]);
+        keys.filter_map(|text| match self.keys.as_ref()?.parse(text) {
+            Some(Key::Retry(retry)) => Some((retry, text)),
+            _ => None,
+        })
+    }
+
+    /// Whether anything but dead letters waits for an entity.
+    pub fn has_work(&self) -> bool {
+        self.items
+            .iter()
+            .any(|item| !matches!(item.what, What::DeadLetter { .. }))
+    }
+
+    /// The due entities, to be taken batch by batch. `done_s` is when the destination last took anything, in seconds
+    /// since the Unix epoch: what it refused before is worth a try of its own only since then.
+    pub fn due(&self, now_s: u64, done_s: u64) -> Due<'_> {
+        Due::of(self, now_s, done_s)
     }
 
     /// Whether anything is to be done at this time.
-    pub fn is_idle(&self, now_s: u64) -> bool {
+    pub fn is_idle(&self, now_s: u64, done_s: u64) -> bool {
         self.commands.is_empty()
             && self.stale.is_empty()
             && self.unfinished.is_empty()
-            && !self
-                .in_flight
-                .iter()
-                .any(|batch| batch.time_s + crate::in_flight::SETTLED_S <= now_s)
-            && !self.entities.values().any(|waiting| waiting.is_due(now_s))
+            && !self.in_flight.iter().any(|batch| batch.is_settled(now_s))
+            && !self.numbers().any(|number| self.facts(number).is_due(now_s, done_s))
     }
 }
 
-/// How many entities may share a batch after this many attempts: fewer each time, so that one that spoils a whole
-/// batch soon stands alone.
-fn batch_max(attempts: u32) -> usize {
-    match attempts {
-        0 => BATCH_MAX,
-        1 => 25,
-        2 => 5,
-        _ => 1,
+impl InFlight {
+    /// Whether all that was under way has arrived or never will. A moment far ahead is of a clock that was wrong.
+    pub fn is_settled(&self, now_s: u64) -> bool {
+        self.time_s + SETTLED_S <= now_s || self.time_s > now_s + 2 * SKEW_S + SETTLED_S
     }
 }
 
-/// Where an entity stands in the order of the index.
-fn place(segment: &Segment) -> (Option<[u8; 16]>, Segment) {
-    (segment.code().as_deref().and_then(uuid_bytes), segment.clone())
+/// What planning knows of an entity.
+struct Facts<'a> {
+    plan: &'a Plan,
+    items: &'a [Item],
+}
+
+impl<'a> Facts<'a> {
+    fn kind(&self) -> Kind {
+        self.items[0].kind
+    }
+
+    fn segment(&self) -> &'a str {
+        segment(&self.plan.texts, &self.items[0])
+    }
+
+    fn entity(&self) -> Entity {
+        Entity {
+            kind: self.kind(),
+            segment: Segment::known(self.segment()),
+        }
+    }
+
+    fn events(&self) -> impl Iterator<Item = (Change, u64)> + use<'a> {
+        self.items.iter().filter_map(|item| match item.what {
+            What::Event(change) => Some((change, item.time_s)),
+            _ => None,
+        })
+    }
+
+    fn retries(&self) -> impl Iterator<Item = (u8, Option<Hold>, u64)> + use<'a> {
+        self.items.iter().filter_map(|item| match item.what {
+            What::Retry { attempts, hold } => Some((attempts, hold, item.time_s)),
+            _ => None,
+        })
+    }
+
+    /// Its newest dead letter: attempts used up, tries of its own that are left, and when it failed.
+    fn letter(&self) -> Option<(u8, u8, u64)> {
+        let letters = self.items.iter().filter_map(|item| match item.what {
+            What::DeadLetter { attempts, left } => Some((attempts, left, item.time_s)),
+            _ => None,
+        });
+        letters.max_by_key(|(.., failed_s)| *failed_s)
+    }
+
+    fn has_events(&self) -> bool {
+        self.events().next().is_some()
+    }
+
+    fn is_dead(&self) -> bool {
+        self.letter().is_some()
+    }
+
+    /// The retry that counts: a worker that died may have left an older one.
+    fn retry(&self) -> Option<(u8, Option<Hold>, u64)> {
+        let blocking = self
+            .retries()
+            .filter(|(attempts, hold, _)| *attempts > 0 || hold.is_some());
+        blocking.max_by_key(|(attempts, _, due_s)| (*attempts, *due_s))
+    }
+
+    fn attempts(&self) -> u32 {
+        match (self.retry(), self.letter()) {
+            (Some((attempts, ..)), _) => attempts.into(),
+            (None, Some((attempts, ..))) if self.is_own_try() => attempts.into(),
+            _ => 0,
+        }
+    }
+
+    fn is_braked(&self) -> bool {
+        self.retries().any(|(_, hold, _)| hold == Some(Hold::Brake))
+    }
+
+    /// Whether its call was the probe of an upstream that is down.
+    fn was_probe(&self) -> bool {
+        self.retries().any(|(_, hold, _)| hold == Some(Hold::Probe)) && !made(Mistake::ProbeTheSame)
+    }
+
+    fn is_reconciliation(&self) -> bool {
+        self.has_events() && self.events().all(|(change, _)| change.is_reconciliation())
+    }
+
+    /// Whether nothing is left of it but a dead letter.
+    fn is_own_try(&self) -> bool {
+        self.items
+            .iter()
+            .all(|item| matches!(item.what, What::DeadLetter { .. }))
+    }
+
+    /// Whether there is something to do at this time.
+    fn is_due(&self, now_s: u64, done_s: u64) -> bool {
+        if self.is_own_try() {
+            let due = |(_, left, failed_s): (u8, u8, u64)| {
+                DeadLetterKey::due_s(left.into(), failed_s).is_some_and(|due_s| due_s <= now_s && failed_s < done_s)
+            };
+            return self.letter().is_some_and(due);
+        }
+        match self.retry() {
+            // The brake holds what nobody announced.
+            Some((_, Some(Hold::Brake), _)) if self.events().any(|(change, _)| change == Change::Deleted) => true,
+            Some((attempts, hold, due_s)) => RetryKey::is_due_at(attempts.into(), hold, due_s, now_s),
+            None => {
+                self.has_events()
+                    || self
+                        .retries()
+                        .any(|(_, _, due_s)| RetryKey::is_due_at(0, None, due_s, now_s))
+            }
+        }
+    }
+
+    /// Since when it has waited, in seconds since the Unix epoch: what was told of it first, or what was due first.
+    fn since_s(&self) -> u64 {
+        let told = self.events().map(|(_, time_s)| time_s).min();
+        let due = || self.retries().map(|(.., due_s)| due_s).min();
+        match (self.was_probe(), told) {
+            // Whoever was tried longest ago is first.
+            (true, _) => due().unwrap_or(0),
+            (false, Some(told_s)) => told_s,
+            (false, None) => due().unwrap_or(0),
+        }
+    }
+
+    /// Where it stands in the order of the index: products by their UUIDs, anything else behind them by its segment.
+    fn place(&self) -> Vec<u8> {
+        let segment = self.segment();
+        match Segment::known(segment).code().as_deref().and_then(uuid_bytes) {
+            Some(uuid) => uuid.to_vec(),
+            None => [&[u8::MAX; 17][..], segment.as_bytes()].concat(),
+        }
+    }
+}
+
+fn segment<'a>(texts: &'a [String], item: &Item) -> &'a str {
+    texts[item.text as usize]
+        .get(item.from.into()..item.to.into())
+        .unwrap_or_default()
+}
+
+fn number_of(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn small(number: u32) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
 }

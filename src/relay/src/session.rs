@@ -10,6 +10,7 @@ use crate::fanout;
 use crate::governor::Governor;
 use crate::history::History;
 use crate::host::{Host, StoreError};
+use crate::index::{Directory, Pages};
 use crate::key::{Change, Key};
 use crate::lease::Lease;
 use crate::log;
@@ -98,9 +99,17 @@ pub(crate) struct Session<'a, H> {
     pub(crate) lookups: RefCell<Lookups>,
     /// What is known of the lists that were asked for.
     pub(crate) lists: RefCell<Vec<Known>>,
+    /// Where the pages of the index lie.
+    pub(crate) index: RefCell<Directory>,
+    /// How a key names this worker.
+    worker: Segment,
     meta: RefCell<Option<Meta>>,
     report: RefCell<Report>,
     raised: Cell<u64>,
+    /// Whether anything came of this tick's work so far.
+    has_progressed: Cell<bool>,
+    /// What it was at last.
+    at: RefCell<Option<String>>,
     is_brake_used: Cell<bool>,
     /// Entities that a batch was begun with: what was listed of them waits no more.
     begun: RefCell<BTreeSet<Entity>>,
@@ -147,6 +156,10 @@ impl<'a, H: Host> Session<'a, H> {
         let mut pim = Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search);
         pim.completenesses = config.shape.asks_completenesses();
         Session {
+            index: RefCell::new(plan.index.clone()),
+            worker: Segment::of(&lease.token),
+            has_progressed: Cell::new(false),
+            at: RefCell::default(),
             host,
             config,
             lease,
@@ -175,6 +188,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// Goes on with a new listing.
     pub(crate) fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
+        *self.index.get_mut() = plan.index.clone();
         (self.plan, self.planned_s) = (plan, planned_s);
         self.raised.set(0);
         self.begun.get_mut().clear();
@@ -225,6 +239,11 @@ impl<'a, H: Host> Session<'a, H> {
         lets_through
     }
 
+    /// The destination took something.
+    pub(crate) fn note_done(&self) {
+        self.state.borrow_mut().done_s = self.now_s();
+    }
+
     /// Counts a deletion that came through, if nobody announced it.
     pub(crate) fn note_deleted(&self, waiting: &Waiting) {
         if !waiting.is_deletion_announced() {
@@ -250,13 +269,67 @@ impl<'a, H: Host> Session<'a, H> {
         self.report(|report| report.unwanted += 1);
     }
 
-    pub(crate) fn note_indexed(&self, added: i64) {
-        self.state.borrow_mut().indexed += added;
+    /// What the relay queues itself stops at a quarter of what deliveries may queue. What others told does not count: it
+    /// could keep models from being marked for as long as it waits for them.
+    pub(crate) fn is_own_queue_full(&self) -> bool {
+        self.own_room() == 0
     }
 
-    /// What the relay queues itself stops at a quarter of what deliveries may queue.
-    pub(crate) fn is_own_queue_full(&self) -> bool {
-        self.plan.depth + self.raised.get() >= self.config.high_water / 4
+    fn own_room(&self) -> u64 {
+        (self.config.high_water / 4).saturating_sub(self.plan.own + self.raised.get())
+    }
+
+    /// Something came of this tick's work.
+    pub(crate) fn note_progress(&self) {
+        self.has_progressed.set(true);
+    }
+
+    /// What this tick is at.
+    pub(crate) fn note_at(&self, at: impl FnOnce() -> String) {
+        *self.at.borrow_mut() = Some(at());
+    }
+
+    pub(crate) fn at(&self) -> Option<String> {
+        self.at.borrow().clone()
+    }
+
+    /// What it has done so far.
+    pub(crate) fn done(&self) -> Report {
+        self.report.borrow().clone()
+    }
+
+    /// Whether anything did.
+    pub(crate) fn has_progressed(&self) -> bool {
+        self.has_progressed.get()
+    }
+
+    /// Reads the pages of the index of these entities.
+    pub(crate) async fn load_pages<'e>(
+        &self,
+        entities: impl IntoIterator<Item = &'e Entity>,
+    ) -> Result<Pages, StoreError> {
+        let directory = self.index.borrow().clone();
+        Pages::load(self.host, &self.config.keys, &directory, entities).await
+    }
+
+    /// Reads one page of the index.
+    pub(crate) async fn load_page(&self, kind: Kind, number: u8) -> Result<Pages, StoreError> {
+        let (directory, mut pages) = (self.index.borrow().clone(), Pages::default());
+        pages
+            .read(self.host, &self.config.keys, &directory, kind, number)
+            .await?;
+        Ok(pages)
+    }
+
+    /// Keeps the changed pages of the index.
+    pub(crate) async fn save_pages(&self, pages: &mut Pages) -> Result<(), StoreError> {
+        let mut directory = self.index.borrow().clone();
+        let added = pages
+            .save(self.host, &self.config.keys, &mut directory, &self.worker)
+            .await;
+        *self.index.borrow_mut() = directory;
+        self.state.borrow_mut().indexed += added?;
+        Ok(())
     }
 
     /// Whatever is written without the lease may undo what another worker has written meanwhile.
@@ -270,9 +343,9 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// How many events reconciliation may queue now.
     pub(crate) fn room(&self) -> usize {
-        let own = (self.config.high_water / 4).saturating_sub(self.plan.depth + self.raised.get());
         let queued = self.plan.reconciling + self.queued.borrow().len() as u64;
-        usize::try_from(own.min(RECONCILING_MAX.saturating_sub(queued))).unwrap_or(usize::MAX)
+        let room = self.own_room().min(RECONCILING_MAX.saturating_sub(queued));
+        usize::try_from(room).unwrap_or(usize::MAX)
     }
 
     /// Whether there is room for what a page can hold.
@@ -290,12 +363,10 @@ impl<'a, H: Host> Session<'a, H> {
         if self.queued.borrow().contains(entity) {
             return true;
         }
-        let listed = self
-            .plan
-            .entities
-            .get(entity)
-            .filter(|_| !self.begun.borrow().contains(entity));
-        listed.is_some_and(|waiting| match change {
+        if self.begun.borrow().contains(entity) {
+            return false;
+        }
+        self.plan.find(entity).is_some_and(|waiting| match change {
             Change::Forced => waiting.is_forced(),
             // A recheck comes by itself, but a minute late for what is known to differ now.
             _ => !waiting.events.is_empty() || waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()),

@@ -3,10 +3,17 @@
 use crate::brake::Brake;
 use crate::entity::Kind;
 use crate::governor::GovernorState;
-use crate::host::{self, Store, StoreError};
+use crate::host::{self, Clock, Store, StoreError};
 use crate::key::{Keyspace, Record};
+use crate::pace::Pace;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// By how much the record may have been written in a reader's future before clocks count as different, in milliseconds.
+const SKEW_MS: u64 = 60_000;
+
+/// For how many ticks that is remembered.
+const SKEWED_TICKS: u32 = 10_000;
 
 /// The state record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +35,14 @@ pub struct State {
     pub indexed: i64,
     /// Whether the last tick had no time left for reconciliation: the next one begins with it.
     pub is_share_owed: bool,
+    /// When the destination last took anything, in seconds since the Unix epoch.
+    pub done_s: u64,
+    /// How large batches may be, and whether work comes to anything.
+    pub pace: Pace,
+    /// When this record was last written, by the writer's clock, in milliseconds since the Unix epoch.
+    pub saved_ms: u64,
+    /// For how many more ticks the clocks of hosts are taken to differ, since one found this record written in its future.
+    pub skewed_ticks: u32,
     /// How many deletions that nobody announced came through, by kind.
     pub deleted: BTreeMap<Kind, u64>,
     /// How often the selection refused an entity.
@@ -47,9 +62,19 @@ impl State {
         Ok(state.filter(|state: &State| state.v == 1).unwrap_or_default())
     }
 
+    /// A tick begins: learns whether the clocks of hosts differ.
+    pub(crate) fn compare_clocks(&mut self, now_ms: u64) {
+        self.skewed_ticks = if self.saved_ms > now_ms + SKEW_MS {
+            SKEWED_TICKS
+        } else {
+            self.skewed_ticks.saturating_sub(1)
+        };
+    }
+
     /// Writes the record.
-    pub async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+    pub async fn save<H: Store + Clock>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
         self.v = 1;
+        self.saved_ms = host.now_ms();
         host::write(host, &keys.record(Record::State), self).await
     }
 }

@@ -23,6 +23,8 @@ pub struct Status {
     pub dead: u64,
     /// Deletions that the brake held back, by kind.
     pub braked: BTreeMap<Kind, u64>,
+    /// When the destination last took anything, in seconds since the Unix epoch.
+    pub done_s: u64,
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
 }

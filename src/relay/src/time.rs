@@ -1,6 +1,7 @@
 //! The PIM's ways of writing a moment, read as seconds since the Unix epoch.
 
-use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use ::time::OffsetDateTime;
+use ::time::format_description::well_known::{Rfc2822, Rfc3339};
 use serde_json::Value;
 
 /// How far clocks are taken to differ at most, of hosts and of the PIM, in seconds.
@@ -13,6 +14,14 @@ pub const LATEST_S: u64 = 9_999_999_999;
 pub fn parse(text: &str) -> Option<u64> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some(u64::try_from(moment.unix_timestamp()).unwrap_or(0).min(LATEST_S))
+}
+
+/// Reads a date of a header that says its zone, as mail has it (RFC 2822), or a moment of RFC 3339.
+pub(crate) fn parse_date(text: &str) -> Option<u64> {
+    match OffsetDateTime::parse(text, &Rfc2822) {
+        Ok(moment) => u64::try_from(moment.unix_timestamp()).ok(),
+        Err(_) => parse(text),
+    }
 }
 
 /// Reads `updated` in any of its forms: text, or the object of delta events (contract 3.5), which says its zone.

@@ -1,30 +1,33 @@
 //! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
 
 use crate::alert;
-use crate::batch::{self, Stop};
+use crate::batch::{self, Came, Stop};
 use crate::command;
 use crate::config::{ConfigError, DestinationConfig, WorkerConfig};
 use crate::dead_letter;
 use crate::destination;
 use crate::enrichment;
-use crate::entity::{Kind, digest};
+use crate::entity::{Entity, Kind, digest};
 use crate::governor::{Deadlines, Governor, GovernorState};
 use crate::history::History;
 use crate::host::{self, Host, StoreError, set_all};
-use crate::in_flight::{InFlightValue, SETTLED_S};
+use crate::in_flight::{InFlightValue, SKEW_S};
 use crate::index::Pages;
-use crate::key::{Change, Record};
+use crate::key::{Change, Key, Record};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
+use crate::mistake::{Mistake, made};
 use crate::pim;
-use crate::plan::{Plan, Waiting};
+use crate::plan::{Arrangement, Plan};
 use crate::reconciliation::{self, Reconciliation, rehearsal};
 use crate::session::{Parts, Report, Session};
 use crate::state::State;
 use crate::status::Status;
 use crate::token;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// How old the published status may become while nothing happens, in milliseconds.
 const STATUS_MS: u64 = 60_000;
@@ -70,10 +73,16 @@ fn failed(reason: String) -> Report {
 
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
     let (plan, now_s) = list(host, config).await?;
-    let is_idle =
-        plan.is_idle(now_s) && !reconciliation::is_due(host, config).await? && !rehearsal::is_due(host, config).await?;
+    let done_s = if plan.dead > 0 {
+        last_done_s(host, config).await?
+    } else {
+        0
+    };
+    let is_idle = plan.is_idle(now_s, done_s)
+        && !reconciliation::is_due(host, config).await?
+        && !rehearsal::is_due(host, config).await?;
     if is_idle {
-        if publish(host, config, &plan, false).await? {
+        if publish(host, config, &plan, None).await? {
             look_around(host, config, &plan).await;
         }
         return Ok(Report {
@@ -89,12 +98,19 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
             ..Report::default()
         });
     };
-    let result = work(host, config, &lease, started_ms).await;
+    let working = work(host, config, &lease, started_ms);
+    let result = lease.while_working(host, &config.keys, working).await;
     // A failure here only makes the next tick wait for the lease to pass.
     let given_back = lease.give_back(host, &config.keys).await;
     let report = result?;
     given_back?;
     Ok(report)
+}
+
+/// When the destination last took anything, in seconds since the Unix epoch.
+async fn last_done_s<H: Host>(host: &H, config: &WorkerConfig) -> Result<u64, StoreError> {
+    let status: Option<Status> = host::read(host, &config.keys.record(Record::Status)).await?;
+    Ok(status.map_or(0, |status| status.done_s))
 }
 
 async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), StoreError> {
@@ -103,7 +119,12 @@ async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), S
 }
 
 /// Publishes what the listing said: always after work, else once a minute or when dead letters went; says whether it did.
-async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: bool) -> Result<bool, StoreError> {
+async fn publish<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    plan: &Plan,
+    worked: Option<&State>,
+) -> Result<bool, StoreError> {
     let key = config.keys.record(Record::Status);
     let now_ms = host.now_ms();
     let known = host
@@ -114,7 +135,7 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         .unwrap_or_default();
     // What people did to the dead letters is to be seen at once.
     let is_known = plan.dead == known.dead && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
-    if !worked && is_known {
+    if worked.is_none() && is_known {
         return Ok(false);
     }
     let status = Status {
@@ -125,7 +146,8 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         retrying: plan.retrying,
         dead: plan.dead,
         braked: plan.braked.clone(),
-        worked_ms: if worked { now_ms } else { known.worked_ms },
+        done_s: worked.map_or(known.done_s, |state| state.done_s),
+        worked_ms: if worked.is_some() { now_ms } else { known.worked_ms },
     };
     host::write(host, &key, &status).await?;
     Ok(true)
@@ -159,7 +181,7 @@ async fn look_after<H: Host>(
 ) -> Result<(), StoreError> {
     let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state).await?;
     let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
-    let told = alert::tell(host, config, plan, state, end_ms).await?;
+    let told = alert::tell(host, config, lease, plan, state, end_ms).await?;
     if (thinned || told) && lease.holds(host) {
         state.save(host, &config.keys).await?;
     }
@@ -181,17 +203,21 @@ fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), S
 async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_ms: u64) -> Result<Report, StoreError> {
     // Listed anew: what was there before the lease was taken may have been worked on.
     let (mut plan, mut planned_s) = list(host, config).await?;
-    publish(host, config, &plan, true).await?;
     let mut state = State::load(host, &config.keys).await?;
+    publish(host, config, &plan, Some(&state)).await?;
+    state.compare_clocks(host.now_ms());
     let mut history = History::load(host, &config.keys).await?;
     history.note_listing(&plan, planned_s);
     if command::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = list(host, config).await?;
     }
     let meta = Meta::load(host, &config.keys).await?;
+    let lease_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
+    let tick_ms = started_ms + config.tick_s * 1000;
     let deadlines = Deadlines {
-        begin_ms: (started_ms + config.tick_s * 1000).min(lease.until_monotonic_ms - LEASE_MARGIN_MS),
-        end_ms: lease.until_monotonic_ms - LEASE_MARGIN_MS,
+        begin_ms: tick_ms.min(lease_ms),
+        // A call that begins at the tick's end may take as long as any.
+        end_ms: (tick_ms + config.call_timeout_s * 1000).min(lease_ms),
     };
     let (timeout_ms, tracking) = (config.call_timeout_s * 1000, &config.tracking_header);
     let governor = |limits, state: &GovernorState, fingerprint| {
@@ -200,6 +226,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
             limits,
             config.log,
             tracking,
+            lease,
             deadlines,
             state.clone(),
             fingerprint,
@@ -225,6 +252,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         Ok(reason) => reason,
         Err(stop) => Some(stop.to_string()),
     };
+    let work = session.work();
     let (mut report, mut state, mut history) = session.finish();
     (report.outcome, report.reason) = match stop {
         Some(reason) => ("stopped", Some(reason)),
@@ -232,13 +260,14 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     };
     state.pim = pim_governor.state();
     state.destination = destination_governor.state();
+    note_pace(host, config, &mut state, &work);
     let took_ms = host.monotonic_ms() - started_ms;
     history.note_tick(&report, took_ms, host.now_ms() / 1000);
     if lease.holds(host) {
         state.save(host, &config.keys).await?;
         history.save(host, &config.keys).await?;
         let (plan, _) = list(host, config).await?;
-        publish(host, config, &plan, true).await?;
+        publish(host, config, &plan, Some(&state)).await?;
         let result = look_after(host, config, lease, &plan, &mut state).await;
         note_aftermath(host, config, result);
     }
@@ -304,8 +333,7 @@ async fn rounds<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Result<Op
         let is_ready = reconciliation::is_ready(session);
         let left_ms = share_ms.saturating_sub(reconciled_ms);
         let reserved_ms = if is_ready { left_ms } else { 0 };
-        session.begin_until(end_ms.saturating_sub(reserved_ms));
-        let blocked = batches(session).await?;
+        let blocked = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
         let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
         reconciled_ms += took_ms;
         // Calls that began in time may have lasted until its end, and longer.
@@ -334,29 +362,43 @@ async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) 
     Ok((session.host.monotonic_ms() - begun_ms, has_worked))
 }
 
+/// A batch that was begun may make its calls for so long after the tick's end, as a part of the longest that a call may
+/// take: what was read is pushed, however long the reading took.
+const GRACE: u64 = 2;
+
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
-async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, Stop> {
+async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
+    unite(session).await?;
     recover(session).await?;
     enrichment::refresh(session).await?;
-    let mut held: Vec<(Kind, String)> = Vec::new();
-    for batch in session.plan.batches(session.planned_s) {
+    let grace_ms = session.config.call_timeout_s * 1000 / GRACE;
+    let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
+    let done_s = session.state.borrow().done_s;
+    let mut due = session.plan.due(session.planned_s, done_s);
+    loop {
+        session.begin_until(until_ms);
+        if session.host.monotonic_ms() >= until_ms {
+            break;
+        }
+        let arrange = |kind| match session.admits(kind) {
+            Ok(arrangement) => arrangement,
+            Err(reason) => {
+                held.borrow_mut().entry(kind).or_insert(reason);
+                Arrangement {
+                    size: 0,
+                    ..Arrangement::default()
+                }
+            }
+        };
+        let Some(batch) = due.next(arrange) else { break };
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
             continue;
         };
-        if held.iter().any(|(known, _)| *known == kind) {
-            continue;
-        }
-        let batch = match session.admit(kind, batch) {
-            Ok(batch) => batch,
-            Err(reason) => {
-                held.push((kind, reason));
-                continue;
-            }
-        };
         session.note_begun(&batch);
-        let result = batch::run(session, batch).await;
+        session.begin_until(until_ms + grace_ms);
+        let came = batch::run(session, kind, batch).await;
         session.keep_news().await?;
-        result?;
+        session.note_came(kind, came?);
     }
     let blocked = || {
         session
@@ -364,77 +406,141 @@ async fn batches<H: Host>(session: &Session<'_, H>) -> Result<Option<String>, St
             .blocked()
             .or_else(|| session.destination_governor.blocked())
     };
-    let held = held
-        .into_iter()
-        .map(|(_, reason)| reason)
-        .find(|reason| reason != TIME_IS_UP);
-    Ok(held.or_else(blocked))
+    let mut held = held.into_inner().into_values();
+    Ok(held.find(|reason| reason != TIME_IS_UP).or_else(blocked))
+}
+
+/// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
+async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+    let directory = session.index.borrow().clone();
+    let (mut pages, unknown) = Pages::unite(session.host, &session.config.keys, &directory).await?;
+    if !pages.has_changes() {
+        return Ok(());
+    }
+    session.check_lease()?;
+    let raised: Vec<(String, Vec<u8>)> = unknown
+        .iter()
+        .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
+        .collect();
+    set_all(session.host, &raised).await?;
+    session.note_raised(raised.len());
+    Ok(session.save_pages(&mut pages).await?)
 }
 
 /// How a governor says that the tick, and not an upstream, has come to its end.
 pub(crate) const TIME_IS_UP: &str = "the tick's time is used up";
 
 /// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
-async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let keys = &session.config.keys;
-    for batch in session
+    let settled = session
         .plan
         .in_flight
         .iter()
-        .filter(|batch| batch.time_s + SETTLED_S <= session.planned_s)
-    {
+        .filter(|batch| batch.is_settled(session.planned_s));
+    for batch in settled {
         let value: Option<InFlightValue> = host::read(session.host, &batch.key).await?;
-        let entities: Vec<(crate::entity::Entity, String)> = value
-            .map(|value| {
-                value
-                    .entities
-                    .into_iter()
-                    .map(|(kind, code)| (crate::entity::Entity::new(kind, &code), code))
-                    .collect()
-            })
-            .unwrap_or_default();
-        let mut pages = Pages::load(session.host, keys, entities.iter().map(|(entity, _)| entity)).await?;
+        let (is_second, kept) = value.map_or((true, Vec::new()), |value| (value.is_second, value.entities));
+        let entities: Vec<(Entity, String)> = kept
+            .iter()
+            .map(|(kind, code)| (Entity::new(*kind, code), code.clone()))
+            .collect();
+        let mut pages = session.load_pages(entities.iter().map(|(entity, _)| entity)).await?;
         for (entity, code) in &entities {
             if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
                 pages.set(entity, code, None, updated_s);
             }
         }
-        let added = pages.save(session.host, keys).await?;
-        session.note_indexed(added);
+        session.check_lease()?;
+        session.save_pages(&mut pages).await?;
         let raised: Vec<(String, Vec<u8>)> = entities
             .iter()
             .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
             .collect();
         session.note_raised(raised.len());
         set_all(session.host, &raised).await?;
+        if !is_second && session.state.borrow().skewed_ticks > 0 {
+            // By the clock of the worker that wrote it, it may not have settled yet.
+            let again = Key::InFlight(session.fresh_id(), session.planned_s + SKEW_S);
+            let value = InFlightValue {
+                is_second: true,
+                ..InFlightValue::new(kept)
+            };
+            session.host.set(&keys.encode(&again), &value.to_bytes()).await?;
+        }
         session.host.delete(&batch.key).await?;
+        session.note_progress();
     }
     Ok(())
 }
 
+/// What a tick was at, and whether anything came of it.
+struct Work {
+    at: Option<String>,
+    has_progressed: bool,
+    is_hampered: bool,
+}
+
+/// Takes note of whether a tick with work came to anything. Where an upstream keeps it from that, people hear of that.
+fn note_pace<H: Host>(host: &H, config: &WorkerConfig, state: &mut State, work: &Work) {
+    if work.is_hampered && !work.has_progressed {
+        return;
+    }
+    let now_s = host.now_ms() / 1000;
+    if state.pace.note_tick(work.has_progressed, work.at.as_deref(), now_s) {
+        let fields = json!({ "at": state.pace.at, "ticks": state.pace.stalled });
+        log::write(host, config.log, "no-progress", true, fields);
+    }
+}
+
 impl<H: Host> Session<'_, H> {
-    /// Lets a batch begin, cut to a single entity while an upstream is being probed; or says why not.
-    fn admit(&self, kind: Kind, mut batch: Vec<Waiting>) -> Result<Vec<Waiting>, String> {
-        let held = self
-            .pim_governor
+    /// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.
+    fn admits(&self, kind: Kind) -> Result<Arrangement, String> {
+        let (pim, destination) = (&self.pim_governor, &self.destination_governor);
+        let held = pim
             .held(token::CIRCUIT)
-            .or_else(|| self.pim_governor.held(kind.name()))
+            .or_else(|| pim.held(kind.name()))
             .or_else(|| {
-                self.pim_governor
-                    .held(pim::STRUCTURE)
+                pim.held(pim::STRUCTURE)
                     .filter(|_| !self.config.shape.needs(kind).is_empty())
-            });
-        let held = held.or_else(|| self.destination_governor.held(kind.name()));
+            })
+            .or_else(|| destination.held(kind.name()));
         if let Some(reason) = held {
             return Err(reason);
         }
-        let probing = self.pim_governor.is_probing(token::CIRCUIT)
-            || self.pim_governor.is_probing(kind.name())
-            || self.destination_governor.is_probing(kind.name());
-        if probing {
-            batch.truncate(1);
+        let probing =
+            pim.is_probing(token::CIRCUIT) || pim.is_probing(kind.name()) || destination.is_probing(kind.name());
+        let opened_of_late = pim.opened_of_late(kind.name()) || destination.opened_of_late(kind.name());
+        Ok(Arrangement {
+            size: if probing {
+                1
+            } else {
+                self.state.borrow().pace.size(kind)
+            },
+            scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(self.planned_s),
+        })
+    }
+
+    /// Takes note of how far a batch came, unless an upstream kept it from its end.
+    fn note_came(&self, kind: Kind, came: Came) {
+        if came.through > 0 {
+            self.note_progress();
         }
-        Ok(batch)
+        self.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
+        let is_hampered = self.pim_governor.is_hampered() || self.destination_governor.is_hampered();
+        if !is_hampered || came.through >= came.of {
+            self.state.borrow_mut().pace.note(kind, came);
+        }
+    }
+
+    /// What the tick was at, and whether anything came of it.
+    fn work(&self) -> Work {
+        let report = self.done();
+        Work {
+            at: self.at(),
+            has_progressed: self.has_progressed() || report.pages > 0,
+            is_hampered: self.pim_governor.is_hampered() || self.destination_governor.is_hampered(),
+        }
     }
 
     /// Keeps what a killed tick must not forget: a wait that an upstream asked for, and what a breaker learned.

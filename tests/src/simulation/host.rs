@@ -148,6 +148,8 @@ pub struct SimHost {
     started_ms: u64,
     /// How long it was suspended, in milliseconds.
     suspended_ms: Cell<u64>,
+    /// Until when it stands still, in milliseconds: all that it does at once, and not only what the pause struck.
+    resumes_ms: Cell<u64>,
     /// How many keys it has set, told or not.
     set: Rc<Cell<usize>>,
 }
@@ -170,6 +172,7 @@ impl SimHost {
             task: Rc::default(),
             started_ms: executor.now_ms(),
             suspended_ms: Cell::default(),
+            resumes_ms: Cell::default(),
             set: Rc::default(),
         }
     }
@@ -245,10 +248,21 @@ impl SimHost {
         }
     }
 
+    /// Waits, and for as long as the whole process stands still.
+    async fn sleep(&self, ms: u64) {
+        self.executor.sleep_ms(ms).await;
+        while self.executor.now_ms() < self.resumes_ms.get() {
+            self.executor
+                .sleep_ms(self.resumes_ms.get() - self.executor.now_ms())
+                .await;
+        }
+    }
+
     /// Lets time go by without this process. In a suspended machine its monotonic clock stands still, too.
     async fn stand_still(&self, ms: u64, is_suspension: bool) {
         self.shared.borrow_mut().paused += 1;
-        self.executor.sleep_ms(ms).await;
+        self.resumes_ms.set(self.executor.now_ms() + ms);
+        self.sleep(ms).await;
         if is_suspension {
             self.suspended_ms.set(self.suspended_ms.get() + ms);
         }
@@ -267,7 +281,7 @@ impl SimHost {
         };
         self.note(what);
         let latency_ms = self.shared.borrow_mut().random.u64(..4);
-        self.executor.sleep_ms(latency_ms).await;
+        self.sleep(latency_ms).await;
         self.moment(number, false).await;
         let result = act().await;
         self.moment(number, true).await;
@@ -458,6 +472,7 @@ impl Http for SimHost {
                 .sleep_ms((after_ms + latency_ms).min(limits.total_ms))
                 .await;
             drop(open);
+            self.sleep(0).await;
             if after_ms + latency_ms >= limits.total_ms {
                 self.note(|| "  no answer in time".to_owned());
                 return Err(SendError::Timeout);
@@ -487,7 +502,7 @@ impl Clock for SimHost {
     }
 
     async fn sleep_ms(&self, ms: u64) {
-        self.executor.sleep_ms(ms).await;
+        self.sleep(ms).await;
     }
 }
 

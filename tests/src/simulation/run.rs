@@ -435,14 +435,14 @@ impl Run {
         let keys = Keyspace::new("main");
         let shared = self.shared.borrow();
         let dead = shared.store.iter().filter_map(|(key, value)| match keys.parse(key) {
-            Some(Key::DeadLetter(entity, _)) => {
+            Some(Key::DeadLetter(letter)) => {
                 let value: serde_json::Value = serde_json::from_slice(value).ok()?;
                 let id = Segment::of(&format!("replay-{key}"));
                 let event = EventKey {
                     time_s: 1,
                     change: KeyChange::Replayed,
                     floor_s: None,
-                    entity,
+                    entity: letter.entity,
                     id,
                 };
                 Some((event, value["code"].as_str()?.to_owned()))

@@ -98,7 +98,11 @@ pub(super) struct Listed {
 impl Listed {
     pub(super) fn parse(keys: &Keyspace, key: String) -> Option<Listed> {
         match keys.parse(&key)? {
-            Key::DeadLetter(entity, failed_s) => Some(Listed { entity, failed_s, key }),
+            Key::DeadLetter(letter) => Some(Listed {
+                entity: letter.entity,
+                failed_s: letter.failed_s,
+                key,
+            }),
             _ => None,
         }
     }
@@ -230,10 +234,8 @@ impl Selection {
     }
 
     /// The entities of a plan that are covered and lie in the dead letters.
-    fn of<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Waiting> {
-        let is_dead = |waiting: &&Waiting| !waiting.dead_letters.is_empty();
-        let entities = plan.entities.values().filter(is_dead);
-        entities.filter(|waiting| self.covers(&waiting.entity))
+    fn of<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = Waiting> + 'a {
+        plan.dead().filter(|waiting| self.covers(&waiting.entity))
     }
 }
 
@@ -250,13 +252,13 @@ pub(super) async fn replay<H: Store + Clock + Log + Random>(
         Err(detail) => return Ok(bad(detail)),
     };
     let plan = Plan::of(&config.keys, host.keys().await?);
-    let room = usize::try_from((config.high_water / 4).saturating_sub(plan.depth)).unwrap_or(usize::MAX);
+    let room = usize::try_from((config.high_water / 4).saturating_sub(plan.own)).unwrap_or(usize::MAX);
     let mut entries = Vec::new();
     let mut left = 0;
     for waiting in selection.of(&plan) {
         if entries.len() >= room {
             left += 1;
-        } else if let Some(code) = code(host, waiting).await? {
+        } else if let Some(code) = code(host, &waiting).await? {
             let (key, value) = fanout::raised(host, waiting.entity.clone(), &code, Change::Replayed);
             entries.push((config.keys.encode(&Key::Event(key)), value.to_bytes()));
         }
@@ -325,9 +327,10 @@ async fn discard_selected<H: Store + Clock + Log>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::DeadLetterKey;
 
     fn key(keys: &Keyspace, kind: Kind, code: &str, failed_s: u64) -> String {
-        keys.encode(&Key::DeadLetter(Entity::new(kind, code), failed_s))
+        keys.encode(&Key::DeadLetter(DeadLetterKey::new(Entity::new(kind, code), failed_s)))
     }
 
     #[test]

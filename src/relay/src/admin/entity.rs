@@ -27,9 +27,9 @@ pub(super) async fn read<H: Store>(
     code: &str,
 ) -> Result<Value, StoreError> {
     let entity = Entity::new(kind, code);
-    let mut plan = Plan::of(&config.keys, host.keys().await?);
-    let waiting = plan.entities.remove(&entity);
-    let pages = Pages::load(host, &config.keys, [&entity]).await?;
+    let plan = Plan::of(&config.keys, host.keys().await?);
+    let waiting = plan.find(&entity);
+    let pages = Pages::load(host, &config.keys, &plan.index, [&entity]).await?;
     let indexed = pages.get(&entity).map(|entry| {
         json!({
             "hash": entry.hash,

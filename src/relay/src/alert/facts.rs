@@ -86,6 +86,8 @@ impl<'a> Facts<'a> {
             ("destination-blocked", self.blocked("the destination", destination)),
             ("pim-budget", self.budget("the PIM", pim)),
             ("destination-budget", self.budget("the destination", destination)),
+            ("no-progress", health::no_progress(self.state)),
+            ("clocks", health::clocks(self.state)),
             ("backlog", self.backlog()),
             ("refused-deliveries", self.refused()),
             ("deletions-braked", self.braked()),
@@ -103,10 +105,9 @@ impl<'a> Facts<'a> {
     /// Entities given up since people last heard of any.
     fn dead_letters(&self) -> Option<String> {
         let last_s = self.last_s("dead-letters");
-        let keys = self.plan.entities.values().flat_map(|waiting| &waiting.dead_letters);
         let is_new =
-            |key: &&String| matches!(self.keys.parse(key), Some(Key::DeadLetter(_, failed_s)) if failed_s > last_s);
-        let new = keys.filter(is_new).count();
+            |key: &&String| matches!(self.keys.parse(key), Some(Key::DeadLetter(letter)) if letter.failed_s > last_s);
+        let new = self.plan.dead_letters().filter(is_new).count();
         (new > 0).then(|| {
             format!(
                 "{} newly given up, {} in the dead letters in all: see GET /admin/dead-letters for the reasons, mend them, then POST /admin/dead-letters/replay",
@@ -119,8 +120,7 @@ impl<'a> Facts<'a> {
     /// An upstream that is left alone and will not heal by itself, or has not for long. All its circuits are one
     /// cause: a revoked token opens every one of them.
     fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<String> {
-        let is_waiting = |waiting: &crate::plan::Waiting| !waiting.events.is_empty() || !waiting.retries.is_empty();
-        if !self.plan.entities.values().any(is_waiting) {
+        if !self.plan.has_work() {
             return None;
         }
         let blocked = health::blocked(upstream, state, |open| will_not_heal(open, self.now_ms))?;
@@ -205,7 +205,9 @@ impl<'a> Facts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::Event;
     use crate::entity::{Entity, Kind};
+    use crate::key::DeadLetterKey;
     use serde_json::json;
 
     const NOW_S: u64 = 1_800_000_000;
@@ -215,7 +217,10 @@ mod tests {
     }
 
     fn dead(code: &str, failed_s: u64) -> String {
-        Keyspace::new("main").encode(&Key::DeadLetter(Entity::new(Kind::Product, code), failed_s))
+        Keyspace::new("main").encode(&Key::DeadLetter(DeadLetterKey::new(
+            Entity::new(Kind::Product, code),
+            failed_s,
+        )))
     }
 
     fn held(code: &str, due_s: u64) -> String {
@@ -271,9 +276,9 @@ mod tests {
             for circuit in ["products", "product-models"] {
                 let breaker = state.destination.breakers.entry(circuit.to_owned()).or_default();
                 if for_a_person {
-                    breaker.open_for_a_person("401", since_s * 1000, 0);
+                    breaker.open_for_a_person(Event::of("401", since_s * 1000, 0));
                 } else {
-                    breaker.open("no connection", since_s * 1000, 0);
+                    breaker.open(Event::of("no connection", since_s * 1000, 0));
                 }
             }
             state

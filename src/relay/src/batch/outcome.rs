@@ -4,16 +4,17 @@ use super::{Item, Stage, Stop};
 use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
+use crate::fanout;
 use crate::history;
 use crate::host::{self, Host, StoreError, delete_all};
 use crate::in_flight::InFlightValue;
 use crate::index::Pages;
 use crate::ingest::EventValue;
-use crate::key::{EventKey, Hold, Key, RetryKey};
+use crate::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
 use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::plan::{RECHECK_S, Waiting};
-use crate::retry::{ATTEMPTS_MAX, RetryValue, delay_s};
+use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, delay_s, is_passing};
 use crate::session::Session;
 use serde_json::json;
 
@@ -34,9 +35,8 @@ pub(super) async fn persist<H: Host>(
         let entity = &item.waiting.entity;
         match &item.stage {
             Stage::Upserted { hash, updated_s } => pages.set(entity, &item.code, Some(hash.clone()), *updated_s),
-            Stage::Deleted => pages.remove(entity),
+            Stage::Deleted => pages.remove(entity, session.now_s()),
             // What lies there now is not known: no later content may be taken for it.
-            Stage::Unmarked { updated_s } => pages.set(entity, &item.code, None, *updated_s),
             Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
                 if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
                     pages.set(entity, &item.code, None, updated_s);
@@ -48,9 +48,10 @@ pub(super) async fn persist<H: Host>(
     if pages.has_changes() {
         session.know_the_pair().await?;
     }
-    let added = pages.save(session.host, &session.config.keys).await?;
-    session.note_indexed(added);
+    session.save_pages(pages).await?;
     for item in items.iter_mut() {
+        let is_over = matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Done);
+        fanout::remember(session, item, is_over).await?;
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
             Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
@@ -64,17 +65,7 @@ pub(super) async fn persist<H: Host>(
         .map(|item| (item.waiting.entity.kind, item.code.clone()))
         .collect();
     if let (Some(key), false) = (in_flight, unsettled.is_empty()) {
-        session
-            .host
-            .set(
-                key,
-                &InFlightValue {
-                    v: 1,
-                    entities: unsettled,
-                }
-                .to_bytes(),
-            )
-            .await?;
+        session.host.set(key, &InFlightValue::new(unsettled).to_bytes()).await?;
     }
     Ok(())
 }
@@ -95,8 +86,9 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Re
     let due_s = if for_variants || is_news {
         Some(now_s + RECHECK_S)
     } else {
-        // By the time of reading: pushing may have taken long, and the search index was behind before it.
-        item.waiting.recheck_s(item.read_s).filter(|_| !item.by_id)
+        // From the time of reading on: pushing may have taken long, and the search index was behind before it.
+        let is_vague = !item.by_id && item.waiting.is_vague(item.updated_s, item.pushed_s);
+        is_vague.then_some(item.read_s + RECHECK_S)
     };
     match due_s {
         Some(due_s) => schedule(session, item, 0, None, due_s, Vec::new()).await,
@@ -112,13 +104,18 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
     let mut failures = earlier_failures(session, &item.waiting).await?;
     failures.push(failure.clone());
     if failure.cost() == 0 {
+        if item.waiting.own_try().is_some() {
+            // The dead letter says when it is tried again.
+            return Ok(());
+        }
         return hold(session, item, failures, Hold::Probe).await;
     }
+    let attempts = item.waiting.attempts() + failure.cost();
     if is_buried(item, failure) {
         let (reason, hash) = (failure.reason.clone(), hash.clone());
-        return bury(session, item, reason, failures, hash).await;
+        let left = own_tries(item, failure, attempts);
+        return bury(session, item, reason, failures, hash, (attempts, left)).await;
     }
-    let attempts = item.waiting.attempts() + failure.cost();
     let due_s = session.now_s() + delay_s(attempts, session.host.chance(), failure.retry_after_s);
     session.report(|report| report.retries += 1);
     schedule(session, item, attempts, None, due_s, failures).await
@@ -129,9 +126,17 @@ async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) 
         .retries
         .iter()
         .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
-    let Some((_, key)) = latest else { return Ok(Vec::new()) };
-    let value: Option<RetryValue> = host::read(session.host, key).await?;
-    let mut failures = value.map(|value| value.failures).unwrap_or_default();
+    let mut failures = match (latest, waiting.dead_letters.last()) {
+        (Some((_, key)), _) => {
+            let value: Option<RetryValue> = host::read(session.host, key).await?;
+            value.map(|value| value.failures).unwrap_or_default()
+        }
+        (None, Some(key)) if waiting.own_try().is_some() => {
+            let letter: Option<DeadLetter> = host::read(session.host, key).await?;
+            letter.map(|letter| letter.failures).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
     // What cost nothing may have happened often.
     failures.retain(|failure| failure.cost() > 0);
     Ok(failures)
@@ -190,6 +195,7 @@ async fn bury<H: Host>(
     reason: String,
     failures: Vec<Failure>,
     hash: Option<String>,
+    (attempts, tries_left): (u32, u32),
 ) -> Result<(), StoreError> {
     let mut left: Vec<&(EventKey, String)> = item.waiting.events.iter().collect();
     let mut events = Vec::new();
@@ -205,6 +211,10 @@ async fn bury<H: Host>(
                 .filter(|event| !event.is_empty()),
         );
     }
+    if let (Some(_), Some(key)) = (item.waiting.own_try(), item.waiting.dead_letters.last()) {
+        let letter: Option<DeadLetter> = host::read(session.host, key).await?;
+        events = letter.map(|letter| letter.events).unwrap_or_default();
+    }
     let entity = item.waiting.entity.clone();
     let failed_s = session.now_s();
     let letter = DeadLetter {
@@ -218,7 +228,12 @@ async fn bury<H: Host>(
         hash,
         thinned: false,
     };
-    let key = session.config.keys.encode(&Key::DeadLetter(entity, failed_s));
+    let key = session.config.keys.encode(&Key::DeadLetter(DeadLetterKey {
+        entity,
+        failed_s,
+        attempts,
+        left: tries_left,
+    }));
     session.host.set(&key, &letter.to_bytes()).await?;
     item.waiting.dead_letters.retain(|known| *known != key);
     session.log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
@@ -279,6 +294,20 @@ async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<V
 }
 
 pub(crate) fn is_buried(item: &Item, failure: &Failure) -> bool {
+    let most = if is_passing(failure) { PASSING_MAX } else { ATTEMPTS_MAX };
     failure.class == Class::Permanent
-        || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= ATTEMPTS_MAX)
+        || (failure.cost() > 0 && item.waiting.own_try().is_some())
+        || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= most)
+}
+
+/// How many tries an entity that is given up is still given without anybody asking: the destination may take it once it
+/// has another one that it is linked to. What used up its attempts is people's.
+fn own_tries(item: &Item, failure: &Failure, attempts: u32) -> u32 {
+    if attempts >= ATTEMPTS_MAX || failure.upstream != "destination" {
+        return 0;
+    }
+    match item.waiting.own_try() {
+        Some(letter) => letter.left.saturating_sub(1),
+        None => DeadLetterKey::OWN_TRIES,
+    }
 }

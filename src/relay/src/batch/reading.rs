@@ -11,16 +11,23 @@ use crate::session::Session;
 use crate::time;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use std::collections::VecDeque;
 
 const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 
+/// How many lists in a row may fail before the rest of a batch is put off: then it may be the PIM that is down, and the
+/// next batch is smaller.
+const IN_A_ROW: u32 = 4;
+
 /// Reads every entity: by list, and by id what the list cannot be trusted with.
 pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) {
-    // A batch that is refused whole is halved until the culprit stands alone.
+    // A batch that fails whole is halved until the culprit stands alone, breadth first: as long as one half of each two
+    // comes through, it is the other's fault and not the upstream's.
     let everything = 0..items.len();
-    let mut ranges = vec![everything];
+    let mut ranges = VecDeque::from([everything]);
     let mut by_id = Vec::new();
-    while let Some(range) = ranges.pop() {
+    let mut in_a_row = 0;
+    while let Some(range) = ranges.pop_front() {
         if range.is_empty() {
             continue;
         }
@@ -32,11 +39,18 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
         }
         let attempts = items[range.start].waiting.attempts();
         match session.pim.list(kind, &codes, attempts).await {
-            Ok(found) => by_id.extend(sort_out(kind, items, range, found)),
-            Err(failure) if is_for_less(&failure) && range.len() > 1 => {
-                ranges.extend([range.start..middle, middle..range.end]);
+            Ok(found) => {
+                in_a_row = 0;
+                by_id.extend(sort_out(kind, items, range, found));
             }
-            Err(failure) if is_for_less(&failure) => by_id.push(range.start),
+            // Nobody's attempt: which of them is at fault, if any is, is told by asking for less.
+            Err(failure) if failure.is_for_size() && range.len() > 1 => {
+                in_a_row += u32::from(failure.class == Class::Transient);
+                if in_a_row < IN_A_ROW {
+                    ranges.extend([range.start..middle, middle..range.end]);
+                }
+            }
+            Err(failure) if failure.is_for_size() => by_id.push(range.start),
             Err(failure) => {
                 for item in &mut items[range] {
                     item.stage = Item::failed(failure.clone(), None);
@@ -45,11 +59,6 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
         }
     }
     read_by_id(session, kind, items, by_id).await;
-}
-
-/// Whether the list was refused, or is too large to be read: each of its entities may not be.
-fn is_for_less(failure: &Failure) -> bool {
-    matches!(failure.class, Class::Permanent | Class::TooLarge)
 }
 
 /// Gives the listed entities to their items; says which items must be read by id.

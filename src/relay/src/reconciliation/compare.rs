@@ -5,7 +5,6 @@ use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
 use crate::host::{self, Host, StoreError, set_all};
-use crate::index::Pages;
 use crate::key::Change;
 use crate::session::Session;
 use crate::shape::Shaped;
@@ -63,8 +62,7 @@ pub(super) async fn judge<H: Host>(
     if let Err(failure) = session.enrich(kind, &bodies).await? {
         return Ok(Err(failure));
     }
-    let keys = &session.config.keys;
-    let pages = Pages::load(session.host, keys, listed.iter().map(|listed| &listed.entity)).await?;
+    let pages = session.load_pages(listed.iter().map(|listed| &listed.entity)).await?;
     let verdict = |listed: &Listed<'_>| {
         let entry = pages.get(&listed.entity);
         match session.shape(kind, &listed.code, listed.body) {
@@ -151,9 +149,9 @@ pub(super) async fn is_refused<H: Host>(
         Verdict::Delete => is_of(&letter, "destination"),
         _ => is_of(&letter, "pim"),
     };
-    let waiting = session.plan.entities.get(entity);
-    for key in waiting.into_iter().flat_map(|waiting| &waiting.dead_letters) {
-        let letter: Option<DeadLetter> = host::read(session.host, key).await?;
+    let letters = session.plan.find(entity).map(|waiting| waiting.dead_letters);
+    for key in letters.into_iter().flatten() {
+        let letter: Option<DeadLetter> = host::read(session.host, &key).await?;
         if letter.is_some_and(is_just_this) {
             return Ok(true);
         }

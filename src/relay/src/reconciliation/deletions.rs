@@ -9,7 +9,7 @@ use crate::batch::Stop;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::Failure;
 use crate::host::{Host, StoreError};
-use crate::index::{PAGES, Pages};
+use crate::index::PAGES;
 use crate::key::Change;
 use crate::plan::BATCH_MAX;
 use crate::session::Session;
@@ -101,8 +101,7 @@ async fn missed_on<H: Host>(
     number: u8,
     after: Option<&Segment>,
 ) -> Result<(usize, Vec<(Entity, String)>), StoreError> {
-    let mut pages = Pages::default();
-    pages.read(session.host, &session.config.keys, kind, number).await?;
+    let pages = session.load_page(kind, number).await?;
     let mut missed = Vec::new();
     for (segment, entry) in pages.entries(kind, number) {
         let is_behind = after.is_none_or(|after| segment > after);

@@ -285,10 +285,7 @@ async fn close<H: Host>(
     };
     let date_s = page.date_s.unwrap_or_else(|| session.now_s());
     for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
-        let mut pages = Pages::default();
-        pages
-            .read(session.host, &session.config.keys, Kind::Product, number)
-            .await?;
+        let mut pages = session.load_page(Kind::Product, number).await?;
         let entries = pages.entries(Kind::Product, number);
         let missed = entries.filter(|(segment, entry)| is_passed(segment) && !is_young(entry, date_s));
         let missed: Vec<Entity> = missed.map(|(segment, _)| Entity::of(Kind::Product, segment)).collect();
@@ -308,8 +305,7 @@ async fn mark<H: Host>(session: &Session<'_, H>, walk: u64, pages: &mut Pages, m
         pages.miss(entity, walk);
     }
     session.check_lease()?;
-    pages.save(session.host, &session.config.keys).await?;
-    Ok(())
+    Ok(session.save_pages(pages).await?)
 }
 
 /// Asks for the next hundred of the models or categories that the index has, and marks those that the PIM does not name.
@@ -339,7 +335,7 @@ async fn verify<H: Host>(
         Err(failure) => return Ok(Err(failure)),
     };
     // Read now: the index may have changed while the PIM was asked.
-    let mut pages = Pages::load(session.host, &session.config.keys, &missing).await?;
+    let mut pages = session.load_pages(&missing).await?;
     let now_s = session.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
@@ -392,8 +388,7 @@ async fn next_of_index<H: Host>(
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut next = Vec::new();
     for number in from..PAGES {
-        let mut pages = Pages::default();
-        pages.read(session.host, &session.config.keys, kind, number).await?;
+        let pages = session.load_page(kind, number).await?;
         for (segment, entry) in pages.entries(kind, number) {
             if after.as_ref().is_some_and(|after| segment <= after) {
                 continue;

@@ -1,0 +1,112 @@
+//! How large batches may be, and whether the work comes to anything.
+//!
+//! A batch that time did not suffice for is halved, down to a single entity; one that comes to its end doubles it again.
+//! What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its share of
+//! a tick and no more, and people hear of it.
+
+use crate::batch::Came;
+use crate::entity::Kind;
+use crate::mistake::{Mistake, made};
+use crate::plan::BATCH_MAX;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many ticks in a row may have work and come to nothing before people hear of it.
+pub(crate) const PATIENCE: u32 = 3;
+
+/// How often batches are halved at most: down to one.
+const HALVED_MAX: u32 = BATCH_MAX.ilog2() + 1;
+
+/// What is kept of it between ticks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pace {
+    /// How often the batches of a kind have been halved.
+    halved: BTreeMap<Kind, u32>,
+    /// How many ticks in a row had work and came to nothing.
+    pub stalled: u32,
+    /// Since when, in seconds since the Unix epoch.
+    pub since_s: u64,
+    /// What the last of them was at.
+    pub at: String,
+}
+
+impl Pace {
+    /// The most entities in a batch of a kind.
+    pub(crate) fn size(&self, kind: Kind) -> usize {
+        let halved = self.halved.get(&kind).copied().unwrap_or(0).min(HALVED_MAX);
+        (BATCH_MAX >> halved).max(1)
+    }
+
+    /// Takes note of how far a batch came before its time was up.
+    pub(crate) fn note(&mut self, kind: Kind, came: Came) {
+        let halved = self.halved.entry(kind).or_default();
+        if came.through >= came.of {
+            *halved = halved.saturating_sub(1);
+        } else if came.through * 2 < came.of && !made(Mistake::NeverNarrow) {
+            *halved = (*halved + 1).min(HALVED_MAX);
+        }
+    }
+
+    /// Takes note of a tick that had work: what it was at last, and whether anything came of it. Says whether people are
+    /// to hear that nothing has for a while.
+    pub(crate) fn note_tick(&mut self, has_progressed: bool, at: Option<&str>, now_s: u64) -> bool {
+        let Some(at) = at.filter(|_| !has_progressed) else {
+            (self.stalled, self.since_s) = (0, 0);
+            self.at.clear();
+            return false;
+        };
+        if self.stalled == 0 {
+            self.since_s = now_s;
+        }
+        self.stalled += 1;
+        at.clone_into(&mut self.at);
+        self.stalled >= PATIENCE
+    }
+
+    /// Whether the work has come to nothing for a while.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled >= PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_halved_down_to_one_and_grow_again() {
+        let (mut pace, kind) = (Pace::default(), Kind::Product);
+        let mut sizes = Vec::new();
+        for _ in 0..9 {
+            sizes.push(pace.size(kind));
+            pace.note(
+                kind,
+                Came {
+                    of: pace.size(kind),
+                    through: 0,
+                },
+            );
+        }
+        assert_eq!(sizes, [100, 50, 25, 12, 6, 3, 1, 1, 1]);
+        assert_eq!(pace.size(Kind::ProductModel), 100);
+        // More than half of it is enough.
+        pace.note(kind, Came { of: 4, through: 2 });
+        assert_eq!(pace.size(kind), 1);
+        (0..9).for_each(|_| pace.note(kind, Came { of: 1, through: 1 }));
+        assert_eq!(pace.size(kind), 100);
+    }
+
+    #[test]
+    fn people_hear_of_it_when_three_ticks_in_a_row_come_to_nothing() {
+        let mut pace = Pace::default();
+        let told: Vec<bool> = (0..4)
+            .map(|n| pace.note_tick(false, Some("a batch"), 100 + n))
+            .collect();
+        assert_eq!(told, [false, false, true, true]);
+        assert_eq!((pace.since_s, pace.at.as_str()), (100, "a batch"));
+        assert!(!pace.note_tick(true, Some("another"), 200) && !pace.is_stalled());
+        // A tick without work of its own tells nothing bad.
+        assert!(!pace.note_tick(false, None, 300));
+    }
+}

@@ -1,0 +1,132 @@
+//! The due entities of a plan, batch by batch. A batch is made when it is asked for, so that a long queue costs no more
+//! memory than its listing.
+
+use super::{BATCH_MAX, Facts, Plan, Waiting};
+use crate::entity::{Kind, digest};
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+/// Among how many entities of one class a batch may choose its neighbours in the index.
+const WINDOW: usize = 3000;
+
+/// How the batches of a kind are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrangement {
+    /// The most entities in one batch; with none the kind is left alone.
+    pub size: usize,
+    /// Whether entities come in an order of chance, by this number, rather than in that of the index: where many are
+    /// refused, those that are not must not all stand behind them.
+    pub scattered: Option<u64>,
+}
+
+impl Default for Arrangement {
+    fn default() -> Arrangement {
+        Arrangement {
+            size: BATCH_MAX,
+            scattered: None,
+        }
+    }
+}
+
+/// Which entities stand before which: what was told before what reconciliation found, both before what is looked at
+/// again, and behind all of them what served as a probe of an upstream that is down, and what was given up and has a
+/// try of its own left. Those that have been tried before stand behind those that have not, so that none that fails
+/// stands in the way of all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    is_own_try: bool,
+    was_probe: bool,
+    is_reconciliation: bool,
+    is_second_look: bool,
+}
+
+/// The due entities of a plan.
+#[derive(Debug)]
+pub struct Due<'a> {
+    plan: &'a Plan,
+    /// Numbers of entities, in the order in which they are served.
+    order: VecDeque<u32>,
+    window: VecDeque<u32>,
+}
+
+impl<'a> Due<'a> {
+    pub(super) fn of(plan: &'a Plan, now_s: u64, done_s: u64) -> Due<'a> {
+        let mut due: Vec<(Class, u64, u32)> = Vec::new();
+        for number in plan.numbers() {
+            let facts = plan.facts(number);
+            if facts.is_due(now_s, done_s) {
+                due.push((class(&facts), facts.since_s(), number));
+            }
+        }
+        due.sort_unstable();
+        Due {
+            plan,
+            order: due.into_iter().map(|(.., number)| number).collect(),
+            window: VecDeque::new(),
+        }
+    }
+
+    /// The next batch, of one kind; entities of kinds that are left alone are passed over.
+    pub fn next(&mut self, arrange: impl Fn(Kind) -> Arrangement) -> Option<Vec<Waiting>> {
+        loop {
+            if self.window.is_empty() && !self.open_window(&arrange) {
+                return None;
+            }
+            let first = self.plan.facts(*self.window.front()?);
+            let (kind, class, most) = (first.kind(), class(&first), batch_max(first.attempts()));
+            let size = arrange(kind).size.min(most);
+            let is_alike = |number: &&u32| {
+                let facts = self.plan.facts(**number);
+                (facts.kind(), self::class(&facts), batch_max(facts.attempts())) == (kind, class, most)
+            };
+            let alike = self.window.iter().take_while(is_alike).count();
+            if size == 0 {
+                self.window.drain(..alike);
+                continue;
+            }
+            let batch = self.window.drain(..alike.min(size));
+            return Some(batch.map(|number| self.plan.waiting(number)).collect());
+        }
+    }
+
+    /// Takes the next few thousand of one class, and puts those into the order of the index that may share a batch;
+    /// says whether there were any.
+    fn open_window(&mut self, arrange: &impl Fn(Kind) -> Arrangement) -> bool {
+        let Some(first) = self.order.front() else { return false };
+        let plan = self.plan;
+        let class = class(&plan.facts(*first));
+        let is_alike = |number: &&u32| self::class(&plan.facts(**number)) == class;
+        let count = self.order.iter().take(WINDOW).take_while(is_alike).count();
+        let mut window: Vec<u32> = self.order.drain(..count).collect();
+        window.sort_by_cached_key(|number| {
+            let facts = plan.facts(*number);
+            let place = match arrange(facts.kind()).scattered {
+                Some(seed) => digest(format!("{seed}{}", facts.segment()).as_bytes()).into_bytes(),
+                None => facts.place(),
+            };
+            (Reverse(facts.kind()), batch_max(facts.attempts()), place)
+        });
+        self.window = window.into();
+        true
+    }
+}
+
+fn class(facts: &Facts<'_>) -> Class {
+    Class {
+        is_own_try: facts.is_own_try(),
+        was_probe: facts.was_probe(),
+        is_reconciliation: facts.is_reconciliation(),
+        is_second_look: facts.attempts() > 0 || !facts.has_events(),
+    }
+}
+
+/// How many entities may share a batch after this many attempts: fewer each time, so that one that spoils a whole
+/// batch soon stands alone.
+fn batch_max(attempts: u32) -> usize {
+    match attempts {
+        0 => BATCH_MAX,
+        1 => 25,
+        2 => 5,
+        _ => 1,
+    }
+}

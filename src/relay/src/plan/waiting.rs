@@ -1,0 +1,131 @@
+//! An entity and all that waits for it.
+
+use crate::entity::Entity;
+use crate::key::{Change, DeadLetterKey, EventKey, RetryKey};
+
+/// How long the search index is given to catch up, in seconds.
+pub(crate) const RECHECK_S: u64 = 60;
+
+/// An entity and all that waits for it.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// The entity.
+    pub entity: Entity,
+    /// Its events, with the texts of their keys.
+    pub events: Vec<(EventKey, String)>,
+    /// Its retries, with the texts of their keys.
+    pub retries: Vec<(RetryKey, String)>,
+    /// The keys of its dead letters.
+    pub dead_letters: Vec<String>,
+    /// The dead letter whose own next try this is; none where anything else waits.
+    pub(super) own_try: Option<DeadLetterKey>,
+}
+
+impl Waiting {
+    pub(super) fn new(entity: Entity) -> Waiting {
+        Waiting {
+            entity,
+            events: Vec::new(),
+            retries: Vec::new(),
+            dead_letters: Vec::new(),
+            own_try: None,
+        }
+    }
+
+    /// Attempts used up.
+    pub fn attempts(&self) -> u32 {
+        let blocking = self
+            .retries
+            .iter()
+            .map(|(retry, _)| retry)
+            .filter(|retry| !retry.is_recheck());
+        let retry = blocking.max_by_key(|retry| (retry.attempts, retry.due_s));
+        match (retry, &self.own_try) {
+            (Some(retry), _) => retry.attempts,
+            (None, Some(letter)) => letter.attempts,
+            (None, None) => 0,
+        }
+    }
+
+    /// The dead letter whose own next try this is.
+    pub fn own_try(&self) -> Option<&DeadLetterKey> {
+        self.own_try.as_ref()
+    }
+
+    /// Whether reconciliation alone asked for it: then it stands behind what the PIM told.
+    pub fn is_reconciliation(&self) -> bool {
+        !self.events.is_empty() && self.events.iter().all(|(event, _)| event.change.is_reconciliation())
+    }
+
+    /// Whether the PIM told that it was deleted.
+    pub fn is_deletion_announced(&self) -> bool {
+        self.events.iter().any(|(event, _)| event.change == Change::Deleted)
+    }
+
+    /// Whether a push of it was under way when a worker died, or may still have arrived later.
+    pub fn is_recovered(&self) -> bool {
+        self.events.iter().any(|(event, _)| event.change == Change::Recovered)
+    }
+
+    /// Whether it is to be pushed even where the index says that nothing changed.
+    pub fn is_forced(&self) -> bool {
+        self.forced_s().is_some()
+    }
+
+    /// When that was last asked for, in seconds since the Unix epoch.
+    pub fn forced_s(&self) -> Option<u64> {
+        let forced = self.events.iter().filter(|(event, _)| event.change == Change::Forced);
+        forced.map(|(event, _)| event.time_s).max()
+    }
+
+    /// When something was last told of it, in seconds since the Unix epoch.
+    pub fn newest_s(&self) -> Option<u64> {
+        self.events.iter().map(|(event, _)| event.time_s).max()
+    }
+
+    /// The oldest `updated` that reflects all its events, in seconds since the Unix epoch.
+    pub fn oldest_updated_s(&self) -> Option<u64> {
+        self.events
+            .iter()
+            .filter_map(|(event, _)| event.oldest_updated_s())
+            .max()
+    }
+
+    /// The key of its newest event.
+    pub fn newest_event(&self) -> Option<&str> {
+        self.events
+            .iter()
+            .max_by_key(|(event, key)| (event.time_s, key))
+            .map(|(_, key)| key.as_str())
+    }
+
+    /// Whether `updated` cannot tell that what a list gave reflects all events (contract 6, traps 9 and 11). It tells
+    /// seconds: of two edits in one second the list may show the first only, and then two events name that second, or
+    /// one does that was pushed before.
+    pub fn is_vague(&self, updated_s: u64, pushed_s: Option<u64>) -> bool {
+        let names_it = |event: &EventKey| event.oldest_updated_s() == Some(updated_s);
+        let naming = self.events.iter().filter(|(event, _)| names_it(event)).count();
+        naming > 1
+            || (naming == 1 && pushed_s == Some(updated_s))
+            || self.events.iter().any(|(event, _)| event.is_vague())
+    }
+
+    /// Whether it is to be looked at again, now or later, although all went well.
+    pub fn has_recheck(&self) -> bool {
+        self.retries.iter().any(|(retry, _)| retry.is_recheck())
+    }
+
+    /// When the recheck that is due now was to be, in seconds since the Unix epoch.
+    pub fn due_recheck_s(&self, now_s: u64) -> Option<u64> {
+        let rechecks = self.retries.iter().map(|(retry, _)| retry);
+        let due = rechecks.filter(|retry| retry.is_recheck() && retry.is_due(now_s));
+        due.map(|retry| retry.due_s).min()
+    }
+
+    /// The keys that are done with once the entity is: all that were listed, but for a recheck yet to come.
+    pub fn done_keys(&self, now_s: u64) -> impl Iterator<Item = &String> {
+        let retries = self.retries.iter().filter(move |(retry, _)| retry.is_over(now_s));
+        let events = self.events.iter().map(|(_, key)| key);
+        events.chain(retries.map(|(_, key)| key)).chain(&self.dead_letters)
+    }
+}
