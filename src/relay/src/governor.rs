@@ -618,7 +618,11 @@ impl<'a, H: Host> Governor<'a, H> {
         if is_throttled && !is_alone {
             failure.class = Class::Held;
         }
-        if call.is_last_resort {
+        if call.is_last_resort && failure.status.is_some() {
+            // It was given up while others came through: whatever it is answered now is its own.
+            if matches!(failure.class, Class::Misconfigured | Class::Unavailable) {
+                failure.class = Class::Permanent;
+            }
             return;
         }
         let reason = failure.reason.clone();
