@@ -46,6 +46,7 @@ pub mod html;
 pub mod in_flight;
 pub mod index;
 pub mod ingest;
+pub mod json;
 pub mod key;
 pub mod lease;
 pub mod log;

@@ -19,6 +19,7 @@ mod tests;
 mod values;
 
 use crate::entity::{Kind, digest};
+use crate::pim::UNREADABLE;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -168,6 +169,11 @@ impl Shape {
     /// Shapes an entity. The same entity, shape and lookups give the same bytes on every host.
     pub fn apply(&self, kind: Kind, code: &str, entity: &Value, lookups: &Lookups) -> Shaped {
         let rules = self.rules(kind);
+        if entity.get(UNREADABLE).is_some() {
+            return Shaped::Unsendable(
+                "one of its texts in the PIM is no Unicode (half of a surrogate pair, or not UTF-8): enter it anew there",
+            );
+        }
         match rules.refusal(kind, entity, lookups) {
             Ok(Some(refusal)) => return Shaped::Unwanted(refusal),
             Err(why) => return Shaped::Unsendable(why),
