@@ -71,10 +71,15 @@ impl Kind {
 
 /// Whether two codes are one for Akeneo, to which letter case makes no difference.
 pub fn is_same(one: &str, other: &str) -> bool {
-    one == other || folded(one).eq(folded(other))
+    one == other || small(one).eq(small(other))
 }
 
-fn folded(code: &str) -> impl Iterator<Item = char> {
+/// A code in the one spelling of all that are the same.
+pub fn folded(code: &str) -> String {
+    small(code).collect()
+}
+
+fn small(code: &str) -> impl Iterator<Item = char> {
     code.chars().flat_map(char::to_lowercase)
 }
 

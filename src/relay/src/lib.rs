@@ -57,6 +57,8 @@ pub mod notification;
 pub mod pim;
 pub mod plan;
 pub mod reconciliation;
+#[cfg(test)]
+mod records;
 pub mod retry;
 mod session;
 pub mod shape;

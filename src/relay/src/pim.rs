@@ -270,11 +270,7 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// Asks, and reads the answer: what it is not, it is judged by.
-    async fn ask<T>(
-        &self,
-        asked: Asked<'_>,
-        read: &dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>,
-    ) -> Result<T, Failure> {
+    async fn ask<T>(&self, asked: Asked<'_>, read: Reader<'_, T>) -> Result<T, Failure> {
         let answer = Cell::new(None);
         let judge = |response: &Response<Vec<u8>>| match read(response) {
             Ok(read) => {
@@ -407,6 +403,9 @@ fn first_page(kind: Kind) -> String {
     };
     format!("{by_cursor}limit={BATCH_MAX}")
 }
+
+/// Reads an answer; else says what follows from it.
+type Reader<'a, T> = &'a dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>;
 
 struct Asked<'a> {
     circuit: &'a str,

@@ -220,3 +220,54 @@ impl<'a, H: Host> Tokens<'a, H> {
             .ok_or_else(|| self.governor.failed(Class::Unavailable, "no token was read".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Token, read};
+    use crate::failure::Class;
+    use crate::records::reads_back;
+    use http::Response;
+    use serde_json::json;
+
+    #[test]
+    fn tokens_are_read_back() {
+        reads_back::<Token>(json!({ "v": 1, "access": "a", "refresh": "r", "renew_ms": (1_u64 << 53) + 1 }));
+    }
+
+    #[test]
+    fn an_answer_is_a_token_or_nothing() {
+        let answer = |status: u16, body: &str| {
+            let response = Response::builder()
+                .status(status)
+                .body(body.as_bytes().to_vec())
+                .expect("a response");
+            read(&response, 1000).map(|token| (token.access, token.renew_ms))
+        };
+        for (lasts, renew_ms) in [
+            ("3600", 3_541_000),
+            ("\"3600\"", 3_541_000),
+            ("100", 91_000),
+            ("null", 3_541_000),
+        ] {
+            let body = format!("\u{feff}{{\"access_token\":\"t\",\"expires_in\":{lasts}}}");
+            assert_eq!(answer(200, &body), Ok(("t".to_owned(), renew_ms)), "{lasts}");
+        }
+        for body in [
+            "",
+            "<html>",
+            "{\"message\":\"maintenance\"}",
+            "{\"access_token\":\"\"}",
+            "{\"access_token\":7}",
+        ] {
+            assert_eq!(answer(200, body), Err(Class::Unavailable), "{body}");
+        }
+        for (status, class) in [
+            (500, Class::Unavailable),
+            (429, Class::Unavailable),
+            (422, Class::Misconfigured),
+            (403, Class::Misconfigured),
+        ] {
+            assert_eq!(answer(status, "{}"), Err(class), "{status}");
+        }
+    }
+}
