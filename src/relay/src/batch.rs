@@ -7,7 +7,7 @@ mod outcome;
 mod reading;
 
 use crate::destination::Cargo;
-use crate::entity::{Kind, Segment};
+use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::host::{self, Host, StoreError};
@@ -58,6 +58,8 @@ pub(crate) struct Item {
     pub(crate) code: String,
     /// How log lines and failures name it.
     pub(crate) name: String,
+    /// Whether the list that was asked for it had it; none if there was no such list.
+    is_listed: Option<bool>,
     /// Whether it was read from the database itself, past a search index that lags.
     by_id: bool,
     /// When it was about to be read, in seconds since the Unix epoch.
@@ -124,6 +126,17 @@ impl Item {
     /// was never pushed before: reconciliation looks at its variants by itself.
     pub(crate) fn has_variants_to_mark(&self) -> bool {
         self.waiting.entity.kind == Kind::ProductModel && !(self.is_new && self.waiting.is_reconciliation())
+    }
+
+    /// Takes on the code as the PIM spells it, to which letter case makes no difference: its keys, its entry of the index
+    /// and its path are of that spelling.
+    fn respell(&mut self, code: String) {
+        if self.code != code {
+            let kind = self.waiting.entity.kind;
+            self.waiting.entity = Entity::new(kind, &code);
+            self.name = format!("{}/{code}", kind.name());
+            self.code = code;
+        }
     }
 
     fn is_to_be_pushed(&self) -> bool {
@@ -232,6 +245,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 waiting,
                 code,
                 name,
+                is_listed: None,
                 by_id: false,
                 read_s: session.now_s(),
                 is_gone: false,

@@ -249,6 +249,13 @@ mod tests {
             read(br#"{"v":1,"do":"adopt","empty_index":false}"#),
             Some(Command::Adopt { empty_index: false })
         );
+        let command = Command::Reconcile {
+            scan: ScanKind::Recent,
+            since_s: Some((1 << 53) + 1),
+            force: true,
+        };
+        let value = json!(CommandValue { v: 1, command }).to_string();
+        assert_eq!(read(value.as_bytes()), Some(command), "{value}");
         for foreign in [
             "",
             r#"{"v":2,"do":"release-brake"}"#,

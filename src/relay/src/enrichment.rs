@@ -3,15 +3,17 @@
 //! reaches everything that carries the old one. What of a list did not fit into one tick is kept for the next.
 
 use crate::batch::Stop;
-use crate::entity::{Kind, Segment, digest};
+use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
 use crate::host::{self, Host, StoreError, delete_all};
+use crate::json;
 use crate::key::{Key, ListKey};
 use crate::pim::{Pim, STRUCTURE};
 use crate::session::Session;
 use crate::shape::{Element, Elements, Need, path_segment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// How long a list is taken to be as it was, in seconds, if no event tells otherwise.
 const TTL_S: u64 = 3600;
@@ -108,7 +110,7 @@ impl From<&Need> for ListKey {
             Need::Attributes => ListKey::Attributes,
             Need::Families => ListKey::Families,
             Need::Categories => ListKey::Categories,
-            Need::Options(attribute) => ListKey::Options(Segment::of(attribute)),
+            Need::Options(attribute) => ListKey::options(attribute),
         }
     }
 }
@@ -266,7 +268,7 @@ impl<H: Host> Session<'_, H> {
         if is_changed {
             self.ask_walk().await?;
         }
-        let count = elements.len();
+        let count = elements.count();
         let mut list = List {
             v: FORMAT,
             began_s: reading.began_s,
@@ -324,10 +326,9 @@ impl<H: Host> Pim<'_, H> {
                     return Ok(None);
                 }
                 for item in &page.items {
-                    if let Some(code) = item.get("code").and_then(Value::as_str) {
-                        reading
-                            .elements
-                            .insert(code.to_owned(), element(item, &reading.locales));
+                    if let Some(code) = item.get("code").and_then(json::text) {
+                        let element = element(item, &reading.locales);
+                        reading.elements.insert(code.into_owned(), element);
                     }
                 }
                 reading.cursor = page.next;
@@ -350,12 +351,15 @@ impl<H: Host> Pim<'_, H> {
 
 fn element(item: &Value, locales: &[String]) -> Element {
     let label = |locale: &String| {
-        let label = item.get("labels")?.get(locale)?.as_str()?;
-        Some((locale.clone(), label.to_owned()))
+        let label = item
+            .get("labels")?
+            .get(locale)
+            .filter(|label| !json::is_damaged(label))?;
+        Some((locale.clone(), label.as_str()?.to_owned()))
     };
     Element {
         labels: locales.iter().filter_map(label).collect(),
-        parent: item.get("parent").and_then(Value::as_str).map(str::to_owned),
+        parent: item.get("parent").and_then(json::text).map(Cow::into_owned),
     }
 }
 
@@ -406,4 +410,24 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
     let outcome = session.read_list(&need, &locales).await?;
     // What was told after a reading had begun is for the next one. A reading that is kept will be gone on with.
     Ok(!outcome.was_begun && (outcome.result.is_ok() || outcome.is_kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{List, Reading};
+    use crate::records::reads_back;
+    use serde_json::json;
+
+    #[test]
+    fn lists_are_read_back() {
+        let elements = json!({ "Red": { "l": [["en_US", "Red"]], "p": null }, "7": { "l": [], "p": "Red" } });
+        reads_back::<List>(json!({
+            "v": 2, "began_s": 1, "read_s": (1_u64 << 53) + 1, "locales": ["en_US"], "digest": "d", "elements": elements,
+            "is_endless": false,
+        }));
+        reads_back::<Reading>(json!({
+            "v": 1, "locales": [], "began_s": (1_u64 << 53) + 1, "earlier": "d", "readings": 1, "pages": 2,
+            "elements": elements, "cursor": "page=3",
+        }));
+    }
 }

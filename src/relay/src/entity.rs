@@ -1,5 +1,6 @@
 //! What the relay keeps equal: entities, and how their codes stand in a key.
 
+use crate::json;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,18 +47,19 @@ impl Kind {
     }
 
     /// The id in one of the PIM's documents (contract 4.6): a UUID in its canonical form whatever case it came in, a
-    /// code to the letter.
+    /// code to the letter. One that is no Unicode is none.
     pub fn id_in(self, document: &Value) -> Option<String> {
         let member = match self {
             Kind::Product => "uuid",
             Kind::ProductModel | Kind::Category => "code",
         };
-        let id = document.get(member)?.as_str().filter(|id| !id.is_empty())?;
+        let id = document.get(member).filter(|id| !json::is_damaged(id))?;
+        let id = json::text(id)?;
         let lower = id.to_ascii_lowercase();
         Some(if self == Kind::Product && uuid_bytes(&lower).is_some() {
             lower
         } else {
-            id.to_owned()
+            id.into_owned()
         })
     }
 
@@ -65,6 +67,20 @@ impl Kind {
     pub fn of_name(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
     }
+}
+
+/// Whether two codes are one for Akeneo, to which letter case makes no difference.
+pub fn is_same(one: &str, other: &str) -> bool {
+    one == other || small(one).eq(small(other))
+}
+
+/// A code in the one spelling of all that are the same.
+pub fn folded(code: &str) -> String {
+    small(code).collect()
+}
+
+fn small(code: &str) -> impl Iterator<Item = char> {
+    code.chars().flat_map(char::to_lowercase)
 }
 
 /// The longest code that a segment holds in full, in bytes.

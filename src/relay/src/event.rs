@@ -176,7 +176,7 @@ fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
         "family" => Some(ListKey::Families),
         _ => {
             let attribute = event.pointer("/data/attribute_option/attribute/code")?.as_str()?;
-            Some(ListKey::Options(Segment::of(attribute)))
+            Some(ListKey::options(attribute))
         }
     }
 }

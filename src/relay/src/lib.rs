@@ -46,6 +46,7 @@ pub mod html;
 pub mod in_flight;
 pub mod index;
 pub mod ingest;
+pub mod json;
 pub mod key;
 pub mod lease;
 pub mod log;
@@ -57,6 +58,8 @@ pub mod pace;
 pub mod pim;
 pub mod plan;
 pub mod reconciliation;
+#[cfg(test)]
+mod records;
 pub mod retry;
 mod session;
 pub mod shape;

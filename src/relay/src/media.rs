@@ -222,6 +222,14 @@ async fn transfer<H: Host>(
     loop {
         let passed = pass_on(session, destination, media, missing, &token, is_renewed).await?;
         let status = match passed.told {
+            Err(failure) if pim::is_unauthorized(&failure) => {
+                token = match session.pim.tokens.instead_of(&token).await? {
+                    Some(other) => other,
+                    None => return Err(session.pim.revoked(CIRCUIT)),
+                };
+                is_renewed = true;
+                continue;
+            }
             Ok(status) => status,
             Err(mut failure) if passed.is_too_large => {
                 failure.class = Class::Permanent;
@@ -234,10 +242,6 @@ async fn transfer<H: Host>(
             Err(failure) => return Err(of_file(code, failure)),
         };
         match status {
-            StatusCode::UNAUTHORIZED => match session.pim.tokens.instead_of(&token).await? {
-                Some(other) => (token, is_renewed) = (other, true),
-                None => return Err(session.pim.revoked(CIRCUIT)),
-            },
             StatusCode::NOT_FOUND => {
                 let failure = session.pim_failure(Class::Transient, "404: the PIM does not have its content");
                 return Err(of_file(code, failure));
@@ -291,7 +295,8 @@ async fn pass_on<H: Host>(
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
     let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,
-        401 if !is_renewed => None,
+        // It says nothing before the token was renewed.
+        401 if !is_renewed => Some(Class::Held),
         401 => Some(Class::Misconfigured),
         _ => pim::judge(response.status()),
     };

@@ -1,9 +1,11 @@
 //! Reading the PIM (contract 4).
 
+mod answer;
+
 use crate::config::PimConfig;
-use crate::entity::Kind;
+use crate::entity::{Kind, is_same};
 use crate::failure::{Class, Failure};
-use crate::governor::{Call, Governor, Limits, transient};
+use crate::governor::{Call, Governor, Limits};
 use crate::host::Host;
 use crate::key::Keyspace;
 use crate::plan::BATCH_MAX;
@@ -12,6 +14,9 @@ use crate::token::Tokens;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::cell::Cell;
+
+pub use answer::{Page, Read};
+pub(crate) use answer::{UNREADABLE, judge};
 
 /// What Akeneo allows one connection, with room for nobody else's calls (contract 4.8).
 pub fn limits(timeout_ms: u64) -> Limits {
@@ -35,26 +40,6 @@ const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
 /// What the breaker for lists of attributes, families, categories and options is known by.
 pub const STRUCTURE: &str = "structure";
-
-/// A read by id.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Read {
-    /// The entity.
-    Found(Value),
-    /// Deleted, or hidden from this connection: the PIM does not tell which (contract 4.7).
-    Gone,
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
-    /// The entities.
-    pub items: Vec<Value>,
-    /// The cursor of the next page: the query of the PIM's `next` link, never its origin (contract 4.4).
-    pub next: Option<String>,
-    /// The PIM's own clock, from the answer's `Date`, in seconds since the Unix epoch.
-    pub date_s: Option<u64>,
-}
 
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
@@ -88,7 +73,7 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// Reads up to a hundred entities by one list call, in no particular order. What the search index does not know
-    /// is missing, and what it knows may be old (contract 4.1).
+    /// is missing, and what it knows may be old (contract 4.1). What was not asked for is left out.
     pub async fn list(&self, kind: Kind, codes: &[&str], attempts: u32) -> Result<Vec<Value>, Failure> {
         debug_assert!(codes.len() <= BATCH_MAX);
         let property = match kind {
@@ -97,7 +82,11 @@ impl<'a, H: Host> Pim<'a, H> {
             Kind::Category => "code",
         };
         let search = json!({ property: [{ "operator": "IN", "value": codes }] });
-        Ok(self.search(kind, &search, &first_page(kind), attempts).await?.items)
+        let mut page = self.search(kind, &search, &first_page(kind), attempts).await?;
+        let is_asked_for = |id: &str| codes.iter().any(|code| is_same(code, id));
+        page.items
+            .retain(|item| kind.id_in(item).is_some_and(|id| is_asked_for(&id)));
+        Ok(page.items)
     }
 
     /// Whether a list call for these entities would be too long for the PIM.
@@ -108,7 +97,8 @@ impl<'a, H: Host> Pim<'a, H> {
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
     }
 
-    /// One page of the direct children of some models: their sub-models, or their variants (contract 4.5).
+    /// One page of the direct children of some models: their sub-models, or their variants (contract 4.5). They come
+    /// whole: a list can leave out attributes only by naming those that are wanted, and none is known to exist.
     pub async fn descendants(&self, kind: Kind, models: &[&str], cursor: Option<&str>) -> Result<Page, Failure> {
         let first = first_page(kind);
         let search = json!({ "parent": [{ "operator": "IN", "value": models }] });
@@ -140,22 +130,20 @@ impl<'a, H: Host> Pim<'a, H> {
             target: &target,
             body: Vec::new(),
         };
-        let is_of_attribute = resource.ends_with("/options");
-        let judge = |response: &Response<Vec<u8>>| match judge(response.status()) {
-            _ if response.status() == StatusCode::NOT_FOUND && is_of_attribute => None,
+        let attribute = resource
+            .strip_prefix("attributes/")
+            .and_then(|rest| rest.strip_suffix("/options"));
+        let read = |response: &Response<Vec<u8>>| match attribute {
+            Some(attribute) if response.status() == StatusCode::NOT_FOUND => {
+                answer::absence(attribute, response).map(|()| Page::default())
+            }
             // No entity's fault: all that need the list wait for a person.
-            Some(Class::Permanent) => Some(Class::Misconfigured),
-            class => class,
+            _ => answer::page(response).map_err(|class| match class {
+                Class::Permanent => Class::Misconfigured,
+                class => class,
+            }),
         };
-        let response = self.ask(asked, &judge).await?;
-        if response.status() != StatusCode::NOT_FOUND {
-            return self.page(&response);
-        }
-        if is_own_404(response.body()) {
-            Ok(Page::default())
-        } else {
-            Err(self.strange(&response))
-        }
+        self.ask(asked, &read).await
     }
 
     async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
@@ -175,9 +163,15 @@ impl<'a, H: Host> Pim<'a, H> {
                 target: &target,
                 body,
             };
-            let response = self.ask(asked, &|response| judge_search(response.status())).await?;
-            if !matches!(response.status().as_u16(), 404 | 405) {
-                return self.page(&response);
+            let read = |response: &Response<Vec<u8>>| {
+                if answer::is_no_endpoint(response) {
+                    Ok(None)
+                } else {
+                    answer::page(response).map(Some)
+                }
+            };
+            if let Some(page) = self.ask(asked, &read).await? {
+                return Ok(answer::named(kind, page));
             }
             self.has_post_search.set(false);
         }
@@ -200,13 +194,39 @@ impl<'a, H: Host> Pim<'a, H> {
             target: &target,
             body: Vec::new(),
         };
-        let response = self.ask(asked, &|response| judge(response.status())).await?;
-        self.page(&response)
+        Ok(answer::named(kind, self.ask(asked, &answer::page).await?))
     }
 
     /// Reads one entity from the database itself, past the search index (contract 4.1).
     pub async fn by_id(&self, kind: Kind, code: &str, entity: &str, attempts: u32) -> Result<Read, Failure> {
-        let mut target = format!("/api/rest/v1/{}/{}", resource(kind), path_segment(code));
+        let mut paths = paths(code);
+        let encoded = paths.pop().unwrap_or_default();
+        let mut is_gone = false;
+        for path in paths {
+            match self.by_path(kind, code, &path, entity, attempts, true).await {
+                Ok(Read::Gone) => is_gone = true,
+                Err(failure) if is_undecided(&failure) => {}
+                decided => return decided,
+            }
+        }
+        match self.by_path(kind, code, &encoded, entity, attempts, is_gone).await {
+            Err(failure) if is_undecided(&failure) => Ok(Read::Gone),
+            decided => decided,
+        }
+    }
+
+    /// Reads one entity by a path. Where another path says more than this one, a strange answer to this one is no sign
+    /// of anything.
+    async fn by_path(
+        &self,
+        kind: Kind,
+        code: &str,
+        path: &str,
+        entity: &str,
+        attempts: u32,
+        may_be_strange: bool,
+    ) -> Result<Read, Failure> {
+        let mut target = format!("/api/rest/v1/{}/{path}", resource(kind));
         if let Some(more) = self.more(kind) {
             target.push_str(&format!("?{more}"));
         }
@@ -218,31 +238,21 @@ impl<'a, H: Host> Pim<'a, H> {
             target: &target,
             body: Vec::new(),
         };
-        let response = self
-            .ask(asked, &|response| {
-                if response.status() == StatusCode::NOT_FOUND {
-                    None
-                } else {
-                    judge(response.status())
-                }
+        let read = |response: &Response<Vec<u8>>| {
+            answer::entity(kind, code, response).map_err(|class| match class {
+                Class::Transient => Class::Transient,
+                _ if may_be_strange => Class::Held,
+                class => class,
             })
-            .await
-            .map_err(|failure| match failure.class {
-                // There is no less to ask for.
-                Class::TooLarge => Failure {
-                    class: Class::Permanent,
-                    ..failure
-                },
-                _ => failure,
-            })?;
-        if response.status() == StatusCode::NOT_FOUND && is_own_404(response.body()) {
-            return Ok(Read::Gone);
-        }
-        let body: Option<Value> = serde_json::from_slice(response.body()).ok();
-        match body.filter(|body| body.is_object() && response.status() != StatusCode::NOT_FOUND) {
-            Some(body) => Ok(Read::Found(body)),
-            None => Err(self.strange(&response)),
-        }
+        };
+        self.ask(asked, &read).await.map_err(|failure| match failure.class {
+            // There is no less to ask for.
+            Class::TooLarge => Failure {
+                class: Class::Permanent,
+                ..failure
+            },
+            _ => failure,
+        })
     }
 
     /// The request for the content of a file (Akeneo's REST reference, `GET /api/rest/v1/media-files/{code}/download`):
@@ -262,62 +272,49 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
-    fn page(&self, response: &Response<Vec<u8>>) -> Result<Page, Failure> {
-        let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
-            return Err(self.strange(response));
-        };
-        let next = body
-            .pointer("/_links/next/href")
-            .and_then(Value::as_str)
-            .and_then(|href| href.split_once('?'));
-        let next = next.map(|(_, query)| query.split('#').next().unwrap_or(query).to_owned());
-        let items = match body.pointer_mut("/_embedded/items").map(Value::take) {
-            Some(Value::Array(items)) => items,
-            _ => return Err(self.strange(response)),
-        };
-        let date = response
-            .headers()
-            .get("date")
-            .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-        let date_s = date
-            .and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok())
-            .map(|since| since.as_secs());
-        Ok(Page { items, next, date_s })
-    }
-
-    fn strange(&self, response: &Response<Vec<u8>>) -> Failure {
-        let reason = format!(
-            "{} with a body that is not the PIM's: is `pim_url` right?",
-            response.status().as_u16()
-        );
-        self.governor.failed(Class::Unavailable, reason)
-    }
-
-    /// Asks with a token, and once more with a new one after a 401 (contract 4.2).
-    async fn ask(&self, asked: Asked<'_>, judge: crate::governor::Judge<'_>) -> Result<Response<Vec<u8>>, Failure> {
-        let token = self.tokens.access().await?;
-        let let_401_by = |response: &Response<Vec<u8>>| {
-            if response.status() == StatusCode::UNAUTHORIZED {
+    /// Asks, and reads the answer: what it is not, it is judged by.
+    async fn ask<T>(&self, asked: Asked<'_>, read: Reader<'_, T>) -> Result<T, Failure> {
+        let answer = Cell::new(None);
+        let judge = |response: &Response<Vec<u8>>| match read(response) {
+            Ok(read) => {
+                answer.set(Some(read));
                 None
-            } else {
-                judge(response)
             }
+            Err(class) => Some(class),
         };
-        let response = self.send(&asked, &token, &let_401_by).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
-        let refused = |response: &Response<Vec<u8>>| {
-            if response.status() == StatusCode::UNAUTHORIZED {
-                Some(Class::Misconfigured)
-            } else {
-                judge(response)
-            }
+        self.send_with_token(&asked, &judge).await?;
+        answer.take().ok_or_else(|| {
+            self.governor
+                .failed(Class::Unavailable, "no answer was read".to_owned())
+        })
+    }
+
+    /// Sends with a token, and once more with a new one after a 401 (contract 4.2). The first 401 says nothing of the
+    /// PIM yet.
+    async fn send_with_token(&self, asked: &Asked<'_>, judge: crate::governor::Judge<'_>) -> Result<(), Failure> {
+        let mut token = self.tokens.access().await?;
+        let judge_with = |response: &Response<Vec<u8>>, of_401| match response.status() {
+            StatusCode::UNAUTHORIZED => Some(of_401),
+            _ => judge(response),
         };
-        match self.tokens.instead_of(&token).await? {
-            Some(token) => self.send(&asked, &token, &refused).await,
-            None => Err(self.revoked(asked.circuit)),
+        match self
+            .send(asked, &token, &|response| judge_with(response, Class::Held))
+            .await
+        {
+            Err(failure) if is_unauthorized(&failure) => {}
+            sent => return sent.map(|_| ()),
         }
+        token = match self.tokens.instead_of(&token).await? {
+            Some(token) => token,
+            None => return Err(self.revoked(asked.circuit)),
+        };
+        let sent = self
+            .send(asked, &token, &|response| judge_with(response, Class::Misconfigured))
+            .await;
+        if sent.as_ref().is_err_and(|failure| failure.status == Some(401)) {
+            self.tokens.forget(&token).await;
+        }
+        sent.map(|_| ())
     }
 
     /// The token is refused, and there is no other to be had.
@@ -373,6 +370,25 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 }
 
+/// Whether a call was answered, and the answer decided nothing.
+fn is_undecided(failure: &Failure) -> bool {
+    failure.class == Class::Held && failure.status.is_some()
+}
+
+/// Whether a token was refused, and nothing more was concluded from that.
+pub(crate) fn is_unauthorized(failure: &Failure) -> bool {
+    is_undecided(failure) && failure.status == Some(401)
+}
+
+/// The paths by which an item may be read. Many web servers do not let an encoded slash through, so Akeneo's own client
+/// sends it as it is (`UriGenerator` of akeneo/api-php-client); what a server would resolve is encoded in any case.
+fn paths(code: &str) -> Vec<String> {
+    let parts: Vec<&str> = code.split('/').collect();
+    let is_plain = parts.len() > 1 && !parts.iter().any(|part| matches!(*part, "" | "." | ".."));
+    let plain = is_plain.then(|| parts.into_iter().map(path_segment).collect::<Vec<String>>().join("/"));
+    plain.into_iter().chain([path_segment(code)]).collect()
+}
+
 /// The resource of a kind (contract 4.3).
 fn resource(kind: Kind) -> &'static str {
     match kind {
@@ -392,6 +408,9 @@ fn first_page(kind: Kind) -> String {
     format!("{by_cursor}limit={BATCH_MAX}")
 }
 
+/// Reads an answer; else says what follows from it.
+type Reader<'a, T> = &'a dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>;
+
 struct Asked<'a> {
     circuit: &'a str,
     entity: Option<&'a str>,
@@ -399,28 +418,4 @@ struct Asked<'a> {
     method: Method,
     target: &'a str,
     body: Vec<u8>,
-}
-
-/// What follows from the PIM's status (contract 4.7).
-pub(crate) fn judge(status: StatusCode) -> Option<Class> {
-    match status.as_u16() {
-        200..=299 => None,
-        403 | 404 | 405 | 406 | 415 | 300..=399 => Some(Class::Misconfigured),
-        _ => transient(status).or(Some(Class::Permanent)),
-    }
-}
-
-/// A PIM without the search by `POST` answers 404 or 405.
-/// Whether it is Akeneo's own error form: a proxy's 404 says nothing of what was asked for (contract 4.7).
-fn is_own_404(body: &[u8]) -> bool {
-    let body: Option<Value> = serde_json::from_slice(body).ok();
-    body.is_some_and(|body| body.get("code").and_then(Value::as_u64) == Some(404))
-}
-
-fn judge_search(status: StatusCode) -> Option<Class> {
-    if matches!(status.as_u16(), 404 | 405) {
-        None
-    } else {
-        judge(status)
-    }
 }

@@ -3,11 +3,16 @@
 //! The variable `shape` is a JSON document; an empty one sends every entity as the PIM gives it. Whatever is wrong in
 //! it is told with its place before anything is sent.
 
+#[cfg(test)]
+mod codes;
 mod document;
 mod field;
 mod headers;
 mod lookups;
 mod media;
+mod number;
+#[cfg(test)]
+mod numbers;
 mod place;
 #[cfg(test)]
 mod properties;
@@ -19,6 +24,7 @@ mod tests;
 mod values;
 
 use crate::entity::{Kind, digest};
+use crate::pim::UNREADABLE;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -124,6 +130,8 @@ impl Shape {
             return shape;
         }
         if document.as_object().is_some_and(|members| !members.is_empty()) {
+            let mut document = document.clone();
+            number::make_canonical(&mut document);
             shape.name = digest(document.to_string().as_bytes());
         }
         shape.headers.amend(node);
@@ -168,6 +176,11 @@ impl Shape {
     /// Shapes an entity. The same entity, shape and lookups give the same bytes on every host.
     pub fn apply(&self, kind: Kind, code: &str, entity: &Value, lookups: &Lookups) -> Shaped {
         let rules = self.rules(kind);
+        if entity.get(UNREADABLE).is_some() {
+            return Shaped::Unsendable(
+                "one of its texts in the PIM is no Unicode (half of a surrogate pair, or not UTF-8): enter it anew there",
+            );
+        }
         match rules.refusal(kind, entity, lookups) {
             Ok(Some(refusal)) => return Shaped::Unwanted(refusal),
             Err(why) => return Shaped::Unsendable(why),
@@ -206,7 +219,8 @@ impl Shape {
     /// The hash of a request: over its method, its path, its body in canonical form, its headers but for the token's,
     /// and the paths of its files, so that whoever begins to send files sends those of every entity.
     pub fn hash(&self, kind: Kind, upsert: &Upsert) -> String {
-        let mut text = format!("{}\n{}\n{}", upsert.method, upsert.path, canonical(&upsert.body));
+        let body = canonical(&upsert.body, &self.rules(kind).links());
+        let mut text = format!("{}\n{}\n{body}", upsert.method, upsert.path);
         for (name, value) in &self.headers_of(kind).others {
             text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
@@ -222,8 +236,8 @@ impl Shape {
         let of_all = [self.products.needs(), self.models.needs(), self.categories.needs()].concat();
         let mut needs: Vec<(Need, Vec<String>)> = Vec::new();
         for (need, _) in of_kind {
-            if !needs.iter().any(|(known, _)| *known == need) {
-                let same = of_all.iter().filter(|(other, _)| *other == need);
+            if !needs.iter().any(|(known, _)| known.is(&need)) {
+                let same = of_all.iter().filter(|(other, _)| other.is(&need));
                 let mut locales: Vec<String> = Vec::new();
                 for locale in same.flat_map(|(_, locales)| locales.iter()) {
                     if let Err(at) = locales.binary_search(locale) {
@@ -262,7 +276,7 @@ pub(crate) fn source_hash(entity: &Value) -> String {
     if let Some(members) = entity.as_object_mut() {
         members.remove("_links");
     }
-    digest(canonical(&entity).to_string().as_bytes())
+    digest(canonical(&entity, &[]).to_string().as_bytes())
 }
 
 /// What stands unencoded in a segment of a path (RFC 3986, unreserved).
@@ -284,26 +298,71 @@ const MAPS: [&str; 7] = [
     "linked_data",
 ];
 
-/// A document in canonical form: members sorted, the links of Akeneo's values left out, empty maps written in one way.
-fn canonical(value: &Value) -> Value {
+/// A place of a body whose `_links` are content, since the shape put them there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links<'a> {
+    /// All that is below this place.
+    Below(&'a [String]),
+    /// Those that this place leads through.
+    On(&'a [String]),
+}
+
+impl<'a> Links<'a> {
+    /// What of the place lies below this member or element.
+    fn below(self, name: &str) -> Option<Links<'a>> {
+        match self {
+            Links::Below([]) => Some(self),
+            Links::Below([first, rest @ ..]) => (first == name).then_some(Links::Below(rest)),
+            Links::On([]) => None,
+            Links::On([first, rest @ ..]) => (first == name).then_some(Links::On(rest)),
+        }
+    }
+
+    /// What of the place lies below any element of a list: which one it was is not told any more, since the gaps between
+    /// them were closed.
+    fn in_list(self) -> Option<Links<'a>> {
+        match self {
+            Links::Below([]) => Some(self),
+            Links::Below([_, rest @ ..]) => Some(Links::Below(rest)),
+            Links::On([]) => None,
+            Links::On([_, rest @ ..]) => Some(Links::On(rest)),
+        }
+    }
+
+    fn are_here(self) -> bool {
+        match self {
+            Links::Below(place) => place.first().is_none_or(|first| first == "_links"),
+            Links::On(place) => place.first().is_some_and(|first| first == "_links"),
+        }
+    }
+}
+
+/// A document in canonical form: members sorted, numbers and empty maps written in one way, the links of Akeneo's values
+/// left out, but not those that a shape put there.
+fn canonical(value: &Value, links: &[Links<'_>]) -> Value {
     match value {
         Value::Object(members) => {
             // A map keeps its members sorted.
             let mut sorted = Map::new();
             // They name the PIM's address, and say nothing of the value (contract 4.6).
-            let is_value = members.contains_key("data");
-            for (name, value) in members.iter().filter(|(name, _)| !is_value || *name != "_links") {
+            let are_akeneos = members.contains_key("data") && !links.iter().any(|links| links.are_here());
+            for (name, value) in members.iter().filter(|(name, _)| !are_akeneos || *name != "_links") {
                 let is_empty_list = value.as_array().is_some_and(Vec::is_empty);
                 let value = if is_empty_list && MAPS.contains(&name.as_str()) {
                     Value::Object(Map::new())
                 } else {
-                    canonical(value)
+                    let below: Vec<Links<'_>> = links.iter().filter_map(|links| links.below(name)).collect();
+                    canonical(value, &below)
                 };
                 sorted.insert(name.clone(), value);
             }
             Value::Object(sorted)
         }
-        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
+        Value::Array(items) => {
+            let below: Vec<Links<'_>> = links.iter().filter_map(|links| links.in_list()).collect();
+            Value::Array(items.iter().map(|item| canonical(item, &below)).collect())
+        }
+        Value::Number(number) => Value::Number(number::canonical(number)),
         other => other.clone(),
     }
 }

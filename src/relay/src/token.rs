@@ -5,12 +5,14 @@ use crate::entity::{Segment, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, transient};
 use crate::host::{self, Host};
+use crate::json;
 use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::lock::Mutex;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::cell::Cell;
 
 /// The circuit of the token endpoint.
 pub const CIRCUIT: &str = "token";
@@ -26,9 +28,29 @@ struct Token {
     renew_ms: u64,
 }
 
-/// Without a token nothing can be asked, whichever entity it is for.
-fn unavailable(status: StatusCode) -> Option<Class> {
-    transient(status).map(|_| Class::Unavailable)
+/// What an answer of the token endpoint is: a token, or what follows. Without one nothing can be asked, whichever entity
+/// it is for.
+fn read(response: &Response<Vec<u8>>, now_ms: u64) -> Result<Token, Class> {
+    let status = response.status();
+    if !status.is_success() {
+        let passes = transient(status).map(|_| Class::Unavailable);
+        return Err(passes.unwrap_or(Class::Misconfigured));
+    }
+    let answer = json::read(response.body()).map(|document| document.value);
+    let text = |member: &str| answer.as_ref()?.get(member)?.as_str().map(str::to_owned);
+    let lasts_s = answer
+        .as_ref()
+        .and_then(|answer| json::whole(answer.get("expires_in")?));
+    let lasts_ms = lasts_s.unwrap_or(3600).min(86_400 * 365) * 1000;
+    Ok(Token {
+        v: 1,
+        // A good status without a token is not the PIM's.
+        access: text("access_token")
+            .filter(|token| !token.is_empty())
+            .ok_or(Class::Unavailable)?,
+        refresh: text("refresh_token"),
+        renew_ms: now_ms + lasts_ms - EARLY_MS.min(lasts_ms / 10),
+    })
 }
 
 /// A token endpoint that times out is no entity's fault.
@@ -92,6 +114,20 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.renew(&mut current).await.map(Some)
     }
 
+    /// A token that was new and is refused all the same is not used again.
+    pub async fn forget(&self, refused: &str) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|token| token.access == refused) {
+            *current = None;
+            self.forget_kept().await;
+        }
+    }
+
+    /// If it cannot be deleted, the next tick finds that it fails, as this one did.
+    async fn forget_kept(&self) {
+        let _ = self.host.delete(&self.key).await;
+    }
+
     async fn renew(&self, current: &mut Option<Token>) -> Result<String, Failure> {
         let Credentials::Connection {
             username,
@@ -105,30 +141,22 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.governor.keep_secret(password);
         self.governor.keep_secret(client_secret);
         let refresh = current.take().and_then(|token| token.refresh);
-        let refreshed = match refresh {
+        let refreshed = match &refresh {
             Some(refresh) => {
-                self.governor.keep_secret(&refresh);
+                self.governor.keep_secret(refresh);
                 let body = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
-                // A refused refresh is answered 422 and is no failure: the password is the way then.
-                self.grant(&body, &|response| unavailable(response.status())).await?
+                self.refresh(&body).await?
             }
             None => None,
         };
         let token = match refreshed {
             Some(token) => token,
             None => {
-                let body = json!({ "grant_type": "password", "username": username, "password": password });
-                let refused = |response: &Response<Vec<u8>>| {
-                    let status = response.status();
-                    unavailable(status).or((!status.is_success()).then_some(Class::Misconfigured))
-                };
-                match self.grant(&body, &refused).await? {
-                    Some(token) => token,
-                    None => {
-                        let reason = "the token endpoint answered something else than a token: is `pim_url` the PIM's?";
-                        return Err(self.governor.refuse(CIRCUIT, reason));
-                    }
+                if refresh.is_some() {
+                    self.forget_kept().await;
                 }
+                let body = json!({ "grant_type": "password", "username": username, "password": password });
+                self.grant(&body, true).await?
             }
         };
         // A cache: if it cannot be written, the next tick asks again.
@@ -138,14 +166,25 @@ impl<'a, H: Host> Tokens<'a, H> {
         Ok(access)
     }
 
-    async fn grant(&self, body: &Value, judge: crate::governor::Judge<'_>) -> Result<Option<Token>, Failure> {
-        let Credentials::Connection {
-            client_id,
-            client_secret,
-            ..
-        } = &self.config.credentials
-        else {
-            return Ok(None);
+    /// A token by a refresh token; none if it is not to be had so, for whatever reason: then the password is the way, and
+    /// only its failure says anything of the endpoint.
+    async fn refresh(&self, body: &Value) -> Result<Option<Token>, Failure> {
+        match self.grant(body, false).await {
+            Ok(token) => Ok(Some(token)),
+            // Answered, or not in time.
+            Err(failure) if failure.status.is_some() || failure.unsettled => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn grant(&self, body: &Value, is_last_way: bool) -> Result<Token, Failure> {
+        let (client_id, client_secret) = match &self.config.credentials {
+            Credentials::Connection {
+                client_id,
+                client_secret,
+                ..
+            } => (client_id.as_str(), client_secret.as_str()),
+            Credentials::App(_) => Default::default(),
         };
         let basic = STANDARD.encode(format!("{client_id}:{client_secret}"));
         self.governor.keep_secret(&basic);
@@ -154,7 +193,10 @@ impl<'a, H: Host> Tokens<'a, H> {
             .header("content-type", "application/json")
             .header("accept", "application/json")
             .body(body.to_string().into_bytes());
-        let Ok(request) = request else { return Ok(None) };
+        let Ok(request) = request else {
+            let reason = "the request for a token cannot be formed: is `pim_url` right?";
+            return Err(self.governor.refuse(CIRCUIT, reason));
+        };
         let call = Call {
             circuit: CIRCUIT,
             entity: None,
@@ -163,29 +205,70 @@ impl<'a, H: Host> Tokens<'a, H> {
             shown_path: None,
             request,
         };
-        let started_ms = self.host.now_ms();
-        let response = self.governor.call(call, judge).await.map_err(not_the_entitys)?;
-        if !response.status().is_success() {
-            return Ok(None);
+        let asked_ms = self.host.now_ms();
+        let token = Cell::new(None);
+        let judge = |response: &Response<Vec<u8>>| match read(response, asked_ms) {
+            Ok(read) => {
+                self.governor.keep_secret(&read.access);
+                token.set(Some(read));
+                None
+            }
+            Err(class) => Some(if is_last_way { class } else { Class::Held }),
+        };
+        self.governor.call(call, &judge).await.map_err(not_the_entitys)?;
+        token
+            .take()
+            .ok_or_else(|| self.governor.failed(Class::Unavailable, "no token was read".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Token, read};
+    use crate::failure::Class;
+    use crate::records::reads_back;
+    use http::Response;
+    use serde_json::json;
+
+    #[test]
+    fn tokens_are_read_back() {
+        reads_back::<Token>(json!({ "v": 1, "access": "a", "refresh": "r", "renew_ms": (1_u64 << 53) + 1 }));
+    }
+
+    #[test]
+    fn an_answer_is_a_token_or_nothing() {
+        let answer = |status: u16, body: &str| {
+            let response = Response::builder()
+                .status(status)
+                .body(body.as_bytes().to_vec())
+                .expect("a response");
+            read(&response, 1000).map(|token| (token.access, token.renew_ms))
+        };
+        for (lasts, renew_ms) in [
+            ("3600", 3_541_000),
+            ("\"3600\"", 3_541_000),
+            ("100", 91_000),
+            ("null", 3_541_000),
+        ] {
+            let body = format!("\u{feff}{{\"access_token\":\"t\",\"expires_in\":{lasts}}}");
+            assert_eq!(answer(200, &body), Ok(("t".to_owned(), renew_ms)), "{lasts}");
         }
-        let Ok(answer) = serde_json::from_slice::<Value>(response.body()) else {
-            return Ok(None);
-        };
-        let Some(access) = answer.get("access_token").and_then(Value::as_str) else {
-            return Ok(None);
-        };
-        self.governor.keep_secret(access);
-        let expires_ms = answer
-            .get("expires_in")
-            .and_then(Value::as_u64)
-            .unwrap_or(3600)
-            .min(86_400 * 365)
-            * 1000;
-        Ok(Some(Token {
-            v: 1,
-            access: access.to_owned(),
-            refresh: answer.get("refresh_token").and_then(Value::as_str).map(str::to_owned),
-            renew_ms: started_ms + expires_ms - EARLY_MS.min(expires_ms / 10),
-        }))
+        for body in [
+            "",
+            "<html>",
+            "{\"message\":\"maintenance\"}",
+            "{\"access_token\":\"\"}",
+            "{\"access_token\":7}",
+        ] {
+            assert_eq!(answer(200, body), Err(Class::Unavailable), "{body}");
+        }
+        for (status, class) in [
+            (500, Class::Unavailable),
+            (429, Class::Unavailable),
+            (422, Class::Misconfigured),
+            (403, Class::Misconfigured),
+        ] {
+            assert_eq!(answer(status, "{}"), Err(class), "{status}");
+        }
     }
 }

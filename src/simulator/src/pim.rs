@@ -238,14 +238,14 @@ impl Pim {
             ["product-models"] => get_only(request).and_then(|()| self.list(false, &query, now_ms)),
             ["products-uuid", uuid] => get_only(request).and_then(|()| {
                 let id = Uuid::try_parse(uuid).map(EntityId::Product);
-                let missing =
-                    format!("Product with {uuid} uuid does not exist or you do not have permission to access it.");
+                let missing = format!("Product \"{uuid}\" does not exist or you do not have permission to access it.");
                 self.by_id(id.ok(), &query, &missing)
             }),
-            ["product-models", code] => get_only(request).and_then(|()| {
+            ["product-models", code @ ..] => get_only(request).and_then(|()| {
+                let code = code.join("/");
                 let missing =
                     format!("Product model \"{code}\" does not exist or you do not have permission to access it.");
-                self.by_id(Some(EntityId::Model((*code).to_owned())), &query, &missing)
+                self.by_id(Some(EntityId::Model(code)), &query, &missing)
             }),
             ["media-files", code @ .., "download"] => get_only(request).and_then(|()| self.media(&code.join("/"))),
             _ => get_only(request).and_then(|()| lists::structure(self, &path, &query)),

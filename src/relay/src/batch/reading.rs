@@ -1,7 +1,7 @@
 //! Reading a batch: by list, and by id what a list cannot be trusted with.
 
 use super::{Item, Stage};
-use crate::entity::Kind;
+use crate::entity::{Kind, is_same};
 use crate::failure::{Class, Failure};
 use crate::host::Host;
 use crate::index::Pages;
@@ -12,6 +12,7 @@ use crate::time;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 
@@ -62,14 +63,19 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
 }
 
 /// Gives the listed entities to their items; says which items must be read by id.
-fn sort_out(kind: Kind, items: &mut [Item], range: std::ops::Range<usize>, found: Vec<Value>) -> Vec<usize> {
+fn sort_out(kind: Kind, items: &mut [Item], range: Range<usize>, found: Vec<Value>) -> Vec<usize> {
+    for item in &mut items[range.clone()] {
+        item.is_listed = Some(false);
+    }
     for entity in found {
-        let code = kind.id_in(&entity);
-        let item = items[range.clone()]
-            .iter_mut()
-            .find(|item| Some(&item.code) == code.as_ref());
-        if let Some(item) = item {
-            item.stage = Stage::Found(entity);
+        let Some(code) = kind.id_in(&entity) else { continue };
+        // To the letter first: two that wait may differ in letter case alone.
+        let exactly = range.clone().find(|at| items[*at].code == code);
+        let at = exactly.or_else(|| range.clone().find(|at| is_same(&items[*at].code, &code)));
+        if let Some(at) = at {
+            items[at].is_listed = Some(true);
+            items[at].respell(code);
+            items[at].stage = Stage::Found(entity);
         }
     }
     range.filter(|at| !is_fresh(&items[*at])).collect()
@@ -114,7 +120,12 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
         items[at].by_id = true;
         items[at].is_gone = matches!(read, Ok(Read::Gone));
         items[at].stage = match read {
-            Ok(Read::Found(entity)) => Stage::Found(entity),
+            Ok(Read::Found(entity)) => {
+                if let Some(code) = kind.id_in(&entity) {
+                    items[at].respell(code);
+                }
+                Stage::Found(entity)
+            }
             Ok(Read::Gone) => Stage::Gone,
             Err(failure) => Item::failed(failure, None),
         };

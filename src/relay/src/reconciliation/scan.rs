@@ -90,6 +90,7 @@ mod tests {
             items: vec![serde_json::json!({})],
             next: next.map(str::to_owned),
             date_s: Some(date_s),
+            ..Page::default()
         }
     }
 

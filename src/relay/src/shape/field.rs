@@ -1,10 +1,13 @@
 //! The fields of a body: from which place, converted how, to which place.
 
+use super::Links;
 use super::document::Node;
 use super::lookups::{Lookups, Need};
+use super::number::canonical;
 use super::place::{at, tokens};
 use super::template::{Piece, pieces};
-use super::values::{Form, Values, View};
+use super::values::{Form, Values, View, member};
+use crate::json::text;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -85,8 +88,8 @@ impl Field {
         ];
         let field = Field {
             conversion: node.member("as").and_then(|node| node.choice(&conversions)),
-            currency: text(node, "currency"),
-            channel: text(node, "channel"),
+            currency: text_in(node, "currency"),
+            channel: text_in(node, "channel"),
             locales: node.member("locales").map(|node| node.texts()).unwrap_or_default(),
             default: node.member("default").map(|node| node.value.clone()),
             to: to?,
@@ -139,6 +142,15 @@ impl Field {
         if self.to.is_empty() && !matches!(&self.source, Source::Place(place) if place.is_empty()) {
             let remedy = "the whole body can only come from the whole entity: write \"from\": \"\", or name a place";
             node.member("to").into_iter().for_each(|node| node.wrong(remedy));
+        }
+    }
+
+    /// The place whose `_links` are content, since this field puts them there.
+    pub(super) fn links(&self) -> Option<Links<'_>> {
+        match &self.source {
+            Source::Constant(_) => Some(Links::Below(&self.to)),
+            _ if self.to.iter().any(|token| token == "_links") => Some(Links::On(&self.to)),
+            _ => None,
         }
     }
 
@@ -230,14 +242,13 @@ impl Field {
         let need = self.need()?;
         let label = |code: &str| Value::String(lookups.label(&need, code, locales).unwrap_or(code).to_owned());
         match value {
-            Value::String(code) => Some(label(code)),
-            Value::Array(codes) => Some(codes.iter().filter_map(Value::as_str).map(label).collect()),
-            _ => None,
+            Value::Array(codes) => Some(codes.iter().filter_map(text).map(|code| label(&code)).collect()),
+            code => text(code).map(|code| label(&code)),
         }
     }
 }
 
-fn text(node: &Node<'_>, name: &str) -> Option<String> {
+fn text_in(node: &Node<'_>, name: &str) -> Option<String> {
     Some(node.member(name)?.text()?.to_owned())
 }
 
@@ -327,8 +338,11 @@ fn found<'a>(entity: &'a Value, place: &[String], view: View<'_>) -> Option<Cow<
             at(view.attribute(entity, attribute)?, rest).map(Cow::Borrowed)
         }
         [first, attribute, rest @ ..] if first == "values" && !view.is_whole() => {
-            let shown = view.of(entity.get("values")?.get(attribute)?)?;
+            let shown = view.of(member(entity.get("values"), attribute)?)?;
             at(&shown, rest).cloned().map(Cow::Owned)
+        }
+        [first, attribute, rest @ ..] if first == "values" => {
+            at(member(entity.get("values"), attribute)?, rest).map(Cow::Borrowed)
         }
         _ => at(entity, place).map(Cow::Borrowed),
     }
@@ -356,7 +370,7 @@ fn number(value: &Value) -> Option<Value> {
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(canonical(number).to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }

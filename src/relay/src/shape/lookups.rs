@@ -1,8 +1,10 @@
 //! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
 
 use super::selection::place;
-use crate::entity::Kind;
-use serde::{Deserialize, Serialize};
+use super::values::member;
+use crate::entity::{Kind, folded, is_same};
+use crate::json;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -30,8 +32,51 @@ pub struct Element {
     pub parent: Option<String>,
 }
 
-/// A list, by code.
-pub type Elements = BTreeMap<String, Element>;
+/// A list, by code, to which letter case makes no difference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<String, Element>")]
+pub struct Elements(BTreeMap<String, (String, Element)>);
+
+impl Elements {
+    /// The element of a code.
+    pub fn get(&self, code: &str) -> Option<&Element> {
+        self.0.get(&folded(code)).map(|(_, element)| element)
+    }
+
+    /// Adds an element, in place of one of this code.
+    pub fn insert(&mut self, code: String, element: Element) {
+        self.0.insert(folded(&code), (code, element));
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl FromIterator<(String, Element)> for Elements {
+    fn from_iter<T: IntoIterator<Item = (String, Element)>>(elements: T) -> Elements {
+        let elements = elements.into_iter();
+        Elements(
+            elements
+                .map(|(code, element)| (folded(&code), (code, element)))
+                .collect(),
+        )
+    }
+}
+
+impl From<BTreeMap<String, Element>> for Elements {
+    fn from(elements: BTreeMap<String, Element>) -> Elements {
+        elements.into_iter().collect()
+    }
+}
+
+/// By codes as the PIM spells them.
+impl Serialize for Elements {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.values().map(|(code, element)| (code, element)))
+    }
+}
 
 /// The lists that are at hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,9 +89,17 @@ pub struct Lookups {
 const DEPTH_MAX: usize = 100;
 
 impl Need {
+    /// Whether it is the same list: letter case makes no difference to an attribute's code.
+    pub fn is(&self, other: &Need) -> bool {
+        match (self, other) {
+            (Need::Options(one), Need::Options(other)) => is_same(one, other),
+            _ => self == other,
+        }
+    }
+
     /// Whether an entity names an element that a list does not hold.
     pub fn misses(&self, kind: Kind, entity: &Value, elements: &Elements) -> bool {
-        let is_missing = |value: &Value| value.as_str().is_some_and(|code| !elements.contains_key(code));
+        let is_missing = |value: &Value| json::text(value).is_some_and(|code| elements.get(&code).is_none());
         let are_missing = |value: &Value| match value {
             Value::Array(codes) => codes.iter().any(is_missing),
             code => is_missing(code),
@@ -54,14 +107,12 @@ impl Need {
         match self {
             Need::Attributes => {
                 let mut values = entity.get("values").and_then(Value::as_object).into_iter().flatten();
-                values.any(|(attribute, _)| !elements.contains_key(attribute))
+                values.any(|(attribute, _)| elements.get(attribute).is_none())
             }
             Need::Families => entity.get("family").is_some_and(is_missing),
             Need::Categories => place(kind, entity).is_some_and(are_missing),
             Need::Options(attribute) => {
-                let values = entity
-                    .get("values")
-                    .and_then(|values| values.get(attribute)?.as_array());
+                let values = member(entity.get("values"), attribute).and_then(Value::as_array);
                 let mut data = values.into_iter().flatten().filter_map(|value| value.get("data"));
                 data.any(are_missing)
             }
@@ -72,7 +123,7 @@ impl Need {
 impl Lookups {
     /// A list, if it is at hand.
     pub fn list(&self, need: &Need) -> Option<&Elements> {
-        let found = self.lists.iter().find(|(known, _)| known == need);
+        let found = self.lists.iter().find(|(known, _)| known.is(need));
         found.map(|(_, elements)| elements)
     }
 

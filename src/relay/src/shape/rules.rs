@@ -1,5 +1,6 @@
 //! What the shape document says of one kind.
 
+use super::Links;
 use super::document::Node;
 use super::field::{Field, whole};
 use super::headers::Headers;
@@ -124,6 +125,11 @@ impl Rules {
             }
         }
         body.finish()
+    }
+
+    /// The places of a body whose `_links` are content.
+    pub(super) fn links(&self) -> Vec<Links<'_>> {
+        self.fields.iter().flatten().filter_map(Field::links).collect()
     }
 
     /// What it looks up, and the locales whose labels it uses; one need may come several times.

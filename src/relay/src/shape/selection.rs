@@ -3,7 +3,8 @@
 use super::document::Node;
 use super::lookups::{Lookups, Need};
 use super::values::View;
-use crate::entity::Kind;
+use crate::entity::{Kind, is_same};
+use crate::json::text;
 use serde_json::Value;
 
 /// Why an entity is not wanted.
@@ -115,7 +116,7 @@ impl Selection {
             let family = entity
                 .get("family")
                 .ok_or("the PIM gave no family, which the selection asks for")?;
-            if !family.as_str().is_some_and(|family| names(families, family)) {
+            if !text(family).is_some_and(|family| names(families, &family)) {
                 return Ok(Some(Refusal::Family));
             }
         }
@@ -136,7 +137,7 @@ impl Selection {
 }
 
 fn names(list: &[String], code: &str) -> bool {
-    list.iter().any(|named| named == code)
+    list.iter().any(|named| is_same(named, code))
 }
 
 /// Where an entity lies in the category trees: a category in itself.
@@ -147,9 +148,8 @@ pub(super) fn place(kind: Kind, entity: &Value) -> Option<&Value> {
 fn is_below(place: &Value, wanted: &[String], lookups: &Lookups) -> bool {
     let is_below = |code: &str| lookups.lineage(code).any(|above| names(wanted, above));
     match place {
-        Value::Array(categories) => categories.iter().filter_map(Value::as_str).any(is_below),
-        Value::String(code) => is_below(code),
-        _ => false,
+        Value::Array(categories) => categories.iter().filter_map(text).any(|code| is_below(&code)),
+        code => text(code).is_some_and(|code| is_below(&code)),
     }
 }
 
@@ -176,7 +176,10 @@ impl Completeness {
             .get("completenesses")
             .ok_or("the PIM gave no completenesses, which the selection asks for")?;
         let of_ours = |each: &&Value| {
-            let is = |member: &str, text: &str| each.get(member).and_then(Value::as_str) == Some(text);
+            let is = |member: &str, code: &str| {
+                let given = each.get(member).and_then(Value::as_str);
+                given.is_some_and(|given| is_same(given, code))
+            };
             is("scope", &self.channel) && is("locale", &self.locale)
         };
         let share = all

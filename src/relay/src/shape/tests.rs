@@ -77,6 +77,11 @@ fn value(data: Value) -> Value {
     json!([{ "locale": null, "scope": null, "data": data }])
 }
 
+/// A number with these digits.
+fn written(number: &str) -> Value {
+    serde_json::from_str(number).expect("a number")
+}
+
 fn in_places(values: &[(Option<&str>, Option<&str>, Value)]) -> Value {
     let value = |(locale, scope, data): &(Option<&str>, Option<&str>, Value)| json!({ "locale": locale, "scope": scope, "data": data });
     values.iter().map(value).collect()
@@ -248,6 +253,40 @@ fn links_of_values_count_for_nothing_and_those_of_the_destination_do() {
 }
 
 #[test]
+fn links_that_the_shape_puts_into_a_body_count() {
+    let hash = |fields: Value, mug: &Value| {
+        let shape = shape(&json!({ "products": { "fields": fields } }));
+        shape.hash(Kind::Product, &upsert(&shape, Kind::Product, mug))
+    };
+    let mut other = mug();
+    other["family"] = json!("cup");
+    let data = json!({ "from": "/enabled", "to": "/data" });
+    for to in ["/_links/self/href", "/_links", "/a/_links/self", "/list/0/_links/self"] {
+        let data = json!({ "from": "/enabled", "to": to.split("/_links").next().map(|above| format!("{above}/data")) });
+        let fields = json!([data, { "from": "/family", "to": to }]);
+        assert_ne!(hash(fields.clone(), &mug()), hash(fields, &other), "{to}");
+    }
+    for to in ["/_links/self", "/it"] {
+        let constant = |href: &str| match to {
+            "/it" => json!({ "data": 1, "_links": { "self": href } }),
+            _ => json!(href),
+        };
+        let fields = |href: &str| json!([data, { "constant": constant(href), "to": to }]);
+        assert_ne!(hash(fields("a"), &mug()), hash(fields("b"), &mug()), "{to}");
+    }
+    // Those of Akeneo's values do not, wherever the values are put.
+    let mut linked = mug();
+    linked["values"]["sku"][0]["_links"] = json!({ "self": "http://elsewhere/" });
+    for fields in [
+        json!([{ "from": "/values", "to": "/values" }, { "from": "/family", "to": "/_links/self" }]),
+        json!([{ "from": "/values", "to": "/_links/values" }, data]),
+        json!([{ "from": "", "to": "" }, { "constant": 1, "to": "/_links/self" }]),
+    ] {
+        assert_eq!(hash(fields.clone(), &mug()), hash(fields, &linked));
+    }
+}
+
+#[test]
 fn completenesses_are_asked_for_where_a_field_or_the_selection_reads_them() {
     for (rules, asks) in [
         (json!({}), false),
@@ -388,7 +427,10 @@ fn fields_are_converted_and_put_into_their_places() {
             Some(json!("printed")),
         ),
         (json!({ "from": "/values/weight/unit" }), Some(json!("KILOGRAM"))),
-        (json!({ "from": "/values/weight", "as": "number" }), Some(json!(0.35))),
+        (
+            json!({ "from": "/values/weight", "as": "number" }),
+            Some(written("0.3500")),
+        ),
         (
             json!({ "from": "/values/weight/amount", "as": "text" }),
             Some(json!("0.3500")),
@@ -399,7 +441,7 @@ fn fields_are_converted_and_put_into_their_places() {
         ),
         (
             json!({ "from": "/values/price", "currency": "EUR", "as": "number" }),
-            Some(json!(25.5)),
+            Some(written("25.50")),
         ),
         (
             json!({ "from": "/values/price", "currency": "USD", "as": "text" }),
@@ -468,7 +510,7 @@ fn fields_are_converted_and_put_into_their_places() {
     for member in ["_links", "completenesses"] {
         expected.as_object_mut().expect("an object").remove(member);
     }
-    expected["values"] = json!({ "sku": "mug-1", "measures": [{ "kg": 0.35 }] });
+    expected["values"] = json!({ "sku": "mug-1", "measures": [{ "kg": written("0.3500") }] });
     expected["type"] = json!("mug");
     assert_eq!(body(&rules, &mug()), expected);
 }

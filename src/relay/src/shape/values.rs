@@ -1,6 +1,7 @@
 //! An entity's values: which of them, of which channel and locale, and in which form.
 
 use super::document::Node;
+use crate::entity::is_same;
 use serde_json::{Map, Value};
 
 /// How values are sent.
@@ -61,7 +62,10 @@ impl Values {
         if view.form == Form::Akeneo && view.is_whole() && self.attributes.is_none() {
             return Some(given.clone());
         }
-        let is_wanted = |code: &String| self.attributes.as_ref().is_none_or(|codes| codes.contains(code));
+        let is_wanted = |code: &str| match &self.attributes {
+            Some(wanted) => wanted.iter().any(|wanted| is_same(wanted, code)),
+            None => true,
+        };
         let mut sent = Map::new();
         for (code, list) in given.as_object().into_iter().flatten() {
             if let (true, Some(value)) = (is_wanted(code), view.of(list)) {
@@ -70,6 +74,15 @@ impl Values {
         }
         Some(Value::Object(sent))
     }
+}
+
+/// A member by its code, to which letter case makes no difference to Akeneo.
+pub(super) fn member<'a>(values: Option<&'a Value>, code: &str) -> Option<&'a Value> {
+    let members = values?.as_object()?;
+    members.get(code).or_else(|| {
+        let same = members.iter().find(|(name, _)| is_same(name, code));
+        same.map(|(_, value)| value)
+    })
 }
 
 fn is_said(data: &Value) -> bool {
@@ -95,7 +108,8 @@ impl View<'_> {
         let is_shown = |value: &&Value| {
             let is_free = |member: &str| value.get(member).is_none_or(Value::is_null);
             let text = |member: &str| value.get(member).and_then(Value::as_str);
-            let of_channel = self.channel.is_none() || is_free("scope") || text("scope") == self.channel;
+            let is_of = |channel: &str| text("scope").is_some_and(|scope| is_same(scope, channel));
+            let of_channel = is_free("scope") || self.channel.is_none_or(is_of);
             let of_locale = self.locales.is_empty() || is_free("locale") || self.locale(value).is_some();
             of_channel && of_locale
         };
@@ -106,7 +120,7 @@ impl View<'_> {
     /// The data of an attribute: of this channel or of none, and of the first locale that has a value.
     pub(super) fn data(self, list: &Value) -> Option<&Value> {
         let of_channel = |value: &&Value| match value.get("scope").and_then(Value::as_str) {
-            Some(scope) => self.channel == Some(scope),
+            Some(scope) => self.channel.is_some_and(|channel| is_same(channel, scope)),
             None => true,
         };
         let said = list.as_array()?.iter().filter(of_channel);
@@ -117,12 +131,12 @@ impl View<'_> {
 
     /// The data of an entity's attribute.
     pub(super) fn attribute<'a>(self, entity: &'a Value, code: &str) -> Option<&'a Value> {
-        self.data(entity.get("values")?.get(code)?)
+        self.data(member(entity.get("values"), code)?)
     }
 
     /// Whether an attribute says anything, in this channel and these locales or, where none are named, in any.
     pub(super) fn has(self, entity: &Value, attribute: &str) -> bool {
-        let Some(list) = entity.get("values").and_then(|values| values.get(attribute)) else {
+        let Some(list) = member(entity.get("values"), attribute) else {
             return false;
         };
         let all = View {
@@ -137,7 +151,7 @@ impl View<'_> {
     /// How far down its locale stands in the list; none if it is not in it.
     fn locale(self, value: &Value) -> Option<usize> {
         let locale = value.get("locale")?.as_str()?;
-        self.locales.iter().position(|wanted| wanted == locale)
+        self.locales.iter().position(|wanted| is_same(wanted, locale))
     }
 
     fn rank(self, value: &Value) -> Option<usize> {

@@ -228,7 +228,14 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
         _ => return Err(no_route()),
     };
     let found = |list: &[Value], code: &str| {
-        let missing = || Refusal::new(404, &format!("Entity '{code}' does not exist."));
+        let noun = match *kind {
+            "families" => "Family",
+            "attributes" => "Attribute",
+            "channels" => "Channel",
+            "locales" => "Locale",
+            _ => "Category",
+        };
+        let missing = || Refusal::new(404, &format!("{noun} \"{code}\" does not exist."));
         list.iter()
             .find(|item| item["code"] == code)
             .cloned()

@@ -1,0 +1,119 @@
+//! What is kept is read back to the last digit, also by the library's way to read numbers with all their digits, which
+//! mistakes some forms of records for others.
+
+use crate::dead_letter::DeadLetter;
+use crate::history::History;
+use crate::host::decoded;
+use crate::in_flight::InFlightValue;
+use crate::ingest::{EventValue, Refused};
+use crate::meta::Meta;
+use crate::notification::Notification;
+use crate::reconciliation::{Reconciliation, Rehearsal};
+use crate::retry::RetryValue;
+use crate::state::State;
+use crate::status::Status;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// A count that no double holds.
+const MANY: u64 = (1 << 53) + 1;
+
+/// Whether all that one document says is in the other.
+fn is_in(part: &Value, whole: &Value) -> bool {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(whole)) => part
+            .iter()
+            .all(|(name, value)| whole.get(name).is_some_and(|whole| is_in(value, whole))),
+        (Value::Array(part), Value::Array(whole)) => {
+            part.len() == whole.len() && part.iter().zip(whole).all(|(part, whole)| is_in(part, whole))
+        }
+        (part, whole) => part == whole,
+    }
+}
+
+/// A record of this type that says all of this, read and written again.
+pub(crate) fn reads_back<T: Serialize + DeserializeOwned>(kept: Value) {
+    let name = std::any::type_name::<T>();
+    let read: T = decoded(kept.to_string().as_bytes()).unwrap_or_else(|| panic!("{name} is not read: {kept}"));
+    let written = json!(read);
+    assert!(is_in(&kept, &written), "{name}: {kept} became {written}");
+    assert!(
+        decoded::<T>(written.to_string().as_bytes()).is_some(),
+        "{name} is not read again: {written}"
+    );
+}
+
+fn failure() -> Value {
+    json!({
+        "at_s": MANY, "upstream": "pim", "class": "transient", "status": 503, "reason": "503: no", "tracking_id": "t",
+        "tries": 2, "unsettled": true, "retry_after_s": MANY,
+    })
+}
+
+fn governor() -> Value {
+    json!({
+        "fingerprint": "f", "not_before_ms": MANY, "wait_ms": 7, "calls": MANY, "errors": 1, "throttled": 2,
+        "breakers": { "products": {
+            "failures": 3, "subject": "products/x", "several": true, "refused": ["a"], "refusing": false,
+            "misconfigured": true, "probes": 4, "since_ms": MANY, "probe_ms": MANY, "reason": "down",
+        } },
+    })
+}
+
+#[test]
+fn what_the_worker_keeps_is_read_back() {
+    reads_back::<State>(json!({
+        "v": 1, "pim": governor(), "destination": governor(), "alert": governor(), "no_post_search_until_s": MANY,
+        "indexed": -9_007_199_254_740_993_i64, "deleted": { "product": MANY }, "unwanted": 5,
+        "alerts": { "backlog": MANY }, "thinned_s": MANY, "thinned_key": "k",
+    }));
+    reads_back::<Status>(json!({
+        "v": 1, "depth": MANY, "listed_ms": MANY, "oldest_s": MANY, "retrying": 1, "dead": 2,
+        "braked": { "product-model": 3 }, "worked_ms": MANY,
+    }));
+    reads_back::<History>(
+        json!({ "v": 1, "totals": { "n": MANY }, "buckets": [{ "t": MANY, "d": 1 }], "depth": MANY }),
+    );
+    let scan =
+        json!({ "began_ms": MANY, "date_s": MANY, "cursor": "c", "short_ms": 1, "pages": 2, "seen": 3, "found": 4 });
+    let trouble = json!({ "since_ms": MANY, "last_ms": MANY, "reason": "r" });
+    for step in [
+        json!({ "list": { "kind": "product", "scan": scan, "passed": "u" } }),
+        json!({ "verify": { "kind": "product-model", "page": 127, "after": "tx" } }),
+        json!("judge"),
+    ] {
+        reads_back::<Reconciliation>(json!({
+            "v": 1, "told_ms": MANY, "told_s": MANY,
+            "recent": { "product": {
+                "watermark_s": MANY, "offset_s": -7200, "scan": scan, "newest_s": 1, "since_s": MANY, "last": scan,
+                "finished_ms": MANY, "trouble": trouble,
+            } },
+            "walk": {
+                "number": MANY, "step": step, "asked": true, "last": { "product": { "finished_ms": MANY, "seen": 1 } },
+                "raising": { "walk": MANY, "pages": 3, "after": "tx" }, "trouble": trouble,
+            },
+        }));
+    }
+    reads_back::<Rehearsal>(json!({
+        "v": 1, "shape": "s", "kinds": 1, "scan": scan,
+        "counts": { "push": MANY, "delete": 1, "skip": 2, "ignore": 3, "unsendable": 4 },
+    }));
+    reads_back::<Meta>(json!({ "v": 1, "pim": "p", "destination": "d", "shape": "identity" }));
+}
+
+#[test]
+fn what_waits_is_read_back() {
+    reads_back::<EventValue>(json!({ "v": 1, "code": "1", "at_ms": MANY, "event": "{\"price\":1.50}" }));
+    reads_back::<RetryValue>(json!({ "v": 1, "code": "c", "failures": [failure()] }));
+    reads_back::<DeadLetter>(json!({
+        "v": 1, "kind": "product", "code": "c", "failed_s": MANY, "reason": "r", "failures": [failure(), failure()],
+        "events": ["{}"], "hash": "h", "thinned": true,
+    }));
+    reads_back::<InFlightValue>(json!({ "v": 1, "entities": [["product", "a"], ["category", "1"]] }));
+    reads_back::<Refused>(json!({ "v": 1, "at_ms": MANY, "channel": "events-api", "reason": "r" }));
+    reads_back::<Notification>(json!({
+        "v": 1, "state": "suspended", "kind": "k", "reason": "r", "subscription": "s", "sent_s": MANY, "at_ms": MANY,
+        "missing_since_s": MANY,
+    }));
+}

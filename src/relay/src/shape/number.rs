@@ -1,0 +1,166 @@
+//! Numbers keep the digits that the PIM wrote; hashes and texts take them in one form.
+
+use serde_json::{Number, Value};
+
+/// A number in the one form that stands for all ways to write its value: as a whole number of 64 bits or a double, where
+/// that loses no digit, else by its digits. A whole number and the same one with a point are two: `1` and `1.0`.
+pub(super) fn canonical(number: &Number) -> Number {
+    if let Some(whole) = number.as_u64() {
+        return whole.into();
+    }
+    if let Some(whole) = number.as_i64().filter(|whole| *whole != 0) {
+        return whole.into();
+    }
+    let written = Decimal::of(number.as_str());
+    let double = number.as_f64().and_then(Number::from_f64);
+    match double.filter(|double| Decimal::of(double.as_str()) == written) {
+        Some(double) => double,
+        None => written.text().parse().unwrap_or_else(|_| number.clone()),
+    }
+}
+
+/// Makes every number in a document canonical.
+pub(super) fn make_canonical(value: &mut Value) {
+    match value {
+        Value::Number(number) => *number = canonical(number),
+        Value::Array(list) => list.iter_mut().for_each(make_canonical),
+        Value::Object(members) => members.values_mut().for_each(make_canonical),
+        _ => {}
+    }
+}
+
+/// A number by its digits: a whole number without zeros at its ends, and a power of ten.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    is_negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// The number that a text in JSON's form is.
+    fn of(text: &str) -> Decimal {
+        let (text, is_negative) = match text.strip_prefix('-') {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = [whole, fraction].concat();
+        let significant = digits.trim_end_matches('0');
+        let zeros = digits.len() - significant.len();
+        // An exponent that no 64 bits hold makes two numbers one only if they are beyond all measure.
+        let exponent = exponent
+            .parse()
+            .unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
+        let places = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        let significant = significant.trim_start_matches('0');
+        Decimal {
+            is_negative,
+            digits: significant.to_owned(),
+            exponent: if significant.is_empty() {
+                0
+            } else {
+                exponent
+                    .saturating_sub(places(fraction.len()))
+                    .saturating_add(places(zeros))
+            },
+        }
+    }
+
+    fn text(&self) -> String {
+        let sign = if self.is_negative { "-" } else { "" };
+        let digits = if self.digits.is_empty() { "0" } else { &self.digits };
+        format!("{sign}{digits}e{}", self.exponent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+    use proptest::prelude::*;
+    use serde_json::{Number, Value};
+
+    fn form(text: &str) -> String {
+        let number: Number = text.parse().expect(text);
+        canonical(&number).to_string()
+    }
+
+    #[test]
+    fn what_a_double_or_64_bits_hold_is_written_as_they_are() {
+        for (written, expected) in [
+            ("0", "0"),
+            ("1", "1"),
+            ("-5", "-5"),
+            ("9223372036854775808", "9223372036854775808"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("1.0", "1.0"),
+            ("1.50", "1.5"),
+            ("12.10", "12.1"),
+            ("1e3", "1000.0"),
+            ("1E+3", "1000.0"),
+            ("-0", "-0.0"),
+            ("-0.00", "-0.0"),
+            ("0.0", "0.0"),
+            ("0.1", "0.1"),
+            ("117.63331139400017", "117.63331139400017"),
+            ("9007199254740991.0", "9007199254740991.0"),
+            ("1e16", "1e+16"),
+            ("10000000000000000.00", "1e+16"),
+            ("0.000001", "1e-6"),
+        ] {
+            assert_eq!(form(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_they_cannot_hold_is_written_by_its_digits() {
+        for (written, expected) in [
+            ("117.63331400000000019", "11763331400000000019e-17"),
+            ("12345678901234567890123", "12345678901234567890123e+0"),
+            ("12345678901234567890123.0", "12345678901234567890123e+0"),
+            ("-1234567890123456789012300", "-12345678901234567890123e+2"),
+            ("18446744073709551616", "18446744073709551616e+0"),
+            ("1e999", "1e+999"),
+            ("100e997", "1e+999"),
+            (
+                "0.1000000000000000055511151231257827",
+                "1000000000000000055511151231257827e-34",
+            ),
+        ] {
+            assert_eq!(form(written), expected, "{written}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_form_is_its_own_form_and_that_of_every_way_to_write_it(
+            whole in "0|[1-9][0-9]{0,25}", fraction in "[0-9]{1,25}", sign in "-?", shift in 0..30usize,
+        ) {
+            let text = format!("{sign}{whole}.{fraction}");
+            let expected = form(&text);
+            prop_assert_eq!(form(&expected), expected.clone());
+            prop_assert_eq!(form(&format!("{text}000")), expected.clone());
+            prop_assert_eq!(form(&format!("{text}e0")), expected.clone());
+            let digits = format!("{whole}{fraction}{}", "0".repeat(shift));
+            let digits = Some(digits.trim_start_matches('0')).filter(|digits| !digits.is_empty()).unwrap_or("0");
+            prop_assert_eq!(form(&format!("{sign}{digits}.0e-{}", fraction.len() + shift)), expected);
+        }
+
+        #[test]
+        fn whole_numbers_and_doubles_are_as_they_print(whole in any::<i64>(), count in any::<u64>(), double in any::<f64>()) {
+            prop_assert_eq!(form(&whole.to_string()), whole.to_string());
+            prop_assert_eq!(form(&count.to_string()), count.to_string());
+            if let Some(number) = Number::from_f64(double) {
+                prop_assert_eq!(form(&number.to_string()), number.to_string());
+            }
+        }
+
+        #[test]
+        fn any_number_has_a_form_that_is_a_number(text in "-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,40})?([eE][+-]?[0-9]{1,30})?") {
+            let form = form(&text);
+            prop_assert!(serde_json::from_str::<Value>(&form).is_ok(), "{}", form);
+        }
+    }
+}
