@@ -6,7 +6,8 @@
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::LogLevel;
-use crate::failure::{Class, Failure};
+use crate::excerpt::excerpt;
+use crate::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
 use crate::host::{CallLimits, Host, SendError};
 use crate::log;
 use crate::mistake::{Mistake, made};
@@ -272,6 +273,7 @@ impl<'a, H: Host> Governor<'a, H> {
             class,
             status: None,
             reason,
+            answer: None,
             tracking_id: None,
             tries: 0,
             unsettled: false,
@@ -451,13 +453,16 @@ impl<'a, H: Host> Governor<'a, H> {
         let status = response.status().as_u16();
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
+        let answer = self.excerpt(response.body(), ANSWER_KEPT);
+        let reason = format!("{status}: {}", log::cut(&answer, REASON_KEPT));
         Failure {
             status: Some(status),
             tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
             // A gateway gave up waiting, not the server behind it.
             unsettled: matches!(status, 408 | 502 | 504),
             retry_after_s: retry_after_s.filter(|_| transient(response.status()).is_some()),
-            ..self.failed(class, format!("{status}: {}", self.excerpt(response.body(), 200)))
+            answer: (answer.len() > REASON_KEPT).then(|| answer.into()),
+            ..self.failed(class, reason)
         }
     }
 
@@ -499,15 +504,8 @@ impl<'a, H: Host> Governor<'a, H> {
         }
     }
 
-    fn excerpt(&self, body: &[u8], length: usize) -> String {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]);
-        let text = self.secrets.borrow().iter().fold(text.into_owned(), |text, secret| {
-            text.replace(secret.as_str(), "[secret]")
-        });
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(length)
-            .collect()
+    fn excerpt(&self, body: &[u8], bytes: usize) -> String {
+        excerpt(body, &self.secrets.borrow(), bytes)
     }
 
     fn log(
