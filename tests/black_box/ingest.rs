@@ -178,6 +178,18 @@ async fn the_event_platform_is_answered_as_it_needs() {
             400,
         );
     }
+    let encoding = [("content-encoding".to_owned(), "gzip".to_owned())];
+    let packed = b"\x1f\x8b\x08\x00 and so on";
+    let headers = [platform(PLATFORM_SECRET, packed), encoding.to_vec()].concat();
+    let answer = post(&application, PLATFORM, headers, packed).await;
+    assert_problem("a compressed body", &answer, 400);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("compress"));
+    let headers = [good.clone(), encoding.to_vec()].concat();
+    assert_acknowledged(
+        "one that only says so",
+        &post(&application, PLATFORM, headers, &body).await,
+    );
+
     for (what, body) in [
         ("no type", json!({"id": "1", "data": {}})),
         (

@@ -118,6 +118,8 @@ pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreErr
     channel.unavailable(STORE_FAILED)
 }
 
+const ENCODED: &str = "the body is not JSON, and its content-encoding says why: let no proxy compress deliveries";
+
 const STORE_FAILED: &str = "the key-value store failed; send it again";
 
 /// A refused delivery, as ingest leaves it for the worker to alert on.
@@ -152,6 +154,7 @@ pub async fn receive<H: Store + Clock + Log>(
     };
     let answer = match delivery.take(headers, body).await {
         Ok(()) => Answer::done(),
+        Err(Refusal::Malformed(_)) if headers.contains_key("content-encoding") => Answer::problem(400, ENCODED),
         Err(refusal) => delivery.refuse(refusal).await,
     };
     let failed = answer.status != 200 || !delivery.flawed.is_empty();
