@@ -8,6 +8,7 @@ use simulator::catalogue::{Action, Catalogue, Change, EntityId};
 use simulator::deliveries::{Delivery, Secrets, event_platform_headers};
 use simulator::destination::{Destination, DestinationConfig, Received};
 use simulator::encode_segment;
+use simulator::fault::{Effect, Fault};
 use simulator::server::DestinationServer;
 use simulator::times::now_ms;
 use std::collections::BTreeSet;
@@ -593,9 +594,134 @@ async fn a_suspended_subscription_is_told() {
     let told = alerts(&receiver);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].1["cause"], "subscription");
-    assert!(told[0].1["text"].as_str().unwrap().contains("too many errors"));
+    let text = told[0].1["text"].as_str().unwrap();
+    assert!(
+        text.contains("suspended") && !text.contains("too many errors"),
+        "{text}"
+    );
     let status = ask(&application, Method::GET, "/admin/status", json!(null))
         .await
         .json();
     assert_eq!(status["subscription"]["state"], "suspended", "{status}");
+    assert!(status["reasons"].to_string().contains("too many errors"), "{status}");
+}
+
+/// A body with so many errors, in the form of many shops, written as PHP does; it repeats what it was sent.
+fn refusal(errors: usize) -> Value {
+    let errors: Vec<Value> = (0..errors)
+        .map(|n| json!({"property": format!("attribute_{n}"), "message": format!("Déjà vu/{n} {DESTINATION_TOKEN}")}))
+        .collect();
+    json!({"code": 422, "message": "Validation failed.", "errors": errors})
+}
+
+#[tokio::test]
+async fn all_that_the_destination_said_is_kept_and_found() {
+    let world = World::start(Catalogue::generate(4, 0, 7)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    let products = world.products();
+    for (product, errors) in products.iter().zip([1, 12, 30, 3000]) {
+        let effect = Effect::Status {
+            status: 422,
+            headers: Vec::new(),
+            body: Some(refusal(errors)),
+        };
+        let fault = Fault::always(effect).entity(&product.key());
+        world.destination.with(|destination| destination.faults.add(fault));
+    }
+    deliver(&world, &application, &products).await;
+    tick_until_dead(&application, 4).await;
+    for (product, errors, kept) in
+        [(0, 1, 1), (1, 12, 12), (2, 30, 30), (3, 3000, 50)].map(|(at, errors, kept)| (&products[at], errors, kept))
+    {
+        let path = format!("/admin/entities/products/{}", product.key());
+        let known = ask(&application, Method::GET, &path, json!(null)).await.json();
+        let failure = &known["dead_letters"][0]["failures"][0];
+        let said = failure["answer"].as_str().or(failure["reason"].as_str()).unwrap();
+        assert!(said.len() <= 4096 && !said.contains(DESTINATION_TOKEN), "{said}");
+        for n in 0..kept {
+            assert!(
+                said.contains(&format!("\"attribute_{n}\"")),
+                "{errors}: {n} is missing in {said}"
+            );
+        }
+        assert!(said.contains("Déjà vu/0 [secret]"), "{said}");
+    }
+    for (text, found) in [
+        ("ATTRIBUTE_29%22", 2),
+        ("attribute_11%22", 3),
+        ("d%C3%A9j%C3%A0+vu/0", 4),
+        ("attribute_2999%22", 0),
+    ] {
+        let page = page(&application, &format!("reason={text}")).await;
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(found), "{text}");
+    }
+    let printed: String = application.log_lines("worker").iter().map(Value::to_string).collect();
+    assert!(!printed.contains(DESTINATION_TOKEN));
+}
+
+#[tokio::test]
+async fn alerts_have_the_form_that_their_receiver_wants() {
+    let teams = json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "type": "AdaptiveCard", "version": "1.4",
+                "body": [{"type": "TextBlock", "wrap": true, "text": "{instance}: {text}"}],
+            },
+        }],
+    });
+    for (template, path, place) in [
+        (
+            json!({"text": "{text}"}),
+            "/v1/spaces/AAAA/messages?key=an-api-key-of-it&token=a-token%3D%3D",
+            "/text",
+        ),
+        (
+            teams,
+            "/workflows/abc/triggers/manual/paths/invoke?api-version=1&sig=a-signature",
+            "/attachments/0/content/body/0/text",
+        ),
+        (
+            json!({"text": "{text}", "about": ["{cause}", "{status}", "{class}", "{entity}"]}),
+            "/services/T0001/hook-and-secret",
+            "/text",
+        ),
+    ] {
+        let world = World::start(Catalogue::generate(3, 0, 7)).await.unwrap();
+        let receiver = receiver().await;
+        let setup = world.setup().with("alert_url", &receiver.url());
+        let setup = setup
+            .with("alert_path", path)
+            .with("alert_template", &template.to_string());
+        let application = Application::start(setup).await.unwrap();
+        let product = world.products()[0].clone();
+        let said = "the destination's own words";
+        world
+            .destination
+            .with(|destination| destination.reject(&product.key(), said));
+        deliver(&world, &application, std::slice::from_ref(&product)).await;
+        tick_until_dead(&application, 1).await;
+        let (_, body) = alerts(&receiver).pop().unwrap();
+        let query = receiver.with(|receiver| receiver.log[0].query.clone());
+        assert_eq!(query, path.split_once('?').map_or("", |(_, query)| query));
+        let text = body.pointer(place).unwrap().as_str().unwrap();
+        assert!(
+            text.contains("1 entity newly given up") && text.contains("422") && text.contains(&product.key()),
+            "{text}"
+        );
+        assert!(!body.to_string().contains(said), "{body}");
+        let mut form = body.clone();
+        *form.pointer_mut(place).unwrap() = template.pointer(place).unwrap().clone();
+        if let Some(about) = body.get("about") {
+            let entity = format!("products/{}", product.key());
+            assert_eq!(*about, json!(["dead-letters", "422", "permanent", entity]));
+            form["about"] = template["about"].clone();
+        }
+        assert_eq!(form, template);
+        let printed: String = application.log_lines("worker").iter().map(Value::to_string).collect();
+        for secret in ["an-api-key-of-it", "a-token", "a-signature", "hook-and-secret"] {
+            assert!(!printed.contains(secret), "{secret}");
+        }
+    }
 }

@@ -95,6 +95,22 @@ async fn a_wrong_token_of_the_destination_is_told() {
 }
 
 #[tokio::test]
+async fn a_template_of_alerts_that_makes_no_sense_is_told_with_place_and_remedy() {
+    is_told_and_heals(
+        |setup| setup.with("alert_template", r#"{"blocks":[{"text":"{message}"}],"x":"{"}"#),
+        &[
+            "alert_template",
+            "/blocks/0/text",
+            "{message}",
+            "{text}, {cause}",
+            "/x",
+            "brace",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_nonsensical_number_is_told() {
     is_told_and_heals(|setup| setup.with("tick_seconds", "soon"), &["tick_seconds", "1 to 25"]).await;
 }

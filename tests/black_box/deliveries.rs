@@ -238,3 +238,149 @@ async fn own_writes_are_dropped_by_author_and_type() {
         .collect();
     assert_eq!(queued, expected);
 }
+
+/// Delivers a body as it is, well signed, and gives the status.
+async fn deliver(application: &Application, channel: Channel, body: Vec<u8>) -> u16 {
+    let headers = match channel {
+        Channel::EventPlatform => event_platform_headers(&body, &Secrets::primary(PLATFORM_SECRET)),
+        Channel::EventsApi => events_api_headers(&body, LEGACY_SECRET, now_ms() / 1000),
+        Channel::Notifications => event_platform_headers(&body, &Secrets::primary(NOTIFICATION_SECRET)),
+    };
+    let delivery = Delivery {
+        path: channel.path().to_owned(),
+        headers,
+        body,
+        entities: Vec::new(),
+    };
+    application.deliver(&delivery).await.unwrap().status.as_u16()
+}
+
+fn uuid(n: usize) -> String {
+    format!("7a6d7c02-9a44-4e0f-8d31-{n:012}")
+}
+
+fn legacy_event(n: usize) -> String {
+    json!({
+        "action": "product.updated", "event_id": format!("0d931d13-8eae-4f4a-bf37-{n:012}"),
+        "event_datetime": "2026-02-03T04:05:06+00:00", "author": "julia", "author_type": "ui",
+        "data": {"resource": {"uuid": uuid(n)}},
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_understood_costs_none_of_its_neighbours_and_is_told() {
+    let application = Application::start(secrets().with("log", "failures")).await.unwrap();
+    let updated = |resource: &str| format!(r#"{{"action":"product.updated","event_id":"x","data":{resource}}}"#);
+    let bad = [
+        "null".to_owned(),
+        "\"product.updated\"".to_owned(),
+        "[[]]".to_owned(),
+        "{}".to_owned(),
+        updated("{}"),
+        updated("null"),
+        updated(r#"{"resource":null}"#),
+        updated(r#"{"resource":[]}"#),
+    ];
+    let mut expected = Vec::new();
+    for (at, bad) in bad.iter().enumerate() {
+        let (first, count) = (at * 20, 2 + at);
+        let numbers = first..first + count;
+        let mut events: Vec<String> = numbers.clone().map(legacy_event).collect();
+        expected.extend(numbers.map(|n| (Entity::new(Kind::Product, &uuid(n)), Change::Updated)));
+        events.insert(at % (count + 1), bad.clone());
+        let body = format!("{{\"events\":[{}]}}", events.join(","));
+        assert_eq!(
+            deliver(&application, Channel::EventsApi, body.into_bytes()).await,
+            200,
+            "{bad}"
+        );
+        let line = application.log_lines("ingest").pop().unwrap();
+        let place = format!("event {} of {}: ", at % (count + 1) + 1, count + 1);
+        assert_eq!(
+            (&line["log"], &line["ok"], &line["stored"]),
+            (&json!("delivery"), &json!(false), &json!(count))
+        );
+        assert_eq!(line["flawed"].as_array().map(Vec::len), Some(1), "{line}");
+        assert!(line["flawed"][0].as_str().unwrap().starts_with(&place), "{line}");
+    }
+    // Whose entity is named although its action is not.
+    let told = format!(
+        r#"{{"events":[{{"action":7,"data":{{"resource":{{"uuid":"{}"}}}}}}]}}"#,
+        uuid(999)
+    );
+    assert_eq!(deliver(&application, Channel::EventsApi, told.into_bytes()).await, 200);
+    expected.push((Entity::new(Kind::Product, &uuid(999)), Change::Updated));
+    let mut found = queued(&application);
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+
+    let all = format!("{{\"events\":[{}]}}", bad.join(","));
+    assert_eq!(deliver(&application, Channel::EventsApi, all.into_bytes()).await, 400);
+    assert_eq!(queued(&application).len(), expected.len());
+}
+
+#[tokio::test]
+async fn text_that_is_cut_inside_a_character_costs_no_event() {
+    let application = Application::start(secrets()).await.unwrap();
+    // As bytes and as escapes; at the end and in the midst of a text; before a quote and before the other half.
+    let cuts: [&[u8]; 9] = [
+        b"Mug \\ud83d",
+        b"Mug \\uDBFF",
+        b"\\ude00 Mug",
+        b"\\ude00\\ud83d",
+        b"Mug \\ud83d\\n",
+        b"Mug \\\\\\ud83d",
+        b"Mug \xf0\x9f\x98",
+        b"Mug \xc3",
+        b"\xff\xfe",
+    ];
+    let mut expected = Vec::new();
+    for (n, cut) in cuts.iter().enumerate() {
+        let mark: &[u8] = if n % 2 == 0 { b"\xef\xbb\xbf" } else { b"" };
+        let with = |body: String| {
+            let (before, after) = body.split_once("@@").unwrap();
+            [mark, before.as_bytes(), cut, after.as_bytes()].concat()
+        };
+        let event = json!({
+            "id": format!("p-{n}"), "type": "com.akeneo.pim.v1.product.updated.delta", "time": "2026-02-03 04:05:06+0100",
+            "data": {"product": {"uuid": uuid(n), "changes": {"values": {"name": [{"previous": null, "new": "@@"}]}}}},
+        });
+        let status = deliver(&application, Channel::EventPlatform, with(event.to_string())).await;
+        assert_eq!(status, 200, "{:?}", String::from_utf8_lossy(cut));
+        let model = json!({"events": [{
+            "action": "product_model.created", "event_id": format!("m-{n}"), "author": "@@",
+            "data": {"resource": {"code": format!("model-{n}"), "values": {}}},
+        }]});
+        let status = deliver(&application, Channel::EventsApi, with(model.to_string())).await;
+        assert_eq!(status, 200, "{:?}", String::from_utf8_lossy(cut));
+        let told = json!({"notification_type": "subscription.suspended.system", "reason": "@@"});
+        let status = deliver(&application, Channel::Notifications, with(told.to_string())).await;
+        assert_eq!(status, 200, "{:?}", String::from_utf8_lossy(cut));
+        expected.push((Entity::new(Kind::Product, &uuid(n)), Change::Updated));
+        expected.push((Entity::new(Kind::ProductModel, &format!("model-{n}")), Change::Created));
+    }
+    assert_eq!(queued(&application), expected);
+}
+
+#[tokio::test]
+async fn the_last_of_two_members_counts() {
+    let application = Application::start(secrets()).await.unwrap();
+    let platform = format!(
+        r#"{{"type":"com.akeneo.pim.v1.product.updated","id":"1","data":{{"product":{{"uuid":"{}"}}}},"data":{{"product":{{"uuid":"x","uuid":"{}"}}}}}}"#,
+        uuid(1),
+        uuid(2),
+    );
+    assert_eq!(
+        deliver(&application, Channel::EventPlatform, platform.into_bytes()).await,
+        200
+    );
+    let legacy = format!(r#"{{"events":[],"events":[{}]}}"#, legacy_event(3));
+    assert_eq!(
+        deliver(&application, Channel::EventsApi, legacy.into_bytes()).await,
+        200
+    );
+    let expected = [2, 3].map(|n| (Entity::new(Kind::Product, &uuid(n)), Change::Updated));
+    assert_eq!(queued(&application), expected);
+}

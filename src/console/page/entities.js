@@ -4,8 +4,9 @@ const letters = { query: "", items: [], next: null, total: 0, open: new Set(), r
 
 const idOf = (item) => `${item.kind}/${item.code}/${item.failed_at}`;
 /** A refusal without the JSON around what it says; the whole of it stands with the try. */
-function inShort(reason) {
-  const [, status, body] = /^(\d{3}): (\{.*)$/s.exec(reason) || [];
+function inShort({ reason, failures }) {
+  const [, status, begin] = /^(\d{3}): (\{.*)$/s.exec(reason) || [];
+  const body = failures.at(-1)?.answer ?? begin;
   try {
     const { message, detail, title, error } = JSON.parse(body);
     const said = [message, detail, title, error].find((text) => typeof text === "string" && text);
@@ -64,7 +65,7 @@ function letterRow(item) {
   const button = h("button", { type: "button", class: "letter", "aria-expanded": "false" },
     h("span", { class: "code mono" }, item.code ?? "(unknown)"),
     h("span", { class: "when muted small" }, `${KIND[item.kind] || item.kind}, `, since(item.failed_at)),
-    h("span", { class: "reason" }, inShort(item.reason)));
+    h("span", { class: "reason" }, inShort(item)));
   let opened;
   const turn = (isOpen) => {
     button.setAttribute("aria-expanded", String(isOpen));
@@ -84,7 +85,7 @@ function letterDetails(item) {
     h("h3", {}, many(item.failures.length, "failed try", "failed tries")),
     item.failures.length === 0 ? h("p", { class: "muted" }, "Nothing is kept of them.") : h("div", {}, item.failures.map(attempt)),
     h("h3", {}, item.events.length ? `${many(item.events.length, "event")}, newest first` : "No events"),
-    item.events.length ? item.events.map(payload)
+    item.events.length ? item.events.map((event) => payload(event))
       : h("p", { class: "muted small" }, item.thinned ? "They were dropped to make room." : "It was not an event that asked for it."),
   ];
 }
@@ -97,19 +98,19 @@ function attempt(failure) {
   return h("div", { class: "attempt" },
     h("span", { class: "muted" }, `${capital(failure.upstream)}${failure.status ? ` answered ${failure.status}` : ""}, `, since(failure.time),
       failure.tries > 1 && `, ${failure.tries} calls`),
-    h("span", {}, failure.reason),
+    failure.answer ? payload(failure.answer, "What it answered") : h("span", {}, failure.reason),
     failure.tracking_id && h("span", { class: "track" }, h("span", { class: "muted" }, "Tracking id"), h("code", {}, failure.tracking_id),
       h("button", { type: "button", "aria-label": `Copy the tracking id ${failure.tracking_id}`, onclick: copy }, "Copy")));
 }
 
-function payload(text) {
+function payload(text, name = "Event as received") {
   let pretty = text;
   try {
     pretty = JSON.stringify(JSON.parse(text), null, 2);
   } catch {
     // Cut, or no JSON: as it is.
   }
-  return h("pre", { tabindex: "0", role: "group", "aria-label": "Event as received" }, pretty);
+  return h("pre", { tabindex: "0", role: "group", "aria-label": name }, pretty);
 }
 
 function letterButtons(item) {

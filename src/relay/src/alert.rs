@@ -2,6 +2,7 @@
 //! every cause at most once an hour.
 
 mod facts;
+mod template;
 
 use crate::config::{AlertConfig, LogLevel, WorkerConfig};
 use crate::entity::digest;
@@ -15,9 +16,13 @@ use crate::state::State;
 use facts::{Alert, Facts};
 use http::{Method, Request, Response};
 use serde_json::json;
+pub(crate) use template::Template;
 
 /// The longest that one alert may take, in milliseconds.
 const TIMEOUT_MS: u64 = 5000;
+
+/// How long a part of an alert's address is that may be a secret, in bytes.
+const SECRET_MIN: usize = 12;
 
 const LIMITS: Limits = Limits {
     name: "alert",
@@ -85,7 +90,10 @@ fn note<H: Host>(host: &H, alert: &Alert, result: &Result<bool, Failure>) {
         Err(failure) => Some(failure.reason.as_str()),
     };
     let is_sent = matches!(result, Ok(true));
-    let fields = json!({ "cause": alert.cause, "text": alert.text, "sent": is_sent, "reason": reason });
+    let fields = json!({
+        "cause": alert.cause, "text": alert.text, "status": alert.about.status, "class": alert.about.class,
+        "entity": alert.about.entity, "sent": is_sent, "reason": reason,
+    });
     log::write(host, LogLevel::All, "alert", true, fields);
 }
 
@@ -104,7 +112,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         deadlines: Deadlines,
         state: &State,
     ) -> Self {
-        let fingerprint = digest(format!("{}\n{}", alert.origin, alert.path).as_bytes());
+        let fingerprint = digest(format!("{}\n{}\n{:?}", alert.origin, alert.target, alert.template).as_bytes());
         let tracking = &config.tracking_header;
         let governor = Governor::new(
             host,
@@ -116,8 +124,12 @@ impl<'a, H: Host> Receiver<'a, H> {
             state.alert.clone(),
             fingerprint,
         );
-        // The path of a chat's webhook is its secret.
-        governor.keep_secret(&alert.path);
+        // The path of a chat's webhook is its secret, or what its query says.
+        governor.keep_secret(&alert.target);
+        let parts = alert.target.split(['/', '?', '&', '=']);
+        parts
+            .filter(|part| part.len() >= SECRET_MIN)
+            .for_each(|part| governor.keep_secret(part));
         Receiver {
             governor,
             config: alert,
@@ -125,10 +137,13 @@ impl<'a, H: Host> Receiver<'a, H> {
     }
 
     async fn send(&self, alert: &Alert, instance: &str) -> Result<(), Failure> {
-        let body = json!({ "text": alert.text, "cause": alert.cause, "instance": instance });
+        let body = self
+            .config
+            .template
+            .filled(alert.values(instance).each_ref().map(String::as_str));
         let request = Request::builder()
             .method(Method::POST)
-            .uri(format!("{}{}", self.config.origin, self.config.path))
+            .uri(format!("{}{}", self.config.origin, self.config.target))
             .header("content-type", "application/json")
             .body(body.to_string().into_bytes())
             .map_err(|_| {
@@ -137,7 +152,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             })?;
         let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
             200..=299 => None,
-            300..=399 | 401 | 403 | 404 | 405 | 410 | 415 => Some(Class::Misconfigured),
+            300..=399 | 400 | 401 | 403 | 404 | 405 | 410 | 415 | 422 => Some(Class::Misconfigured),
             _ => transient(response.status()).or(Some(Class::Permanent)),
         };
         let call = Call {

@@ -1,5 +1,6 @@
 //! The application's variables, read and checked.
 
+use crate::alert::Template;
 use crate::entity::digest;
 use crate::key::{Keyspace, is_instance};
 use crate::shape::{self, Shape};
@@ -81,18 +82,26 @@ impl Variables<'_> {
     }
 
     fn path(&self, name: &str) -> Result<String, ConfigError> {
-        let text = self.text(name);
-        let text = text.trim_matches('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/".contains(c);
-        if !text.chars().all(plain) {
-            return Err(ConfigError(format!(
+        path(&self.text(name)).ok_or_else(|| {
+            ConfigError(format!(
                 "variable `{name}` must be a path such as /api/v1, percent-encoded, without a query"
-            )));
-        }
-        Ok(if text.is_empty() {
-            String::new()
-        } else {
-            format!("/{text}")
+            ))
+        })
+    }
+
+    /// A path with a query, as webhooks of chats have it.
+    fn target(&self, name: &str) -> Result<String, ConfigError> {
+        let text = self.text(name);
+        let target = match text.split_once('?') {
+            None => path(&text),
+            Some((before, query)) => path(before)
+                .filter(|_| query.chars().all(|c| is_of_paths(c) || c == '?'))
+                .map(|path| format!("{}?{query}", if path.is_empty() { "/" } else { &path })),
+        };
+        target.ok_or_else(|| {
+            ConfigError(format!(
+                "variable `{name}` must be a path such as /v1/messages?key=..., percent-encoded: what follows the host in the address that the receiver gave you"
+            ))
         })
     }
 
@@ -120,6 +129,23 @@ impl Variables<'_> {
             "variable `instance` must be 1 to 32 of a-z, 0-9 and `-`".to_owned(),
         ))
     }
+}
+
+/// What stands unencoded in a path (RFC 3986 3.3), or is encoded.
+fn is_of_paths(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/".contains(c)
+}
+
+/// A path with a leading and no trailing slash; empty where there is none.
+fn path(text: &str) -> Option<String> {
+    let text = text.trim_matches('/');
+    text.chars().all(is_of_paths).then(|| {
+        if text.is_empty() {
+            String::new()
+        } else {
+            format!("/{text}")
+        }
+    })
 }
 
 /// Which log lines are written.
@@ -255,8 +281,10 @@ pub struct DestinationConfig {
 pub struct AlertConfig {
     /// Scheme, host and port.
     pub origin: String,
-    /// The path. It often holds the secret of a chat's webhook, and so is kept out of logs.
-    pub path: String,
+    /// The path, with a query if there is one. It often holds the secret of a chat's webhook, and so is kept out of logs.
+    pub target: String,
+    /// What is posted.
+    pub template: Template,
 }
 
 /// What the worker needs to know.
@@ -316,7 +344,8 @@ impl WorkerConfig {
         let destination = variables.origin("destination_url")?;
         let shape = read_shape(variables)?;
         let destination_path = variables.path("destination_path")?;
-        let alert_path = variables.path("alert_path")?;
+        let alert_target = variables.target("alert_path")?;
+        let alert_template = read_alert_template(variables)?;
         let tracking_header = variables.text("tracking_header");
         Ok(WorkerConfig {
             keys: variables.instance()?,
@@ -337,7 +366,8 @@ impl WorkerConfig {
             shape,
             alert: variables.origin("alert_url")?.map(|origin| AlertConfig {
                 origin,
-                path: alert_path,
+                target: alert_target,
+                template: alert_template,
             }),
             tick_s: variables.number("tick_seconds", 20, 1, 25)?,
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
@@ -354,12 +384,20 @@ impl WorkerConfig {
     }
 }
 
-/// What the destination receives. All that is wrong in the document is told at once.
+/// What the destination receives.
 fn read_shape(variables: &Variables) -> Result<Shape, ConfigError> {
-    Shape::read(&variables.text("shape")).map_err(|mistakes| {
-        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        ConfigError(format!("variable `shape` makes no sense: {}", told.join("; ")))
-    })
+    Shape::read(&variables.text("shape")).map_err(|mistakes| wrong_document("shape", &mistakes))
+}
+
+/// What alerts are as JSON.
+fn read_alert_template(variables: &Variables) -> Result<Template, ConfigError> {
+    Template::read(&variables.text("alert_template")).map_err(|mistakes| wrong_document("alert_template", &mistakes))
+}
+
+/// All that is wrong in a document is told at once.
+fn wrong_document(name: &str, mistakes: &[shape::Mistake]) -> ConfigError {
+    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    ConfigError(format!("variable `{name}` makes no sense: {}", told.join("; ")))
 }
 
 fn credentials(variables: &Variables) -> Result<Credentials, ConfigError> {

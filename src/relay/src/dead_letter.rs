@@ -51,10 +51,13 @@ impl DeadLetter {
         json!(self).to_string().into_bytes()
     }
 
-    /// Drops what takes room: the events, and all failures but the last.
+    /// Drops what takes room: the events, all failures but the last, and all of its answer that the reason does not say.
     pub fn thin(&mut self) {
         self.events.clear();
         self.failures.drain(..self.failures.len().saturating_sub(1));
+        for failure in &mut self.failures {
+            failure.answer = None;
+        }
         self.thinned = true;
     }
 }
@@ -145,6 +148,7 @@ mod tests {
             class: crate::failure::Class::Permanent,
             status: Some(422),
             reason: "no".to_owned(),
+            answer: Some("no, and why".into()),
             tracking_id: None,
             tries: 1,
             unsettled: false,

@@ -2,8 +2,10 @@
 
 use crate::entity::{Entity, Kind, Segment, digest};
 use crate::key::{Change, EventKey, ListKey};
+use crate::text::{elements, members};
 use crate::time;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 /// The event types of the Event Platform that concern an entity of ours (contract 3.4).
 const PLATFORM_TYPES: [(&str, Kind, Change); 13] = [
@@ -74,9 +76,25 @@ pub enum Decoded {
     Stale(ListKey, Segment, Option<Box<Event>>),
     /// Nothing to do; why, for the log.
     Ignored(String),
+    /// It is not what its channel sends: what is wrong with it, and the event where its entity can be told all the same.
+    Flawed(Malformed, Option<Box<Event>>),
 }
 
-/// A delivery that is not what its channel sends; the text says what is wrong, without its content.
+impl Decoded {
+    /// An event that does not say what it is about. If it names an entity as events of one kind do, that is looked at:
+    /// it costs a read at most.
+    fn flawed(what: &str, told: impl Fn(Kind) -> Decoded) -> Decoded {
+        let event = [Kind::Product, Kind::ProductModel]
+            .into_iter()
+            .find_map(|kind| match told(kind) {
+                Decoded::Event(event) => Some(event),
+                _ => None,
+            });
+        Decoded::Flawed(Malformed(what.to_owned()), event)
+    }
+}
+
+/// A delivery or an event that is not what its channel sends; the text says what is wrong, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
@@ -84,15 +102,63 @@ fn malformed<T>(what: impl Into<String>) -> Result<T, Malformed> {
     Err(Malformed(what.into()))
 }
 
-fn json(body: &[u8]) -> Result<Value, Malformed> {
-    // The category alone: the library's message may quote the body.
-    serde_json::from_slice(body).or_else(|error| {
-        malformed(format!(
+/// What is read of an event, wherever it stands. All else is only passed over.
+const NEEDED: [&str; 23] = [
+    "action",
+    "attribute",
+    "attribute_option",
+    "author",
+    "author_type",
+    "category",
+    "code",
+    "data",
+    "date",
+    "event_date",
+    "event_datetime",
+    "event_id",
+    "id",
+    "identifier",
+    "product",
+    "product_model",
+    "resource",
+    "time",
+    "timezone",
+    "type",
+    "updated",
+    "updated_at",
+    "uuid",
+];
+
+/// How many objects what is needed lies in at most: the date of a delta event's `updated_at`, for one.
+const DEPTH: usize = 4;
+
+/// What is needed of an event, less what cannot be read.
+fn needed(value: &str, depth: usize) -> Option<Value> {
+    match value.as_bytes().first()? {
+        b'{' => {
+            let depth = depth.checked_sub(1)?;
+            let wanted = members(value)?
+                .into_iter()
+                .filter(|(name, _)| NEEDED.contains(&name.as_str()));
+            let read = wanted.filter_map(|(name, value)| Some((name, needed(value, depth)?)));
+            Some(Value::Object(Map::from_iter(read)))
+        }
+        b'[' => None,
+        _ => serde_json::from_slice(value.as_bytes()).ok(),
+    }
+}
+
+/// A delivery's body, without space around it.
+fn document(body: &str) -> Result<&str, Malformed> {
+    match serde_json::from_slice::<IgnoredAny>(body.as_bytes()) {
+        Ok(_) => Ok(body.trim_ascii()),
+        // The place alone: the library's message may quote the body.
+        Err(error) => malformed(format!(
             "the body is not JSON (line {}, column {})",
             error.line(),
             error.column()
-        ))
-    })
+        )),
+    }
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
@@ -103,34 +169,32 @@ fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
 }
 
 /// Reads a delivery of the Event Platform: one CloudEvent in structured mode (contract 3.1).
-pub fn of_event_platform(body: &[u8]) -> Result<Decoded, Malformed> {
-    let event = json(body)?;
+pub fn of_event_platform(body: &str) -> Result<Decoded, Malformed> {
+    let body = document(body)?;
+    let event = needed(body, DEPTH).unwrap_or_default();
+    let id = id(&event, "id", body);
     let Some(name) = text(&event, "type") else {
-        return malformed("the event has no `type`");
+        let told = |kind| platform_event(&event, "an event", kind, Change::Updated, &id);
+        return Ok(Decoded::flawed("the event has no `type`", told));
     };
-    let Some(id) = text(&event, "id") else {
-        return malformed("the event has no `id`");
-    };
-    let id = Segment::of(id);
     let known = name
         .strip_prefix(PLATFORM_PREFIX)
         .and_then(|name| PLATFORM_TYPES.iter().find(|known| known.0 == name));
-    let list = changed_list(name, &event);
     let decoded = match known {
         Some(&(_, kind, change)) => platform_event(&event, name, kind, change, &id),
-        None => Ok(Decoded::Ignored(format!("type {}", shown(name)))),
+        None => Decoded::Ignored(format!("type {}", shown(name))),
     };
-    match (list, decoded) {
+    Ok(match (changed_list(name, &event), decoded) {
         (None, decoded) => decoded,
-        (Some(list), Ok(Decoded::Event(event))) => Ok(Decoded::Stale(list, id, Some(event))),
+        (Some(list), Decoded::Event(event)) => Decoded::Stale(list, id, Some(event)),
         // Whatever else it says, the list is another one now.
-        (Some(list), _) => Ok(Decoded::Stale(list, id, None)),
-    }
+        (Some(list), _) => Decoded::Stale(list, id, None),
+    })
 }
 
-fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Segment) -> Result<Decoded, Malformed> {
+fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Segment) -> Decoded {
     let Some(data) = event.get("data").filter(|data| data.is_object()) else {
-        return malformed("the event has no `data` object");
+        return Decoded::Flawed(Malformed("the event has no `data` object".to_owned()), None);
     };
     let (entity, code) = match kind {
         Kind::Product => (
@@ -139,7 +203,10 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
         ),
         // The tables name it `product`, the samples `product_model` (contract 7).
         Kind::ProductModel => {
-            let model = data.get("product_model").or_else(|| data.get("product"));
+            let model = data
+                .get("product_model")
+                .filter(|model| model.is_object())
+                .or_else(|| data.get("product"));
             (model, model.and_then(|model| kind.id_in(model)))
         }
         Kind::Category => {
@@ -148,7 +215,7 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
         }
     };
     let (Some(entity), Some(code)) = (entity, code) else {
-        return Ok(Decoded::Ignored(format!("{name} without a {}", code_name(kind))));
+        return Decoded::Ignored(format!("{name} without a {}", code_name(kind)));
     };
     let author = data.get("author").and_then(|author| {
         Some(Author {
@@ -160,11 +227,11 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
         time_s: text(event, "time").and_then(time::parse),
         updated_s: entity.get("updated_at").and_then(time::parse_value),
     };
-    Ok(Decoded::Event(Box::new(Event {
+    Decoded::Event(Box::new(Event {
         key: moment.key(kind, change, &code, id.clone()),
         code,
         author,
-    })))
+    }))
 }
 
 /// The list that an event says changed.
@@ -183,12 +250,12 @@ fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
 
 /// Reads a delivery of the Events API: up to [`BATCH_MAX`] events with the text of each (contract 2.1). An empty
 /// body is the reachability test and holds none (contract 2.2).
-pub fn of_events_api(body: &[u8]) -> Result<Vec<(Decoded, String)>, Malformed> {
+pub fn of_events_api(body: &str) -> Result<Vec<(Decoded, &str)>, Malformed> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let delivery = json(body)?;
-    let Some(events) = delivery.get("events").and_then(Value::as_array) else {
+    let delivery = members(document(body)?).unwrap_or_default();
+    let Some(events) = delivery.get("events").and_then(|events| elements(events)) else {
         return malformed("the body has no `events` array");
     };
     if events.len() > BATCH_MAX {
@@ -197,25 +264,29 @@ pub fn of_events_api(body: &[u8]) -> Result<Vec<(Decoded, String)>, Malformed> {
             events.len()
         ));
     }
-    events
-        .iter()
-        .map(|event| Ok((legacy_event(event)?, event.to_string())))
-        .collect()
+    Ok(events.into_iter().map(|event| (legacy_event(event), event)).collect())
 }
 
-fn legacy_event(event: &Value) -> Result<Decoded, Malformed> {
-    let Some(action) = text(event, "action") else {
-        return malformed("an event has no `action`");
+fn legacy_event(body: &str) -> Decoded {
+    let event = needed(body, DEPTH).unwrap_or_default();
+    let id = id(&event, "event_id", body);
+    let Some(action) = text(&event, "action") else {
+        let told = |kind| resource_event(&event, "an event", kind, Change::Updated, &id);
+        return Decoded::flawed("an event has no `action`", told);
     };
-    let Some(&(_, kind, change)) = LEGACY_ACTIONS.iter().find(|known| known.0 == action) else {
-        return Ok(Decoded::Ignored(format!("action {}", shown(action))));
-    };
-    let Some(resource) = event.get("data").and_then(|data| data.get("resource")) else {
-        return malformed("an event has no `data.resource`");
+    match LEGACY_ACTIONS.iter().find(|known| known.0 == action) {
+        Some(&(_, kind, change)) => resource_event(&event, action, kind, change, &id),
+        None => Decoded::Ignored(format!("action {}", shown(action))),
+    }
+}
+
+fn resource_event(event: &Value, action: &str, kind: Kind, change: Change, id: &Segment) -> Decoded {
+    let Some(resource) = event.pointer("/data/resource").filter(|resource| resource.is_object()) else {
+        return Decoded::Flawed(Malformed("an event has no `data.resource`".to_owned()), None);
     };
     let Some(code) = kind.id_in(resource) else {
         // PIMs before 7.0 name no UUID (contract 2.3).
-        return Ok(Decoded::Ignored(format!("{action} without a {}", code_name(kind))));
+        return Decoded::Ignored(format!("{action} without a {}", code_name(kind)));
     };
     let author = text(event, "author").map(|author| Author {
         identifier: author.to_owned(),
@@ -229,16 +300,19 @@ fn legacy_event(event: &Value) -> Result<Decoded, Malformed> {
         time_s,
         updated_s: resource.get("updated").and_then(time::parse_value),
     };
-    // Without an id the event's own bytes tell it apart, the same ones at every repetition.
-    let id = match text(event, "event_id") {
-        Some(id) => Segment::of(id),
-        None => Segment::of(&digest(event.to_string().as_bytes())),
-    };
-    Ok(Decoded::Event(Box::new(Event {
-        key: moment.key(kind, change, &code, id),
+    Decoded::Event(Box::new(Event {
+        key: moment.key(kind, change, &code, id.clone()),
         code,
         author,
-    })))
+    }))
+}
+
+/// An event's own id. Without one its bytes tell it apart, the same ones at every repetition.
+fn id(event: &Value, member: &str, body: &str) -> Segment {
+    match text(event, member) {
+        Some(id) => Segment::of(id),
+        None => Segment::of(&digest(body.as_bytes())),
+    }
 }
 
 fn code_name(kind: Kind) -> &'static str {
@@ -280,45 +354,4 @@ impl Moment {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn decoded(name: &str, data: &Value) -> Decoded {
-        let event = json!({ "type": format!("{PLATFORM_PREFIX}{name}"), "id": "1", "time": "2026-02-03T04:05:06Z", "data": data });
-        of_event_platform(event.to_string().as_bytes()).expect("an event")
-    }
-
-    #[test]
-    fn an_event_of_a_category_is_one_of_its_list_too() {
-        let data = json!({ "category": { "code": "tea time" }, "author": { "identifier": "a", "type": "api" } });
-        for (name, change) in [
-            ("category.created", Change::Created),
-            ("category.updated", Change::Updated),
-            ("category.deleted", Change::Deleted),
-        ] {
-            let Decoded::Stale(ListKey::Categories, id, Some(event)) = decoded(name, &data) else {
-                panic!("{name}");
-            };
-            assert_eq!((id, event.key.change), (Segment::of("1"), change));
-            assert_eq!(event.key.entity, Entity::new(Kind::Category, "tea time"));
-            // The list does not lag: no copy is too old, and nothing is looked at twice.
-            assert!(!event.key.is_vague() && event.key.floor_s.is_none());
-            assert!(event.author.is_some_and(|author| author.is_api));
-        }
-        // What names none, or is not known, is one of its list alone.
-        for (name, data) in [
-            ("category.updated", json!({})),
-            ("category.updated", json!(1)),
-            ("category.moved", data),
-        ] {
-            assert_eq!(
-                decoded(name, &data),
-                Decoded::Stale(ListKey::Categories, Segment::of("1"), None)
-            );
-        }
-        for name in ["asset.updated", "reference-entity-record.deleted"] {
-            assert!(matches!(decoded(name, &json!({})), Decoded::Ignored(_)), "{name}");
-        }
-    }
-}
+mod tests;

@@ -22,6 +22,20 @@ pub enum Class {
     Held,
 }
 
+/// How much of an upstream's answer stands in a reason, in bytes.
+pub(crate) const REASON_KEPT: usize = 200;
+
+/// How much of the last answer is kept for people, in bytes: what a destination says of a dozen fields.
+pub(crate) const ANSWER_KEPT: usize = 4096;
+
+/// Adds a failure to those before it, of whose answers their reasons say enough.
+pub(crate) fn keep(failures: &mut Vec<Failure>, failure: Failure) {
+    for earlier in failures.iter_mut() {
+        earlier.answer = None;
+    }
+    failures.push(failure);
+}
+
 /// One failed call, as retries and dead letters keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -35,8 +49,11 @@ pub struct Failure {
     pub status: Option<u16>,
     /// What was wrong, in words, without secrets.
     pub reason: String,
+    /// All that it answered, without secrets and up to [`ANSWER_KEPT`], where `reason` has only the beginning of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Box<str>>,
     /// What the upstream called it.
-    pub tracking_id: Option<String>,
+    pub tracking_id: Option<Box<str>>,
     /// How many calls were made of it.
     pub tries: u32,
     /// Whether the request may have been carried out, or still may be.
@@ -50,7 +67,7 @@ impl Failure {
     pub(crate) fn shown(&self) -> Value {
         json!({
             "time": time::text(self.at_s), "upstream": self.upstream, "status": self.status,
-            "reason": self.reason, "tracking_id": self.tracking_id, "tries": self.tries,
+            "reason": self.reason, "answer": self.answer, "tracking_id": self.tracking_id, "tries": self.tries,
         })
     }
 
@@ -95,6 +112,7 @@ mod tests {
             tries: 1,
             unsettled,
             retry_after_s,
+            answer: None,
         };
         for (class, status, unsettled) in [
             (Class::TooLarge, None, true),
@@ -124,5 +142,33 @@ mod tests {
                 "{class:?} {status:?}"
             );
         }
+    }
+
+    #[test]
+    fn of_all_answers_only_the_last_is_kept_whole() {
+        let failure = |n: usize| Failure {
+            at_s: 1,
+            upstream: "destination".to_owned(),
+            class: Class::Transient,
+            status: Some(503),
+            reason: format!("503: {n}"),
+            answer: Some("x".repeat(ANSWER_KEPT).into()),
+            tracking_id: None,
+            tries: 1,
+            unsettled: false,
+            retry_after_s: None,
+        };
+        let mut failures = Vec::new();
+        for n in 0..8 {
+            keep(&mut failures, failure(n));
+            let kept: Vec<bool> = failures.iter().map(|failure| failure.answer.is_some()).collect();
+            assert_eq!(kept, (0..=n).map(|at| at == n).collect::<Vec<_>>());
+        }
+        let last = Failure {
+            answer: None,
+            ..failure(8)
+        };
+        keep(&mut failures, last);
+        assert!(failures.iter().all(|failure| failure.answer.is_none()));
     }
 }

@@ -6,7 +6,8 @@
 use crate::breaker::{Breaker, Event};
 use crate::budget::Budget;
 use crate::config::LogLevel;
-use crate::failure::{Class, Failure};
+use crate::excerpt::excerpt;
+use crate::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
 use crate::host::{CallLimits, Host, SendError};
 use crate::lease::Lease;
 use crate::log;
@@ -334,6 +335,7 @@ impl<'a, H: Host> Governor<'a, H> {
             class,
             status: None,
             reason,
+            answer: None,
             tracking_id: None,
             tries: 0,
             unsettled: false,
@@ -565,24 +567,26 @@ impl<'a, H: Host> Governor<'a, H> {
         let status = response.status().as_u16();
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
+        let answer = self.excerpt(response.body(), ANSWER_KEPT);
+        let reason = self.told(response.status(), log::cut(&answer, REASON_KEPT));
         Failure {
             status: Some(status),
             tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
             // A gateway gave up waiting, not the server behind it.
             unsettled: matches!(status, 408 | 502 | 504),
             retry_after_s: retry_after_s.filter(|_| transient(response.status()).is_some()),
-            ..self.failed(class, self.told(response))
+            answer: (answer.len() > REASON_KEPT).then(|| answer.into()),
+            ..self.failed(class, reason)
         }
     }
 
     /// What an upstream said, for people. A body that spoils a good status is not the upstream's own.
-    fn told(&self, response: &Response<Vec<u8>>) -> String {
-        let (status, said) = (response.status().as_u16(), self.excerpt(response.body(), 200));
-        if response.status().is_success() {
-            let name = self.limits.name;
-            format!("{status} with a body that is not one of {name}'s own: is its address right? It says: {said}")
+    fn told(&self, status: StatusCode, said: &str) -> String {
+        let (number, name) = (status.as_u16(), self.limits.name);
+        if status.is_success() {
+            format!("{number} with a body that is not one of {name}'s own: is its address right? It says: {said}")
         } else {
-            format!("{status}: {said}")
+            format!("{number}: {said}")
         }
     }
 
@@ -654,15 +658,8 @@ impl<'a, H: Host> Governor<'a, H> {
         }
     }
 
-    fn excerpt(&self, body: &[u8], length: usize) -> String {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]);
-        let text = self.secrets.borrow().iter().fold(text.into_owned(), |text, secret| {
-            text.replace(secret.as_str(), "[secret]")
-        });
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(length)
-            .collect()
+    fn excerpt(&self, body: &[u8], bytes: usize) -> String {
+        excerpt(body, &self.secrets.borrow(), bytes)
     }
 
     fn log(

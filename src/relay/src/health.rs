@@ -163,7 +163,10 @@ impl Facts<'_> {
             Some(blocked) => (Level::Down, blocked),
             None => (Level::Degraded, blocked(upstream, state, |_| true)?),
         };
-        Some((level, format!("{}: {}", blocked.text, blocked.advice)))
+        Some((
+            level,
+            format!("{} ({}): {}", blocked.text, blocked.reason, blocked.advice),
+        ))
     }
 
     fn budget(&self, upstream: &str, state: &GovernorState) -> Option<(Level, String)> {
@@ -267,8 +270,12 @@ impl Facts<'_> {
 
 /// An upstream that is left alone.
 pub(crate) struct Blocked {
-    /// Since when, for what, and why.
+    /// Since when, and for what.
     pub(crate) text: String,
+    /// Why; it may hold what the upstream said.
+    pub(crate) reason: String,
+    /// Whether only a person can mend it.
+    pub(crate) needs_a_person: bool,
     /// What to do.
     pub(crate) advice: &'static str,
 }
@@ -284,18 +291,23 @@ pub(crate) fn blocked(upstream: &str, state: &GovernorState, matters: impl Fn(&O
     let open: Vec<Open<'_>> = state.open().filter(matters).collect();
     let first = open.iter().min_by_key(|open| open.since_ms)?;
     let circuits: Vec<&str> = open.iter().map(|open| open.circuit).collect();
-    let advice = if first.breaker.needs_a_person() {
+    let needs_a_person = first.breaker.needs_a_person();
+    let advice = if needs_a_person {
         "mend its configuration or permissions"
     } else {
         "see that it runs and can be reached"
     };
     let text = format!(
-        "{upstream} has been left alone since {} for {} ({})",
+        "{upstream} has been left alone since {} for {}",
         time::text(first.since_ms / 1000),
         circuits.join(", "),
-        first.breaker.reason,
     );
-    Some(Blocked { text, advice })
+    Some(Blocked {
+        text,
+        reason: first.breaker.reason.clone(),
+        needs_a_person,
+        advice,
+    })
 }
 
 /// A number of entities, in words.

@@ -10,6 +10,7 @@ use crate::mistake::{Mistake, made};
 use crate::notification;
 use crate::signature;
 use crate::status::Status;
+use crate::text;
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -117,6 +118,8 @@ pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreErr
     channel.unavailable(STORE_FAILED)
 }
 
+const ENCODED: &str = "the body is not JSON, and its content-encoding says why: let no proxy compress deliveries";
+
 const STORE_FAILED: &str = "the key-value store failed; send it again";
 
 /// A refused delivery, as ingest leaves it for the worker to alert on.
@@ -147,19 +150,23 @@ pub async fn receive<H: Store + Clock + Log>(
         channel,
         stored: 0,
         ignored: Vec::new(),
+        flawed: Vec::new(),
     };
     let answer = match delivery.take(headers, body).await {
         Ok(()) => Answer::done(),
+        Err(Refusal::Malformed(_)) if headers.contains_key("content-encoding") => Answer::problem(400, ENCODED),
         Err(refusal) => delivery.refuse(refusal).await,
     };
+    let failed = answer.status != 200 || !delivery.flawed.is_empty();
     let reason = (answer.status != 200).then(|| String::from_utf8_lossy(&answer.body).into_owned());
     let fields = json!({
         "channel": channel.name(), "status": answer.status, "bytes": body.len(), "stored": delivery.stored,
-        "ignored": (!delivery.ignored.is_empty()).then_some(&delivery.ignored), "problem": reason,
+        "ignored": (!delivery.ignored.is_empty()).then_some(&delivery.ignored),
+        "flawed": (!delivery.flawed.is_empty()).then_some(&delivery.flawed), "problem": reason,
         "correlation": headers.get("x-correlation-id").and_then(|id| id.to_str().ok()),
         "ms": host.monotonic_ms().saturating_sub(started_ms),
     });
-    log::write(host, config.log, "delivery", answer.status != 200, fields);
+    log::write(host, config.log, "delivery", failed, fields);
     answer
 }
 
@@ -188,7 +195,10 @@ struct Delivery<'a, H> {
     config: &'a IngestConfig,
     channel: Channel,
     stored: usize,
+    /// Why events are of no concern.
     ignored: Vec<String>,
+    /// What is wrong with events.
+    flawed: Vec<String>,
 }
 
 impl<H: Store + Clock + Log> Delivery<'_, H> {
@@ -201,18 +211,14 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                     "variable `event_platform_secret` is not set: give the subscription's primary secret",
                     body,
                 )?;
-                let text = String::from_utf8_lossy(body).into_owned();
-                let mut entries = Vec::new();
-                self.enter(event::of_event_platform(body)?, &text, &mut entries);
-                self.store(entries).await
+                let text = text::mended(body);
+                let event = event::of_event_platform(&text)?;
+                self.take_events(vec![(event, &text)]).await
             }
             Channel::EventsApi => {
                 self.verify_legacy(headers, body)?;
-                let mut entries = Vec::new();
-                for (decoded, text) in event::of_events_api(body)? {
-                    self.enter(decoded, &text, &mut entries);
-                }
-                self.store(entries).await
+                let text = text::mended(body);
+                self.take_events(event::of_events_api(&text)?).await
             }
             Channel::Notifications => {
                 verify_platform(
@@ -233,6 +239,27 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         }
     }
 
+    /// Queues what events say. One that is not understood costs none of the others; only where none is, the delivery is
+    /// refused.
+    async fn take_events(&mut self, events: Vec<(Decoded, &str)>) -> Result<(), Refusal> {
+        let (mut entries, mut first_lost) = (Vec::new(), None);
+        let (count, mut lost) = (events.len(), 0);
+        for (number, (decoded, text)) in (1..).zip(events) {
+            if let Decoded::Flawed(what, event) = &decoded {
+                self.flawed.push(format!("event {number} of {count}: {}", what.0));
+                if event.is_none() {
+                    lost += 1;
+                    first_lost.get_or_insert(what.clone());
+                }
+            }
+            self.enter(decoded, text, &mut entries);
+        }
+        match first_lost.filter(|_| lost == count) {
+            Some(what) => Err(what.into()),
+            None => self.store(entries).await,
+        }
+    }
+
     /// The keys and values of what is to be queued of an event.
     fn enter(&mut self, decoded: Decoded, text: &str, entries: &mut Vec<(String, Vec<u8>)>) {
         let event = match decoded {
@@ -246,6 +273,8 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 }
             }
             Decoded::Ignored(why) => return self.ignored.push(why),
+            Decoded::Flawed(_, Some(event)) => event,
+            Decoded::Flawed(_, None) => return,
         };
         if self.is_own_write(event.author.as_ref()) {
             return self.ignored.push("own write".to_owned());
@@ -298,16 +327,15 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 "variable `events_api_secret` is not set: give the connection's secret",
             ));
         }
-        let header = |name: &str| headers.get(name).map(|value| value.as_bytes());
-        let (Some(signature), Some(timestamp)) = (
-            header("x-akeneo-request-signature"),
-            header("x-akeneo-request-timestamp"),
-        ) else {
+        let signatures = values(headers, "x-akeneo-request-signature");
+        let mut timestamps = values(headers, "x-akeneo-request-timestamp");
+        timestamps.dedup();
+        let (false, [timestamp]) = (signatures.is_empty(), &timestamps[..]) else {
             return Err(Refusal::Unsigned(
-                "x-akeneo-request-signature or x-akeneo-request-timestamp is missing",
+                "x-akeneo-request-signature or x-akeneo-request-timestamp is missing, or there are two timestamps",
             ));
         };
-        if !signature::verifies(signature, secrets, &[timestamp, b".", body]) {
+        if !signature::verifies(&signatures, secrets, &[timestamp, b".", body]) {
             return Err(Refusal::Unsigned("the signature does not match"));
         }
         let sent_s = std::str::from_utf8(timestamp)
@@ -364,24 +392,28 @@ fn verify_platform(headers: &HeaderMap, secrets: &[String], unset: &'static str,
     if secrets.is_empty() {
         return Err(Refusal::Unconfigured(unset));
     }
-    if headers
-        .get_all("x-akeneo-signature-algorithm")
-        .iter()
-        .any(|algorithm| !algorithm.as_bytes().eq_ignore_ascii_case(b"HmacSHA256"))
-    {
+    let is_ours = |algorithm: &&[u8]| algorithm.eq_ignore_ascii_case(b"HmacSHA256");
+    if !values(headers, "x-akeneo-signature-algorithm").iter().all(is_ours) {
         return Err(Refusal::Unsigned("x-akeneo-signature-algorithm is not HmacSHA256"));
     }
-    let mut signatures = ["x-akeneo-signature-primary", "x-akeneo-signature-secondary"]
-        .into_iter()
-        .flat_map(|name| headers.get_all(name))
-        .peekable();
-    if signatures.peek().is_none() {
+    let mut signatures = values(headers, "x-akeneo-signature-primary");
+    signatures.extend(values(headers, "x-akeneo-signature-secondary"));
+    if signatures.is_empty() {
         return Err(Refusal::Unsigned("x-akeneo-signature-primary is missing"));
     }
-    if signatures.any(|signature| signature::verifies(signature.as_bytes(), secrets, &[body])) {
+    if signature::verifies(&signatures, secrets, &[body]) {
         return Ok(());
     }
     Err(Refusal::Unsigned("the signature does not match"))
+}
+
+/// The values of a header, of which a proxy may have made several, or one line of several (RFC 9110 5.3).
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
+    let lines = headers.get_all(name).into_iter().map(|value| value.as_bytes());
+    let values = lines
+        .flat_map(|line| line.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    values.filter(|value| !value.is_empty()).collect()
 }
 
 /// The value of an event's key.

@@ -1,6 +1,7 @@
 //! What the Event Platform says of the subscription: suspended, revoked, resumed (contract 3.7).
 
 use crate::event::Malformed;
+use crate::text;
 use crate::time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -48,7 +49,7 @@ const TEXT_MAX: usize = 500;
 
 /// Reads a notification.
 pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, Malformed> {
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+    let Ok(value) = serde_json::from_slice::<Value>(text::mended(body).as_bytes()) else {
         return Err(Malformed("the body is not JSON".to_owned()));
     };
     let text = |member: &str| {
@@ -66,10 +67,10 @@ pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, Malformed> {
         other if other.starts_with("subscription.suspended") => SubscriptionState::Suspended,
         _ => SubscriptionState::Other,
     };
-    let sent_s = text("timestamp")
-        .as_deref()
-        .and_then(time::parse)
-        .unwrap_or(now_ms / 1000);
+    // What claims to come of the future would outlast all that is said after it.
+    let now_s = now_ms / 1000;
+    let sent_s = text("timestamp").as_deref().and_then(time::parse);
+    let sent_s = sent_s.unwrap_or(now_s).min(now_s);
     let missing_since_s = (state != SubscriptionState::Other).then_some(sent_s);
     let (reason, subscription) = (text("reason"), text("subscription_id"));
     Ok(Notification {
@@ -91,7 +92,7 @@ pub fn merged(known: Option<&[u8]>, mut new: Notification) -> Option<Vec<u8>> {
         return None;
     }
     if let Some(known) = known.and_then(|value| serde_json::from_slice::<Notification>(value).ok()) {
-        if known.sent_s > new.sent_s {
+        if known.sent_s.min(known.at_ms / 1000) > new.sent_s {
             return None;
         }
         new.missing_since_s = match (known.missing_since_s, new.missing_since_s) {
@@ -100,4 +101,54 @@ pub fn merged(known: Option<&[u8]>, mut new: Notification) -> Option<Vec<u8>> {
         };
     }
     Some(json!(new).to_string().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn notification(kind: &str, at: &str, now_ms: u64) -> Notification {
+        let body = json!({ "notification_type": kind, "timestamp": at, "subscription_id": "s" });
+        read(body.to_string().as_bytes(), now_ms).expect("a notification")
+    }
+
+    #[test]
+    fn what_claims_to_come_of_the_future_does_not_outlast_what_is_said_after_it() {
+        for ahead in [
+            "2027-01-15T09:00:00Z",
+            "2027-01-15T08:10:00Z",
+            "2099-01-01T00:00:00Z",
+            "9998-12-31T23:59:59Z",
+        ] {
+            let first = notification("subscription.suspended.system", ahead, NOW_MS);
+            assert_eq!(first.sent_s, NOW_MS / 1000, "{ahead}");
+            let known = merged(None, first.clone()).expect("a record");
+            let later = notification("subscription.resumed", "2027-01-15T08:00:05Z", NOW_MS + 5000);
+            let told: Notification =
+                serde_json::from_slice(&merged(Some(&known), later.clone()).expect("news")).expect("a record");
+            assert_eq!(
+                (told.state, told.missing_since_s),
+                (SubscriptionState::Resumed, Some(NOW_MS / 1000)),
+                "{ahead}"
+            );
+            // A record that an earlier version took to the letter gives way as well.
+            let believed = Notification {
+                sent_s: time::LATEST_S,
+                ..first
+            };
+            assert!(merged(Some(&json!(believed).to_string().into_bytes()), later).is_some());
+        }
+    }
+
+    #[test]
+    fn a_reason_that_was_cut_inside_a_character_is_kept() {
+        let body = b"\xef\xbb\xbf{\"notification_type\":\"subscription.revoked\",\"reason\":\"no \\ud83d\xe2\x82\"}";
+        let told = read(body, NOW_MS).expect("a notification");
+        assert_eq!(
+            (told.state, told.reason.as_deref()),
+            (SubscriptionState::Revoked, Some("no \u{fffd}\u{fffd}"))
+        );
+    }
 }

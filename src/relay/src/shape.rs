@@ -18,7 +18,7 @@ mod place;
 mod properties;
 mod rules;
 mod selection;
-mod template;
+pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 mod values;

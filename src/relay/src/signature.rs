@@ -3,23 +3,24 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// Whether a header's signature is the one of `message` under one of the secrets.
+/// How many signatures of one delivery are looked at. Akeneo sends two at most (contract 3.2); a proxy may double them.
+const SIGNATURES_MAX: usize = 4;
+
+/// Whether one of the first [`SIGNATURES_MAX`] signatures is the one of `message` under one of the secrets.
 ///
 /// The comparison is the MAC's own: in constant time and over the full length, so that a cut signature is a wrong one.
-pub fn verifies(signature: &[u8], secrets: &[String], message: &[&[u8]]) -> bool {
-    let Some(signature) = from_hex(signature) else {
-        return false;
-    };
+pub fn verifies(signatures: &[&[u8]], secrets: &[String], message: &[&[u8]]) -> bool {
+    let sent: Vec<Vec<u8>> = signatures
+        .iter()
+        .take(SIGNATURES_MAX)
+        .filter_map(|signature| from_hex(signature))
+        .collect();
     secrets
         .iter()
-        .any(|secret| match Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
-            Ok(mac) => message
-                .iter()
-                .fold(mac, |mac, part| mac.chain_update(part))
-                .verify_slice(&signature)
-                .is_ok(),
-            Err(_) => false,
-        })
+        .filter(|_| !sent.is_empty())
+        .filter_map(|secret| Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok())
+        .map(|mac| message.iter().fold(mac, |mac, part| mac.chain_update(part)))
+        .any(|mac| sent.iter().any(|signature| mac.clone().verify_slice(signature).is_ok()))
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {

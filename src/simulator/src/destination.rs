@@ -82,6 +82,8 @@ pub struct Received {
     pub method: String,
     /// The path as sent, without the query.
     pub path: String,
+    /// The query as sent; empty where there is none.
+    pub query: String,
     /// The headers, names in lower case; `authorization` left out.
     pub headers: Vec<(String, String)>,
     /// The status answered; 0 if the connection was cut.
@@ -210,6 +212,7 @@ impl Destination {
             at_ms: now_ms,
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
             headers: headers(request),
             status: reply.response.as_ref().map_or(0, |response| response.status().as_u16()),
             applied,

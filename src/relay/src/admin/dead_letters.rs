@@ -32,7 +32,7 @@ const READ_MAX: usize = 2000;
 pub struct Query {
     /// Only of this kind.
     kind: Option<Kind>,
-    /// Only those whose reason holds this text, whatever its case; in lower case.
+    /// Only those whose reason or last answer holds this text, whatever its case; in lower case.
     reason: Option<String>,
     limit: usize,
     /// The key after which the page begins, as the page before it gave it.
@@ -76,10 +76,12 @@ impl Query {
         Ok(query)
     }
 
-    fn matches(&self, reason: &str) -> bool {
-        self.reason
-            .as_ref()
-            .is_none_or(|wanted| reason.to_lowercase().contains(wanted))
+    fn matches(&self, letter: Option<&DeadLetter>) -> bool {
+        let Some(wanted) = &self.reason else { return true };
+        let Some(letter) = letter else { return false };
+        let answer = letter.failures.last().and_then(|failure| failure.answer.as_deref());
+        let mut texts = std::iter::once(letter.reason.as_str()).chain(answer);
+        texts.any(|text| text.to_lowercase().contains(wanted))
     }
 }
 
@@ -147,7 +149,7 @@ pub(super) async fn list<H: Store>(host: &H, config: &ConsoleConfig, query: &Que
         end += 1;
         if let Some(value) = host.get(&listed.key).await? {
             let letter = host::decoded::<DeadLetter>(&value);
-            if query.matches(letter.as_ref().map_or("", |letter| &letter.reason)) {
+            if query.matches(letter.as_ref()) {
                 items.push(item(listed, letter));
             }
         }
@@ -337,12 +339,37 @@ mod tests {
     fn a_query_is_read() {
         let query = Query::read("kind=products&reason=No%20such+Brand&limit=7&cursor=x").expect("a query");
         assert_eq!((query.kind, query.limit), (Some(Kind::Product), 7));
-        assert!(query.matches("422: no such brand here"));
-        assert!(!query.matches("422: no such family"));
         for nonsense in ["kind=families", "limit=0", "limit=201", "limit=x", "order=up"] {
             assert!(Query::read(nonsense).is_err(), "{nonsense}");
         }
         assert_eq!(Query::read("kind=&&limit="), Ok(Query::default()));
+    }
+
+    #[test]
+    fn a_dead_letter_is_found_by_its_reason_and_by_all_of_its_last_answer() {
+        let letter = json!({
+            "v": 1, "kind": "product", "code": "a", "failed_s": 1, "reason": "422: {\"errors\":[", "events": [], "hash": null,
+            "failures": [{
+                "at_s": 1, "upstream": "destination", "class": "permanent", "status": 422, "reason": "422: {\"errors\":[",
+                "tracking_id": null, "tries": 1, "unsettled": false, "retry_after_s": null,
+                "answer": "{\"errors\":[{\"property\":\"attribute_9\",\"message\":\"Ung\u{fc}ltig\"}]}",
+            }],
+        });
+        let found = |letter: &Value, text: &str| {
+            let query = Query::read(&format!("reason={text}")).expect("a query");
+            let letter = serde_json::from_value(letter.clone()).expect("a letter");
+            query.matches(Some(&letter))
+        };
+        for text in ["", "422", "ATTRIBUTE_9", "ung%C3%BCltig", "errors%22:%5B"] {
+            assert!(found(&letter, text), "{text}");
+        }
+        assert!(!found(&letter, "attribute_8"));
+        // What an earlier version kept has no answer.
+        let mut old = letter;
+        old["failures"][0].as_object_mut().expect("a failure").remove("answer");
+        assert!(found(&old, "422") && !found(&old, "attribute_9"));
+        let query = Query::read("reason=422").expect("a query");
+        assert!(!query.matches(None), "a record that is not read");
     }
 
     #[test]

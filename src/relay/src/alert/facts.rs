@@ -1,6 +1,12 @@
 //! What people must hear of, judged by the plan and by what is kept between ticks.
+//!
+//! Alerts leave the house, and so nothing that an upstream said is in them: they tell statuses, and the status and the
+//! dead letters tell the rest.
 
+use super::template::PLACES;
 use crate::config::WorkerConfig;
+use crate::dead_letter::DeadLetter;
+use crate::failure::Class;
 use crate::governor::GovernorState;
 use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
 use crate::host::{self, Host, StoreError};
@@ -12,6 +18,7 @@ use crate::plan::Plan;
 use crate::reconciliation::Reconciliation;
 use crate::state::State;
 use crate::time;
+use serde_json::json;
 
 /// How long a cause is not alerted again, in seconds.
 const QUIET_S: u64 = 3600;
@@ -23,6 +30,69 @@ pub(super) struct Alert {
     pub(super) cause: &'static str,
     /// One sentence: what is wrong, in numbers, and what to do.
     pub(super) text: String,
+    /// The failure that it is about, if about one.
+    pub(super) about: About,
+}
+
+/// What is told of a failure beside the sentence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct About {
+    /// What the upstream answered.
+    pub(super) status: Option<u16>,
+    /// What follows from it.
+    pub(super) class: Option<Class>,
+    /// The entity, by its kind and code.
+    pub(super) entity: Option<String>,
+}
+
+impl Alert {
+    /// What stands in the places of a template, in the order of [`PLACES`].
+    pub(super) fn values(&self, instance: &str) -> [String; PLACES.len()] {
+        let About { status, class, entity } = &self.about;
+        [
+            self.text.clone(),
+            self.cause.to_owned(),
+            instance.to_owned(),
+            status.map(|status| status.to_string()).unwrap_or_default(),
+            class
+                .and_then(|class| Some(json!(class).as_str()?.to_owned()))
+                .unwrap_or_default(),
+            entity.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// What is told of a cause: the sentence, and what it is about.
+type Told = (String, About);
+
+fn told(text: String) -> Told {
+    (text, About::default())
+}
+
+/// The status that a reason names, and nothing of what the upstream said: reasons are `422: {...}`, or have words of our
+/// own before that.
+fn status_in(reason: &str) -> Option<u16> {
+    let numbers = reason.split(": ").filter(|part| part.len() == 3);
+    numbers
+        .filter_map(|part| part.parse().ok())
+        .find(|status| (100..600).contains(status))
+}
+
+/// Why something failed, without what the upstream said.
+fn in_own_words(reason: &str) -> String {
+    match status_in(reason) {
+        Some(status) => format!("it answered {status}"),
+        None => "GET /admin/status says why".to_owned(),
+    }
+}
+
+/// What is known of reconciliation, without what the PIM said.
+fn without_answers(mut known: Reconciliation) -> Reconciliation {
+    let recent = known.recent.values_mut().filter_map(|recent| recent.trouble.as_mut());
+    for trouble in recent.chain(&mut known.walk.trouble) {
+        trouble.reason = in_own_words(&trouble.reason);
+    }
+    known
 }
 
 /// What alerts are judged by.
@@ -33,6 +103,8 @@ pub(super) struct Facts<'a> {
     refused: Option<Refused>,
     notification: Option<Notification>,
     reconciliation: Option<Reconciliation>,
+    /// The newest dead letter.
+    dead_letter: Option<DeadLetter>,
     /// Why nothing at all is done, if so.
     denied: Option<String>,
     now_ms: u64,
@@ -53,16 +125,21 @@ impl<'a> Facts<'a> {
                 .and_then(|known| known.denies(&configured)),
             None => None,
         };
-        Ok(Facts {
+        let mut facts = Facts {
             keys,
             plan,
             state,
             refused: host::read(host, &keys.record(Record::Refused)).await?,
             notification: host::read(host, &keys.record(Record::Notification)).await?,
-            reconciliation: Reconciliation::read(host, keys).await?,
+            reconciliation: Reconciliation::read(host, keys).await?.map(without_answers),
+            dead_letter: None,
             denied,
             now_ms: host.now_ms(),
-        })
+        };
+        if let Some((_, key)) = facts.new_dead_letters().max() {
+            facts.dead_letter = host::read(host, key).await?;
+        }
+        Ok(facts)
     }
 
     pub(super) fn now_s(&self) -> u64 {
@@ -80,64 +157,104 @@ impl<'a> Facts<'a> {
     pub(super) fn alerts(&self) -> Vec<Alert> {
         let (pim, destination) = (&self.state.pim, &self.state.destination);
         let found = [
-            ("not-adopted", self.denied.clone()),
+            ("not-adopted", self.denied.clone().map(told)),
             ("dead-letters", self.dead_letters()),
             ("pim-blocked", self.blocked("the PIM", pim)),
             ("destination-blocked", self.blocked("the destination", destination)),
             ("pim-budget", self.budget("the PIM", pim)),
             ("destination-budget", self.budget("the destination", destination)),
-            ("no-progress", health::no_progress(self.state)),
-            ("clocks", health::clocks(self.state)),
-            ("backlog", self.backlog()),
-            ("refused-deliveries", self.refused()),
-            ("deletions-braked", self.braked()),
-            ("subscription", self.subscription()),
-            ("reconciliation", self.reconciliation()),
+            ("no-progress", health::no_progress(self.state).map(told)),
+            ("clocks", health::clocks(self.state).map(told)),
+            ("backlog", self.backlog().map(told)),
+            ("refused-deliveries", self.refused().map(told)),
+            ("deletions-braked", self.braked().map(told)),
+            ("subscription", self.subscription().map(told)),
+            ("reconciliation", self.reconciliation().map(told)),
         ];
-        let told = |cause: &str| self.now_s() - self.last_s(cause) < QUIET_S;
         found
             .into_iter()
-            .filter(|(cause, _)| !told(cause))
-            .filter_map(|(cause, text)| Some(Alert { cause, text: text? }))
+            .filter(|(cause, _)| !self.is_quiet(cause))
+            .filter_map(|(cause, found)| {
+                let (text, about) = found?;
+                Some(Alert { cause, text, about })
+            })
             .collect()
     }
 
-    /// Entities given up since people last heard of any.
-    fn dead_letters(&self) -> Option<String> {
-        let last_s = self.last_s("dead-letters");
-        let is_new =
-            |key: &&String| matches!(self.keys.parse(key), Some(Key::DeadLetter(letter)) if letter.failed_s > last_s);
-        let new = self.plan.dead_letters().filter(is_new).count();
-        (new > 0).then(|| {
-            format!(
-                "{} newly given up, {} in the dead letters in all: see GET /admin/dead-letters for the reasons, mend them, then POST /admin/dead-letters/replay",
-                entities(new),
-                self.plan.dead,
-            )
+    /// Whether a cause was told so lately that it is not told again.
+    fn is_quiet(&self, cause: &str) -> bool {
+        self.now_s() - self.last_s(cause) < QUIET_S
+    }
+
+    /// The dead letters that people have not heard of, with when each was given up; none while they are not told.
+    fn new_dead_letters(&self) -> impl Iterator<Item = (u64, &'a String)> {
+        let (keys, last_s) = (self.keys, self.last_s("dead-letters"));
+        let listed = self.plan.dead_letters().filter(|_| !self.is_quiet("dead-letters"));
+        listed.filter_map(move |key| match keys.parse(key)? {
+            Key::DeadLetter(letter) if letter.failed_s > last_s => Some((letter.failed_s, key)),
+            _ => None,
         })
+    }
+
+    /// Entities given up since people last heard of any.
+    fn dead_letters(&self) -> Option<Told> {
+        let new = self.new_dead_letters().count();
+        let about = self.dead_letter.as_ref().map_or_else(About::default, |letter| {
+            let failure = letter.failures.last();
+            About {
+                status: failure.and_then(|failure| failure.status),
+                class: failure.map(|failure| failure.class),
+                entity: Some(format!("{}/{}", letter.kind.name(), letter.code)),
+            }
+        });
+        let last = about.entity.as_ref().map_or_else(String::new, |entity| {
+            let status = about
+                .status
+                .map_or_else(String::new, |status| format!(" with {status}"));
+            format!(", the last {entity}{status}")
+        });
+        let text = format!(
+            "{} newly given up{last}, {} in the dead letters in all: see GET /admin/dead-letters for the reasons, mend them, then POST /admin/dead-letters/replay",
+            entities(new),
+            self.plan.dead,
+        );
+        (new > 0).then_some((text, about))
     }
 
     /// An upstream that is left alone and will not heal by itself, or has not for long. All its circuits are one
     /// cause: a revoked token opens every one of them.
-    fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<String> {
+    fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<Told> {
         if !self.plan.has_work() {
             return None;
         }
         let blocked = health::blocked(upstream, state, |open| will_not_heal(open, self.now_ms))?;
-        Some(format!(
-            "{}, and {} events wait: {}; nothing is lost and no attempt is used meanwhile",
-            blocked.text, self.plan.depth, blocked.advice,
-        ))
+        let text = format!(
+            "{} ({}), and {} events wait: {}; nothing is lost and no attempt is used meanwhile",
+            blocked.text,
+            in_own_words(&blocked.reason),
+            self.plan.depth,
+            blocked.advice,
+        );
+        let about = About {
+            status: status_in(&blocked.reason),
+            class: Some(if blocked.needs_a_person {
+                Class::Misconfigured
+            } else {
+                Class::Unavailable
+            }),
+            entity: None,
+        };
+        Some((text, about))
     }
 
-    fn budget(&self, upstream: &str, state: &GovernorState) -> Option<String> {
+    fn budget(&self, upstream: &str, state: &GovernorState) -> Option<Told> {
         let since_ms = state.budget.exhausted_since_ms(self.now_ms)?;
         (self.now_ms.saturating_sub(since_ms) >= PATIENCE_MS).then(|| {
-            format!(
+            told(format!(
                 "the retries that {upstream} is allowed have been used up since {}, and {} wait for another try: look in the log for what fails there",
                 time::text(since_ms / 1000),
                 entities(self.plan.retrying),
-            )
+            ))
         })
     }
 
@@ -185,206 +302,19 @@ impl<'a> Facts<'a> {
 
     fn subscription(&self) -> Option<String> {
         let notification = self.notification.as_ref()?;
-        let what = match notification.state {
-            SubscriptionState::Suspended => "mend what it names, then resume it",
-            SubscriptionState::Revoked => "subscribe again",
+        let (is, what) = match notification.state {
+            SubscriptionState::Suspended => ("suspended", "mend what it names, then resume it"),
+            SubscriptionState::Revoked => ("revoked", "subscribe again"),
             SubscriptionState::Resumed | SubscriptionState::Other => return None,
         };
         (notification.at_ms / 1000 > self.last_s("subscription")).then(|| {
             format!(
-                "the subscription {} says {} since {} ({}), and events sent since then are lost: {what}",
-                notification.subscription.as_deref().unwrap_or("of the Event Platform"),
-                notification.kind,
+                "the Event Platform's subscription has been {is} since {}, and events sent since then are lost: {what}; GET /admin/status has its reason",
                 time::text(notification.sent_s),
-                notification.reason.as_deref().unwrap_or("no reason given"),
             )
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::breaker::Event;
-    use crate::entity::{Entity, Kind};
-    use crate::key::DeadLetterKey;
-    use serde_json::json;
-
-    const NOW_S: u64 = 1_800_000_000;
-
-    fn plan(keys: &[String]) -> Plan {
-        Plan::of(&Keyspace::new("main"), keys.iter().cloned())
-    }
-
-    fn dead(code: &str, failed_s: u64) -> String {
-        Keyspace::new("main").encode(&Key::DeadLetter(DeadLetterKey::new(
-            Entity::new(Kind::Product, code),
-            failed_s,
-        )))
-    }
-
-    fn held(code: &str, due_s: u64) -> String {
-        format!("r1.main.r.p.t{code}.0b.{due_s}")
-    }
-
-    fn causes(plan: &Plan, state: &State, refused: Option<Refused>, told: Option<Notification>) -> Vec<&'static str> {
-        let facts = Facts {
-            denied: None,
-            keys: &Keyspace::new("main"),
-            plan,
-            state,
-            refused,
-            notification: told,
-            reconciliation: None,
-            now_ms: NOW_S * 1000,
-        };
-        let alerts = facts.alerts();
-        assert!(alerts.iter().all(|alert| alert.text.len() > 20));
-        alerts.into_iter().map(|alert| alert.cause).collect()
-    }
-
-    fn told(cause: &str, at_s: u64) -> State {
-        State {
-            alerts: [(cause.to_owned(), at_s)].into(),
-            ..State::default()
-        }
-    }
-
-    #[test]
-    fn dead_letters_are_told_when_they_are_new_and_at_most_once_an_hour() {
-        let plan = plan(&[dead("a", NOW_S - 7000), dead("b", NOW_S - 10)]);
-        assert_eq!(causes(&plan, &State::default(), None, None), ["dead-letters"]);
-        assert_eq!(causes(&plan, &told("dead-letters", NOW_S - 3599), None, None), [""; 0]);
-        assert_eq!(
-            causes(&plan, &told("dead-letters", NOW_S - 3600), None, None),
-            ["dead-letters"]
-        );
-        // A clock that was ahead then silences nothing now.
-        assert_eq!(
-            causes(&plan, &told("dead-letters", NOW_S + 99), None, None),
-            ["dead-letters"]
-        );
-        let old = super::tests::plan(&[dead("a", NOW_S - 7000)]);
-        assert_eq!(causes(&old, &told("dead-letters", NOW_S - 6000), None, None), [""; 0]);
-    }
-
-    #[test]
-    fn an_upstream_is_told_at_once_if_only_a_person_can_mend_it_and_else_after_ten_minutes() {
-        let waiting = plan(&[held("a", NOW_S + 10)]);
-        let open = |since_s: u64, for_a_person: bool| {
-            let mut state = State::default();
-            for circuit in ["products", "product-models"] {
-                let breaker = state.destination.breakers.entry(circuit.to_owned()).or_default();
-                if for_a_person {
-                    breaker.open_for_a_person(Event::of("401", since_s * 1000, 0));
-                } else {
-                    breaker.open(Event::of("no connection", since_s * 1000, 0));
-                }
-            }
-            state
-        };
-        assert_eq!(
-            causes(&waiting, &open(NOW_S, true), None, None),
-            ["destination-blocked"]
-        );
-        assert_eq!(causes(&waiting, &open(NOW_S - 599, false), None, None), [""; 0]);
-        assert_eq!(
-            causes(&waiting, &open(NOW_S - 600, false), None, None),
-            ["destination-blocked"]
-        );
-        assert_eq!(
-            causes(&plan(&[]), &open(NOW_S - 600, true), None, None),
-            [""; 0],
-            "nothing waits for it"
-        );
-    }
-
-    #[test]
-    fn a_used_up_budget_is_told_after_ten_minutes() {
-        for (lasting_s, expected) in [(600, vec!["pim-budget"]), (599, vec![])] {
-            let mut state = State::default();
-            for second in NOW_S - lasting_s..=NOW_S {
-                // More is asked for than a second brings.
-                while state.pim.budget.take(second * 1000) {}
-            }
-            assert_eq!(causes(&plan(&[]), &state, None, None), expected);
-        }
-    }
-
-    #[test]
-    fn an_old_backlog_is_told() {
-        let event = |time_s: u64| format!("r1.main.e.{time_s:010}.pu.ta.tx");
-        assert_eq!(
-            causes(&plan(&[event(NOW_S - 901)]), &State::default(), None, None),
-            ["backlog"]
-        );
-        assert_eq!(
-            causes(&plan(&[event(NOW_S - 900)]), &State::default(), None, None),
-            [""; 0]
-        );
-    }
-
-    #[test]
-    fn a_refused_delivery_is_told_once_and_the_next_one_an_hour_later() {
-        let refused = |at_s: u64| {
-            Some(Refused {
-                v: 1,
-                at_ms: at_s * 1000,
-                channel: "event-platform".to_owned(),
-                reason: "the signature does not match".to_owned(),
-            })
-        };
-        let state = told("refused-deliveries", NOW_S - 4000);
-        assert_eq!(
-            causes(&plan(&[]), &State::default(), refused(NOW_S), None),
-            ["refused-deliveries"]
-        );
-        assert_eq!(causes(&plan(&[]), &state, refused(NOW_S - 4001), None), [""; 0]);
-        assert_eq!(
-            causes(&plan(&[]), &state, refused(NOW_S - 3999), None),
-            ["refused-deliveries"]
-        );
-    }
-
-    #[test]
-    fn braked_deletions_are_told_while_any_are_held() {
-        let mut state = State::default();
-        state.brake.hold(NOW_S);
-        assert_eq!(
-            causes(&plan(&[held("a", NOW_S + 3600)]), &state, None, None),
-            ["deletions-braked"]
-        );
-        assert_eq!(
-            causes(
-                &plan(&[format!("r1.main.r.p.ta.0h.{}", NOW_S + 10)]),
-                &state,
-                None,
-                None
-            ),
-            [""; 0],
-            "a probe"
-        );
-        state.brake.release(NOW_S);
-        assert_eq!(causes(&plan(&[held("a", NOW_S + 3600)]), &state, None, None), [""; 0]);
-    }
-
-    #[test]
-    fn a_suspension_and_a_revocation_are_told_and_a_resumption_is_not() {
-        let said = |kind: &str| {
-            let body = json!({ "notification_type": kind, "subscription_id": "s", "reason": "too many errors" });
-            crate::notification::read(body.to_string().as_bytes(), NOW_S * 1000).ok()
-        };
-        for (kind, expected) in [
-            ("subscription.suspended", vec!["subscription"]),
-            ("subscription.revoked", vec!["subscription"]),
-            ("subscription.resumed", vec![]),
-            ("subscription.renamed", vec![]),
-        ] {
-            assert_eq!(
-                causes(&plan(&[]), &State::default(), None, said(kind)),
-                expected,
-                "{kind}"
-            );
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use super::{Item, Stage, Stop};
 use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use crate::entity::Kind;
-use crate::failure::{Class, Failure};
+use crate::failure::{self, Class, Failure};
 use crate::fanout;
 use crate::history;
 use crate::host::{self, Host, StoreError, delete_all};
@@ -102,7 +102,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
         return Ok(());
     };
     let mut failures = earlier_failures(session, &item.waiting).await?;
-    failures.push(failure.clone());
+    failure::keep(&mut failures, failure.clone());
     if failure.cost() == 0 {
         if item.waiting.own_try().is_some() {
             // The dead letter says when it is tried again.

@@ -1,0 +1,155 @@
+//! What an alert is as JSON: a document whose texts have places, for receivers that want a form of their own.
+
+use crate::shape::Mistake;
+use crate::shape::template::{Piece, pieces};
+use crate::text;
+use serde_json::Value;
+
+/// What can be filled in.
+pub(super) const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];
+
+/// What alerts are where nobody says: what chats take that want a text, and what tells alerts apart.
+const DEFAULT: &str = r#"{"text":"{text}","cause":"{cause}","instance":"{instance}"}"#;
+
+/// A document with places, which was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Value);
+
+impl Template {
+    /// Reads a document; the default where it is empty. Else all that is wrong in it.
+    pub fn read(document: &str) -> Result<Template, Vec<Mistake>> {
+        let document = if document.is_empty() { DEFAULT } else { document };
+        let document = text::mended(document.as_bytes());
+        let document: Value = serde_json::from_slice(document.as_bytes()).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            vec![mistake("", format!("is not JSON (line {line}, column {column})"))]
+        })?;
+        let mut mistakes = Vec::new();
+        if !document.is_object() {
+            mistakes.push(mistake(
+                "",
+                "must be a JSON object, such as {\"text\": \"{text}\"}".to_owned(),
+            ));
+        }
+        check(&document, "", &mut mistakes);
+        if mistakes.is_empty() {
+            Ok(Template(document))
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// The document with what stands in the places, in the order of [`PLACES`].
+    pub(super) fn filled(&self, values: [&str; PLACES.len()]) -> Value {
+        let mut document = self.0.clone();
+        fill(&mut document, &values);
+        document
+    }
+}
+
+fn mistake(place: &str, remedy: String) -> Mistake {
+    let place = place.to_owned();
+    Mistake { place, remedy }
+}
+
+fn check(value: &Value, place: &str, mistakes: &mut Vec<Mistake>) {
+    match value {
+        Value::String(text) => match pieces(text) {
+            Ok(pieces) => {
+                let names = pieces.iter().filter_map(|piece| match piece {
+                    Piece::Place(name) => Some(name.as_str()),
+                    Piece::Text(_) => None,
+                });
+                for name in names.filter(|name| !PLACES.contains(name)) {
+                    let known = PLACES.join("}, {");
+                    mistakes.push(mistake(
+                        place,
+                        format!("{{{name}}} is not known here; known are {{{known}}}"),
+                    ));
+                }
+            }
+            Err(wrong) => mistakes.push(mistake(place, wrong.to_owned())),
+        },
+        Value::Array(elements) => {
+            for (at, element) in elements.iter().enumerate() {
+                check(element, &format!("{place}/{at}"), mistakes);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let token = name.replace('~', "~0").replace('/', "~1");
+                check(member, &format!("{place}/{token}"), mistakes);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fill(value: &mut Value, values: &[&str; PLACES.len()]) {
+    match value {
+        Value::String(text) => {
+            let parts = pieces(text).unwrap_or_default().into_iter().map(|piece| match piece {
+                Piece::Text(text) => text,
+                Piece::Place(name) => {
+                    let at = PLACES.iter().position(|known| *known == name);
+                    at.map_or("", |at| values[at]).to_owned()
+                }
+            });
+            *text = parts.collect();
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| fill(element, values)),
+        Value::Object(members) => members.values_mut().for_each(|member| fill(member, values)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const VALUES: [&str; PLACES.len()] = [
+        "1 entity \"given\" up",
+        "dead-letters",
+        "main",
+        "422",
+        "permanent",
+        "products/x",
+    ];
+
+    fn filled(document: &str) -> Value {
+        Template::read(document).expect(document).filled(VALUES)
+    }
+
+    #[test]
+    fn without_a_document_alerts_are_what_they_always_were() {
+        let expected = json!({ "text": VALUES[0], "cause": "dead-letters", "instance": "main" });
+        assert_eq!(filled(""), expected);
+    }
+
+    #[test]
+    fn places_are_filled_wherever_texts_stand() {
+        let document = r#"{"a":{"b":["{cause}: {text}",7,{"c":"{status} {class} \\{x\\}"}]},"d":null,"{text}":"{ entity }","e":"","f":"{instance}{instance}"}"#;
+        let expected = json!({
+            "a": { "b": ["dead-letters: 1 entity \"given\" up", 7, { "c": "422 permanent {x}" }] },
+            "d": null, "{text}": "products/x", "e": "", "f": "mainmain",
+        });
+        assert_eq!(filled(document), expected);
+        assert_eq!(filled(&format!("\u{feff}{document}")), expected);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_with_their_places() {
+        let told = |document: &str| -> Vec<String> {
+            let mistakes = Template::read(document).expect_err(document);
+            mistakes.iter().map(|mistake| mistake.place.clone()).collect()
+        };
+        assert_eq!(
+            told(r#"{"a/b":[0,"{txt}"],"c":{"d":"{"},"e":"{text"}"#),
+            ["/a~1b/1", "/c/d", "/e"]
+        );
+        for document in ["{text}", "text", "\"{text}\"", "[\"{text}\"]", "null", "{\"text\":"] {
+            assert_eq!(told(document), [""], "{document}");
+        }
+    }
+}

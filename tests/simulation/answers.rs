@@ -1,0 +1,77 @@
+//! What upstreams answer: kept for the people of the house, and told to nobody else.
+
+use relay::dead_letter::DeadLetter;
+use serde_json::json;
+use simulator::catalogue::{Action, Edit};
+use simulator::fault::{Effect, Fault};
+use tests::simulation::stage::Stage;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// An answer that says this, at length.
+fn saying(status: u16, text: &str, length: usize) -> Effect {
+    Effect::Status {
+        status,
+        headers: Vec::new(),
+        body: Some(json!({ "code": status, "message": text, "trace": "x".repeat(length), "until": "the end" })),
+    }
+}
+
+#[test]
+fn of_all_that_a_destination_answered_only_the_last_is_kept_whole() {
+    for (seed, failed, length) in [(1, 2, 300), (2, 3, 3000), (3, 5, 100_000)] {
+        let mut stage = Stage::new(20, 0, seed);
+        stage.walk();
+        let product = stage.products()[usize::try_from(seed).unwrap()].clone();
+        let id = product.key();
+        for effect in [
+            Fault::next(failed, saying(503, "busy", length)),
+            Fault::always(saying(422, "no such brand", length)),
+        ] {
+            stage.world().destination.faults.add(effect.entity(&id));
+        }
+        let changes = stage.edit(&Edit::new(product, Action::Touch));
+        stage.tell_now(&changes);
+        let letter = |stage: &Stage| -> Option<(DeadLetter, usize)> {
+            let world = stage.world();
+            let (_, value) = world.store.iter().find(|(key, _)| key.starts_with("r1.main.d."))?;
+            Some((serde_json::from_slice(value).unwrap(), value.len()))
+        };
+        stage.run_until(300 * MINUTE_MS, "it is given up", |stage| letter(stage).is_some());
+        let (letter, bytes) = letter(&stage).unwrap();
+        assert!(letter.failures.len() >= 2, "{letter:?}");
+        let (last, earlier) = letter.failures.split_last().unwrap();
+        assert!(
+            earlier
+                .iter()
+                .all(|failure| failure.answer.is_none() && failure.reason.contains("busy"))
+        );
+        let answer = last.answer.as_ref().unwrap();
+        assert!(answer.contains("no such brand"), "{answer}");
+        assert_eq!(answer.contains("the end"), length < 4000);
+        assert!(answer.len() <= 4096 && bytes < 30_000, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn no_alert_holds_what_an_upstream_said() {
+    for (seed, status, says) in [
+        (1, 422, "it answered 422"),
+        (2, 403, "it answered 403"),
+        (3, 500, "it answered 500"),
+    ] {
+        let mut stage = Stage::new(150, 5, seed);
+        stage.walk();
+        let fault = Fault::always(saying(status, "the PIM's own words", 0)).path("/api/rest/v1/product");
+        stage.world().pim.faults.add(fault);
+        for product in stage.products().into_iter().take(20) {
+            let changes = stage.edit(&Edit::new(product, Action::Touch));
+            stage.tell_now(&changes);
+        }
+        stage.run_for(150 * MINUTE_MS);
+        let told: Vec<String> = stage.world().told.iter().map(|(_, text)| text.clone()).collect();
+        assert!(told.iter().any(|text| text.contains(says)), "{told:?}");
+        assert!(told.iter().any(|text| text.starts_with("reconciliation: ")), "{told:?}");
+        assert!(!told.concat().contains("own words"), "{told:?}");
+    }
+}
