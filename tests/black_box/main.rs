@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
 mod admin;
+#[cfg(unix)]
+mod apache;
 mod backlog;
 mod bench;
 mod categories;
@@ -23,3 +25,4 @@ mod shape;
 mod spin_host;
 mod store;
 mod sync;
+mod wire;

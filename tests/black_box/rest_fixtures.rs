@@ -7,6 +7,7 @@ use relay::failure::{Class, Failure};
 use relay::governor::{Deadlines, Governor, GovernorState};
 use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 use relay::key::Keyspace;
+use relay::lease::Lease;
 use relay::pim::{Page, Pim, Read, limits};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -101,11 +102,13 @@ impl OneAnswer {
             begin_ms: 20_000,
             end_ms: 58_000,
         };
+        let lease = Lease::alone();
         let governor = Governor::new(
             self,
             limits(15_000),
             LogLevel::All,
             "trackingid",
+            &lease,
             deadlines,
             GovernorState::default(),
             String::new(),
@@ -122,7 +125,7 @@ impl OneAnswer {
     }
 
     async fn page(&self, cursor: Option<&str>) -> Result<Page, Failure> {
-        self.ask(async |pim| pim.descendants(Kind::ProductModel, "model", cursor).await)
+        self.ask(async |pim| pim.descendants(Kind::ProductModel, &["model"], cursor).await)
             .await
     }
 }

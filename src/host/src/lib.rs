@@ -154,7 +154,11 @@ impl Wake for Woken {
 }
 
 async fn sleep_ms(ms: u64) {
-    let until = monotonic_clock::now().saturating_add(ms.saturating_mul(1_000_000));
+    sleep_until(monotonic_clock::now().saturating_add(ms.saturating_mul(1_000_000))).await;
+}
+
+/// Waits for a moment of the monotonic clock.
+async fn sleep_until(until: monotonic_clock::Instant) {
     let mut waiting: Option<CancelOnDropToken> = None;
     poll_fn(|context| {
         // The executor polls everything whenever anything is ready, so being polled says nothing.

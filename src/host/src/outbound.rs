@@ -1,17 +1,20 @@
 //! Calls out, on `wasi:http` itself: the SDK's client sets no time limits, and the host's own is ten minutes.
 
-use crate::sleep_ms;
+use crate::{sleep_ms, sleep_until};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use relay::host::{CallLimits, PASSED_ON, SendError, Transfer};
+use relay::host::{BEGINNING_MS, CallLimits, PASSED_ON, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
 use spin_sdk::http::{Fields, IncomingResponse, Method, OutgoingRequest, Scheme};
 use spin_sdk::wit::wasi::http0_2_0::outgoing_handler;
 use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, OutgoingBody, RequestOptions};
-use std::cell::Cell;
 use std::pin::pin;
 use std::task::Poll;
+use wasi::clocks::monotonic_clock::{self, Instant};
 use wasi::io::streams::{OutputStream, StreamError};
+
+/// How long the rest of a body may take that was refused before it was sent, in milliseconds.
+const REFUSED_MS: u64 = 500;
 
 /// What a request carries.
 enum Content {
@@ -24,17 +27,13 @@ enum Content {
 /// A header, as the platform has it.
 type Header = (String, Vec<u8>);
 
+type Answered = Result<http::Response<Vec<u8>>, SendError>;
+
 /// One call, within its limits. Dropping what is under way closes it.
-pub(crate) async fn send(
-    request: http::Request<Vec<u8>>,
-    limits: CallLimits,
-) -> Result<http::Response<Vec<u8>>, SendError> {
-    let call = pin!(async { answer(open(request, limits).await?, limits).await });
-    let timer = pin!(sleep_ms(limits.total_ms));
-    match select(call, timer).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => Err(SendError::Timeout),
-    }
+pub(crate) async fn send(request: http::Request<Vec<u8>>, limits: CallLimits) -> Answered {
+    let until = moment_in_ms(limits.total_ms);
+    let incoming = within(until, open(request, limits)).await?;
+    answer(incoming, limits, until).await
 }
 
 /// A transfer within its limits, in pieces as small as the host gives them.
@@ -44,31 +43,29 @@ pub(crate) async fn transfer(
     limits: CallLimits,
     max_bytes: u64,
 ) -> Transfer {
-    let is_told = Cell::new(false);
-    let passing = pin!(pass_on(from, to, limits, max_bytes, &is_told));
-    let timer = pin!(sleep_ms(limits.total_ms));
-    let (from, to) = match select(passing, timer).await {
-        Either::Left((Ok((told, to)), _)) => (Ok(told), to),
-        Either::Left((Err(error), _)) => (Err(error), None),
-        // Which of the two was too slow is not known once content came.
-        Either::Right(_) if is_told.get() => (Ok(http::Response::default()), Some(Err(SendError::Timeout))),
-        Either::Right(_) => (Err(SendError::Timeout), None),
+    let limits = CallLimits {
+        needs_body: false,
+        ..limits
     };
-    Transfer { from, to }
+    match pass_on(from, to, limits, max_bytes).await {
+        Ok((told, to)) => Transfer { from: Ok(told), to },
+        Err(error) => Transfer {
+            from: Err(error),
+            to: None,
+        },
+    }
 }
-
-type Answered = Result<http::Response<Vec<u8>>, SendError>;
 
 async fn pass_on(
     from: http::Request<Vec<u8>>,
     to: http::Request<Vec<u8>>,
     limits: CallLimits,
     max_bytes: u64,
-    is_told: &Cell<bool>,
 ) -> Result<(http::Response<Vec<u8>>, Option<Answered>), SendError> {
-    let incoming = open(from, limits).await?;
+    let until = moment_in_ms(limits.total_ms);
+    let incoming = within(until, open(from, limits)).await?;
     if !(200..300).contains(&incoming.status()) {
-        return Ok((answer(incoming, limits).await?, None));
+        return Ok((answer(incoming, limits, until).await?, None));
     }
     let told = told(&incoming)?;
     let mut passed = incoming.headers().entries();
@@ -78,13 +75,31 @@ async fn pass_on(
     if length.is_some_and(|bytes| bytes > max_bytes) {
         return Err(SendError::TooLarge);
     }
-    is_told.set(true);
     let (parts, _) = to.into_parts();
-    let answered = match ask(&parts, passed, Content::Of(incoming, max_bytes), limits).await? {
-        Ok(incoming) => answer(incoming, limits).await,
+    let asked = ask(&parts, passed, Content::Of(incoming, max_bytes), limits);
+    // Which of the two was too slow is not known once content came.
+    let timer = pin!(sleep_until(until));
+    let answered = match select(pin!(asked), timer).await {
+        Either::Left((answered, _)) => answered?,
+        Either::Right(_) => Err(SendError::Timeout),
+    };
+    let answered = match answered {
+        Ok(incoming) => answer(incoming, limits, until).await,
         Err(error) => Err(error),
     };
     Ok((told, Some(answered)))
+}
+
+/// A moment of the monotonic clock.
+fn moment_in_ms(ms: u64) -> Instant {
+    monotonic_clock::now().saturating_add(ms.saturating_mul(1_000_000))
+}
+
+async fn within<T>(until: Instant, call: impl Future<Output = Result<T, SendError>>) -> Result<T, SendError> {
+    match select(pin!(call), pin!(sleep_until(until))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(SendError::Timeout),
+    }
 }
 
 /// Sends a request; the answer's body is still to come.
@@ -111,11 +126,21 @@ async fn ask(
         Ok(future) => future,
         Err(error) => return Ok(Err(failed(error))),
     };
-    let is_taken = match body {
-        Some(body) => fill(body, content).await?,
-        None => true,
+    let Some(body) = body else {
+        return Ok(head(future).await);
     };
-    Ok(match head(future).await {
+    let (is_taken, answered) = match select(pin!(fill(body, content)), pin!(head(future))).await {
+        Either::Left((taken, answered)) => (taken?, answered.await),
+        Either::Right((Ok(incoming), filling)) if (200..300).contains(&incoming.status()) => {
+            (filling.await?, Ok(incoming))
+        }
+        // Refused or lost before it was sent: what is left of it goes only if that is quick.
+        Either::Right((answered, filling)) => {
+            let _ = select(filling, pin!(sleep_ms(REFUSED_MS))).await;
+            (false, answered)
+        }
+    };
+    Ok(match answered {
         Ok(incoming) if !is_taken && (200..300).contains(&incoming.status()) => {
             Err(SendError::Lost("it was answered before its body was taken".to_owned()))
         }
@@ -192,10 +217,21 @@ fn told(incoming: &IncomingResponse) -> Answered {
         .map_err(|error| SendError::Lost(error.to_string()))
 }
 
-async fn answer(incoming: IncomingResponse, limits: CallLimits) -> Answered {
+/// An answer with as much of its body as is needed.
+async fn answer(incoming: IncomingResponse, limits: CallLimits, until: Instant) -> Answered {
     let mut response = told(&incoming)?;
-    *response.body_mut() = read(incoming, limits.body_bytes).await?;
-    Ok(response)
+    let status = response.status();
+    let is_needed = limits.needs_body_of(status);
+    let until = if is_needed {
+        until
+    } else {
+        until.min(moment_in_ms(BEGINNING_MS))
+    };
+    let reading = read(incoming, limits.most_bytes(status), response.body_mut());
+    match within(until, reading).await {
+        Err(error) if is_needed => Err(error),
+        _ => Ok(response),
+    }
 }
 
 /// A request with these headers besides its own, which they replace.
@@ -256,17 +292,18 @@ async fn head(future: FutureIncomingResponse) -> Result<IncomingResponse, SendEr
     .await
 }
 
-async fn read(incoming: IncomingResponse, body_bytes: usize) -> Result<Vec<u8>, SendError> {
-    let mut body = Vec::new();
+/// Reads so many bytes at most; what came before it failed is there.
+async fn read(incoming: IncomingResponse, most: usize, body: &mut Vec<u8>) -> Result<(), SendError> {
     let mut chunks = pin!(incoming.take_body_stream());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| SendError::Lost(error.to_debug_string()))?;
-        if body.len() + chunk.len() > body_bytes {
+        let room = most - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() > room {
             return Err(SendError::TooLarge);
         }
-        body.extend(chunk);
     }
-    Ok(body)
+    Ok(())
 }
 
 fn failed(error: ErrorCode) -> SendError {

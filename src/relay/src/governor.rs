@@ -14,6 +14,7 @@ use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::retry::{ATTEMPTS_MAX, WAIT_MAX_S};
 use crate::time::{self, CLOCKS_S};
+use crate::wire;
 use crate::worker::TIME_IS_UP;
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -349,7 +350,7 @@ impl<'a, H: Host> Governor<'a, H> {
         loop {
             tries += 1;
             let entered = self.enter(&call, tries).await?;
-            let sent = self.host.send(call.request.clone(), entered.limits).await;
+            let sent = wire::send(self.host, call.request.clone(), entered.limits).await;
             let failure = match self.leave(&call, entered, sent, judge) {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
@@ -493,6 +494,8 @@ impl<'a, H: Host> Governor<'a, H> {
             first_byte_ms: total_ms,
             total_ms,
             body_bytes: ANSWER_MAX,
+            // Where calls change something, the status tells whether they did.
+            needs_body: !self.limits.writes,
         };
         self.under_way.set(self.under_way.get() + 1);
         Ok(Entered {
@@ -596,6 +599,11 @@ impl<'a, H: Host> Governor<'a, H> {
             SendError::Unreachable(reason) => (Class::Unavailable, format!("no connection: {reason}"), false),
             SendError::Timeout => (Class::Transient, "no answer in time".to_owned(), true),
             SendError::Lost(reason) => (Class::Transient, format!("the connection was lost: {reason}"), true),
+            SendError::Unreadable(reason) => (
+                Class::Unavailable,
+                format!("the answer cannot be read: {reason}"),
+                false,
+            ),
             SendError::TooLarge => (Class::TooLarge, "the answer is larger than the limit".to_owned(), true),
         };
         Failure {

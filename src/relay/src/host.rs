@@ -4,7 +4,7 @@
 //! clock. Futures need not be `Send`: a component has one thread.
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -93,7 +93,32 @@ pub struct CallLimits {
     pub total_ms: u64,
     /// The largest answer that is read, in bytes.
     pub body_bytes: usize,
+    /// Whether a good answer (2xx) is worth nothing without the whole of its body. Else, and with any other status, the
+    /// status decides: of the body its beginning is read, and one that is cut short, slow or endless is no failure.
+    pub needs_body: bool,
 }
+
+impl CallLimits {
+    /// Whether an answer of this status needs the whole of its body.
+    pub fn needs_body_of(&self, status: StatusCode) -> bool {
+        self.needs_body && status.is_success()
+    }
+
+    /// How much of the body of an answer of this status is read at most, in bytes.
+    pub fn most_bytes(&self, status: StatusCode) -> usize {
+        if self.needs_body_of(status) {
+            self.body_bytes
+        } else {
+            self.body_bytes.min(BEGINNING_BYTES)
+        }
+    }
+}
+
+/// How much is read of a body that is not needed, in bytes: enough to see what it is, and what was wrong.
+pub const BEGINNING_BYTES: usize = 64 << 10;
+
+/// How long a body that is not needed is read, in milliseconds.
+pub const BEGINNING_MS: u64 = 2000;
 
 /// A call without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +133,8 @@ pub enum SendError {
     Lost(String),
     /// The answer is larger than the limit.
     TooLarge,
+    /// The answer is in a form that is not understood.
+    Unreadable(String),
 }
 
 /// What became of a transfer.
@@ -130,7 +157,8 @@ pub trait Http {
     async fn send(&self, request: Request<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError>;
 
     /// Makes the answer to one request the body of another, which is not sent unless the answer is good (2xx) and not
-    /// finished unless it came whole and has `max_bytes` at most. The limits are those of both together.
+    /// finished unless it came whole and has `max_bytes` at most. The limits are those of both together; beside the
+    /// content no body is needed.
     ///
     /// This is for worlds in memory: where there are streams, content passes through piece by piece.
     async fn transfer(
@@ -140,7 +168,11 @@ pub trait Http {
         limits: CallLimits,
         max_bytes: u64,
     ) -> Transfer {
-        let mut from = self.send(from, limits).await;
+        let all = CallLimits {
+            needs_body: true,
+            ..limits
+        };
+        let mut from = self.send(from, all).await;
         let content = match &mut from {
             Ok(response) if response.status().is_success() => std::mem::take(response.body_mut()),
             _ => return Transfer { from, to: None },
@@ -154,7 +186,11 @@ pub trait Http {
             to.headers_mut().insert(name, value.clone());
         }
         *to.body_mut() = content;
-        let to = Some(self.send(to, limits).await);
+        let beginning = CallLimits {
+            needs_body: false,
+            ..limits
+        };
+        let to = Some(self.send(to, beginning).await);
         Transfer { from, to }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`entity`], [`key`], [`plan`] | the queue in the keys of the store |
 //! | [`worker`] | one tick: [`lease`], [`batch`] by batch fetch, push, persist, clear |
 //! | [`governor`] | every outbound call: limits, classes of failure, retries |
+//! | [`wire`] | the headers of every outbound call, and answers that come packed |
 //! | [`pim`], [`token`] | reading the PIM |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
 //! | `enrichment` | what shapes look up in the PIM, and that everything is looked at when it changes |
@@ -70,6 +71,7 @@ pub mod status;
 mod text;
 pub mod time;
 pub mod token;
+pub mod wire;
 pub mod worker;
 
 pub use session::Report;

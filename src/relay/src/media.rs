@@ -13,6 +13,7 @@ use crate::key::Key;
 use crate::pim;
 use crate::session::Session;
 use crate::shape::{File, Media};
+use crate::wire;
 use crate::worker::TIME_IS_UP;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Response, StatusCode};
@@ -288,9 +289,7 @@ async fn pass_on<H: Host>(
         }
     };
     let requests = (from.request.clone(), to.request.clone());
-    let transfer = session
-        .host
-        .transfer(requests.0, requests.1, at_pim.limits, media.max_bytes);
+    let transfer = wire::transfer(session.host, requests.0, requests.1, at_pim.limits, media.max_bytes);
     let became = transfer.await;
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
     let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {

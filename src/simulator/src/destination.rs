@@ -255,14 +255,25 @@ impl Destination {
             return (Reply::now(response), false);
         }
         match self.faults.strike(request) {
-            None | Some(Effect::EmptyPage | Effect::NoNext) => self.answer(request, now_ms, 0),
-            Some(Effect::Slow { ms }) => self.answer(request, now_ms, ms),
+            None | Some(Effect::EmptyPage | Effect::NoNext) => self.answer(request, now_ms),
+            Some(Effect::Slow { ms }) => {
+                let (reply, applied) = self.answer(request, now_ms);
+                (reply.after(ms), applied)
+            }
+            Some(Effect::Gzip) => {
+                let (reply, applied) = self.answer(request, now_ms);
+                (reply.packed(), applied)
+            }
+            Some(Effect::CutBody) => {
+                let (reply, applied) = self.answer(request, now_ms);
+                (reply.cut_in_its_body(), applied)
+            }
             Some(Effect::Status { status, headers, body }) => {
                 (Reply::now(status_response(status, &headers, body.as_ref())), false)
             }
             Some(Effect::Hang { ms }) => (Reply::cut(ms), false),
             Some(Effect::Cut { applied }) => {
-                let applied = applied && self.answer(request, now_ms, 0).1;
+                let applied = applied && self.answer(request, now_ms).1;
                 (Reply::cut(0), applied)
             }
             Some(Effect::LandLate { after_ms }) => {
@@ -277,18 +288,12 @@ impl Destination {
         }
     }
 
-    fn answer(&mut self, request: &Request<Bytes>, now_ms: u64, after_ms: u64) -> (Reply, bool) {
+    fn answer(&mut self, request: &Request<Bytes>, now_ms: u64) -> (Reply, bool) {
         let (response, applied) = match self.refusal(request) {
             Some(response) => (response, false),
             None => (self.apply(request, now_ms), request.method() != Method::GET),
         };
-        (
-            Reply {
-                after_ms,
-                response: Some(response),
-            },
-            applied,
-        )
+        (Reply::now(response), applied)
     }
 
     fn refusal(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {

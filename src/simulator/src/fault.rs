@@ -1,10 +1,13 @@
 //! Faults on demand, one piece of code for the PIM and the destination.
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::io::Read;
 
 /// What happens to a call that a fault strikes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,10 @@ pub enum Effect {
         #[serde(default)]
         applied: bool,
     },
+    /// Handled at once, answered with the body packed by gzip, whatever the caller accepts.
+    Gzip,
+    /// Handled at once; the connection is cut in the middle of the answer's body.
+    CutBody,
     /// Never answered, yet applied after this time: what a client's timeout can leave behind. Reads are just held.
     LandLate {
         /// How long after its arrival the request takes effect, in milliseconds.
@@ -61,6 +68,9 @@ pub struct Fault {
     /// Only requests that name this text in the path, the query (both decoded) or the body: an entity's id.
     #[serde(default)]
     pub entity: Option<String>,
+    /// Only requests without this header: `content-length` by 411, `user-agent` by 403, and who else insists on one.
+    #[serde(default)]
+    pub lacking: Option<String>,
     /// Lets this many matching calls pass first.
     #[serde(default)]
     pub skip: u32,
@@ -82,6 +92,7 @@ impl Fault {
             method: None,
             path: None,
             entity: None,
+            lacking: None,
             skip: 0,
             times: None,
             share: None,
@@ -135,6 +146,13 @@ impl Fault {
         self
     }
 
+    /// Narrowed to requests without this header.
+    #[must_use]
+    pub fn lacking(mut self, header: &str) -> Self {
+        self.lacking = Some(header.to_owned());
+        self
+    }
+
     /// Lets this many matching calls pass first.
     #[must_use]
     pub fn after(mut self, skip: u32) -> Self {
@@ -151,6 +169,10 @@ impl Fault {
                 .as_ref()
                 .is_none_or(|path| request.uri().path().starts_with(path.as_str()))
             && self.entity.as_ref().is_none_or(|id| names(request, id))
+            && self
+                .lacking
+                .as_ref()
+                .is_none_or(|header| !request.headers().contains_key(header.as_str()))
     }
 }
 
@@ -230,6 +252,8 @@ pub struct Reply {
     pub after_ms: u64,
     /// The answer; `None` if the connection is cut instead.
     pub response: Option<Response<Bytes>>,
+    /// Whether the connection is cut in the middle of the answer's body.
+    pub is_cut: bool,
 }
 
 impl Reply {
@@ -238,6 +262,7 @@ impl Reply {
         Self {
             after_ms: 0,
             response: Some(response),
+            is_cut: false,
         }
     }
 
@@ -246,7 +271,32 @@ impl Reply {
         Self {
             after_ms,
             response: None,
+            is_cut: false,
         }
+    }
+
+    /// The same after this time.
+    #[must_use]
+    pub fn after(mut self, ms: u64) -> Self {
+        self.after_ms = ms;
+        self
+    }
+
+    /// The same with the answer packed by gzip.
+    #[must_use]
+    pub(crate) fn packed(mut self) -> Self {
+        if let Some(response) = self.response.as_mut().filter(|response| !response.body().is_empty()) {
+            *response.body_mut() = gzip(response.body());
+            set_header(response, "content-encoding", "gzip");
+        }
+        self
+    }
+
+    /// The same with the answer's body cut.
+    #[must_use]
+    pub(crate) fn cut_in_its_body(mut self) -> Self {
+        self.is_cut = true;
+        self
     }
 
     /// The answer without the wait; a cut connection appears as a 503, as it would behind a gateway.
@@ -254,6 +304,13 @@ impl Reply {
         self.response
             .unwrap_or_else(|| respond(503, &error_body(503, "The connection was cut.")))
     }
+}
+
+fn gzip(body: &[u8]) -> Bytes {
+    let mut packed = Vec::new();
+    // Memory takes all that is written.
+    let _ = GzEncoder::new(body, Compression::default()).read_to_end(&mut packed);
+    packed.into()
 }
 
 /// Akeneo's error object (contract 4.7).
@@ -317,6 +374,16 @@ mod tests {
         assert!(faults.strike(&hit).is_some());
         assert_eq!(faults.strike(&hit), None);
         assert_eq!(faults.struck(), 2);
+    }
+
+    #[test]
+    fn only_requests_without_a_header_are_struck() {
+        let mut faults = Faults::new(1);
+        faults.add(Fault::always(Fault::status(411)).lacking("Content-Length"));
+        let mut measured = request("PUT", "/items/1");
+        measured.headers_mut().insert("content-length", 0.into());
+        assert_eq!(faults.strike(&measured), None);
+        assert!(faults.strike(&request("PUT", "/items/1")).is_some());
     }
 
     #[test]

@@ -199,10 +199,9 @@ impl Pim {
                 }
                 Reply::cut(0)
             }
-            Some(Effect::Slow { ms }) => Reply {
-                after_ms: ms,
-                response: Some(self.answer(request, now_ms)),
-            },
+            Some(Effect::Slow { ms }) => Reply::now(self.answer(request, now_ms)).after(ms),
+            Some(Effect::Gzip) => Reply::now(self.answer(request, now_ms)).packed(),
+            Some(Effect::CutBody) => Reply::now(self.answer(request, now_ms)).cut_in_its_body(),
             Some(effect @ (Effect::EmptyPage | Effect::NoNext)) => {
                 let response = self.answer(request, now_ms);
                 Reply::now(lists::spoil(response, effect == Effect::EmptyPage))

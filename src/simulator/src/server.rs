@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,7 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::control::{self, Controlled};
 use crate::destination::Destination;
-use crate::fault::Reply;
+use crate::fault::{Reply, set_header};
 use crate::pim::Pim;
 use crate::times::now_ms;
 
@@ -188,13 +190,13 @@ async fn answer<U: Upstream>(
     request: Request<Incoming>,
     state: Arc<Mutex<U>>,
     control: bool,
-) -> Result<Response<Full<Bytes>>> {
+) -> Result<Response<Body>> {
     let (parts, body) = request.into_parts();
     let request = Request::from_parts(parts, body.collect().await?.to_bytes());
     if control && request.uri().path().starts_with(control::PREFIX) {
         let mut state = lock(&state);
         state.settle(now_ms());
-        return Ok(control::answer(&mut *state, &request, now_ms()).map(Full::new));
+        return Ok(control::answer(&mut *state, &request, now_ms()).map(whole));
     }
     let reply = lock(&state).handle(&request, now_ms());
     // Counted as open until the answer is ready or the client has gone, whichever is first.
@@ -203,10 +205,34 @@ async fn answer<U: Upstream>(
         tokio::time::sleep(Duration::from_millis(reply.after_ms)).await;
     }
     drop(open);
-    reply
-        .response
-        .map(|response| response.map(Full::new))
-        .context("cut by a fault")
+    let mut response = reply.response.context(CUT)?;
+    if !reply.is_cut {
+        return Ok(response.map(whole));
+    }
+    let length = response.body().len().to_string();
+    set_header(&mut response, "content-length", &length);
+    Ok(response.map(half))
+}
+
+/// Why a connection ends that a fault cuts.
+const CUT: &str = "cut by a fault";
+
+type Body = UnsyncBoxBody<Bytes, anyhow::Error>;
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Half of a body, and then the connection is cut.
+fn half(body: Bytes) -> Body {
+    let half = body.slice(..body.len() / 2);
+    let cut = async {
+        // What is written goes out first.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Err(anyhow!(CUT))
+    };
+    let frames = stream::once(async { Ok(Frame::data(half)) }).chain(stream::once(cut));
+    StreamBody::new(frames).boxed_unsync()
 }
 
 struct Open<U: Upstream>(Arc<Mutex<U>>);

@@ -10,8 +10,12 @@ use crate::{axe, components, packages, toolchain::Toolchain, up, workspace};
 const WASM: [&str; 4] = ["host", "ingest", "worker", "console"];
 
 /// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
-const FULL: [(&str, &str); 3] = [
+const FULL: [(&str, &str); 4] = [
     ("on_one_redis", "two hosts on one Redis"),
+    (
+        "behind_apache",
+        "PIM and destination behind Apache with PHP-FPM, and behind nginx",
+    ),
     ("by_promtool", "metrics and alert rules read by Prometheus' own tool"),
     ("in_the_browser", "the console in a browser"),
 ];
@@ -66,6 +70,9 @@ fn bring(tests: &mut Command) -> Result<()> {
     let bundles = [
         (&packages::REDIS, &["REDIS_SERVER"][..]),
         (&packages::PROMETHEUS, &["PROMTOOL"]),
+        (&packages::APACHE, &["APACHE2"]),
+        (&packages::PHP, &["PHP_FPM"]),
+        (&packages::NGINX, &["NGINX"]),
         (&packages::CHROMIUM, &["CHROMIUM", "CHROMEDRIVER"]),
     ];
     for (bundle, variables) in bundles {

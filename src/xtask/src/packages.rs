@@ -18,7 +18,7 @@ pub(crate) struct Bundle {
     name: &'static str,
     /// What is asked for; what these need, apt finds out.
     packages: &'static [&'static str],
-    /// The names of the programs, and where the packages have them.
+    /// The names of the programs, and where the packages have them; a star at the end of a path is for a version.
     programs: &'static [(&'static str, &'static str)],
 }
 
@@ -45,6 +45,27 @@ pub(crate) const CHROMIUM: Bundle = Bundle {
         ("chromium", "usr/lib/chromium/chromium"),
         ("chromedriver", "usr/bin/chromedriver"),
     ],
+};
+
+/// The server that Akeneo's guide has before PHP.
+pub(crate) const APACHE: Bundle = Bundle {
+    name: "apache",
+    packages: &["apache2"],
+    programs: &[("apache2", "usr/sbin/apache2")],
+};
+
+/// PHP as a server runs it.
+pub(crate) const PHP: Bundle = Bundle {
+    name: "php",
+    packages: &["php-fpm"],
+    programs: &[("php-fpm", "usr/sbin/php-fpm*")],
+};
+
+/// What often stands before a server.
+pub(crate) const NGINX: Bundle = Bundle {
+    name: "nginx",
+    packages: &["nginx"],
+    programs: &[("nginx", "usr/sbin/nginx")],
 };
 
 impl Bundle {
@@ -144,15 +165,27 @@ fn write_script(folder: &Path, name: &str, path: &str) -> Result<()> {
         .iter()
         .map(|folder| folder.display().to_string())
         .collect();
+    let program = program(&root, path).with_context(|| format!("the packages have no {path}"))?;
     let text = format!(
         "#!/bin/sh\nFONTCONFIG_FILE='{}' LD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
         folder.join(FONTS).display(),
         libraries.join(":"),
-        root.join(path).display()
+        program.display()
     );
     let script = folder.join(name);
     fs::write(&script, text)?;
     debian::make_executable(&script)
+}
+
+/// The program at a path that may end with a star.
+fn program(root: &Path, path: &str) -> Option<PathBuf> {
+    let path = root.join(path);
+    let Some(beginning) = path.file_name()?.to_str()?.strip_suffix('*') else {
+        return Some(path);
+    };
+    let entries = fs::read_dir(path.parent()?).ok()?.flatten();
+    let mut found = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    found.next().map(|entry| entry.path())
 }
 
 /// The folders of libraries that packages for this machine have: those of its architecture, and one below that a

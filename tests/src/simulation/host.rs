@@ -457,7 +457,11 @@ impl Http for SimHost {
         self.call(what, async || {
             let begun_ms = self.executor.now_ms();
             let open = Open { host: self, is_pim };
-            let Reply { after_ms, response } = {
+            let Reply {
+                after_ms,
+                response,
+                is_cut,
+            } = {
                 let mut shared = self.shared.borrow_mut();
                 if is_pim {
                     let target = request.uri().to_string();
@@ -483,10 +487,20 @@ impl Http for SimHost {
             };
             self.note(|| format!("  {}", response.status()));
             self.watch_waits(upstream, begun_ms, Some(&response));
-            if response.body().len() > limits.body_bytes {
+            let status = response.status();
+            let (needed, most) = (limits.needs_body_of(status), limits.most_bytes(status));
+            let came = if is_cut {
+                response.body().len() / 2
+            } else {
+                response.body().len()
+            };
+            if needed && came > most {
                 return Err(SendError::TooLarge);
             }
-            Ok(response.map(|body| body.to_vec()))
+            if needed && is_cut && !response.body().is_empty() {
+                return Err(SendError::Lost("cut off in its body".to_owned()));
+            }
+            Ok(response.map(|body| body[..came.min(most)].to_vec()))
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The servers over real sockets on the loopback.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use http::Method;
@@ -89,6 +90,30 @@ async fn a_cut_is_a_lost_connection_and_a_late_put_lands() {
     });
     assert!(sender.send(&delivery()).await.is_err());
     until(&server, |destination| destination.landing() == 0).await;
+    assert_eq!(server.with(|destination| destination.state.len()), 1);
+}
+
+#[tokio::test]
+async fn an_answer_cut_in_its_body_has_had_its_effect() {
+    let server = destination(DestinationConfig::default()).await;
+    server.with(|destination| destination.faults.add(Fault::next(1, Effect::CutBody)));
+    let addr = server.addr();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        let put = b"PUT /items/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(put).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = answer.await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let announced: usize = announced.unwrap().parse().unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 201") && body.len() == announced / 2,
+        "{answer}"
+    );
     assert_eq!(server.with(|destination| destination.state.len()), 1);
 }
 

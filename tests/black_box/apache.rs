@@ -1,0 +1,339 @@
+//! A PIM and a destination in PHP, served as Akeneo's own guide says: Apache with PHP-FPM, and nginx before it.
+
+use serde_json::Value;
+use simulator::catalogue::{Action, Catalogue, Change};
+use simulator::destination::sha256;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tests::application::Application;
+use tests::client;
+use tests::world::{World, deliver_all, platform_deliveries};
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+/// How many products are pushed.
+const PRODUCTS: usize = 500;
+
+#[tokio::test]
+#[ignore = "needs Apache and PHP-FPM: `cargo xtask test --full`"]
+async fn behind_apache_with_php_fpm_no_body_arrives_empty() {
+    let apache = Apache::start(Packing::AsAsked).await;
+    play(&apache, &apache.url).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Apache, PHP-FPM and nginx: `cargo xtask test --full`"]
+async fn behind_apache_and_nginx_no_body_arrives_empty() {
+    let apache = Apache::start(Packing::AsAsked).await;
+    let nginx = Nginx::start(&apache).await;
+    play(&apache, &nginx.url).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Apache and PHP-FPM: `cargo xtask test --full`"]
+async fn behind_apache_that_packs_whatever_is_accepted_answers_are_read() {
+    let apache = Apache::start(Packing::Always).await;
+    let answer = client::request(http::Method::GET, &format!("{}/x", apache.url), &[], "").await;
+    assert_eq!(answer.unwrap().header("content-encoding"), Some("gzip"));
+    play(&apache, &apache.url).await;
+}
+
+/// Pushes products of 1 to 300 KB through the application, with many tokens, and looks at what arrived.
+async fn play(apache: &Apache, url: &str) {
+    let world = World::start(Catalogue::generate(PRODUCTS, 0, 11)).await.unwrap();
+    let mut random = fastrand::Rng::with_seed(11);
+    let changes: Vec<Change> = world
+        .products()
+        .iter()
+        .flat_map(|product| world.edit(product, any_text(&mut random)).unwrap())
+        .collect();
+    let expected: BTreeMap<String, String> = world.pim.with(|pim| {
+        let bodies = pim.bodies(None);
+        let texts = bodies.map(|(id, body)| (id.key(), body.to_string()));
+        texts.inspect(|(id, text)| apache.put_product(id, text)).collect()
+    });
+    let expected: BTreeMap<String, String> = expected
+        .into_iter()
+        .map(|(id, text)| (format!("/products/{id}"), sha256(text.as_bytes())))
+        .collect();
+    let setup = world.setup().with("pim_url", url).with("destination_url", url);
+    let application = Application::start(setup).await.unwrap();
+    deliver_all(&application, &platform_deliveries(&changes, 1))
+        .await
+        .unwrap();
+    application.tick_until_idle().await.unwrap();
+
+    let received = apache.received();
+    let empty: Vec<&Value> = received
+        .iter()
+        .filter(|request| request["method"] != "GET" && request["length"] == 0)
+        .collect();
+    assert_eq!(empty, Vec::<&Value>::new());
+    let of = |method: &str, path: &str| -> Vec<&Value> {
+        let all = received.iter();
+        all.filter(|request| request["method"] == method && request["path"].as_str().unwrap().starts_with(path))
+            .collect()
+    };
+    let tokens = of("POST", "/api/oauth/v1/token").len();
+    let pushes = of("PUT", "/products/");
+    let (least, most) = (
+        pushes.iter().map(|push| push["length"].as_u64()).min(),
+        pushes.iter().map(|push| push["length"].as_u64()).max(),
+    );
+    println!(
+        "{tokens} tokens; {} pushes of {least:?} to {most:?} bytes",
+        pushes.len()
+    );
+    assert!(tokens >= 100, "{tokens} tokens");
+    assert!(least < Some(Some(3000)) && most > Some(Some(280_000)));
+    let arrived: BTreeMap<String, String> = pushes
+        .iter()
+        .map(|push| (text(push, "path"), text(push, "sha256")))
+        .collect();
+    assert_eq!((pushes.len(), arrived), (PRODUCTS, expected));
+    assert!(
+        received
+            .iter()
+            .all(|request| text(request, "agent").starts_with("akeneo-relay/"))
+    );
+}
+
+fn text(request: &Value, member: &str) -> String {
+    request[member].as_str().unwrap_or_default().to_owned()
+}
+
+/// A text of up to 300 KB, small ones as likely as large ones.
+fn any_text(random: &mut fastrand::Rng) -> Action {
+    let bytes = if random.bool() { 300_000 } else { 30_000 };
+    let words = ["lamp ", "théière ", "☕ ", "line\n", "\"quoted\" "];
+    let mut text = String::new();
+    let length = random.usize(..bytes);
+    while text.len() < length {
+        text.push_str(words[random.usize(..words.len())]);
+    }
+    Action::SetValue {
+        attribute: "name".to_owned(),
+        locale: Some("en_US".to_owned()),
+        scope: None,
+        data: text.into(),
+    }
+}
+
+/// Whether answers come packed.
+#[derive(Clone, Copy, PartialEq)]
+enum Packing {
+    AsAsked,
+    Always,
+}
+
+/// An Apache with PHP-FPM of the test's own, before `index.php`. Dropping it ends it.
+struct Apache {
+    _processes: [Process; 2],
+    folder: TempDir,
+    url: String,
+}
+
+impl Apache {
+    /// Starts the programs that `APACHE2` and `PHP_FPM` name.
+    async fn start(packing: Packing) -> Apache {
+        let folder = open_folder();
+        let at = folder.path().display();
+        std::fs::create_dir(folder.path().join("public")).unwrap();
+        std::fs::create_dir(folder.path().join("products")).unwrap();
+        std::fs::write(folder.path().join("public/index.php"), include_str!("apache/index.php")).unwrap();
+        let php = format!(
+            "[global]\nerror_log = {at}/php-fpm.log\ndaemonize = no\n\
+             [www]\nuser = root\ngroup = root\nlisten = {at}/php-fpm.sock\nlisten.mode = 0666\n\
+             pm = static\npm.max_children = 5\n"
+        );
+        std::fs::write(folder.path().join("php-fpm.conf"), php).unwrap();
+        let mut command = program("PHP_FPM", "php-fpm");
+        // Without the system's settings; where the test runs as root, so does PHP.
+        command
+            .args(["-n", "-F", "-R", "-y"])
+            .arg(folder.path().join("php-fpm.conf"));
+        let mut php = Process::start(command, folder.path());
+        php.wait_for(|| folder.path().join("php-fpm.sock").exists()).await;
+
+        let port = free_port();
+        std::fs::write(folder.path().join("apache.conf"), site(folder.path(), port, packing)).unwrap();
+        let mut command = program("APACHE2", "apache2");
+        command
+            .args(["-D", "FOREGROUND", "-f"])
+            .arg(folder.path().join("apache.conf"));
+        let mut apache = Process::start(command, folder.path());
+        apache.wait_for(|| answers(port)).await;
+        Apache {
+            _processes: [apache, php],
+            folder,
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    fn put_product(&self, id: &str, text: &str) {
+        std::fs::write(self.folder.path().join("products").join(id), text).unwrap();
+    }
+
+    /// What PHP received.
+    fn received(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("received")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The site as in Akeneo's guide ("Install Akeneo PIM manually", Apache), and around it what Debian configures.
+fn site(folder: &Path, port: u16, packing: Packing) -> String {
+    let at = folder.display();
+    let mut names = vec![
+        "mpm_event",
+        "authz_core",
+        "setenvif",
+        "rewrite",
+        "proxy",
+        "proxy_fcgi",
+        "mime",
+        "filter",
+        "deflate",
+    ];
+    let modules = modules();
+    // Some builds have them inside.
+    names.retain(|name| modules.join(format!("mod_{name}.so")).exists());
+    let modules: String = names
+        .iter()
+        .map(|name| format!("LoadModule {name}_module {}/mod_{name}.so\n", modules.display()))
+        .collect();
+    let packing = match packing {
+        Packing::AsAsked => "",
+        Packing::Always => "SetOutputFilter DEFLATE\nSetEnv force-gzip 1\n",
+    };
+    format!(
+        "ServerRoot {at}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {at}/apache.pid\n\
+         DefaultRuntimeDir {at}\nMutex file:{at} default\nErrorLog {at}/apache.log\n{modules}TypesConfig /dev/null\n\
+         User nobody\nGroup nogroup\n{packing}\
+         <VirtualHost *:{port}>\n\
+         DocumentRoot {at}/public\n\
+         <Directory {at}/public>\n\
+         AllowOverride None\nRequire all granted\nOptions -MultiViews\nRewriteEngine On\n\
+         RewriteCond %{{REQUEST_FILENAME}} -f\nRewriteRule ^ - [L]\nRewriteRule ^ index.php [QSA,L]\n\
+         </Directory>\n\
+         <FilesMatch \\.php$>\n\
+         SetHandler \"proxy:unix:{at}/php-fpm.sock|fcgi://localhost/\"\n\
+         </FilesMatch>\n\
+         SetEnvIf Authorization .+ HTTP_AUTHORIZATION=$0\n\
+         </VirtualHost>\n"
+    )
+}
+
+/// Where Apache's modules are: beside the unpacked program, or where Debian installs them.
+fn modules() -> PathBuf {
+    let below = "usr/lib/apache2/modules";
+    let program = std::env::var_os("APACHE2").map(PathBuf::from);
+    let unpacked = program.and_then(|program| Some(program.parent()?.join("root").join(below)));
+    unpacked
+        .filter(|folder| folder.exists())
+        .unwrap_or_else(|| Path::new("/").join(below))
+}
+
+/// An nginx with its defaults before an Apache. Dropping it ends it.
+struct Nginx {
+    _process: Process,
+    _folder: TempDir,
+    url: String,
+}
+
+impl Nginx {
+    /// Starts the program that `NGINX` names.
+    async fn start(apache: &Apache) -> Nginx {
+        let folder = open_folder();
+        let (at, port) = (folder.path().display(), free_port());
+        // Only where its files are is not by default.
+        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|name| format!("{name}_temp_path {at}/{name};\n"))
+            .collect();
+        let text = format!(
+            "daemon off;\nuser nobody nogroup;\npid {at}/nginx.pid;\nerror_log {at}/nginx.log;\nevents {{}}\n\
+             http {{\naccess_log off;\n{paths}\
+             server {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass {}; }}\n}}\n}}\n",
+            apache.url
+        );
+        std::fs::write(folder.path().join("nginx.conf"), text).unwrap();
+        let mut command = program("NGINX", "nginx");
+        command.arg("-e").arg(folder.path().join("nginx.log"));
+        command.arg("-c").arg(folder.path().join("nginx.conf"));
+        let mut process = Process::start(command, folder.path());
+        process.wait_for(|| answers(port)).await;
+        Nginx {
+            _process: process,
+            _folder: folder,
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+}
+
+/// A folder that a server may look into which gives up the rights of root.
+fn open_folder() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+fn answers(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+fn program(variable: &str, name: &str) -> Command {
+    Command::new(std::env::var_os(variable).unwrap_or(name.into()))
+}
+
+/// A server and the processes that it makes. Dropping it ends them.
+struct Process {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Process {
+    fn start(mut command: Command, folder: &Path) -> Process {
+        let program = command.as_std().get_program().to_owned();
+        let name = Path::new(&program).file_name().unwrap().to_string_lossy().into_owned();
+        let output = folder.join(format!("{name}.output"));
+        let file = std::fs::File::create(&output).unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        let child = command.spawn();
+        let child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        Process { child, output }
+    }
+
+    async fn wait_for(&mut self, is_up: impl Fn() -> bool) {
+        while !is_up() {
+            let printed = std::fs::read_to_string(&self.output).unwrap();
+            assert_eq!(self.child.try_wait().unwrap(), None, "{printed}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Asked to end, a server takes its own processes along.
+        if let Some(id) = self.child.id() {
+            let ended = std::process::Command::new("kill")
+                .args(["-TERM", &id.to_string()])
+                .status();
+            assert!(ended.unwrap().success());
+        }
+    }
+}
