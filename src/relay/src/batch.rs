@@ -165,6 +165,7 @@ pub(crate) struct Came {
 /// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
 /// in the way of others.
 pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
+    let began_ms = session.host.monotonic_ms();
     let mut items = name_all(session, batch).await?;
     if session.config.shape.kinds().contains(&kind) {
         fetch(session, kind, &mut items).await;
@@ -204,6 +205,9 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
         .iter()
         .filter(|item| !matches!(item.stage, Stage::Waiting))
         .count();
+    if let ([item], 0) = (&mut items[..], through) {
+        outcome::stand_back(session, item, began_ms).await?;
+    }
     Ok(Came {
         of: items.len(),
         through,

@@ -162,6 +162,12 @@ impl Breaker {
         }
     }
 
+    /// The same where one entity of several may have brought it about; and waiting may not mend it.
+    pub fn failed_in_doubt(&mut self, event: Event<'_>, needs_person: bool) {
+        self.failed(event);
+        self.misconfigured = needs_person;
+    }
+
     /// An entity was refused, and so the upstream answers. Many different ones refused in a row are a sign that
     /// something else is wrong.
     pub fn refused(&mut self, event: Event<'_>) {

@@ -135,6 +135,9 @@ pub struct Call<'a> {
     pub entity: Option<&'a str>,
     /// Attempts that its entity has used up.
     pub attempts: u32,
+    /// Whether it is for several entities that can be asked for one by one: then a status that one of them may have
+    /// brought about counts as a failure like others.
+    pub is_divisible: bool,
     /// Whether its entity is tried once more after it was given up: what comes of that tells nothing of the upstream.
     pub is_last_resort: bool,
     /// The path in the log, where the real one holds a secret.
@@ -659,6 +662,11 @@ impl<'a, H: Host> Governor<'a, H> {
                         Class::Transient
                     };
                 }
+            }
+            (class @ (Class::Unavailable | Class::Misconfigured), None)
+                if failure.status.is_some() && call.is_divisible =>
+            {
+                breaker.failed_in_doubt(event, class == Class::Misconfigured);
             }
             (Class::Unavailable, _) => breaker.open(event),
             (Class::Misconfigured, _) => breaker.open_for_a_person(event),

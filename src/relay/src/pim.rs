@@ -82,7 +82,16 @@ impl<'a, H: Host> Pim<'a, H> {
             Kind::Category => "code",
         };
         let search = json!({ property: [{ "operator": "IN", "value": codes }] });
-        let mut page = self.search(kind, &search, &first_page(kind), attempts).await?;
+        let name = match codes {
+            [code] => Some(format!("{}/{code}", kind.name())),
+            _ => None,
+        };
+        let whose = Whose {
+            entity: name.as_deref(),
+            attempts,
+            is_divisible: codes.len() > 1,
+        };
+        let mut page = self.search(kind, &search, &first_page(kind), whose).await?;
         let is_asked_for = |id: &str| codes.iter().any(|code| is_same(code, id));
         page.items
             .retain(|item| kind.id_in(item).is_some_and(|id| is_asked_for(&id)));
@@ -102,7 +111,8 @@ impl<'a, H: Host> Pim<'a, H> {
     pub async fn descendants(&self, kind: Kind, models: &[&str], cursor: Option<&str>) -> Result<Page, Failure> {
         let first = first_page(kind);
         let search = json!({ "parent": [{ "operator": "IN", "value": models }] });
-        self.search(kind, &search, cursor.unwrap_or(&first), 0).await
+        self.search(kind, &search, cursor.unwrap_or(&first), Whose::default())
+            .await
     }
 
     /// One page of all entities of a kind, or of those updated after a moment: text as the kind's filter takes it
@@ -114,7 +124,8 @@ impl<'a, H: Host> Pim<'a, H> {
             None => json!({}),
         };
         let first = first_page(kind);
-        self.search(kind, &search, cursor.unwrap_or(&first), 0).await
+        self.search(kind, &search, cursor.unwrap_or(&first), Whose::default())
+            .await
     }
 
     /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has
@@ -124,8 +135,7 @@ impl<'a, H: Host> Pim<'a, H> {
         let target = format!("/api/rest/v1/{resource}?{}", cursor.unwrap_or(&first));
         let asked = Asked {
             circuit: STRUCTURE,
-            entity: None,
-            attempts: 0,
+            whose: Whose::default(),
             method: Method::GET,
             target: &target,
             body: Vec::new(),
@@ -146,7 +156,7 @@ impl<'a, H: Host> Pim<'a, H> {
         self.ask(asked, &read).await
     }
 
-    async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
+    async fn search(&self, kind: Kind, search: &Value, query: &str, whose: Whose<'_>) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search.get() {
             // The filter is a string that holds JSON (contract 4.3).
             let mut body = json!({ "search": search.to_string() });
@@ -157,8 +167,7 @@ impl<'a, H: Host> Pim<'a, H> {
             let target = format!("/api/rest/v1/products-uuid/search?{query}");
             let asked = Asked {
                 circuit: kind.name(),
-                entity: None,
-                attempts,
+                whose,
                 method: Method::POST,
                 target: &target,
                 body,
@@ -188,8 +197,7 @@ impl<'a, H: Host> Pim<'a, H> {
         let target = format!("/api/rest/v1/{resource}?{query}{filter}");
         let asked = Asked {
             circuit: kind.name(),
-            entity: None,
-            attempts,
+            whose,
             method: Method::GET,
             target: &target,
             body: Vec::new(),
@@ -232,8 +240,11 @@ impl<'a, H: Host> Pim<'a, H> {
         }
         let asked = Asked {
             circuit: kind.name(),
-            entity: Some(entity),
-            attempts,
+            whose: Whose {
+                entity: Some(entity),
+                attempts,
+                is_divisible: false,
+            },
             method: Method::GET,
             target: &target,
             body: Vec::new(),
@@ -360,8 +371,9 @@ impl<'a, H: Host> Pim<'a, H> {
         )?;
         let call = Call {
             circuit: asked.circuit,
-            entity: asked.entity,
-            attempts: asked.attempts,
+            entity: asked.whose.entity,
+            attempts: asked.whose.attempts,
+            is_divisible: asked.whose.is_divisible,
             is_last_resort: false,
             shown_path: None,
             request,
@@ -411,10 +423,20 @@ fn first_page(kind: Kind) -> String {
 /// Reads an answer; else says what follows from it.
 type Reader<'a, T> = &'a dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>;
 
+/// For whom a call is made.
+#[derive(Debug, Clone, Copy, Default)]
+struct Whose<'a> {
+    /// The entity, if for a single one.
+    entity: Option<&'a str>,
+    /// Attempts that it has used up.
+    attempts: u32,
+    /// Whether it is for several that can be asked for one by one.
+    is_divisible: bool,
+}
+
 struct Asked<'a> {
     circuit: &'a str,
-    entity: Option<&'a str>,
-    attempts: u32,
+    whose: Whose<'a>,
     method: Method,
     target: &'a str,
     body: Vec<u8>,

@@ -284,6 +284,11 @@ impl<'a, H: Host> Session<'a, H> {
         self.has_progressed.set(true);
     }
 
+    /// Whether an upstream keeps the work from coming to anything.
+    pub(crate) fn is_hampered(&self) -> bool {
+        self.pim_governor.is_hampered() || self.destination_governor.is_hampered()
+    }
+
     /// What this tick is at.
     pub(crate) fn note_at(&self, at: impl FnOnce() -> String) {
         *self.at.borrow_mut() = Some(at());

@@ -527,8 +527,7 @@ impl<H: Host> Session<'_, H> {
             self.note_progress();
         }
         self.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
-        let is_hampered = self.pim_governor.is_hampered() || self.destination_governor.is_hampered();
-        if !is_hampered || came.through >= came.of {
+        if !self.is_hampered() || came.through >= came.of {
             self.state.borrow_mut().pace.note(kind, came);
         }
     }
@@ -539,7 +538,7 @@ impl<H: Host> Session<'_, H> {
         Work {
             at: self.at(),
             has_progressed: self.has_progressed() || report.pages > 0,
-            is_hampered: self.pim_governor.is_hampered() || self.destination_governor.is_hampered(),
+            is_hampered: self.is_hampered(),
         }
     }
 

@@ -162,6 +162,23 @@ async fn hold<H: Host>(
     schedule(session, item, attempts, Some(why), due_s, failures).await
 }
 
+/// One that even alone did not come through, though it had time, stands behind all others: nothing else is left to try.
+pub(super) async fn stand_back<H: Host>(
+    session: &Session<'_, H>,
+    item: &mut Item,
+    began_ms: u64,
+) -> Result<(), StoreError> {
+    let took_ms = session.host.monotonic_ms() - began_ms;
+    let had_time = took_ms * 2 >= session.config.tick_s * 1000;
+    if !had_time || session.is_hampered() || item.waiting.own_try().is_some() {
+        return Ok(());
+    }
+    hold(session, item, Vec::new(), Hold::Probe).await?;
+    let old = item.waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
+    let old: Vec<String> = old.map(|(_, key)| key.clone()).collect();
+    delete_all(session.host, &old).await
+}
+
 /// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
 async fn schedule<H: Host>(
     session: &Session<'_, H>,

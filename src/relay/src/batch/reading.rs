@@ -44,19 +44,17 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
                 in_a_row = 0;
                 by_id.extend(sort_out(kind, items, range, found));
             }
-            // Nobody's attempt: which of them is at fault, if any is, is told by asking for less.
-            Err(failure) if failure.is_for_size() && range.len() > 1 => {
-                in_a_row += u32::from(failure.class == Class::Transient);
-                if in_a_row < IN_A_ROW {
+            // Nobody's attempt: which of them is at fault, if any is, is told by asking for less. The others stay as they
+            // are.
+            Err(failure) if range.len() > 1 => {
+                in_a_row += u32::from(!matches!(failure.class, Class::Permanent | Class::TooLarge));
+                let may_be_one_of_them = failure.status.is_some() || failure.is_for_size();
+                if may_be_one_of_them && in_a_row < IN_A_ROW {
                     ranges.extend([range.start..middle, middle..range.end]);
                 }
             }
             Err(failure) if failure.is_for_size() => by_id.push(range.start),
-            Err(failure) => {
-                for item in &mut items[range] {
-                    item.stage = Item::failed(failure.clone(), None);
-                }
-            }
+            Err(failure) => items[range.start].stage = Item::failed(failure, None),
         }
     }
     read_by_id(session, kind, items, by_id).await;
