@@ -218,7 +218,7 @@ impl<'a, H: Host> Pim<'a, H> {
             }
         }
         match self.by_path(kind, code, &encoded, entity, attempts, is_gone).await {
-            Err(failure) if is_undecided(&failure) => Ok(Read::Gone),
+            Err(failure) if is_gone && is_undecided(&failure) => Ok(Read::Gone),
             decided => decided,
         }
     }
@@ -384,7 +384,7 @@ impl<'a, H: Host> Pim<'a, H> {
 
 /// Whether a call was answered, and the answer decided nothing.
 fn is_undecided(failure: &Failure) -> bool {
-    failure.class == Class::Held && failure.status.is_some()
+    failure.class == Class::Held && !matches!(failure.status, None | Some(429))
 }
 
 /// Whether a token was refused, and nothing more was concluded from that.
