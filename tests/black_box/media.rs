@@ -157,6 +157,54 @@ async fn files_go_ahead_of_their_product_and_once() {
 }
 
 #[tokio::test]
+async fn a_file_of_unknown_length_gets_one_unless_it_is_large() {
+    let sizes = [("1/empty.txt", 0), ("2/small.jpg", 70_000), ("3/large.jpg", 5_000_000)];
+    let (world, application) = started(&sizes, json!({ "media": {} })).await;
+    world.pim.with(|pim| pim.config.media_in_chunks = true);
+    let products = world.products();
+    for (at, (code, _)) in sizes.iter().enumerate() {
+        give(
+            &world,
+            &application,
+            &products[at],
+            &[("packshot", code)],
+            at as u64 + 1,
+        )
+        .await;
+    }
+    application.tick_until_idle().await.unwrap();
+    for (code, size) in sizes {
+        assert_eq!(
+            file(&world, code).unwrap().sha256,
+            sha256(&content(code, size)),
+            "{code}"
+        );
+        let length = world.destination.with(|destination| {
+            let mut all = destination.log.iter();
+            let request = all.find(|request| request.path == path(code)).unwrap();
+            request.header("content-length").map(str::to_owned)
+        });
+        let told = (size < 1_000_000).then(|| size.to_string());
+        assert_eq!(length, told, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_file_of_unknown_length_that_turns_out_too_large_is_broken_off() {
+    let size = 9_000_000;
+    let (world, application) = started(&[(IMAGE, size)], json!({ "media": { "max_bytes": size - 1 } })).await;
+    world.pim.with(|pim| pim.config.media_in_chunks = true);
+    give(&world, &application, &world.products()[0], &[("packshot", IMAGE)], 1).await;
+    application.tick_until_idle().await.unwrap();
+    assert_eq!(file(&world, IMAGE), None);
+    let letters = dead_letters(&application).await;
+    assert!(
+        letters[0]["reason"].as_str().unwrap().contains("larger than"),
+        "{letters:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_too_large_buries_its_product_and_leaves_nothing() {
     let shape = |max: usize| json!({ "media": { "max_bytes": max } });
     let sizes = [(IMAGE, 400_000), (MANUAL, 400_000)];

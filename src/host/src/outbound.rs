@@ -1,17 +1,20 @@
 //! Calls out, on `wasi:http` itself: the SDK's client sets no time limits, and the host's own is ten minutes.
 
 use crate::{sleep_ms, sleep_until};
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use futures_util::{Stream, StreamExt};
 use relay::host::{BEGINNING_MS, CallLimits, PASSED_ON, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
 use spin_sdk::http::{Fields, IncomingResponse, Method, OutgoingRequest, Scheme};
 use spin_sdk::wit::wasi::http0_2_0::outgoing_handler;
 use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, OutgoingBody, RequestOptions};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use wasi::clocks::monotonic_clock::{self, Instant};
-use wasi::io::streams::{OutputStream, StreamError};
+use wasi::io::streams::{Error as BodyError, OutputStream, StreamError};
+
+/// How much is read ahead of a file whose length is not told, in bytes: what ends before that is sent with a length.
+const AHEAD_BYTES: usize = 4 << 20;
 
 /// How long the rest of a body may take that was refused before it was sent, in milliseconds.
 const REFUSED_MS: u64 = 500;
@@ -20,9 +23,12 @@ const REFUSED_MS: u64 = 500;
 enum Content {
     /// This; nothing at all where it is empty.
     Bytes(Vec<u8>),
-    /// What this answer brings, so many bytes at most.
-    Of(IncomingResponse, u64),
+    /// What was read of an answer's body, and what is to come of it, so many bytes at most.
+    Of(Vec<u8>, Chunks, u64),
 }
+
+/// A body on its way.
+type Chunks = Pin<Box<dyn Stream<Item = Result<Vec<u8>, BodyError>>>>;
 
 /// A header, as the platform has it.
 type Header = (String, Vec<u8>);
@@ -75,13 +81,24 @@ async fn pass_on(
     if length.is_some_and(|bytes| bytes > max_bytes) {
         return Err(SendError::TooLarge);
     }
+    let mut chunks: Chunks = Box::pin(incoming.take_body_stream());
+    let mut ahead = Vec::new();
+    let is_whole = length.is_none() && within(until, read(&mut chunks, AHEAD_BYTES, &mut ahead)).await?;
+    if ahead.len() as u64 > max_bytes {
+        return Err(SendError::TooLarge);
+    }
+    let content = if is_whole {
+        passed.push(("content-length".to_owned(), ahead.len().to_string().into_bytes()));
+        Content::Bytes(ahead)
+    } else {
+        Content::Of(ahead, chunks, max_bytes)
+    };
     let (parts, _) = to.into_parts();
-    let asked = ask(&parts, passed, Content::Of(incoming, max_bytes), limits);
-    // Which of the two was too slow is not known once content came.
-    let timer = pin!(sleep_until(until));
-    let answered = match select(pin!(asked), timer).await {
-        Either::Left((answered, _)) => answered?,
-        Either::Right(_) => Err(SendError::Timeout),
+    let asked = ask(&parts, passed, content, limits);
+    let answered = match within(until, asked).await {
+        // Which of the two was too slow is not known once content came.
+        Err(SendError::Timeout) => Err(SendError::Timeout),
+        answered => answered?,
     };
     let answered = match answered {
         Ok(incoming) => answer(incoming, limits, until).await,
@@ -162,10 +179,13 @@ async fn fill(body: OutgoingBody, content: Content) -> Result<bool, SendError> {
                 return Ok(false);
             }
         }
-        Content::Of(incoming, mut left) => {
-            let mut chunks = pin!(incoming.take_body_stream());
+        Content::Of(ahead, mut chunks, mut left) => {
+            left = left.checked_sub(ahead.len() as u64).ok_or(SendError::TooLarge)?;
+            if write(&stream, &ahead).await.is_err() {
+                return Ok(false);
+            }
             while let Some(chunk) = chunks.next().await {
-                let chunk = chunk.map_err(|error| lost(error.to_debug_string()))?;
+                let chunk = chunk.map_err(broken)?;
                 left = left.checked_sub(chunk.len() as u64).ok_or(SendError::TooLarge)?;
                 if write(&stream, &chunk).await.is_err() {
                     return Ok(false);
@@ -227,9 +247,13 @@ async fn answer(incoming: IncomingResponse, limits: CallLimits, until: Instant) 
     } else {
         until.min(moment_in_ms(BEGINNING_MS))
     };
-    let reading = read(incoming, limits.most_bytes(status), response.body_mut());
-    match within(until, reading).await {
+    let most = limits.most_bytes(status);
+    let mut chunks: Chunks = Box::pin(incoming.take_body_stream());
+    let read = within(until, read(&mut chunks, most, response.body_mut())).await;
+    response.body_mut().truncate(most);
+    match read {
         Err(error) if is_needed => Err(error),
+        Ok(false) if is_needed => Err(SendError::TooLarge),
         _ => Ok(response),
     }
 }
@@ -292,18 +316,20 @@ async fn head(future: FutureIncomingResponse) -> Result<IncomingResponse, SendEr
     .await
 }
 
-/// Reads so many bytes at most; what came before it failed is there.
-async fn read(incoming: IncomingResponse, most: usize, body: &mut Vec<u8>) -> Result<(), SendError> {
-    let mut chunks = pin!(incoming.take_body_stream());
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| SendError::Lost(error.to_debug_string()))?;
-        let room = most - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() > room {
-            return Err(SendError::TooLarge);
+/// Reads a body until more than so many bytes are there, and says whether it ended before. What came before it failed
+/// is there.
+async fn read(chunks: &mut Chunks, most: usize, body: &mut Vec<u8>) -> Result<bool, SendError> {
+    while body.len() <= most {
+        match chunks.next().await {
+            Some(chunk) => body.extend(chunk.map_err(broken)?),
+            None => return Ok(true),
         }
     }
-    Ok(())
+    Ok(false)
+}
+
+fn broken(error: BodyError) -> SendError {
+    SendError::Lost(error.to_debug_string())
 }
 
 fn failed(error: ErrorCode) -> SendError {
