@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
 mod media;
+mod pages;
 mod reconciliation;
 mod shape;
 

@@ -11,7 +11,7 @@
 //! | [`entity`], [`key`], [`plan`] | the queue in the keys of the store |
 //! | [`worker`] | one tick: [`lease`], [`batch`] by batch fetch, push, persist, clear |
 //! | [`governor`] | every outbound call: limits, classes of failure, retries |
-//! | [`pim`], [`token`] | reading the PIM |
+//! | [`pim`], [`paging`], [`token`] | reading the PIM, its lists in pages that can be eaten |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
 //! | `enrichment` | what shapes look up in the PIM, and that everything is looked at when it changes |
 //! | `media` | files, sent ahead of the entities that refer to them |
@@ -52,6 +52,7 @@ mod media;
 pub mod meta;
 pub mod mistake;
 pub mod notification;
+pub mod paging;
 pub mod pim;
 pub mod plan;
 pub mod reconciliation;

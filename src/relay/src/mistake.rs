@@ -28,10 +28,12 @@ pub enum Mistake {
     OwnClockAsWatermark,
     /// It is told by the last answer of a look, not by the first.
     WatermarkAtTheEnd,
+    /// A page that cannot be eaten is asked for in the same size again.
+    NeverNarrow,
 }
 
 impl Mistake {
-    /// Those that a world of chance shows; the last two are of reconciliation.
+    /// Those that a world of chance shows; the last three are of reconciliation.
     pub const ALL: [Mistake; 10] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,

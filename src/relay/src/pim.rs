@@ -6,12 +6,13 @@ use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
 use crate::key::Keyspace;
+use crate::paging::{List, PageSizes, Turned, is_same_place, sized};
 use crate::plan::BATCH_MAX;
 use crate::shape::path_segment;
 use crate::token::Tokens;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// What Akeneo allows one connection, with room for nobody else's calls (contract 4.8).
 pub fn limits(timeout_ms: u64) -> Limits {
@@ -33,8 +34,11 @@ const COMPLETENESSES: &str = "with_completenesses=true";
 /// The parameter that adds values to categories (Akeneo's reference of the endpoint; PIMs without values ignore it).
 const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
-/// What the breaker for lists of attributes, families, categories and options is known by.
-pub const STRUCTURE: &str = "structure";
+/// What the breakers for lists of attributes, families, categories and options are known by. Each list has its own, so
+/// that one without an end does not hold up what needs others.
+pub(crate) fn structure_circuit(resource: &str) -> String {
+    format!("list/{resource}")
+}
 
 /// A read by id.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +62,7 @@ pub struct Page {
 
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
+    host: &'a H,
     pub(crate) governor: &'a Governor<'a, H>,
     /// Its tokens.
     pub(crate) tokens: Tokens<'a, H>,
@@ -66,6 +71,8 @@ pub struct Pim<'a, H> {
     pub has_post_search: Cell<bool>,
     /// Whether products are read with their completenesses.
     pub completenesses: bool,
+    /// How large pages are asked for, by what the breaker guards.
+    pub sizes: RefCell<PageSizes>,
 }
 
 impl<'a, H: Host> Pim<'a, H> {
@@ -79,12 +86,18 @@ impl<'a, H: Host> Pim<'a, H> {
     ) -> Self {
         let tokens = Tokens::new(host, governor, keys, config);
         Pim {
+            host,
             governor,
             tokens,
             config,
             has_post_search: Cell::new(has_post_search),
             completenesses: false,
+            sizes: RefCell::default(),
         }
+    }
+
+    pub(crate) fn now_s(&self) -> u64 {
+        self.host.now_ms() / 1000
     }
 
     /// Reads up to a hundred entities by one list call, in no particular order. What the search index does not know
@@ -97,7 +110,8 @@ impl<'a, H: Host> Pim<'a, H> {
             Kind::Category => "code",
         };
         let search = json!({ property: [{ "operator": "IN", "value": codes }] });
-        Ok(self.search(kind, &search, &first_page(kind), attempts).await?.items)
+        let query = first_page(kind, codes.len().max(1));
+        Ok(self.search(kind, &search, &query, attempts, None).await?.items)
     }
 
     /// Whether a list call for these entities would be too long for the PIM.
@@ -108,37 +122,60 @@ impl<'a, H: Host> Pim<'a, H> {
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
     }
 
-    /// One page of a model's descendants: its sub-models, or the variants below it at any level. Only what tells them
-    /// apart is asked for.
+    /// One page of a model's descendants: its sub-models, or the variants below it at any level.
     pub async fn descendants(&self, kind: Kind, model: &str, cursor: Option<&str>) -> Result<Page, Failure> {
-        let criterion = match kind {
-            Kind::Product => json!({ "operator": "=", "value": model }),
-            _ => json!({ "operator": "IN", "value": [model] }),
-        };
-        let first = first_page(kind);
-        self.search(kind, &json!({ "parent": [criterion] }), cursor.unwrap_or(&first), 0)
-            .await
+        self.page_of(kind, List::Below(model), cursor).await
     }
 
-    /// One page of all entities of a kind, or of those updated after a moment: text as the kind's filter takes it
-    /// ([`crate::time::filter_text`]; of categories [`crate::time::text`]). In the order of their ids, and never by
-    /// channel, which would hide what is in no category (contract 4.4; 6, trap 17).
-    pub async fn scan(&self, kind: Kind, updated_after: Option<&str>, cursor: Option<&str>) -> Result<Page, Failure> {
-        let search = match updated_after {
-            Some(moment) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
-            None => json!({}),
-        };
-        let first = first_page(kind);
-        self.search(kind, &search, cursor.unwrap_or(&first), 0).await
+    /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
+    /// in no category (contract 4.4; 6, trap 17).
+    pub async fn page_of(&self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
+        let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
+        loop {
+            match self.turn(kind, list, &mut cursor, &mut gap).await? {
+                Turned::Page(page) => return Ok(page),
+                Turned::Again | Turned::PassedOver(_) => {}
+                Turned::Stuck(failure) => return Err(failure),
+            }
+        }
     }
 
     /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has
     /// no options; that any other list is missing is not the PIM's own word, and nothing may be concluded from it.
     pub async fn structure(&self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
-        let first = format!("limit={BATCH_MAX}");
-        let target = format!("/api/rest/v1/{resource}?{}", cursor.unwrap_or(&first));
+        let circuit = structure_circuit(resource);
+        loop {
+            let (query, asked) = sized(cursor.unwrap_or("limit=1"), self.page_size(&circuit));
+            let page = self.structure_page(&circuit, resource, &query).await;
+            match &page {
+                Ok(page)
+                    if cursor
+                        .is_some_and(|known| page.next.as_ref().is_some_and(|next| is_same_place(known, next))) =>
+                {
+                    return Err(self.failed_list(resource, "has a page that leads to itself"));
+                }
+                Ok(_) => self.page_came(&circuit),
+                Err(failure) if self.page_narrows(&circuit, asked, failure) => continue,
+                // No entity's fault: all that need the list wait for a person.
+                Err(failure) if failure.class == Class::Permanent => {
+                    return Err(self.governor.refuse(&circuit, &failure.reason));
+                }
+                Err(_) => {}
+            }
+            return page;
+        }
+    }
+
+    /// A list that cannot be used as it is, whatever else the PIM answers.
+    pub(crate) fn failed_list(&self, resource: &str, what: &str) -> Failure {
+        let reason = format!("the list /{resource} {what}");
+        self.governor.refuse(&structure_circuit(resource), &reason)
+    }
+
+    async fn structure_page(&self, circuit: &str, resource: &str, query: &str) -> Result<Page, Failure> {
+        let target = format!("/api/rest/v1/{resource}?{query}");
         let asked = Asked {
-            circuit: STRUCTURE,
+            circuit,
             entity: None,
             attempts: 0,
             method: Method::GET,
@@ -148,8 +185,6 @@ impl<'a, H: Host> Pim<'a, H> {
         let is_of_attribute = resource.ends_with("/options");
         let judge = |status| match judge(status) {
             _ if status == StatusCode::NOT_FOUND && is_of_attribute => None,
-            // No entity's fault: all that need the list wait for a person.
-            Some(Class::Permanent) => Some(Class::Misconfigured),
             class => class,
         };
         let response = self.ask(asked, &judge).await?;
@@ -163,7 +198,15 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
-    async fn search(&self, kind: Kind, search: &Value, query: &str, attempts: u32) -> Result<Page, Failure> {
+    /// One page of what a search finds. `subject` is what the breaker knows a page by that may be the matter itself.
+    pub(crate) async fn search(
+        &self,
+        kind: Kind,
+        search: &Value,
+        query: &str,
+        attempts: u32,
+        subject: Option<&str>,
+    ) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search.get() {
             // The filter is a string that holds JSON (contract 4.3).
             let mut body = json!({ "search": search.to_string() });
@@ -174,7 +217,7 @@ impl<'a, H: Host> Pim<'a, H> {
             let target = format!("/api/rest/v1/products-uuid/search?{query}");
             let asked = Asked {
                 circuit: kind.name(),
-                entity: None,
+                entity: subject,
                 attempts,
                 method: Method::POST,
                 target: &target,
@@ -199,7 +242,7 @@ impl<'a, H: Host> Pim<'a, H> {
         let target = format!("/api/rest/v1/{resource}?{query}{filter}");
         let asked = Asked {
             circuit: kind.name(),
-            entity: None,
+            entity: subject,
             attempts,
             method: Method::GET,
             target: &target,
@@ -387,13 +430,13 @@ fn resource(kind: Kind) -> &'static str {
 }
 
 /// The query of the first page of a list; categories have numbered pages (contract 4.4).
-fn first_page(kind: Kind) -> String {
+pub(crate) fn first_page(kind: Kind, limit: usize) -> String {
     let by_cursor = if kind == Kind::Category {
         ""
     } else {
         "pagination_type=search_after&"
     };
-    format!("{by_cursor}limit={BATCH_MAX}")
+    format!("{by_cursor}limit={limit}")
 }
 
 struct Asked<'a> {
