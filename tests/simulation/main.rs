@@ -3,6 +3,7 @@
 
 mod answers;
 mod media;
+mod pages;
 mod reconciliation;
 mod shape;
 

@@ -9,6 +9,7 @@ use relay::failure::Failure;
 use relay::governor::{Deadlines, Governor, GovernorState};
 use relay::key::Keyspace;
 use relay::lease::Lease;
+use relay::paging::List;
 use relay::pim::{Pim, limits};
 use relay::shape::{Lookups, Shape, Shaped};
 use serde_json::Value;
@@ -166,7 +167,7 @@ async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(100));
     loop {
-        let page = pim.scan(kind, None, cursor.as_deref()).await?;
+        let page = pim.page_of(kind, List::All, cursor.as_deref()).await?;
         for item in &page.items {
             let code = item["uuid"].as_str().or(item["code"].as_str()).unwrap_or_default();
             let what = match shape.apply(kind, code, item, &lookups) {

@@ -159,6 +159,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             circuit: "alerts",
             entity: None,
             attempts: 0,
+            subject: None,
             is_divisible: false,
             is_last_resort: false,
             shown_path: Some("(hidden)"),

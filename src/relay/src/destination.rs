@@ -112,6 +112,7 @@ impl<'a, H: Host> Destination<'a, H> {
             circuit: cargo.kind.name(),
             entity: Some(cargo.name),
             attempts: cargo.attempts,
+            subject: None,
             is_divisible: false,
             is_last_resort: cargo.is_last_resort,
             shown_path: None,

@@ -8,9 +8,9 @@ use crate::failure::{Class, Failure};
 use crate::host::{self, Host, StoreError, delete_all};
 use crate::json;
 use crate::key::{Key, ListKey};
-use crate::pim::{Pim, STRUCTURE};
+use crate::pim::{Pim, structure_circuit};
 use crate::session::Session;
-use crate::shape::{Element, Elements, Need, path_segment};
+use crate::shape::{Element, Elements, Need, Shape, path_segment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -21,8 +21,8 @@ const TTL_S: u64 = 3600;
 /// How old a list must be to be read again for an element that it does not hold, in seconds.
 const UNKNOWN_S: u64 = 60;
 
-/// The most pages of a list: ten thousand elements.
-const PAGES_MAX: usize = 100;
+/// The most elements of a list.
+const ELEMENTS_MAX: usize = 10_000;
 
 /// How often a list of several pages is read again until it is the same twice.
 const READINGS_MAX: usize = 3;
@@ -83,8 +83,10 @@ struct Reading {
     earlier: Option<String>,
     /// How many readings came to their end.
     readings: usize,
-    /// How many pages of this one were read, which elements were on them, and where the next page is.
+    /// How many pages of this one were read, how many elements were on them, which, and where the next page is.
     pages: usize,
+    #[serde(default)]
+    seen: usize,
     elements: Elements,
     cursor: Option<String>,
 }
@@ -199,7 +201,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     fn endless(&self, need: &Need) -> Failure {
-        self.pim_governor.refuse(STRUCTURE, &endless(&resource(need)))
+        self.pim.failed_list(&resource(need), ENDLESS)
     }
 
     /// Reads a list in the PIM and keeps it, or how far it has come.
@@ -304,15 +306,19 @@ struct Outcome {
 }
 
 /// Why a list is not read.
-fn endless(resource: &str) -> String {
-    format!("the list /{resource} has more than 10,000 elements, too many to look things up in")
+const ENDLESS: &str = "has more than 10,000 elements, too many to look things up in";
+
+/// The breakers of the lists that entities of a kind are shaped with.
+pub(crate) fn circuits(shape: &Shape, kind: Kind) -> Vec<String> {
+    let needs = shape.needs(kind).into_iter();
+    needs.map(|(need, _)| structure_circuit(&resource(&need))).collect()
 }
 
 impl<H: Host> Pim<'_, H> {
     /// Reads a list whole, with the labels of these locales.
     pub async fn elements(&self, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
         let read = self.go_on(need, &mut Reading::of(locales, 0)).await?;
-        read.ok_or_else(|| self.governor.refuse(STRUCTURE, &endless(&resource(need))))
+        read.ok_or_else(|| self.failed_list(&resource(need), ENDLESS))
     }
 
     /// Goes on reading a list, to its end if nothing comes between; none if there is no end.
@@ -321,8 +327,8 @@ impl<H: Host> Pim<'_, H> {
         while reading.readings <= READINGS_MAX {
             loop {
                 let page = self.structure(&resource, reading.cursor.as_deref()).await?;
-                reading.pages += 1;
-                if reading.pages > PAGES_MAX && !page.items.is_empty() {
+                (reading.pages, reading.seen) = (reading.pages + 1, reading.seen + page.items.len());
+                if reading.seen > ELEMENTS_MAX {
                     return Ok(None);
                 }
                 for item in &page.items {
@@ -341,7 +347,8 @@ impl<H: Host> Pim<'_, H> {
             if reading.pages == 1 || reading.earlier.as_ref() == Some(&digest) {
                 return Ok(Some(elements));
             }
-            (reading.readings, reading.pages, reading.earlier) = (reading.readings + 1, 0, Some(digest));
+            (reading.readings, reading.earlier) = (reading.readings + 1, Some(digest));
+            (reading.pages, reading.seen) = (0, 0);
         }
         *reading = Reading::of(&reading.locales, reading.began_s);
         let reason = format!("the list /{resource} changes while it is read");

@@ -133,6 +133,8 @@ pub struct Call<'a> {
     pub circuit: &'a str,
     /// The entity that it is for, if for a single one: tells its failures from the upstream's.
     pub entity: Option<&'a str>,
+    /// What the breaker knows it by, if it may be the matter itself although it is for no single entity.
+    pub subject: Option<&'a str>,
     /// Attempts that its entity has used up.
     pub attempts: u32,
     /// Whether it is for several entities that can be asked for one by one: then a status that one of them may have
@@ -642,7 +644,7 @@ impl<'a, H: Host> Governor<'a, H> {
         }
         let reason = failure.reason.clone();
         let event = Event {
-            subject: call.entity,
+            subject: call.entity.or(call.subject),
             was_probe,
             reason: &reason,
             now_ms,

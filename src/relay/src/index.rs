@@ -34,7 +34,7 @@ pub struct Entry {
     /// Its code, where the key holds only a hash of it.
     #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
     pub code: Option<String>,
-    /// The last walk over the catalogue that did not meet it, by its number.
+    /// The first walk over the catalogue that did not meet it, by its number; none once one has met it.
     #[serde(rename = "m", skip_serializing_if = "Option::is_none", default)]
     pub missed_by: Option<u64>,
     /// How often it was pushed or removed: tells the newer of two entries.
@@ -229,8 +229,18 @@ impl Pages {
             .pages
             .get_mut(&place)
             .and_then(|page| page.entries.get_mut(&entity.segment));
-        if let Some(entry) = entry.filter(|entry| entry.removed_s.is_none() && entry.missed_by != Some(walk)) {
+        if let Some(entry) = entry.filter(|entry| entry.removed_s.is_none() && entry.missed_by.is_none()) {
             entry.missed_by = Some(walk);
+            self.changed.insert(place);
+        }
+    }
+
+    /// Notes that a walk met an entity whose page was read.
+    pub fn meet(&mut self, entity: &Entity) {
+        let place = (entity.kind, page_of(entity));
+        let page = self.pages.get_mut(&place);
+        let entry = page.and_then(|page| page.entries.get_mut(&entity.segment));
+        if entry.is_some_and(|entry| entry.missed_by.take().is_some()) {
             self.changed.insert(place);
         }
     }

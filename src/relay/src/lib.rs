@@ -12,7 +12,7 @@
 //! | [`worker`] | one tick: [`lease`], [`batch`] by batch fetch, push, persist, clear |
 //! | [`governor`] | every outbound call: limits, classes of failure, retries |
 //! | [`wire`] | the headers of every outbound call, and answers that come packed |
-//! | [`pim`], [`token`] | reading the PIM |
+//! | [`pim`], [`paging`], [`token`] | reading the PIM, its lists in pages that can be eaten |
 //! | [`shape`], [`destination`] | what the destination is sent, and sending it |
 //! | `enrichment` | what shapes look up in the PIM, and that everything is looked at when it changes |
 //! | `media` | files, sent ahead of the entities that refer to them |
@@ -57,6 +57,7 @@ pub mod meta;
 pub mod mistake;
 pub mod notification;
 pub mod pace;
+pub mod paging;
 pub mod pim;
 pub mod plan;
 pub mod reconciliation;

@@ -274,6 +274,7 @@ async fn pass_on<H: Host>(
         circuit: CIRCUIT,
         entity: Some(missing.name),
         attempts: missing.attempts,
+        subject: None,
         is_divisible: false,
         is_last_resort: false,
         shown_path: None,

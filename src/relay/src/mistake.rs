@@ -35,15 +35,17 @@ pub enum Mistake {
     /// A worker whose lease passed while it pushed tells nobody what it pushed.
     ForgetLatePushes,
     /// Batches that come to no end stay as large as they are.
-    NeverNarrow,
+    NeverHalve,
     /// Up to where recent changes are known is told by this host's clock, not by the PIM's.
     OwnClockAsWatermark,
     /// It is told by the last answer of a look, not by the first.
     WatermarkAtTheEnd,
+    /// A page that cannot be eaten is asked for in the same size again.
+    NeverNarrow,
 }
 
 impl Mistake {
-    /// Those that a world of chance shows; the last two are of reconciliation.
+    /// Those that a world of chance shows; the last three are of reconciliation.
     pub const ALL: [Mistake; 10] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,

@@ -43,7 +43,7 @@ impl Pace {
         let halved = self.halved.entry(kind).or_default();
         if came.through >= came.of {
             *halved = halved.saturating_sub(1);
-        } else if came.through * 2 < came.of && !made(Mistake::NeverNarrow) {
+        } else if came.through * 2 < came.of && !made(Mistake::NeverHalve) {
             *halved = (*halved + 1).min(HALVED_MAX);
         }
     }

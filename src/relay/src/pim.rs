@@ -8,12 +8,13 @@ use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits};
 use crate::host::Host;
 use crate::key::Keyspace;
+use crate::paging::{List, PageSizes, Turned, is_same_place, sized};
 use crate::plan::BATCH_MAX;
 use crate::shape::path_segment;
 use crate::token::Tokens;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 pub use answer::{Page, Read};
 pub(crate) use answer::{UNREADABLE, judge};
@@ -38,11 +39,15 @@ const COMPLETENESSES: &str = "with_completenesses=true";
 /// The parameter that adds values to categories (Akeneo's reference of the endpoint; PIMs without values ignore it).
 const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
-/// What the breaker for lists of attributes, families, categories and options is known by.
-pub const STRUCTURE: &str = "structure";
+/// What the breakers for lists of attributes, families, categories and options are known by. Each list has its own, so
+/// that one without an end does not hold up what needs others.
+pub(crate) fn structure_circuit(resource: &str) -> String {
+    format!("list/{resource}")
+}
 
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
+    host: &'a H,
     pub(crate) governor: &'a Governor<'a, H>,
     /// Its tokens.
     pub(crate) tokens: Tokens<'a, H>,
@@ -51,6 +56,8 @@ pub struct Pim<'a, H> {
     pub has_post_search: Cell<bool>,
     /// Whether products are read with their completenesses.
     pub completenesses: bool,
+    /// How large pages are asked for, by what the breaker guards.
+    pub sizes: RefCell<PageSizes>,
 }
 
 impl<'a, H: Host> Pim<'a, H> {
@@ -64,12 +71,18 @@ impl<'a, H: Host> Pim<'a, H> {
     ) -> Self {
         let tokens = Tokens::new(host, governor, keys, config);
         Pim {
+            host,
             governor,
             tokens,
             config,
             has_post_search: Cell::new(has_post_search),
             completenesses: false,
+            sizes: RefCell::default(),
         }
+    }
+
+    pub(crate) fn now_s(&self) -> u64 {
+        self.host.now_ms() / 1000
     }
 
     /// Reads up to a hundred entities by one list call, in no particular order. What the search index does not know
@@ -90,8 +103,11 @@ impl<'a, H: Host> Pim<'a, H> {
             entity: name.as_deref(),
             attempts,
             is_divisible: codes.len() > 1,
+            ..Whose::default()
         };
-        let mut page = self.search(kind, &search, &first_page(kind), whose).await?;
+        let mut page = self
+            .search(kind, &search, &first_page(kind, codes.len().max(1)), whose)
+            .await?;
         let is_asked_for = |id: &str| codes.iter().any(|code| is_same(code, id));
         page.items
             .retain(|item| kind.id_in(item).is_some_and(|id| is_asked_for(&id)));
@@ -109,32 +125,58 @@ impl<'a, H: Host> Pim<'a, H> {
     /// One page of the direct children of some models: their sub-models, or their variants (contract 4.5). They come
     /// whole: a list can leave out attributes only by naming those that are wanted, and none is known to exist.
     pub async fn descendants(&self, kind: Kind, models: &[&str], cursor: Option<&str>) -> Result<Page, Failure> {
-        let first = first_page(kind);
-        let search = json!({ "parent": [{ "operator": "IN", "value": models }] });
-        self.search(kind, &search, cursor.unwrap_or(&first), Whose::default())
-            .await
+        self.page_of(kind, List::Below(models), cursor).await
     }
 
-    /// One page of all entities of a kind, or of those updated after a moment: text as the kind's filter takes it
-    /// ([`crate::time::filter_text`]; of categories [`crate::time::text`]). In the order of their ids, and never by
-    /// channel, which would hide what is in no category (contract 4.4; 6, trap 17).
-    pub async fn scan(&self, kind: Kind, updated_after: Option<&str>, cursor: Option<&str>) -> Result<Page, Failure> {
-        let search = match updated_after {
-            Some(moment) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
-            None => json!({}),
-        };
-        let first = first_page(kind);
-        self.search(kind, &search, cursor.unwrap_or(&first), Whose::default())
-            .await
+    /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
+    /// in no category (contract 4.4; 6, trap 17).
+    pub async fn page_of(&self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
+        let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
+        loop {
+            match self.turn(kind, list, &mut cursor, &mut gap).await? {
+                Turned::Page(page) => return Ok(page),
+                Turned::Again | Turned::PassedOver(_) => {}
+                Turned::Stuck(failure) => return Err(failure),
+            }
+        }
     }
 
     /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has
     /// no options; that any other list is missing is not the PIM's own word, and nothing may be concluded from it.
     pub async fn structure(&self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
-        let first = format!("limit={BATCH_MAX}");
-        let target = format!("/api/rest/v1/{resource}?{}", cursor.unwrap_or(&first));
+        let circuit = structure_circuit(resource);
+        loop {
+            let (query, asked) = sized(cursor.unwrap_or("limit=1"), self.page_size(&circuit));
+            let page = self.structure_page(&circuit, resource, &query).await;
+            match &page {
+                Ok(page)
+                    if cursor
+                        .is_some_and(|known| page.next.as_ref().is_some_and(|next| is_same_place(known, next))) =>
+                {
+                    return Err(self.failed_list(resource, "has a page that leads to itself"));
+                }
+                Ok(_) => self.page_came(&circuit),
+                Err(failure) if self.page_narrows(&circuit, asked, failure) => continue,
+                // No entity's fault: all that need the list wait for a person.
+                Err(failure) if failure.class == Class::Permanent => {
+                    return Err(self.governor.refuse(&circuit, &failure.reason));
+                }
+                Err(_) => {}
+            }
+            return page;
+        }
+    }
+
+    /// A list that cannot be used as it is, whatever else the PIM answers.
+    pub(crate) fn failed_list(&self, resource: &str, what: &str) -> Failure {
+        let reason = format!("the list /{resource} {what}");
+        self.governor.refuse(&structure_circuit(resource), &reason)
+    }
+
+    async fn structure_page(&self, circuit: &str, resource: &str, query: &str) -> Result<Page, Failure> {
+        let target = format!("/api/rest/v1/{resource}?{query}");
         let asked = Asked {
-            circuit: STRUCTURE,
+            circuit,
             whose: Whose::default(),
             method: Method::GET,
             target: &target,
@@ -147,16 +189,19 @@ impl<'a, H: Host> Pim<'a, H> {
             Some(attribute) if response.status() == StatusCode::NOT_FOUND => {
                 answer::absence(attribute, response).map(|()| Page::default())
             }
-            // No entity's fault: all that need the list wait for a person.
-            _ => answer::page(response).map_err(|class| match class {
-                Class::Permanent => Class::Misconfigured,
-                class => class,
-            }),
+            _ => answer::page(response),
         };
         self.ask(asked, &read).await
     }
 
-    async fn search(&self, kind: Kind, search: &Value, query: &str, whose: Whose<'_>) -> Result<Page, Failure> {
+    /// One page of what a search finds.
+    pub(crate) async fn search(
+        &self,
+        kind: Kind,
+        search: &Value,
+        query: &str,
+        whose: Whose<'_>,
+    ) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search.get() {
             // The filter is a string that holds JSON (contract 4.3).
             let mut body = json!({ "search": search.to_string() });
@@ -243,7 +288,7 @@ impl<'a, H: Host> Pim<'a, H> {
             whose: Whose {
                 entity: Some(entity),
                 attempts,
-                is_divisible: false,
+                ..Whose::default()
             },
             method: Method::GET,
             target: &target,
@@ -372,6 +417,7 @@ impl<'a, H: Host> Pim<'a, H> {
         let call = Call {
             circuit: asked.circuit,
             entity: asked.whose.entity,
+            subject: asked.whose.subject,
             attempts: asked.whose.attempts,
             is_divisible: asked.whose.is_divisible,
             is_last_resort: false,
@@ -411,13 +457,13 @@ fn resource(kind: Kind) -> &'static str {
 }
 
 /// The query of the first page of a list; categories have numbered pages (contract 4.4).
-fn first_page(kind: Kind) -> String {
+pub(crate) fn first_page(kind: Kind, limit: usize) -> String {
     let by_cursor = if kind == Kind::Category {
         ""
     } else {
         "pagination_type=search_after&"
     };
-    format!("{by_cursor}limit={BATCH_MAX}")
+    format!("{by_cursor}limit={limit}")
 }
 
 /// Reads an answer; else says what follows from it.
@@ -425,13 +471,15 @@ type Reader<'a, T> = &'a dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>;
 
 /// For whom a call is made.
 #[derive(Debug, Clone, Copy, Default)]
-struct Whose<'a> {
+pub(crate) struct Whose<'a> {
     /// The entity, if for a single one.
-    entity: Option<&'a str>,
+    pub(crate) entity: Option<&'a str>,
+    /// What the breaker knows it by, if it may be the matter itself although it is for no single entity.
+    pub(crate) subject: Option<&'a str>,
     /// Attempts that it has used up.
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// Whether it is for several that can be asked for one by one.
-    is_divisible: bool,
+    pub(crate) is_divisible: bool,
 }
 
 struct Asked<'a> {

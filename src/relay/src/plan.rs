@@ -242,8 +242,8 @@ impl Plan {
     }
 
     /// Every entity that anything waits for, dead letters included.
-    pub fn entities(&self) -> impl Iterator<Item = Waiting> {
-        self.numbers().map(|number| self.waiting(number))
+    pub(crate) fn names(&self) -> impl Iterator<Item = Entity> {
+        self.numbers().map(|number| self.facts(number).entity())
     }
 
     /// The entities that lie in the dead letters.

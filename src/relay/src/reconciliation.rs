@@ -67,9 +67,11 @@ pub struct Reconciliation {
     pub told_ms: u64,
     /// And when it was sent, in seconds since the Unix epoch.
     pub told_s: u64,
+    /// When the index was last emptied for a destination that had nothing yet, in seconds since the Unix epoch.
+    pub emptied_s: u64,
 }
 
-/// What keeps a scan from its end: kept from the first failure until it has come there.
+/// What keeps a scan from going on: kept from the first failure until a page comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// When it first failed, in milliseconds since the Unix epoch.
@@ -78,6 +80,22 @@ pub struct Trouble {
     pub last_ms: u64,
     /// Why.
     pub reason: String,
+    /// Whether the scan began anew for it: then only its end is the end of the trouble, for its first pages come well.
+    #[serde(default)]
+    pub is_anew: bool,
+}
+
+impl Trouble {
+    /// Whether it has lasted so long, and lasts, that people hear of it and a walk goes on without what it is about.
+    fn is_lasting(&self, now_ms: u64) -> bool {
+        let age_ms = |moment_ms: u64| now_ms.saturating_sub(moment_ms);
+        age_ms(self.since_ms) >= STALLED_MS && age_ms(self.last_ms) < LATELY_MS
+    }
+}
+
+/// A page came: a trouble that was before it is over.
+fn page_came(trouble: &mut Option<Trouble>) {
+    trouble.take_if(|trouble| !trouble.is_anew);
 }
 
 /// When a scan goes on that is due at one moment and may have failed lately, in milliseconds since the Unix epoch.
@@ -117,6 +135,15 @@ impl Reconciliation {
             v: 1,
             pair,
             ..Reconciliation::default()
+        }
+    }
+
+    /// When the index was last emptied; a moment that lies ahead is of a clock that was wrong.
+    pub(crate) fn emptied_s(&self, now_s: u64) -> u64 {
+        if self.emptied_s <= now_s + time::CLOCKS_S {
+            self.emptied_s
+        } else {
+            0
         }
     }
 
@@ -161,9 +188,7 @@ impl Reconciliation {
         });
         let walk = self.walk.trouble.as_ref();
         let walk = walk.map(|trouble| ("the walk over the catalogue".to_owned(), trouble));
-        let mut failing = recent
-            .chain(walk)
-            .filter(|(_, trouble)| age_ms(trouble.since_ms) >= STALLED_MS && age_ms(trouble.last_ms) < LATELY_MS);
+        let mut failing = recent.chain(walk).filter(|(_, trouble)| trouble.is_lasting(now_ms));
         if let Some((what, trouble)) = failing.next() {
             return Some(format!(
                 "reconciliation has failed since {}: {what}: {}; until it is mended, what no webhook tells is not found",
@@ -174,13 +199,43 @@ impl Reconciliation {
         if self.walk.is_unordered && self.walk.step.is_none() {
             return Some(format!("reconciliation finds no deleted products: {UNORDERED}"));
         }
-        let is_endless = self.walk.step.is_some() && age_ms(self.walk.began_ms) >= ENDLESS_MS;
-        is_endless.then(|| {
-            format!(
-                "the walk over the catalogue that began at {} has not come to its end: see GET /admin/status for how far it is",
-                time::text(self.walk.began_ms / 1000),
-            )
-        })
+        let looks = self.recent.iter().filter_map(|(kind, recent)| {
+            let scan = recent.scan.as_ref()?;
+            Some((format!("the look for recent changes of {}", kind.name()), scan.began_ms))
+        });
+        let walk = self.walk.step.as_ref().map(|_| self.walk.began_ms);
+        let walk = walk.map(|began_ms| ("the walk over the catalogue".to_owned(), began_ms));
+        let mut endless = looks
+            .chain(walk)
+            .filter(|(_, began_ms)| age_ms(*began_ms) >= ENDLESS_MS);
+        if let Some((what, began_ms)) = endless.next() {
+            return Some(format!(
+                "{what} that began at {} has not come to its end: see GET /admin/status for how far it is",
+                time::text(began_ms / 1000),
+            ));
+        }
+        self.unread()
+    }
+
+    /// What the last scans could not read.
+    fn unread(&self) -> Option<String> {
+        let walked = self.walk.last.iter();
+        if let Some((kind, cut)) = walked.clone().find_map(|(kind, last)| Some((kind, last.cut.as_ref()?))) {
+            return Some(format!(
+                "the last walk left the list of {} before its end, since it could not be read any further for an hour: {cut}; the next walk tries again",
+                kind.name(),
+            ));
+        }
+        let walked = walked.map(|(kind, last)| (kind, last.unread));
+        let looked = self
+            .recent
+            .iter()
+            .filter_map(|(kind, recent)| Some((kind, recent.last.as_ref()?.unread)));
+        let (kind, count) = walked.chain(looked).find(|(_, unread)| *unread > 0)?;
+        Some(format!(
+            "the PIM does not give {count} of its {}, not even alone: they are passed over and tried again by the next scan, and nothing is concluded of them; the log names those that are known, as `unread`",
+            kind.name(),
+        ))
     }
 
     /// Leaves alone for a while what failed.
@@ -189,24 +244,29 @@ impl Reconciliation {
             Task::Recent(kind) => &mut self.recent.entry(kind).or_default().trouble,
             Task::Walk | Task::Raise => &mut self.walk.trouble,
         };
-        let since_ms = trouble.as_ref().map_or(now_ms, |known| known.since_ms);
+        let known = trouble.as_ref();
         *trouble = Some(Trouble {
-            since_ms,
+            // A moment that lies ahead is of a clock that was wrong.
+            since_ms: known.map_or(now_ms, |known| known.since_ms.min(now_ms)),
             last_ms: now_ms,
             reason: failure.reason.clone(),
+            is_anew: failure.class == Class::Permanent || known.is_some_and(|known| known.is_anew),
         });
     }
 
     /// Looks back from before a suspension that the Event Platform told of: what it dropped meanwhile is lost
     /// (contract 3.7). Says whether there was anything new.
-    fn look_back(&mut self, notification: Option<&Notification>, overlap_s: u64, kinds: &[Kind]) -> bool {
+    fn look_back(&mut self, notification: Option<&Notification>, overlap_s: u64, kinds: &[Kind], now_s: u64) -> bool {
         let new = notification.filter(|notification| notification.at_ms != self.told_ms);
         let Some((notification, missing_s)) = new.and_then(|new| Some((new, new.missing_since_s?))) else {
             return false;
         };
-        // What lies before the last notification was looked at after it.
-        let since_s = missing_s.max(self.told_s).saturating_sub(overlap_s);
-        (self.told_ms, self.told_s) = (notification.at_ms, notification.sent_s);
+        // What lies before the last notification was looked at after it. A moment that lies ahead is of a clock that was
+        // wrong: nobody looked at what is before it.
+        let told_s = if self.told_s <= now_s { self.told_s } else { 0 };
+        let since_s = missing_s.max(told_s).min(now_s).saturating_sub(overlap_s);
+        let sent_s = notification.sent_s.min(notification.at_ms / 1000);
+        (self.told_ms, self.told_s) = (notification.at_ms, sent_s);
         self.ask_recent(kinds, Some(since_s));
         self.walk.ask(false);
         true
@@ -225,11 +285,13 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     let is_released =
         record.walk.withheld > 0 && State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
     let kinds = config.shape.kinds();
-    Ok(
-        record.look_back(notification.as_ref(), config.reconciliation.overlap_s, kinds)
-            || record.walk.let_go(is_released)
-            || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms),
-    )
+    Ok(record.look_back(
+        notification.as_ref(),
+        config.reconciliation.overlap_s,
+        kinds,
+        now_ms / 1000,
+    ) || record.walk.let_go(is_released)
+        || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
 /// Begins a tick's share: what happened since the last one.
@@ -239,7 +301,12 @@ pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), Store
     let is_changed = {
         let mut record = session.reconciliation.borrow_mut();
         let overlap_s = session.config.reconciliation.overlap_s;
-        let looks_back = record.look_back(notification.as_ref(), overlap_s, session.config.shape.kinds());
+        let looks_back = record.look_back(
+            notification.as_ref(),
+            overlap_s,
+            session.config.shape.kinds(),
+            session.now_s(),
+        );
         let is_released = session.state.borrow().brake.is_released(session.now_s());
         record.walk.let_go(is_released) || looks_back
     };
@@ -299,6 +366,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const NOW_S: u64 = 100_000;
+
     fn told(at_ms: u64, sent_s: u64, missing_since_s: u64) -> Notification {
         let body = json!({"notification_type": "subscription.suspended.system"}).to_string();
         Notification {
@@ -312,18 +381,59 @@ mod tests {
     #[test]
     fn every_notification_is_looked_back_from_once() {
         let mut record = Reconciliation::default();
-        assert!(!record.look_back(None, 600, &Kind::ALL));
+        assert!(!record.look_back(None, 600, &Kind::ALL, NOW_S));
         let suspended = told(2_000_000, 2000, 2000);
-        assert!(record.look_back(Some(&suspended), 600, &Kind::ALL));
+        assert!(record.look_back(Some(&suspended), 600, &Kind::ALL, NOW_S));
         assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
         assert!(record.walk.asked.is_some());
-        assert!(!record.look_back(Some(&suspended), 600, &Kind::ALL));
+        assert!(!record.look_back(Some(&suspended), 600, &Kind::ALL, NOW_S));
         // The record of notifications keeps its first moment for ever; what lies before the last one was looked at.
         record.recent.clear();
-        assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600, &Kind::ALL));
+        assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600, &Kind::ALL, NOW_S));
         assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
         record.recent.clear();
-        assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600, &Kind::ALL));
+        assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600, &Kind::ALL, NOW_S));
         assert_eq!(record.recent[&Kind::Product].since_s, Some(8400));
+    }
+
+    #[test]
+    fn a_notification_that_was_sent_ahead_of_time_hides_no_suspension_after_it() {
+        for ahead_s in [1, 3600, 365 * 86_400] {
+            let mut record = Reconciliation::default();
+            let ahead = told(NOW_S * 1000, NOW_S + ahead_s, NOW_S + ahead_s);
+            assert!(record.look_back(Some(&ahead), 600, &Kind::ALL, NOW_S));
+            assert_eq!(record.recent[&Kind::Product].since_s, Some(NOW_S - 600));
+            record.recent.clear();
+            let now_s = NOW_S + 7200;
+            record.look_back(Some(&told(now_s * 1000, now_s, NOW_S + 100)), 600, &Kind::ALL, now_s);
+            let since_s = record.recent[&Kind::Product].since_s;
+            assert_eq!(since_s, Some(NOW_S - 500), "{ahead_s} s ahead");
+        }
+    }
+
+    #[test]
+    fn a_trouble_is_over_with_the_next_page_unless_the_scan_began_anew_for_it() {
+        let failure = |class| Failure {
+            at_s: 0,
+            upstream: "pim".to_owned(),
+            class,
+            status: None,
+            reason: "no".to_owned(),
+            tracking_id: None,
+            tries: 1,
+            unsettled: false,
+            retry_after_s: None,
+            answer: None,
+        };
+        for (class, is_over) in [(Class::Transient, true), (Class::Permanent, false)] {
+            let mut record = Reconciliation::default();
+            record.put_off(Task::Walk, &failure(class), 1000);
+            page_came(&mut record.walk.trouble);
+            assert_eq!(record.walk.trouble.is_none(), is_over, "{class:?}");
+            // Another blip, hours later.
+            record.put_off(Task::Walk, &failure(Class::Transient), 1000 + 3 * STALLED_MS);
+            let told = record.lasting_trouble(1000 + 3 * STALLED_MS);
+            assert_eq!(told.is_none(), is_over, "{told:?}");
+        }
     }
 }

@@ -15,9 +15,9 @@ use crate::key::{Change, Key};
 use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
-use crate::pim::{self, Page, Pim};
+use crate::pim::{self, Pim};
 use crate::plan::{BATCH_MAX, Plan, Waiting};
-use crate::reconciliation::{Reconciliation, Scan};
+use crate::reconciliation::Reconciliation;
 use crate::shape::{Lookups, Shaped};
 use crate::state::State;
 use serde::Serialize;
@@ -155,6 +155,7 @@ impl<'a, H: Host> Session<'a, H> {
         };
         let mut pim = Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search);
         pim.completenesses = config.shape.asks_completenesses();
+        pim.sizes = RefCell::new(state.page_sizes.clone());
         Session {
             index: RefCell::new(plan.index.clone()),
             worker: Segment::of(&lease.token),
@@ -346,10 +347,12 @@ impl<'a, H: Host> Session<'a, H> {
         }
     }
 
-    /// How many events reconciliation may queue now.
+    /// How many events reconciliation may queue now: a page in any case while none of its own wait, so that what waits
+    /// for a person, or for an upstream, does not keep it from looking.
     pub(crate) fn room(&self) -> usize {
         let queued = self.plan.reconciling + self.queued.borrow().len() as u64;
-        let room = self.own_room().min(RECONCILING_MAX.saturating_sub(queued));
+        let page = (BATCH_MAX as u64).saturating_sub(queued);
+        let room = self.own_room().min(RECONCILING_MAX.saturating_sub(queued)).max(page);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
@@ -390,16 +393,6 @@ impl<'a, H: Host> Session<'a, H> {
         self.queued.borrow_mut().extend(entities);
     }
 
-    /// Reads the next page of a scan.
-    pub(crate) async fn read_page(&self, kind: Kind, after: Option<&str>, scan: &Scan) -> Result<Page, Failure> {
-        let page = self.pim.scan(kind, after, scan.cursor.as_deref()).await?;
-        if scan.is_stuck_at(&page) {
-            return Err(self.pim_failure(Class::Permanent, "a page of the PIM's list leads to itself"));
-        }
-        self.report(|report| report.pages += 1);
-        Ok(page)
-    }
-
     pub(crate) async fn save_reconciliation(&self) -> Result<(), StoreError> {
         let record = self.reconciliation.borrow().clone();
         record.save(self.host, &self.config.keys).await
@@ -417,6 +410,7 @@ impl<'a, H: Host> Session<'a, H> {
         let mut state = self.state.borrow().clone();
         state.pim = self.pim_governor.state();
         state.destination = self.destination_governor.state();
+        state.page_sizes = self.pim.sizes.borrow().clone();
         state.save(self.host, &self.config.keys).await
     }
 

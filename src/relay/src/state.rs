@@ -6,6 +6,7 @@ use crate::governor::GovernorState;
 use crate::host::{self, Clock, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::pace::Pace;
+use crate::paging::PageSizes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub struct State {
     pub alert: GovernorState,
     /// Until when the PIM is taken to have no search by `POST`, in seconds since the Unix epoch.
     pub no_post_search_until_s: u64,
+    /// How large pages of the PIM's lists are asked for, by what its breakers guard.
+    pub page_sizes: PageSizes,
     /// Deletions that nobody announced.
     pub brake: Brake,
     /// How many entities the index holds.

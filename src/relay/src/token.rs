@@ -201,6 +201,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             circuit: CIRCUIT,
             entity: None,
             attempts: 0,
+            subject: None,
             is_divisible: false,
             is_last_resort: false,
             shown_path: None,

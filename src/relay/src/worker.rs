@@ -501,8 +501,8 @@ impl<H: Host> Session<'_, H> {
             .held(token::CIRCUIT)
             .or_else(|| pim.held(kind.name()))
             .or_else(|| {
-                pim.held(pim::STRUCTURE)
-                    .filter(|_| !self.config.shape.needs(kind).is_empty())
+                let lists = enrichment::circuits(&self.config.shape, kind);
+                lists.into_iter().find_map(|list| pim.held(&list))
             })
             .or_else(|| destination.held(kind.name()));
         if let Some(reason) = held {
@@ -566,7 +566,9 @@ impl<H: Host> Session<'_, H> {
     fn finish(self) -> (Report, State, History) {
         let has_post_search = self.pim.has_post_search.get();
         let now_s = self.now_s();
+        let sizes = self.pim.sizes.take();
         let (report, mut state, history) = self.into_report();
+        state.page_sizes = sizes;
         if !has_post_search && state.no_post_search_until_s <= now_s {
             state.no_post_search_until_s = now_s + NO_POST_SEARCH_S;
         }

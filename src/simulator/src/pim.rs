@@ -188,7 +188,18 @@ impl Pim {
             return Reply::now(response);
         }
         match self.faults.strike(request) {
-            None => Reply::now(self.answer(request, now_ms)),
+            None => {
+                let response = self.answer(request, now_ms);
+                let entities = if self.config.entity_ms > 0 {
+                    lists::length(&response)
+                } else {
+                    0
+                };
+                Reply {
+                    after_ms: self.config.entity_ms * entities,
+                    ..Reply::now(response)
+                }
+            }
             Some(Effect::Status { status, headers, body }) => {
                 Reply::now(status_response(status, &headers, body.as_ref()))
             }
@@ -271,7 +282,16 @@ impl Pim {
             .and_then(|id| truth.get(&id))
             .filter(|entity| self.visible(&entity.id));
         let entity = entity.ok_or_else(|| Refusal::new(404, missing))?;
+        self.readable(&entity.id)?;
         Ok(respond(200, &truth.render(entity, &asked)))
+    }
+
+    fn readable(&self, id: &EntityId) -> Result<(), Refusal> {
+        if self.config.unreadable.contains(id) {
+            Err(Refusal::new(500, "Internal Server Error"))
+        } else {
+            Ok(())
+        }
     }
 
     fn search_by_post(&self, request: &Request<Bytes>, query: &Query, now_ms: u64) -> Result<Response<Bytes>, Refusal> {

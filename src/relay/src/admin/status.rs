@@ -229,13 +229,16 @@ fn looks(recent: &Recent) -> Value {
         "pages": shown.map_or(0, |scan| scan.pages),
         "seen": shown.map_or(0, |scan| scan.seen),
         "found": shown.map_or(0, |scan| scan.found),
+        "unread": shown.map_or(0, |scan| scan.unread),
     })
 }
 
 fn walk(walk: &Walk, kind: Kind) -> Value {
     let last = walk.last.get(&kind).cloned().unwrap_or_default();
     let running = match &walk.step {
-        Some(Step::List { kind: at, scan, passed }) if *at == kind => Some((scan, passed)),
+        Some(Step::List {
+            kind: at, scan, passed, ..
+        }) if *at == kind => Some((scan, passed)),
         _ => None,
     };
     // Products come in the order of their UUIDs, which are spread evenly; models are counted against the last walk.
@@ -257,5 +260,7 @@ fn walk(walk: &Walk, kind: Kind) -> Value {
         "seen": seen,
         "found": found,
         "missing": last.missing,
+        "unread": running.map_or(last.unread, |(scan, _)| scan.unread),
+        "left_before_its_end": last.cut,
     })
 }

@@ -122,6 +122,18 @@ pub(super) async fn queue<H: Host>(
     Ok(raised.len() as u64)
 }
 
+/// Queues what a list could not give and was passed over for: read by its id it may come, and if it does not, it ends in
+/// the dead letters, where people see it.
+pub(super) async fn queue_unread<H: Host>(session: &Session<'_, H>, kind: Kind, codes: &[String]) -> Result<(), Stop> {
+    for code in codes {
+        let entity = Entity::new(kind, code);
+        if !is_refused(session, &entity, &Verdict::Unsendable).await? {
+            queue(session, &[(&entity, code)], Change::Reconciled).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether an entity is not as it was last pushed, and is worth another try.
 async fn is_to_be_queued<H: Host>(
     session: &Session<'_, H>,
@@ -143,7 +155,10 @@ pub(super) async fn is_refused<H: Host>(
     let is_of = |letter: &DeadLetter, upstream: &str| {
         letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
     };
+    // What a former destination refused is new to one that was adopted with nothing in it.
+    let emptied_s = session.reconciliation.borrow().emptied_s(session.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
+        _ if letter.failed_s < emptied_s => false,
         Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
         // Without a hash it is a deletion that the destination refused, or what never got that far.
         Verdict::Delete => is_of(&letter, "destination"),

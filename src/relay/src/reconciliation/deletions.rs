@@ -109,7 +109,9 @@ async fn missed_on<H: Host>(
             continue;
         };
         let entity = Entity::of(kind, segment);
-        if entry.missed_by == Some(walk) && is_behind && !is_refused(session, &entity, &Verdict::Delete).await? {
+        // Whichever walk missed it first: a later one that is under way has not met it, or has not come to it.
+        let is_missed = entry.missed_by.is_some_and(|missed_by| missed_by <= walk);
+        if is_missed && is_behind && !is_refused(session, &entity, &Verdict::Delete).await? {
             missed.push((entity, code));
         }
     }

@@ -4,15 +4,16 @@
 //! minutes before it. That covers a search index that is behind, edits during the look (pages come in the order of ids,
 //! so an entity that is passed already is missed by it), and several edits in one second (contract 4.4, 4.5, 5).
 
-use super::compare::{listed, newest, queue_different};
-use super::scan::{Scan, Turn};
-use super::{Trouble, after_trouble};
+use super::compare::{listed, newest, queue_different, queue_unread};
+use super::scan::{self, Scan, Turn};
+use super::{Trouble, after_trouble, page_came};
 use crate::batch::Stop;
 use crate::config::ReconciliationConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
 use crate::host::Host;
 use crate::mistake::{Mistake, made};
+use crate::paging::{List, Turned};
 use crate::session::Session;
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,12 @@ impl Recent {
     }
 
     fn begin(&mut self, kind: Kind, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
-        let known_s = self.watermark_s.unwrap_or((now_ms / 1000).saturating_sub(DAY_S));
+        // A watermark ahead of our own clock is of a PIM whose clock was: too early a moment costs pages, too late a one
+        // misses changes.
+        let now_s = now_ms / 1000;
+        let known_s = self
+            .watermark_s
+            .map_or(now_s.saturating_sub(DAY_S), |known_s| known_s.min(now_s));
         let since_s = known_s.saturating_sub(periods.overlap_s);
         let since_s = self.since_s.map_or(since_s, |asked_s| asked_s.min(since_s));
         self.after = match kind {
@@ -118,11 +124,20 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         .unwrap_or_default();
     let known = recent.scan.take();
     let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.config.reconciliation, now_ms));
-    let read = match session.read_page(kind, Some(&recent.after), &scan).await {
-        Ok(page) => queue_different(session, kind, &listed(kind, &page.items), false)
+    let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await?;
+    let read = match asked {
+        Ok(Turned::Page(page)) => queue_different(session, kind, &listed(kind, &page.items), false)
             .await?
             .map(|found| (page, found)),
-        Err(failure) => Err(failure),
+        Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
+        Ok(turned) => {
+            if let Turned::PassedOver(codes) = turned {
+                queue_unread(session, kind, &codes).await?;
+            }
+            recent.scan = Some(scan);
+            session.reconciliation.borrow_mut().recent.insert(kind, recent);
+            return Ok(Ok(()));
+        }
     };
     let (page, found) = match read {
         Ok(read) => read,
@@ -133,6 +148,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
             return Ok(Err(failure));
         }
     };
+    page_came(&mut recent.trouble);
     if let Some((newest_s, offset_s)) = newest(&page.items) {
         recent.offset_s = offset_s.or(recent.offset_s);
         recent.newest_s = if scan.pages == 0 { newest_s } else { recent.newest_s };
@@ -195,6 +211,19 @@ mod tests {
         recent.newest_s = 0;
         recent.finish(Scan::begin(now_ms), now_ms);
         assert_eq!(recent.watermark_s, Some(NOW_S + 5));
+    }
+
+    #[test]
+    fn a_watermark_of_a_clock_that_was_ahead_hides_nothing() {
+        for ahead_s in [1, 5 * 3600, 365 * DAY_S] {
+            let mut recent = Recent {
+                watermark_s: Some(NOW_S + ahead_s),
+                offset_s: Some(0),
+                ..Recent::default()
+            };
+            recent.begin(Kind::Product, &PERIODS, NOW_S * 1000);
+            assert_eq!(recent.after, time::filter_text(NOW_S - 600), "{ahead_s} s ahead");
+        }
     }
 
     #[test]

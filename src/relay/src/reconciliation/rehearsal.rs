@@ -3,7 +3,7 @@
 //! It is made under a shape that nobody has adopted yet, once for each.
 
 use super::compare::{Verdict, judge, listed};
-use super::{Reconciliation, Scan};
+use super::{Reconciliation, Scan, scan};
 use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
@@ -11,6 +11,7 @@ use crate::failure::{Class, Failure};
 use crate::host::{self, Host, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::meta::{Meta, NOT_ADOPTED};
+use crate::paging::{List, Turned};
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,6 +32,9 @@ pub struct Counts {
     pub ignore: u64,
     /// Not to be sent at all: their ids, or what the selection asks for, are not there.
     pub unsendable: u64,
+    /// Not known: the PIM does not give them, not even alone, or their list not to its end.
+    #[serde(default)]
+    pub unread: u64,
 }
 
 /// How far a rehearsal has come, kept after every page.
@@ -57,8 +61,9 @@ impl Rehearsal {
         }
     }
 
-    /// Passes over what the shape does not speak of.
-    fn pass_over(&mut self, kinds: &[Kind]) {
+    /// A kind is done with; what the shape does not speak of is passed over.
+    fn end_kind(&mut self, kinds: &[Kind]) {
+        (self.kinds, self.scan) = (self.kinds + 1, Scan::default());
         if self.kinds >= kinds.len() {
             self.kinds = Kind::ALL.len();
         }
@@ -126,8 +131,9 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Resul
             if failure.class != Class::Permanent {
                 break;
             }
-            // A cursor that is refused is not tried for ever.
-            rehearsal = Rehearsal::of(shape);
+            // A cursor that is refused is not tried for ever: the next tick begins anew.
+            Rehearsal::of(shape).save(host, keys).await?;
+            break;
         }
         session.check_lease()?;
         rehearsal.save(host, keys).await?;
@@ -140,13 +146,17 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Resul
         0 => String::new(),
         count => format!(", and could not send {count}"),
     };
+    let unread = match counts.unread {
+        0 => String::new(),
+        count => format!("; {count} could not be read"),
+    };
     let so_far = if rehearsal.is_done() {
         ""
     } else {
         " so far (the counting goes on)"
     };
     Ok(format!(
-        "{NOT_ADOPTED}: the shape is another one than before. It would push {}, delete {} and leave {} as they are{unsendable}{so_far}; mend it, or adopt it",
+        "{NOT_ADOPTED}: the shape is another one than before. It would push {}, delete {} and leave {} as they are{unsendable}{unread}{so_far}; mend it, or adopt it",
         counts.push, counts.delete, counts.skip
     ))
 }
@@ -157,8 +167,20 @@ async fn step<H: Host>(
     kind: Kind,
     rehearsal: &mut Rehearsal,
 ) -> Result<Result<(), Failure>, Stop> {
-    let page = match session.read_page(kind, None, &rehearsal.scan).await {
-        Ok(page) => page,
+    let page = match scan::ask(session, kind, List::All, &mut rehearsal.scan).await? {
+        Ok(Turned::Page(page)) => page,
+        Ok(Turned::Again) => return Ok(Ok(())),
+        Ok(Turned::PassedOver(codes)) => {
+            rehearsal.counts.unread += codes.len().max(1) as u64;
+            return Ok(Ok(()));
+        }
+        // The rest of this kind is left out: what can be counted is worth more than a counting that never ends.
+        Ok(Turned::Stuck(failure)) => {
+            session.log_failure("rehearsal", json!({ "kind": kind.name(), "reason": failure.reason }));
+            rehearsal.counts.unread += 1;
+            rehearsal.end_kind(session.config.shape.kinds());
+            return Ok(Ok(()));
+        }
         Err(failure) => return Ok(Err(failure)),
     };
     let verdicts = match judge(session, kind, &listed(kind, &page.items)).await? {
@@ -177,8 +199,7 @@ async fn step<H: Host>(
     }
     rehearsal.scan.cursor = page.next;
     if rehearsal.scan.cursor.is_none() {
-        rehearsal.kinds += 1;
-        rehearsal.pass_over(session.config.shape.kinds());
+        rehearsal.end_kind(session.config.shape.kinds());
     }
     Ok(Ok(()))
 }

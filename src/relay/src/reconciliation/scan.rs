@@ -1,7 +1,14 @@
 //! A scan over a list of the PIM: page after page, to an end that is certain.
 
+use crate::entity::{Kind, uuid_bytes};
+use crate::failure::{Class, Failure};
+use crate::host::{Host, StoreError};
+use crate::index::page_of_uuid;
+use crate::paging::{Gap, List, Turned, is_same_place};
 use crate::pim::Page;
+use crate::session::Session;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// How long after its first sight a page without a next one is read again, in milliseconds. It can be short because
 /// items vanished from it between the PIM's search index and its database (contract 4.4).
@@ -17,6 +24,10 @@ pub struct Scan {
     pub date_s: Option<u64>,
     /// The page that is next; none is the first.
     pub cursor: Option<String>,
+    /// What is known of an entity there that cannot be read.
+    pub gap: Option<Gap>,
+    /// Entities that could not be read, not even alone, and were passed over.
+    pub unread: u64,
     /// When that page was first seen to be the last one, in milliseconds since the Unix epoch.
     pub short_ms: Option<u64>,
     /// Pages read.
@@ -55,8 +66,9 @@ impl Scan {
     }
 
     /// Whether a page leads to itself: following it would never end.
-    pub(crate) fn is_stuck_at(&self, page: &Page) -> bool {
-        page.next.is_some() && page.next == self.cursor
+    fn is_stuck_at(&self, page: &Page) -> bool {
+        let places = page.next.as_deref().zip(self.cursor.as_deref());
+        places.is_some_and(|(next, cursor)| is_same_place(next, cursor))
     }
 
     /// Takes note of a page whose entities have been dealt with.
@@ -79,6 +91,48 @@ impl Scan {
             None => Turn::End,
         }
     }
+}
+
+/// Asks for the next page of a scan, once.
+pub(super) async fn ask<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    list: List<'_>,
+    scan: &mut Scan,
+) -> Result<Result<Turned, Failure>, StoreError> {
+    if let Some(uuid) = scan.gap.as_ref().and_then(Gap::wants_hint) {
+        let known = next_known(session, uuid).await?;
+        if let (Some(gap), Some(known)) = (&mut scan.gap, known) {
+            gap.hint(known);
+        }
+    }
+    let turned = session.pim.turn(kind, list, &mut scan.cursor, &mut scan.gap).await;
+    match &turned {
+        Ok(Turned::Page(page)) if scan.is_stuck_at(page) => {
+            let reason = "a page of the PIM's list leads to itself";
+            return Ok(Err(session.pim_failure(Class::Permanent, reason)));
+        }
+        Ok(Turned::Page(_)) => session.report(|report| report.pages += 1),
+        Ok(Turned::PassedOver(ids)) => {
+            scan.unread += ids.len().max(1) as u64;
+            let fields =
+                json!({ "kind": kind.name(), "ids": ids, "reason": "the PIM does not give it, not even alone" });
+            session.log_failure("unread", fields);
+        }
+        _ => {}
+    }
+    Ok(turned)
+}
+
+/// The first product behind a UUID that the index has, or the dead letters, on the same page of the index.
+async fn next_known<H: Host>(session: &Session<'_, H>, after: [u8; 16]) -> Result<Option<[u8; 16]>, StoreError> {
+    let number = page_of_uuid(&after);
+    let pages = session.load_page(Kind::Product, number).await?;
+    let entries = pages.entries(Kind::Product, number).map(|(segment, _)| segment.clone());
+    let waiting = session.plan.names().filter(|entity| entity.kind == Kind::Product);
+    let known = entries.chain(waiting.map(|entity| entity.segment));
+    let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));
+    Ok(uuids.filter(|uuid| *uuid > after).min())
 }
 
 #[cfg(test)]
@@ -120,8 +174,11 @@ mod tests {
     fn a_page_that_leads_to_itself_is_noticed() {
         let mut scan = Scan::begin(5);
         assert!(!scan.is_stuck_at(&page(None, 1)));
-        scan.turn(&page(Some("a"), 100), 10);
-        assert!(scan.is_stuck_at(&page(Some("a"), 1)));
-        assert!(!scan.is_stuck_at(&page(Some("b"), 1)));
+        scan.turn(&page(Some("limit=100&search_after=a"), 100), 10);
+        assert!(scan.is_stuck_at(&page(Some("search_after=a&limit=5"), 1)));
+        assert!(!scan.is_stuck_at(&page(Some("limit=100&search_after=b"), 1)));
+        scan.turn(&page(Some("page=3&limit=100"), 100), 10);
+        assert!(scan.is_stuck_at(&page(Some("page=9&limit=25"), 1)));
+        assert!(!scan.is_stuck_at(&page(Some("page=10&limit=25"), 1)));
     }
 }

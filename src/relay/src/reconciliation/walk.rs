@@ -7,20 +7,22 @@
 //! categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk that
 //! does not come to its end deletes nothing.
 
-use super::compare::{Listed, listed, queue_different};
+use super::compare::{Listed, listed, queue_different, queue_unread};
 use super::deletions::{self, Raising};
-use super::scan::{Scan, Turn};
-use super::{Trouble, after_trouble};
+use super::scan::{self, Scan, Turn};
+use super::{Trouble, after_trouble, page_came};
 use crate::batch::Stop;
 use crate::config::ReconciliationConfig;
 use crate::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use crate::failure::{Class, Failure};
 use crate::host::{Host, StoreError};
 use crate::index::{Entry, PAGES, Pages, page_of, page_of_uuid};
+use crate::paging::{List, Turned};
 use crate::pim::Page;
-use crate::plan::BATCH_MAX;
 use crate::session::Session;
+use crate::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// How much time lies between two pages at least, in milliseconds: the PIM has more to do than this.
@@ -77,6 +79,10 @@ pub struct Figures {
     pub found: u64,
     /// Entities of the index that the PIM did not name.
     pub missing: u64,
+    /// Entities that the PIM did not give, not even alone, and that were passed over.
+    pub unread: u64,
+    /// Why its list was left before its end, if it was.
+    pub cut: Option<String>,
 }
 
 /// Where a walk is.
@@ -91,6 +97,9 @@ pub enum Step {
         scan: Scan,
         /// The last UUID that was passed.
         passed: Option<String>,
+        /// Whether an entity was passed over since then, at a UUID that is not known.
+        #[serde(default)]
+        is_broken: bool,
     },
     /// Asking for the models or categories that the index has, from this page of it on, behind this entry.
     Verify {
@@ -101,6 +110,9 @@ pub enum Step {
         page: u8,
         /// The entry.
         after: Option<Segment>,
+        /// Whether the PIM did not answer for the next one alone.
+        #[serde(default)]
+        is_doubted: bool,
     },
     /// Judging what was missed.
     Judge,
@@ -159,6 +171,7 @@ impl Step {
             kind,
             scan: Scan::begin(now_ms),
             passed: None,
+            is_broken: false,
         }
     }
 }
@@ -177,8 +190,8 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
         return Ok(Ok(()));
     };
     let next = match step.clone() {
-        Step::List { kind, scan, passed } => list(session, &mut walk, kind, scan, passed).await?,
-        Step::Verify { kind, page, after } => verify(session, &mut walk, kind, page, after).await?,
+        step @ Step::List { .. } => list(session, &mut walk, step).await?,
+        step @ Step::Verify { .. } => verify(session, &mut walk, step).await?,
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
             (walk.finished_ms, walk.trouble) = (now_ms, None);
@@ -198,7 +211,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
             Err(failure)
         }
         Err(failure) => {
-            walk.step = Some(step);
+            walk.step.get_or_insert(step);
             Err(failure)
         }
     };
@@ -214,16 +227,56 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
 async fn list<H: Host>(
     session: &Session<'_, H>,
     walk: &mut Walk,
-    kind: Kind,
-    mut scan: Scan,
-    passed: Option<String>,
+    step: Step,
 ) -> Result<Result<Option<Step>, Failure>, Stop> {
+    let Step::List {
+        kind,
+        mut scan,
+        passed,
+        is_broken,
+    } = step
+    else {
+        return Ok(Ok(Some(step)));
+    };
     let now_ms = session.host.now_ms();
-    walk.page_ms = now_ms;
-    let page = match session.read_page(kind, None, &scan).await {
-        Ok(page) => page,
+    let page = match scan::ask(session, kind, List::All, &mut scan).await? {
+        Ok(Turned::Page(page)) => page,
+        Ok(Turned::Again) => {
+            return Ok(Ok(Some(Step::List {
+                kind,
+                scan,
+                passed,
+                is_broken,
+            })));
+        }
+        Ok(Turned::PassedOver(codes)) => {
+            queue_unread(session, kind, &codes).await?;
+            // Nothing is concluded of what lies between here and what was read last.
+            let is_broken = is_broken || codes.is_empty();
+            let passed = codes.into_iter().max().or(passed);
+            return Ok(Ok(Some(Step::List {
+                kind,
+                scan,
+                passed,
+                is_broken,
+            })));
+        }
+        Ok(Turned::Stuck(failure)) => {
+            let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
+            if !is_lasting {
+                return Ok(Err(failure));
+            }
+            // One list that does not come must not keep the walk from the others.
+            session.log_failure(
+                "walk",
+                json!({ "kind": kind.name(), "left": scan.seen, "reason": failure.reason }),
+            );
+            walk.trouble = None;
+            return Ok(Ok(Some(end_list(walk, kind, &scan, now_ms, Some(failure.reason)))));
+        }
         Err(failure) => return Ok(Err(failure)),
     };
+    walk.page_ms = now_ms;
     let listed = listed(kind, &page.items);
     // What is read again to be sure of the end was pushed at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
@@ -231,30 +284,63 @@ async fn list<H: Host>(
         Ok(found) => found,
         Err(failure) => return Ok(Err(failure)),
     };
+    page_came(&mut walk.trouble);
     let turn = scan.turn(&page, now_ms);
-    let passed = match (kind, turn) {
-        (Kind::Product, Turn::On | Turn::End) => close(session, walk, passed, &listed, &page, turn).await?,
-        _ => passed,
+    let is_closing = kind == Kind::Product && turn != Turn::Again;
+    let passed = if is_closing {
+        let stretch = Stretch {
+            passed,
+            is_broken,
+            is_end: turn == Turn::End,
+        };
+        close(session, walk, stretch, &listed, &page).await?
+    } else {
+        passed
     };
-    if turn != Turn::End {
-        return Ok(Ok(Some(Step::List { kind, scan, passed })));
-    }
+    let is_broken = is_broken && turn == Turn::Again;
+    Ok(Ok(Some(if turn == Turn::End {
+        end_list(walk, kind, &scan, now_ms, None)
+    } else {
+        Step::List {
+            kind,
+            scan,
+            passed,
+            is_broken,
+        }
+    })))
+}
+
+/// The list of a kind has come to its end, or is left before it for a reason; says what is next.
+fn end_list(walk: &mut Walk, kind: Kind, scan: &Scan, now_ms: u64, cut: Option<String>) -> Step {
     let figures = Figures {
         finished_ms: now_ms,
         pages: scan.pages,
         seen: scan.seen,
         found: scan.found,
         missing: 0,
+        unread: scan.unread,
+        cut,
     };
     walk.last.insert(kind, figures);
-    Ok(Ok(Some(match kind {
+    match kind {
         Kind::Product => Step::Judge,
         kind => Step::Verify {
             kind,
             page: 0,
             after: None,
+            is_doubted: false,
         },
-    })))
+    }
+}
+
+/// What lies between two pages of products.
+struct Stretch {
+    /// The last UUID of the page before.
+    passed: Option<String>,
+    /// Whether something in it was passed over, at a UUID that is not known.
+    is_broken: bool,
+    /// Whether it reaches to the end of the list.
+    is_end: bool,
 }
 
 /// Marks the products of the index that lie between the last page and the end of this one and are not on it; says what
@@ -262,61 +348,106 @@ async fn list<H: Host>(
 async fn close<H: Host>(
     session: &Session<'_, H>,
     walk: &mut Walk,
-    passed: Option<String>,
+    stretch: Stretch,
     listed: &[Listed<'_>],
     page: &Page,
-    turn: Turn,
 ) -> Result<Option<String>, Stop> {
     let uuids: Vec<[u8; 16]> = listed.iter().filter_map(|listed| uuid_bytes(&listed.code)).collect();
-    let from = passed.as_deref().and_then(uuid_bytes);
+    let passed = stretch.passed.as_deref().and_then(uuid_bytes);
     let is_ordered =
-        uuids.is_sorted_by(|one, other| one < other) && uuids.first().is_none_or(|first| from < Some(*first));
+        uuids.is_sorted_by(|one, other| one < other) && uuids.first().is_none_or(|first| passed < Some(*first));
     walk.is_unordered |= !is_ordered;
-    let (is_end, last) = (turn == Turn::End, uuids.last().copied());
-    if walk.is_unordered || (last.is_none() && !is_end) {
-        return Ok(passed);
-    }
-    let to = last.filter(|_| !is_end);
-    let is_passed = |segment: &Segment| {
-        let uuid = segment.code().as_deref().and_then(uuid_bytes);
-        uuid.is_some_and(|uuid| {
-            from < Some(uuid) && to.is_none_or(|to| uuid <= to) && uuids.binary_search(&uuid).is_err()
-        })
+    let last = uuids.last().copied();
+    // Of a stretch in which something was passed over, only what lies on this page and between is known.
+    let from = if stretch.is_broken {
+        uuids.first().copied()
+    } else {
+        passed
     };
+    let is_unknown = last.is_none() && (stretch.is_broken || !stretch.is_end);
+    if walk.is_unordered || is_unknown {
+        return Ok(stretch.passed);
+    }
+    let to = last.filter(|_| !stretch.is_end);
+    let uuid_of = |segment: &Segment| segment.code().as_deref().and_then(uuid_bytes);
+    let is_listed = |segment: &Segment| uuid_of(segment).is_some_and(|uuid| uuids.binary_search(&uuid).is_ok());
+    let is_passed =
+        |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
     let date_s = page.date_s.unwrap_or_else(|| session.now_s());
     for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
         let mut pages = session.load_page(Kind::Product, number).await?;
-        let entries = pages.entries(Kind::Product, number);
-        let missed = entries.filter(|(segment, entry)| is_passed(segment) && !is_young(entry, date_s));
-        let missed: Vec<Entity> = missed.map(|(segment, _)| Entity::of(Kind::Product, segment)).collect();
-        mark(session, walk.number, &mut pages, &missed).await?;
+        let (mut missed, mut met) = (Vec::new(), Vec::new());
+        for (segment, entry) in pages.entries(Kind::Product, number) {
+            if is_listed(segment) {
+                met.push(Entity::of(Kind::Product, segment));
+            } else if is_passed(segment) && !is_young(entry, date_s) {
+                missed.push(Entity::of(Kind::Product, segment));
+            }
+        }
+        mark(session, walk.number, &mut pages, &missed, &met).await?;
     }
-    Ok(last.map(|last| uuid_text(&last)).or(passed))
+    Ok(last.map(|last| uuid_text(&last)).or(stretch.passed))
 }
 
-/// Whether the PIM's search index may not know an entity yet.
+/// Whether the PIM's search index may not know an entity yet. An `updated` that lies far ahead tells nothing: some PIMs
+/// write it with an offset that is not the one of its digits.
 fn is_young(entry: &Entry, date_s: u64) -> bool {
-    entry.updated_s + YOUNG_S > date_s
+    (date_s.saturating_sub(YOUNG_S - 1)..=date_s + CLOCKS_S).contains(&entry.updated_s)
 }
 
-/// Marks what a walk did not meet, in index pages that were read just now.
-async fn mark<H: Host>(session: &Session<'_, H>, walk: u64, pages: &mut Pages, missed: &[Entity]) -> Result<(), Stop> {
+/// Marks what a walk did not meet and takes the marks from what it met, in index pages that were read just now.
+async fn mark<H: Host>(
+    session: &Session<'_, H>,
+    walk: u64,
+    pages: &mut Pages,
+    missed: &[Entity],
+    met: &[Entity],
+) -> Result<(), Stop> {
     for entity in missed {
         pages.miss(entity, walk);
+    }
+    for entity in met {
+        pages.meet(entity);
     }
     session.check_lease()?;
     Ok(session.save_pages(pages).await?)
 }
 
-/// Asks for the next hundred of the models or categories that the index has, and marks those that the PIM does not name.
+/// Asks for the next ones of the models or categories that the index has, a hundred or as many as come at once, and marks
+/// those that the PIM does not name. Of one that is not even answered for alone nothing is concluded.
 async fn verify<H: Host>(
     session: &Session<'_, H>,
     walk: &mut Walk,
-    kind: Kind,
-    page: u8,
-    after: Option<Segment>,
+    step: Step,
 ) -> Result<Result<Option<Step>, Failure>, Stop> {
-    let asked = next_of_index(session, kind, page, after).await?;
+    let Step::Verify {
+        kind,
+        page,
+        after,
+        is_doubted,
+    } = step
+    else {
+        return Ok(Ok(Some(step)));
+    };
+    let again = |is_doubted| Step::Verify {
+        kind,
+        page,
+        after: after.clone(),
+        is_doubted,
+    };
+    let most = if is_doubted {
+        1
+    } else {
+        session.pim.page_size(kind.name())
+    };
+    let mut asked = next_of_index(session, kind, page, after.clone(), most).await?;
+    let is_too_long = |asked: &[(Entity, String)]| {
+        let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
+        session.pim.is_too_long(kind, &codes)
+    };
+    while is_too_long(&asked) {
+        asked.truncate(asked.len() / 2);
+    }
     let Some((last, _)) = asked.last() else {
         let next = match kind {
             Kind::Category => Kind::ProductModel,
@@ -328,63 +459,55 @@ async fn verify<H: Host>(
         kind,
         page: page_of(last),
         after: Some(last.segment.clone()),
+        is_doubted: false,
     };
     walk.page_ms = session.host.now_ms();
-    let missing = match missing(session, kind, &asked).await {
-        Ok(missing) => missing,
+    if is_doubted {
+        return Ok(match session.pim.answers(kind).await {
+            Ok(()) => {
+                walk.last.entry(kind).or_default().unread += 1;
+                let codes: Vec<&String> = asked.iter().map(|(_, code)| code).collect();
+                session.log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
+                Ok(Some(next))
+            }
+            Err(failure) => {
+                // It is asked for again: that nothing came says nothing of it.
+                walk.step = (failure.class != Class::Held).then(|| again(false));
+                Err(failure)
+            }
+        });
+    }
+    let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
+    let found = match session.pim.list(kind, &codes, 0).await {
+        Ok(found) => found,
+        Err(failure) if session.pim.page_narrows(kind.name(), codes.len(), &failure) => {
+            return Ok(Ok(Some(again(false))));
+        }
+        Err(failure) if failure.is_for_size() && codes.len() == 1 => return Ok(Ok(Some(again(true)))),
         Err(failure) => return Ok(Err(failure)),
     };
+    session.pim.page_came(kind.name());
+    page_came(&mut walk.trouble);
+    let found = listed(kind, &found);
+    let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
+    let asked = asked.into_iter().map(|(entity, _)| entity);
+    let (met, missing): (Vec<Entity>, Vec<Entity>) = asked.partition(is_named);
     // Read now: the index may have changed while the PIM was asked.
-    let mut pages = session.load_pages(&missing).await?;
+    let mut pages = session.load_pages(met.iter().chain(&missing)).await?;
     let now_s = session.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
-    mark(session, walk.number, &mut pages, &missed).await?;
+    mark(session, walk.number, &mut pages, &missed, &met).await?;
     Ok(Ok(Some(next)))
 }
 
-/// Those that the PIM does not name when it is asked for them. A list that is refused whole is halved; what is refused
-/// alone counts as named.
-async fn missing<H: Host>(
-    session: &Session<'_, H>,
-    kind: Kind,
-    asked: &[(Entity, String)],
-) -> Result<Vec<Entity>, Failure> {
-    let mut missing = Vec::new();
-    let mut parts = vec![asked];
-    while let Some(part) = parts.pop() {
-        let codes: Vec<&str> = part.iter().map(|(_, code)| code.as_str()).collect();
-        let result = if session.pim.is_too_long(kind, &codes) {
-            None
-        } else {
-            match session.pim.list(kind, &codes, 0).await {
-                Err(failure) if failure.class == Class::Permanent => None,
-                result => Some(result?),
-            }
-        };
-        match result {
-            Some(found) => {
-                let found = listed(kind, &found);
-                let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
-                let unnamed = part.iter().filter(|(entity, _)| !is_named(entity));
-                missing.extend(unnamed.map(|(entity, _)| entity.clone()));
-            }
-            None if part.len() > 1 => {
-                let (one, other) = part.split_at(part.len() / 2);
-                parts.extend([one, other]);
-            }
-            None => {}
-        }
-    }
-    Ok(missing)
-}
-
-/// Up to a hundred entities of the index, from a page on and behind an entry.
+/// Up to so many entities of the index, from a page on and behind an entry.
 async fn next_of_index<H: Host>(
     session: &Session<'_, H>,
     kind: Kind,
     from: u8,
     mut after: Option<Segment>,
+    most: usize,
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut next = Vec::new();
     for number in from..PAGES {
@@ -393,7 +516,7 @@ async fn next_of_index<H: Host>(
             if after.as_ref().is_some_and(|after| segment <= after) {
                 continue;
             }
-            if next.len() == BATCH_MAX {
+            if next.len() == most {
                 return Ok(next);
             }
             if let Some(code) = segment.code().or_else(|| entry.code.clone()) {

@@ -56,6 +56,12 @@ pub struct PimConfig {
     pub hidden_share: f64,
     /// Entities that the connection may not see, besides the share.
     pub hidden: BTreeSet<EntityId>,
+    /// Entities that break every answer that would hold them: 500.
+    pub unreadable: BTreeSet<EntityId>,
+    /// The most entities that a page may be asked for: more are refused with 422. None is the PIM's own limit.
+    pub page_max: Option<usize>,
+    /// How long each entity of a page takes, in milliseconds.
+    pub entity_ms: u64,
     /// The files that it has: sizes in bytes, by code.
     pub media: BTreeMap<String, usize>,
     /// Files are sent without a `content-length`.
@@ -83,6 +89,9 @@ impl Default for PimConfig {
             limits: Limits::of_a_pim(),
             hidden_share: 0.0,
             hidden: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
+            page_max: None,
+            entity_ms: 0,
             media: BTreeMap::new(),
             media_in_chunks: false,
             seed: 0,

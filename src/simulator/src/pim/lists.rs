@@ -19,8 +19,16 @@ use crate::times;
 const MAX_OFFSET: usize = 10_000;
 
 impl Pim {
-    pub(super) fn list(&self, products: bool, query: &Query, now_ms: u64) -> Result<Response<Bytes>, Refusal> {
+    fn page_limit(&self, query: &Query) -> Result<usize, Refusal> {
         let limit = query.limit()?;
+        match self.config.page_max {
+            Some(most) if limit > most => Err(Refusal::invalid(&format!("You cannot request more than {most} items."))),
+            _ => Ok(limit),
+        }
+    }
+
+    pub(super) fn list(&self, products: bool, query: &Query, now_ms: u64) -> Result<Response<Bytes>, Refusal> {
+        let limit = self.page_limit(query)?;
         let asked = crate::catalogue::Rendering {
             listed: true,
             ..query.rendering(self.rendering())?
@@ -72,6 +80,7 @@ impl Pim {
                 .filter(matches)
                 .take(limit)
                 .collect();
+            page.iter().try_for_each(|entity| self.readable(&entity.id))?;
             let last = page
                 .last()
                 .filter(|_| page.len() == limit)
@@ -267,7 +276,7 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
     for (property, test) in structure_filter(query.get("search"))? {
         items.retain(|item| test.holds(&item[&property]));
     }
-    let (limit, page) = (query.limit()?, query.page()?);
+    let (limit, page) = (pim.page_limit(query)?, query.page()?);
     let pages = Pages {
         origin: &pim.config.link_origin,
         path: &path.join("/"),
@@ -276,6 +285,12 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
     };
     let count = query.flag("with_count")?.then_some(items.len());
     let with_values = query.flag("with_enriched_attributes")?;
+    let on_page = items.iter().skip((page - 1) * limit).take(limit);
+    if *kind == "categories" {
+        let ids = on_page.filter_map(|item| item["code"].as_str());
+        ids.map(|code| EntityId::Category(code.to_owned()))
+            .try_for_each(|id| pim.readable(&id))?;
+    }
     let shown = items.into_iter().skip((page - 1) * limit).take(limit).map(|item| {
         let mut item = shown(kind, item, with_values);
         let code = crate::encode_segment(item["code"].as_str().unwrap_or_default());
@@ -341,6 +356,13 @@ fn structure_filter(text: Option<&str>) -> Result<Vec<(String, StructureTest)>, 
         }
     }
     Ok(tests)
+}
+
+/// How many entities an answer lists.
+pub(super) fn length(response: &Response<Bytes>) -> u64 {
+    let body: Option<Value> = serde_json::from_slice(response.body()).ok();
+    let items = body.as_ref().and_then(|body| body.pointer("/_embedded/items"));
+    items.and_then(Value::as_array).map_or(0, |items| items.len() as u64)
 }
 
 /// A page as it should not be: empty, or without its last item and its `next` link. Other answers stay as they are.

@@ -1,0 +1,699 @@
+//! Pages of the PIM's lists that can be eaten.
+//!
+//! A page that takes too long, is too large or breaks the PIM is asked for smaller, down to a single entity. The size that
+//! comes through is kept, by kind, and grows again. An entity that cannot be read even alone is passed over, while the
+//! PIM answers other searches: where it ends is found by asking from other places of the list (contract 4.4, 4.5).
+
+use crate::entity::{Kind, uuid_bytes, uuid_text};
+use crate::failure::{Class, Failure};
+use crate::host::Host;
+use crate::mistake::{Mistake, made};
+use crate::pim::{Page, Pim, Whose, first_page};
+use crate::plan::BATCH_MAX;
+use crate::time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The sizes of pages. Each divides the one before, so that numbered pages can be cut in the middle of a list.
+const SIZES: [usize; 4] = [BATCH_MAX, 25, 5, 1];
+
+/// How many pages must come before a larger one is tried, at least: together they hold as much.
+const PATIENCE: u32 = 4;
+
+/// And at most: each time that the larger one fails soon, it is four times as many.
+const PATIENCE_MAX: u32 = 256;
+
+/// How many entities that cannot be read are told apart at one place at most: the PIM takes twenty criteria (contract 4.3).
+const LEFT_OUT_MAX: usize = 16;
+
+/// How many numbered pages in a row are passed over at most: with more it is the list that cannot be read.
+const ROW_MAX: usize = 16;
+
+/// A day, in seconds: further ahead the PIM has created nothing, whatever its zone.
+const DAY_S: u128 = 86_400;
+
+/// A product that nobody has.
+const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/// How the breaker knows pages: one that fails in every size counts as one thing that fails, and not as many.
+const SUBJECT: &str = "a page of its list";
+
+/// For nobody in particular.
+const OF_A_PAGE: Whose<'_> = Whose {
+    entity: None,
+    subject: Some(SUBJECT),
+    attempts: 0,
+    is_divisible: false,
+};
+
+/// How large pages of one kind are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PageSize {
+    /// Which of the sizes, the largest being 0.
+    rung: usize,
+    /// Pages of this size that came.
+    good: u32,
+    /// Whether it has grown to this size.
+    has_grown: bool,
+    /// How many pages must come before it grows.
+    patience: u32,
+}
+
+/// The sizes of pages, by what the breaker guards.
+pub type PageSizes = BTreeMap<String, PageSize>;
+
+impl PageSize {
+    /// How many entities a page may have.
+    pub fn limit(&self) -> usize {
+        SIZES.get(self.rung).copied().unwrap_or(1)
+    }
+
+    fn patience(&self) -> u32 {
+        self.patience.max(PATIENCE)
+    }
+
+    /// A page came.
+    fn came(&mut self) {
+        self.good = self.good.saturating_add(1);
+        if self.good < self.patience() {
+            return;
+        }
+        if self.rung == 0 {
+            *self = PageSize::default();
+        } else {
+            (self.rung, self.good, self.has_grown) = (self.rung - 1, 0, true);
+        }
+    }
+
+    /// A page of so many failed; says whether a smaller one may come.
+    fn failed(&mut self, asked: usize) -> bool {
+        if self.has_grown && self.good < self.patience() {
+            self.patience = (self.patience() * 4).min(PATIENCE_MAX);
+        }
+        (self.good, self.has_grown) = (0, false);
+        let smaller = SIZES.iter().position(|size| *size < asked);
+        self.rung = smaller.unwrap_or(SIZES.len() - 1);
+        smaller.is_some()
+    }
+
+    /// What failed alone was passed over: it is not the size that does not suit the PIM.
+    fn passed_over(&mut self) {
+        (self.good, self.patience) = (0, 0);
+    }
+}
+
+/// What is listed of a kind.
+#[derive(Debug, Clone, Copy)]
+pub enum List<'a> {
+    /// All.
+    All,
+    /// What was updated after a moment: text as the kind's filter takes it ([`time::filter_text`]; of categories
+    /// [`time::text`]).
+    UpdatedAfter(&'a str),
+    /// What lies directly below some models: their sub-models, or their variants.
+    Below(&'a [&'a str]),
+}
+
+impl List<'_> {
+    fn search(self, kind: Kind) -> Value {
+        match (self, kind) {
+            (List::All, _) => json!({}),
+            (List::UpdatedAfter(moment), _) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
+            (List::Below(models), _) => json!({ "parent": [{ "operator": "IN", "value": models }] }),
+        }
+    }
+}
+
+/// How a gap is measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Measure {
+    /// By UUID, which is the cursor of products (contract 4.4).
+    Uuid,
+    /// By when entities were created: other cursors cannot be made up.
+    #[default]
+    Creation,
+    /// By their number in the list.
+    Number,
+}
+
+/// A place behind which the next entity cannot be read, not even alone; and what is known of where it ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gap {
+    measure: Measure,
+    /// Where it begins.
+    begins: Mark,
+    /// Behind this nothing comes.
+    fails: Mark,
+    /// Behind this something does.
+    comes: Option<Mark>,
+    /// Where it may end, since an entity is known there.
+    hint: Option<Mark>,
+    /// What was found already that cannot be read.
+    left_out: Vec<Mark>,
+    /// Whether the list is to be asked for without that: something else there may be good, or as bad.
+    is_left_out: bool,
+    /// How many numbered pages in a row were passed over.
+    row: usize,
+    /// Whether it is certain that something cannot be read there.
+    is_begun: bool,
+    /// Why nothing came where it was last asked, while it is not known whether the PIM answers anything.
+    doubt: Option<String>,
+}
+
+/// A point of a measure, written as a UUID is: whoever reads it must not round it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+struct Mark(u128);
+
+impl From<String> for Mark {
+    fn from(text: String) -> Mark {
+        Mark(uuid_bytes(&text).map_or(0, u128::from_be_bytes))
+    }
+}
+
+impl From<Mark> for String {
+    fn from(mark: Mark) -> String {
+        uuid_text(&mark.0.to_be_bytes())
+    }
+}
+
+impl Gap {
+    /// The gap behind a cursor.
+    fn behind(kind: Kind, cursor: Option<&str>) -> Gap {
+        let after = cursor.map(|cursor| parameter(cursor, "search_after").and_then(uuid_bytes));
+        let (measure, begins) = match (kind, after) {
+            (Kind::Category, _) => (Measure::Number, 0),
+            (Kind::Product, None) => (Measure::Uuid, 0),
+            (Kind::Product, Some(Some(uuid))) => (Measure::Uuid, u128::from_be_bytes(uuid)),
+            _ => (Measure::Creation, 0),
+        };
+        Gap {
+            measure,
+            begins: Mark(begins),
+            fails: Mark(begins),
+            ..Gap::default()
+        }
+    }
+
+    /// Behind which UUID an entity that is known would help to find the end: it may be the one that cannot be read.
+    pub(crate) fn wants_hint(&self) -> Option<[u8; 16]> {
+        let is_new = self.measure == Measure::Uuid && self.is_begun && self.comes.is_none() && self.hint.is_none();
+        is_new.then(|| self.begins.0.to_be_bytes())
+    }
+
+    /// The first entity that is known behind it.
+    pub(crate) fn hint(&mut self, uuid: [u8; 16]) {
+        self.hint = Some(Mark(u128::from_be_bytes(uuid)));
+    }
+
+    /// Where to ask next; nowhere once its end is known to the point. At what is known first, then at the end of the
+    /// list, then ever closer to its beginning, for behind another such entity nothing comes, either.
+    fn next(&self, end: u128) -> Option<u128> {
+        let (begins, fails, hint) = (self.begins.0, self.fails.0, self.hint.map_or(0, |hint| hint.0));
+        let Some(Mark(comes)) = self.comes else {
+            return Some(if hint > fails { hint } else { end });
+        };
+        if comes.saturating_sub(fails) <= 1 {
+            return None;
+        }
+        if comes == hint {
+            return Some(comes - 1);
+        }
+        let bits = |far: u128| u128::BITS - (far - begins).leading_zeros();
+        let near = begins.checked_add(1 << ((bits(fails) + bits(comes)) / 2).min(u128::BITS - 1));
+        let near = near.filter(|near| self.measure == Measure::Uuid && fails < *near && *near < comes);
+        let is_far = bits(comes) > bits(fails) + 2;
+        Some(near.filter(|_| is_far).unwrap_or(fails + (comes - fails) / 2))
+    }
+
+    /// The PIM answers nothing: what was last asked says nothing. A place is asked anew if that is all that was known.
+    fn believed(self) -> Option<Gap> {
+        let is_known = self.is_begun || self.row > 0;
+        is_known.then_some(Gap { doubt: None, ..self })
+    }
+
+    /// It is measured again, without what was found already.
+    fn again(&self) -> Gap {
+        Gap {
+            measure: self.measure,
+            begins: self.begins,
+            fails: self.begins,
+            hint: self.left_out.last().copied().filter(|_| self.measure == Measure::Uuid),
+            left_out: self.left_out.clone(),
+            is_begun: true,
+            ..Gap::default()
+        }
+    }
+
+    /// What a search leaves out, and where it begins, if that is not told by the cursor.
+    fn criteria(&self, search: &mut Value, at: u128) {
+        if self.measure == Measure::Uuid {
+            if !self.left_out.is_empty() {
+                let uuids: Vec<String> = self.left_out.iter().map(|mark| String::from(*mark)).collect();
+                search["uuid"] = json!([{ "operator": "NOT IN", "value": uuids }]);
+            }
+            return;
+        }
+        let moment = |second: u128| time::filter_text(u64::try_from(second).unwrap_or(time::LATEST_S));
+        let left_out = self
+            .left_out
+            .iter()
+            .map(|mark| json!({ "operator": "!=", "value": moment(mark.0) }));
+        let mut created: Vec<Value> = left_out.collect();
+        if !self.is_left_out {
+            created.push(json!({ "operator": ">", "value": moment(at) }));
+        }
+        search["created"] = json!(created);
+    }
+}
+
+/// What came of asking for a page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turned {
+    /// The page.
+    Page(Page),
+    /// It was not to be had like this: ask again.
+    Again,
+    /// What cannot be read is passed over: the entities of these ids, or one whose id is not known.
+    PassedOver(Vec<String>),
+    /// The list does not come in any size or from any place, although the PIM answers other searches.
+    Stuck(Failure),
+}
+
+impl<H: Host> Pim<'_, H> {
+    /// How many entities of a kind are asked for at once.
+    pub fn page_size(&self, circuit: &str) -> usize {
+        self.sizes.borrow().get(circuit).map_or(BATCH_MAX, PageSize::limit)
+    }
+
+    /// A page came.
+    pub(crate) fn page_came(&self, circuit: &str) {
+        if let Some(size) = self.sizes.borrow_mut().get_mut(circuit) {
+            size.came();
+        }
+    }
+
+    /// Whether a smaller page may come where one of so many failed like this; from now on smaller ones are asked for.
+    pub(crate) fn page_narrows(&self, circuit: &str, asked: usize, failure: &Failure) -> bool {
+        if !failure.is_for_size() || asked <= 1 || made(Mistake::NeverNarrow) {
+            return false;
+        }
+        self.sizes
+            .borrow_mut()
+            .entry(circuit.to_owned())
+            .or_default()
+            .failed(asked)
+    }
+
+    /// Asks for the next page of a list, once: behind a cursor, or with none from its beginning. Whoever calls keeps the
+    /// cursor and the gap, which this may change, and sets the cursor to the page's next one when a page came.
+    pub async fn turn(
+        &self,
+        kind: Kind,
+        list: List<'_>,
+        cursor: &mut Option<String>,
+        gap: &mut Option<Gap>,
+    ) -> Result<Turned, Failure> {
+        let known = gap.clone();
+        let (turned, next) = match known {
+            // Each question of its own: a PIM that takes long answers but one in a tick.
+            Some(known) if known.doubt.is_some() => {
+                if let Err(failure) = self.answers(kind).await {
+                    if failure.class != Class::Held {
+                        *gap = known.believed();
+                    }
+                    return Err(failure);
+                }
+                self.settle(kind, cursor, known)
+            }
+            Some(known) if known.measure != Measure::Number => self.measure(kind, list, cursor, known).await?,
+            known => self.ask_page(kind, list, cursor.as_deref(), known).await?,
+        };
+        *gap = next;
+        Ok(turned)
+    }
+
+    async fn ask_page(
+        &self,
+        kind: Kind,
+        list: List<'_>,
+        cursor: Option<&str>,
+        known: Option<Gap>,
+    ) -> Result<(Turned, Option<Gap>), Failure> {
+        let first = first_page(kind, BATCH_MAX);
+        let (query, asked) = sized(cursor.unwrap_or(&first), self.page_size(kind.name()));
+        let failure = match self.search(kind, &list.search(kind), &query, OF_A_PAGE).await {
+            Ok(page) => {
+                self.page_came(kind.name());
+                return Ok((Turned::Page(page), None));
+            }
+            Err(failure) if self.page_narrows(kind.name(), asked, &failure) => return Ok((Turned::Again, known)),
+            Err(failure) => failure,
+        };
+        if !failure.is_for_size() || failure.class == Class::Permanent || made(Mistake::NeverNarrow) {
+            return Err(failure);
+        }
+        let gap = Gap {
+            doubt: Some(failure.reason),
+            ..known.unwrap_or_else(|| Gap::behind(kind, cursor))
+        };
+        Ok((Turned::Again, Some(gap)))
+    }
+
+    /// Whether the PIM answers searches of this kind: one that finds nothing.
+    pub async fn answers(&self, kind: Kind) -> Result<(), Failure> {
+        self.list(kind, &[NOBODY], 0).await.map(|_| ())
+    }
+
+    fn pass_over(&self, kind: Kind) {
+        if let Some(size) = self.sizes.borrow_mut().get_mut(kind.name()) {
+            size.passed_over();
+        }
+    }
+
+    /// Asks once more for where a gap ends; gives what is known of it then, if it is not done with.
+    async fn measure(
+        &self,
+        kind: Kind,
+        list: List<'_>,
+        cursor: &mut Option<String>,
+        mut gap: Gap,
+    ) -> Result<(Turned, Option<Gap>), Failure> {
+        let (at, is_ending) = self.asked_at(&gap);
+        let failure = match self.ask_behind(kind, list, cursor.as_deref(), &gap, at).await {
+            Ok(page) if gap.is_left_out => return Ok((self.without(kind, page, cursor, &gap), None)),
+            Ok(_) if is_ending => return Ok((Turned::Again, None)),
+            Ok(_) => {
+                gap.comes = Some(Mark(at));
+                return Ok((Turned::Again, Some(gap)));
+            }
+            Err(failure) => failure,
+        };
+        if failure.class == Class::Permanent {
+            return Ok(match gap.measure {
+                // It cannot leave out.
+                Measure::Uuid if !gap.left_out.is_empty() => (self.pass_over_all(kind, cursor, &gap), None),
+                // It takes no cursor but its own.
+                Measure::Uuid => (
+                    Turned::Again,
+                    Some(Gap {
+                        is_begun: true,
+                        ..Gap::default()
+                    }),
+                ),
+                _ => (Turned::Stuck(failure), None),
+            });
+        }
+        if !failure.is_for_size() {
+            return Err(failure);
+        }
+        gap.doubt = Some(failure.reason);
+        Ok((Turned::Again, Some(gap)))
+    }
+
+    /// Where a gap is asked for next, and whether its end is known: then it is asked once more whether it is there at all,
+    /// for the PIM may have failed for another reason.
+    fn asked_at(&self, gap: &Gap) -> (u128, bool) {
+        if gap.is_left_out {
+            return (gap.begins.0, false);
+        }
+        let next = gap.next(self.end_of(gap));
+        (next.unwrap_or(gap.fails.0), next.is_none())
+    }
+
+    /// Behind which point of a gap's measure there is nothing in any list.
+    fn end_of(&self, gap: &Gap) -> u128 {
+        match gap.measure {
+            Measure::Uuid => u128::MAX,
+            _ => u128::from(self.now_s()) + 2 * DAY_S,
+        }
+    }
+
+    /// Nothing came where a gap was last asked for, and the PIM answers other searches.
+    fn settle(&self, kind: Kind, cursor: &mut Option<String>, mut gap: Gap) -> (Turned, Option<Gap>) {
+        let reason = gap.doubt.take().unwrap_or_default();
+        let stuck = || {
+            (
+                Turned::Stuck(self.governor.failed(Class::Transient, reason.clone())),
+                None,
+            )
+        };
+        if gap.measure == Measure::Number {
+            if gap.row == ROW_MAX {
+                return stuck();
+            }
+            gap.row += 1;
+            let first = first_page(kind, 1);
+            *cursor = Some(after_number(&sized(cursor.as_deref().unwrap_or(&first), 1).0));
+            self.pass_over(kind);
+            return (Turned::PassedOver(Vec::new()), Some(gap));
+        }
+        if !gap.is_begun {
+            gap.is_begun = true;
+            return (Turned::Again, Some(gap));
+        }
+        let (at, is_ending) = self.asked_at(&gap);
+        let found = gap.comes.filter(|_| is_ending);
+        if let Some(found) = found.filter(|found| !gap.left_out.contains(found)) {
+            gap.left_out.push(found);
+            gap.is_left_out = true;
+            let is_known = gap.measure == Measure::Uuid;
+            let turned = if is_known {
+                Turned::Again
+            } else {
+                Turned::PassedOver(Vec::new())
+            };
+            return (turned, Some(gap));
+        }
+        if found.is_some() || (gap.is_left_out && gap.left_out.len() >= LEFT_OUT_MAX) {
+            // It does not leave out what it is asked to, or there is no end of it.
+            return match gap.measure {
+                Measure::Uuid => (self.pass_over_all(kind, cursor, &gap), None),
+                _ => stuck(),
+            };
+        }
+        if gap.is_left_out {
+            return (Turned::Again, Some(gap.again()));
+        }
+        if gap.comes.is_none() && at == self.end_of(&gap) {
+            return stuck();
+        }
+        gap.fails = Mark(at);
+        (Turned::Again, Some(gap))
+    }
+
+    /// A page came without what cannot be read.
+    fn without(&self, kind: Kind, mut page: Page, cursor: &mut Option<String>, gap: &Gap) -> Turned {
+        if gap.measure != Measure::Uuid {
+            let after = page.next.as_deref().and_then(|next| parameter(next, "search_after"));
+            page.next = after.map(|after| behind(kind, BATCH_MAX, after));
+            self.pass_over(kind);
+            return Turned::Page(page);
+        }
+        let first = page.items.first().and_then(|item| kind.id_in(item));
+        let is_between = |first: &[u8; 16]| gap.left_out.iter().any(|mark| mark.0 > u128::from_be_bytes(*first));
+        match first.as_deref().and_then(uuid_bytes).filter(is_between) {
+            Some(first) => {
+                page.next = Some(behind(kind, BATCH_MAX, &uuid_text(&first)));
+                Turned::Page(page)
+            }
+            None => self.pass_over_all(kind, cursor, gap),
+        }
+    }
+
+    fn pass_over_all(&self, kind: Kind, cursor: &mut Option<String>, gap: &Gap) -> Turned {
+        let last = gap.left_out.iter().copied().max().unwrap_or_default();
+        *cursor = Some(behind(kind, BATCH_MAX, &String::from(last)));
+        self.pass_over(kind);
+        Turned::PassedOver(gap.left_out.iter().map(|mark| String::from(*mark)).collect())
+    }
+
+    /// Asks for the one entity behind a point of a gap's measure.
+    async fn ask_behind(
+        &self,
+        kind: Kind,
+        list: List<'_>,
+        cursor: Option<&str>,
+        gap: &Gap,
+        at: u128,
+    ) -> Result<Page, Failure> {
+        let mut search = list.search(kind);
+        gap.criteria(&mut search, at);
+        let query = match cursor.and_then(|cursor| parameter(cursor, "search_after")) {
+            _ if gap.measure == Measure::Uuid => behind(kind, 1, &String::from(Mark(at))),
+            Some(after) => behind(kind, 1, after),
+            None => first_page(kind, 1),
+        };
+        self.search(kind, &search, &query, OF_A_PAGE).await
+    }
+}
+
+/// The query of the page behind a cursor, with a size.
+fn behind(kind: Kind, limit: usize, after: &str) -> String {
+    format!("{}&search_after={after}", first_page(kind, limit))
+}
+
+/// A parameter of a query, as it is written there.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// A query with other values of these parameters, each in its place or at the end.
+fn with(query: &str, values: &[(&str, usize)]) -> String {
+    let is_other = |pair: &&str| values.iter().all(|(name, _)| pair.split('=').next() != Some(name));
+    let kept = query.split('&').filter(is_other).map(str::to_owned);
+    let new = values.iter().map(|(name, value)| format!("{name}={value}"));
+    kept.chain(new).collect::<Vec<_>>().join("&")
+}
+
+/// A query for the same place with pages of another size, and that size. Numbered pages take the largest that begins
+/// where theirs does.
+pub(crate) fn sized(query: &str, wanted: usize) -> (String, usize) {
+    let number = |name: &str| parameter(query, name).and_then(|value| value.parse::<usize>().ok());
+    let Some(page) = number("page").filter(|page| *page > 1) else {
+        return (with(query, &[("limit", wanted)]), wanted);
+    };
+    let passed = (page - 1).saturating_mul(number("limit").unwrap_or(10));
+    let mut fitting = SIZES.iter().filter(|size| **size <= wanted && passed % **size == 0);
+    let limit = fitting.next().copied().unwrap_or(1);
+    (with(query, &[("page", passed / limit + 1), ("limit", limit)]), limit)
+}
+
+/// The query of the page behind a numbered one.
+fn after_number(query: &str) -> String {
+    let page = parameter(query, "page")
+        .and_then(|page| page.parse::<usize>().ok())
+        .unwrap_or(1);
+    with(query, &[("page", page.saturating_add(1))])
+}
+
+/// Whether two queries ask for the same place of a list.
+pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
+    let place = |query: &str| {
+        let (query, _) = sized(query, 1);
+        let (page, after) = (parameter(&query, "page"), parameter(&query, "search_after"));
+        (page.map(str::to_owned), after.map(str::to_owned))
+    };
+    place(one) == place(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_size_shrinks_at_once_and_grows_again_ever_more_slowly() {
+        let mut size = PageSize::default();
+        let mut asked = BTreeMap::new();
+        // Pages of more than 25 fail.
+        for _ in 0..1000 {
+            let limit = size.limit();
+            *asked.entry(limit).or_insert(0) += 1;
+            if limit > 25 {
+                size.failed(limit);
+            } else {
+                size.came();
+            }
+        }
+        assert!(asked[&100] < 10, "{asked:?}");
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        // All come again.
+        let came = std::iter::from_fn(|| {
+            size.came();
+            (size != PageSize::default()).then_some(())
+        });
+        assert!(came.take(10_000).count() <= 2 * PATIENCE_MAX as usize);
+    }
+
+    #[test]
+    fn a_numbered_page_is_cut_where_it_begins() {
+        for (query, wanted, expected, limit) in [
+            ("limit=100", 25, "limit=25", 25),
+            (
+                "search=%7B%7D&limit=100&page=3",
+                25,
+                "search=%7B%7D&page=9&limit=25",
+                25,
+            ),
+            ("page=9&limit=25", 100, "page=3&limit=100", 100),
+            ("page=10&limit=25", 100, "page=10&limit=25", 25),
+            ("page=1&limit=5", 100, "page=1&limit=100", 100),
+            ("page=7&limit=1", 5, "page=7&limit=1", 1),
+            ("page=3", 5, "page=5&limit=5", 5),
+            (
+                "pagination_type=search_after&search_after=x&limit=1",
+                100,
+                "pagination_type=search_after&search_after=x&limit=100",
+                100,
+            ),
+        ] {
+            assert_eq!(sized(query, wanted), (expected.to_owned(), limit), "{query} {wanted}");
+            assert!(is_same_place(query, expected), "{query}");
+        }
+        assert!(!is_same_place("page=9&limit=25", "page=2&limit=100"));
+        assert!(!is_same_place("search_after=a&limit=1", "search_after=b&limit=1"));
+    }
+
+    /// Where the search for the end of a gap comes to, and after how many questions; behind every point below one of
+    /// these, and behind none that another is next to, nothing comes.
+    fn search(begins: u128, broken: &[u128], good: &[u128], hint: Option<u128>) -> (u128, usize) {
+        let comes = |at: u128| {
+            let next = |all: &[u128]| all.iter().copied().filter(|one| *one > at).min();
+            match (next(broken), next(good)) {
+                (Some(broken), Some(good)) => good < broken,
+                (broken, _) => broken.is_none(),
+            }
+        };
+        let mut gap = Gap {
+            measure: Measure::Uuid,
+            begins: Mark(begins),
+            fails: Mark(begins),
+            hint: hint.map(Mark),
+            ..Gap::default()
+        };
+        for asked in 0..400 {
+            match gap.next(u128::MAX) {
+                None => return (gap.comes.expect("an end").0, asked),
+                Some(at) if comes(at) => gap.comes = Some(Mark(at)),
+                Some(at) => gap.fails = Mark(at),
+            }
+        }
+        panic!("no end");
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_a_gap_is_what_cannot_be_read_to_the_point(
+            begins: u128, others in proptest::collection::vec(any::<u128>(), 0..50), is_hinted: bool
+        ) {
+            let broken = others.iter().copied().filter(|one| *one > begins).min().unwrap_or(u128::MAX);
+            prop_assume!(broken > begins && broken < u128::MAX);
+            let good: Vec<u128> = others.into_iter().filter(|one| *one != broken).collect();
+            let (found, asked) = search(begins, &[broken], &good, is_hinted.then_some(broken));
+            prop_assert_eq!(found, broken);
+            prop_assert!(asked <= if is_hinted { 2 } else { 140 }, "{} questions", asked);
+        }
+
+        #[test]
+        fn of_several_one_is_found(begins: u128, mut broken in proptest::collection::vec(any::<u128>(), 2..9), good in proptest::collection::vec(any::<u128>(), 0..50)) {
+            broken.retain(|one| *one > begins && *one < u128::MAX);
+            let first = broken.iter().chain(&good).copied().filter(|one| *one > begins).min();
+            prop_assume!(first.is_some_and(|first| broken.contains(&first)));
+            let (found, _) = search(begins, &broken, &good, good.iter().copied().filter(|one| *one > begins).min());
+            prop_assert!(broken.contains(&found));
+        }
+
+        #[test]
+        fn a_mark_reads_back(number: u128) {
+            let gap = Gap { fails: Mark(number), comes: Some(Mark(number)), ..Gap::default() };
+            let read: Gap = serde_json::from_value(json!(gap)).expect("a gap");
+            prop_assert_eq!(read, gap);
+        }
+    }
+}
