@@ -3,6 +3,7 @@
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
+use tests::simulation::nature::Dimension;
 use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
 
@@ -18,16 +19,34 @@ struct Cli {
     /// Let each run be a week in which half of all deliveries are lost and reconciliation finds the rest
     #[arg(long)]
     week: bool,
+    /// Leave these dimensions of random worlds ordinary, to see which of them a violation needs
+    #[arg(long, value_delimiter = ',', value_parser = dimension)]
+    without: Vec<Dimension>,
+}
+
+fn dimension(name: &str) -> Result<Dimension, String> {
+    let names = || Dimension::ALL.map(Dimension::name).join(", ");
+    Dimension::of_name(name).ok_or_else(|| format!("one of {}", names()))
 }
 
 impl Cli {
     fn scenario(&self, seed: u64) -> Scenario {
-        if self.week {
+        let scenario = if self.week {
             Scenario::week(seed)
         } else {
             Scenario::random(seed)
+        };
+        Scenario {
+            without: self.without.clone(),
+            ..scenario
         }
     }
+}
+
+/// What was out of the ordinary, for people.
+fn names(dimensions: &[Dimension]) -> String {
+    let names: Vec<&str> = dimensions.iter().map(|dimension| dimension.name()).collect();
+    names.join(", ")
 }
 
 fn main() -> ExitCode {
@@ -42,10 +61,25 @@ fn main() -> ExitCode {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds ({elapsed}, {eta} left)") {
         bar.set_style(style);
     }
-    let failed = many(&cli, &bar);
+    let outcomes = many(&cli, &bar);
     bar.finish_and_clear();
+    let worst = |of: fn(&Outcome) -> f64| outcomes.iter().map(|(_, outcome)| of(outcome)).fold(0.0, f64::max);
+    println!(
+        "at most {:.2} of the calls and {:.2} of the writes that may come to nothing, {} times the same body in a row",
+        worst(|outcome| outcome.worst_effort.0),
+        worst(|outcome| outcome.worst_effort.1),
+        worst(|outcome| f64::from(outcome.most_alike)),
+    );
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter(|(_, outcome)| !outcome.violations.is_empty())
+        .collect();
     for (seed, outcome) in &failed {
-        println!("seed {seed}: {}", outcome.violations.join("; "));
+        println!(
+            "seed {seed} ({}): {}",
+            names(&outcome.nature.dimensions),
+            outcome.violations.join("; ")
+        );
         let week = if cli.week { " --week" } else { "" };
         println!("  again, with a trace: cargo xtask simulate --seed {seed}{week}");
     }
@@ -65,6 +99,7 @@ fn one(scenario: Scenario) -> ExitCode {
     for violation in &outcome.violations {
         println!("VIOLATION: {violation}");
     }
+    println!("{:?}", outcome.nature);
     println!(
         "{} deliveries acknowledged, {} kills, {} dead letters",
         outcome.acknowledged, outcome.killed, outcome.dead_letters
@@ -80,6 +115,6 @@ fn many(cli: &Cli, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
     search(cli.seeds, Until::AllAreRun, |seed| {
         let outcome = run(&cli.scenario(seed));
         bar.inc(1);
-        (!outcome.violations.is_empty()).then_some(outcome)
+        Some(outcome)
     })
 }

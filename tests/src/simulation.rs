@@ -3,18 +3,28 @@
 //!
 //! - [`executor`]: tasks on virtual time, in a seeded order
 //! - [`host`]: one process's world, and the faults between it and the rest
+//! - [`nature`]: what a world of chance is made of
+//! - [`scenario`]: which run it is, and what came of it
 //! - [`run`]: a run from its seed: edits, deliveries, ticks, faults, healing
 //! - [`stage`]: the same world for tests that act in it step by step
 //! - [`rules`]: what must hold after a run
 //! - [`seeds`]: many runs, on all cores
 
+mod deliver;
+pub mod effort;
+mod ending;
 pub mod executor;
 mod faults;
+mod fill;
 pub mod host;
+pub mod nature;
 pub mod rules;
 pub mod run;
+pub mod scenario;
 mod scripts;
 pub mod seeds;
+mod shared;
 pub mod stage;
+mod upstream;
 
-pub use run::{Outcome, Scenario, run};
+pub use scenario::{Outcome, Scenario, run};

@@ -45,6 +45,9 @@ pub struct Catalogue {
     pub structure: Structure,
     /// How far back the history must reach, in milliseconds.
     pub lag_ms: u64,
+    /// How far the clock that edits are stamped by is ahead of the one that the history is kept by, in milliseconds. A
+    /// PIM's clock may jump; that its search index lags has nothing to do with that.
+    pub clock_skew_ms: i64,
 }
 
 impl Catalogue {
@@ -74,8 +77,13 @@ impl Catalogue {
         }
     }
 
+    fn in_history_ms(&self, at_ms: u64) -> u64 {
+        at_ms.saturating_add_signed(self.clock_skew_ms.saturating_neg())
+    }
+
     // Puts an entity in place of what has its id and remembers whose child it is.
     fn put(&mut self, entity: Entity, at_ms: u64) {
+        let at_ms = self.in_history_ms(at_ms);
         if let Some(parent) = entity.parent.clone() {
             match &entity.id {
                 EntityId::Product(uuid) => self.variants.entry(parent).or_default().insert(*uuid),
@@ -105,6 +113,7 @@ impl Catalogue {
     }
 
     fn remove(&mut self, id: &EntityId, at_ms: u64) {
+        let at_ms = self.in_history_ms(at_ms);
         let keep_ms = self.lag_ms.max(HISTORY_MS);
         let versions = match id {
             EntityId::Product(uuid) => self.products.get_mut(uuid),

@@ -115,6 +115,7 @@ impl Pim {
     /// As [`Catalogue::edit`].
     pub fn edit(&mut self, edit: &Edit, now_ms: u64) -> Result<Vec<Change>, EditError> {
         self.catalogue.lag_ms = self.config.lag_ms;
+        self.catalogue.clock_skew_ms = self.config.clock_skew_ms;
         self.catalogue.edit(edit, self.clock_ms(now_ms))
     }
 
@@ -313,7 +314,7 @@ impl Pim {
     fn index(&self, now_ms: u64) -> View<'_> {
         match self.config.lag_ms {
             0 => self.catalogue.truth(),
-            lag_ms => self.catalogue.at(self.clock_ms(now_ms).saturating_sub(lag_ms)),
+            lag_ms => self.catalogue.at(now_ms.saturating_sub(lag_ms)),
         }
     }
 

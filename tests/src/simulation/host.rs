@@ -1,15 +1,11 @@
 //! One process's world: everything it asks goes through here, and may fail, take long, or be its last.
 
 use super::executor::{Executor, TaskId};
-use bytes::Bytes;
-use fastrand::Rng;
-use http::{Request, Response};
-use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
-use simulator::destination::Destination;
-use simulator::fault::Reply;
-use simulator::pim::Pim;
+pub use super::shared::{Chances, Shared, Stall};
+use relay::host::{Clock, Log, Random, Store, StoreError};
+use serde_json::Value;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Where the PIM is.
@@ -17,141 +13,21 @@ pub const PIM: &str = "http://pim.test";
 /// Where the destination is.
 pub const DESTINATION: &str = "http://destination.test";
 
-/// What may go wrong, as chances per call; all zero in a healed world.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Chances {
-    /// A process is killed at this call.
-    pub kill: f64,
-    /// A worker is paused at this call, past its lease.
-    pub pause: f64,
-    /// A store call fails: half of them before, half after it took effect.
-    pub store: f64,
-    /// A batch of keys is half done and then fails.
-    pub half: f64,
-}
-
-/// A pause that a test plans for a worker.
-#[derive(Debug, Clone)]
-pub struct Stall {
-    /// Text of the call before which the worker stands still.
-    pub call: String,
-    /// How many such calls pass first.
-    pub passing: u32,
-    /// How long it stands still, in milliseconds.
-    pub ms: u64,
-    /// Whether the whole machine is suspended, and its monotonic clock with it.
-    pub is_suspension: bool,
-}
-
-/// A wait that an upstream asked for, until when, and when it was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Wait {
-    upstream: &'static str,
-    until_ms: u64,
-    told_ms: u64,
-}
-
-/// All that the processes share.
-pub struct Shared {
-    /// The store.
-    pub store: BTreeMap<String, Vec<u8>>,
-    /// The PIM.
-    pub pim: Pim,
-    /// The destination.
-    pub destination: Destination,
-    /// What may go wrong.
-    pub chances: Chances,
-    /// Chance itself.
-    pub random: Rng,
-    /// Calls so far by workers, killed at these numbers (before or after the call).
-    pub calls: u64,
-    /// Those until the end of the second tick that worked.
-    pub calls_of_work: u64,
-    worked: u64,
-    /// The calls at which a worker is killed: number, and whether after the call.
-    pub kills: Vec<(u64, bool)>,
-    /// Processes killed.
-    pub killed: u64,
-    /// Processes paused.
-    pub paused: u64,
-    /// When each entity was fetched: the beginning of the call, by code.
-    pub fetches: Vec<(u64, Vec<u8>, String)>,
-    /// What was broken, found while it happened.
-    pub violations: Vec<String>,
-    /// Writes of the store, deletions included, by the kind of key.
-    pub writes: BTreeMap<String, u64>,
-    /// What people were alerted of.
-    pub alerts: BTreeSet<String>,
-    /// What happened, for people; kept short.
-    pub trace: Vec<String>,
-    /// Whether to keep a trace.
-    pub traced: bool,
-    /// First attempts and retries by upstream, and since when they are counted.
-    pub attempts: BTreeMap<String, (u64, u64, u64)>,
-    waits: Vec<Wait>,
-    /// Pauses that a test plans.
-    pub stalls: Vec<Stall>,
-    /// Deliveries that were put off with 429.
-    pub put_off: u64,
-    /// Alerts with their texts and times.
-    pub told: Vec<(u64, String)>,
-    /// The largest share of its budget that retries have used.
-    pub largest_ratio: f64,
-}
-
-impl Shared {
-    /// Everything at its beginning.
-    pub fn new(pim: Pim, destination: Destination, random: Rng) -> Shared {
-        Shared {
-            store: BTreeMap::new(),
-            pim,
-            destination,
-            chances: Chances::default(),
-            random,
-            calls: 0,
-            calls_of_work: 0,
-            worked: 0,
-            kills: Vec::new(),
-            killed: 0,
-            paused: 0,
-            fetches: Vec::new(),
-            violations: Vec::new(),
-            writes: BTreeMap::new(),
-            alerts: BTreeSet::new(),
-            trace: Vec::new(),
-            traced: false,
-            attempts: BTreeMap::new(),
-            waits: Vec::new(),
-            stalls: Vec::new(),
-            put_off: 0,
-            told: Vec::new(),
-            largest_ratio: 0.0,
-        }
-    }
-
-    fn note(&mut self, now_ms: u64, who: &str, what: impl FnOnce() -> String) {
-        if self.traced {
-            let at_s = (now_ms % 100_000_000) as f64 / 1000.0;
-            self.trace.push(format!("{at_s:>9.3} {who:<10} {}", what()));
-        }
-    }
-}
-
 /// A process: an ingest with one delivery, or a worker with one tick.
 pub struct SimHost {
-    executor: Executor,
-    shared: Rc<RefCell<Shared>>,
+    pub(super) executor: Executor,
+    pub(super) shared: Rc<RefCell<Shared>>,
     name: String,
     is_worker: bool,
     skew_ms: i64,
     task: Rc<Cell<TaskId>>,
     started_ms: u64,
+    /// Until when it stands still, in milliseconds.
+    still_until_ms: Cell<u64>,
     /// How long it was suspended, in milliseconds.
     suspended_ms: Cell<u64>,
-    /// Until when it stands still, in milliseconds: all that it does at once, and not only what the pause struck.
-    resumes_ms: Cell<u64>,
-    /// How many keys it has set, told or not.
-    set: Rc<Cell<usize>>,
+    /// The keys it has set, told or not, and when, in milliseconds.
+    set: Rc<RefCell<Vec<(String, u64)>>>,
 }
 
 impl SimHost {
@@ -171,14 +47,14 @@ impl SimHost {
             skew_ms,
             task: Rc::default(),
             started_ms: executor.now_ms(),
+            still_until_ms: Cell::default(),
             suspended_ms: Cell::default(),
-            resumes_ms: Cell::default(),
             set: Rc::default(),
         }
     }
 
-    /// How many keys it has set, whether it came to know of it or not.
-    pub fn keys_set(&self) -> Rc<Cell<usize>> {
+    /// The keys that it has set, whether it came to know of it or not, and when, in milliseconds.
+    pub fn keys_set(&self) -> Rc<RefCell<Vec<(String, u64)>>> {
         self.set.clone()
     }
 
@@ -187,15 +63,44 @@ impl SimHost {
         self.task.clone()
     }
 
-    fn note_worked(&self) {
-        let mut shared = self.shared.borrow_mut();
-        if shared.worked < 2 {
+    fn note_tick(&self, line: &Value) {
+        let now_ms = self.executor.now_ms();
+        let shared = &mut *self.shared.borrow_mut();
+        if line["outcome"] == "worked" && shared.worked < 2 {
             shared.worked += 1;
             shared.calls_of_work = shared.calls;
         }
+        let has_read_pages = line["pages"] != 0;
+        let entities = shared.entities;
+        let wasted = shared
+            .effort
+            .tick_ended(&shared.store, entities, has_read_pages, now_ms);
+        if let (Some(wasted), false) = (
+            wasted,
+            shared.violations.iter().any(|known| known.contains("nothing came")),
+        ) {
+            shared.violations.push(wasted);
+        }
     }
 
-    fn note(&self, what: impl FnOnce() -> String) {
+    /// A delivery may be put off only while as much waits as may, or nobody has counted for long.
+    fn note_put_off(&self, is_for_the_queue: bool) {
+        const COUNTED_MS: u64 = 60_000;
+        let now_ms = self.executor.now_ms();
+        let shared = &mut *self.shared.borrow_mut();
+        shared.put_off += 1;
+        let waiting = shared.store.keys().filter(|key| kind_of(key) == "event").count();
+        // A worker that stood still may have published what it had counted long before.
+        let is_old = shared.paused + shared.landed > 0 || shared.landing > 0;
+        let is_counted = is_for_the_queue && !is_old && shared.published_ms + COUNTED_MS > now_ms;
+        if is_counted && (waiting as u64) < shared.nature.settings.high_water / 2 && shared.is_watched {
+            let told = format!("a delivery was put off at {now_ms} although {waiting} events waited");
+            shared.violations.push(told);
+            shared.is_watched = false;
+        }
+    }
+
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
         self.shared.borrow_mut().note(self.executor.now_ms(), &self.name, what);
     }
 
@@ -210,16 +115,24 @@ impl SimHost {
             (dies, pauses)
         };
         if dies {
-            self.note(|| "KILLED".to_owned());
-            self.shared.borrow_mut().killed += 1;
-            self.executor.kill(self.task.get());
-            std::future::pending::<()>().await;
+            self.die().await;
         }
         if pauses {
-            let ms = self.shared.borrow_mut().random.u64(61_000..240_000);
-            self.note(|| format!("paused for {} s", ms / 1000));
-            self.stand_still(ms, false).await;
+            let (ms, is_suspension) = {
+                let mut shared = self.shared.borrow_mut();
+                let pause = shared.nature.pause;
+                (pause.length_ms(&mut shared.random), pause.is_suspension)
+            };
+            self.note(|| format!("stands still for {} s", ms / 1000));
+            self.stand_still(ms, is_suspension).await;
         }
+    }
+
+    async fn die(&self) {
+        self.note(|| "KILLED".to_owned());
+        self.shared.borrow_mut().killed += 1;
+        self.executor.kill(self.task.get());
+        std::future::pending::<()>().await;
     }
 
     /// Whether the text of a call is needed: for the trace, or to see whether a pause is planned for it.
@@ -248,27 +161,31 @@ impl SimHost {
         }
     }
 
-    /// Waits, and for as long as the whole process stands still.
-    async fn sleep(&self, ms: u64) {
-        self.executor.sleep_ms(ms).await;
-        while self.executor.now_ms() < self.resumes_ms.get() {
-            self.executor
-                .sleep_ms(self.resumes_ms.get() - self.executor.now_ms())
-                .await;
-        }
-    }
-
-    /// Lets time go by without this process. In a suspended machine its monotonic clock stands still, too.
+    /// Lets time go by without this process, all of it: whatever else it is about stops at its next call. In a suspended
+    /// machine its monotonic clock stands still, too.
     async fn stand_still(&self, ms: u64, is_suspension: bool) {
         self.shared.borrow_mut().paused += 1;
-        self.resumes_ms.set(self.executor.now_ms() + ms);
-        self.sleep(ms).await;
+        let until_ms = self.executor.now_ms() + ms;
+        self.still_until_ms.set(self.still_until_ms.get().max(until_ms));
         if is_suspension {
             self.suspended_ms.set(self.suspended_ms.get() + ms);
         }
+        self.go_on().await;
     }
 
-    async fn call<T>(&self, what: impl FnOnce() -> String, act: impl AsyncFnOnce() -> T) -> T {
+    /// Waits until the process stands still no more.
+    async fn go_on(&self) {
+        loop {
+            let still_ms = self.still_until_ms.get().saturating_sub(self.executor.now_ms());
+            if still_ms == 0 {
+                return;
+            }
+            self.executor.sleep_ms(still_ms).await;
+        }
+    }
+
+    pub(super) async fn call<T>(&self, what: impl FnOnce() -> String, act: impl AsyncFnOnce() -> T) -> T {
+        self.go_on().await;
         let text = self.is_told().then(what);
         if let Some(text) = &text {
             self.stand_still_if_planned(text).await;
@@ -280,10 +197,15 @@ impl SimHost {
             shared.calls
         };
         self.note(what);
-        let latency_ms = self.shared.borrow_mut().random.u64(..4);
-        self.sleep(latency_ms).await;
+        let latency_ms = {
+            let mut shared = self.shared.borrow_mut();
+            let most_ms = shared.nature.store_ms;
+            shared.random.u64(..most_ms)
+        };
+        self.executor.sleep_ms(latency_ms).await;
         self.moment(number, false).await;
         let result = act().await;
+        self.go_on().await;
         self.moment(number, true).await;
         result
     }
@@ -315,48 +237,82 @@ impl SimHost {
         .await
     }
 
-    fn note_write(&self, key: &str) {
+    /// Sets keys, unless something goes wrong: the write may land late, when its writer has long been told that it
+    /// failed, or is dead.
+    async fn write(&self, what: impl FnOnce() -> String, entries: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        let late = {
+            let mut shared = self.shared.borrow_mut();
+            let (chances, late) = (shared.chances, shared.nature.late_writes);
+            let chance = late * (chances.store + chances.kill) / 2.0;
+            chance > 0.0 && shared.random.f64() < chance
+        };
+        if late {
+            self.land_later(entries);
+            let is_told = self.shared.borrow_mut().random.bool();
+            return self
+                .call(what, async || {
+                    self.note(|| "  failed, to land later".to_owned());
+                    if !is_told {
+                        self.die().await;
+                    }
+                    Err(StoreError("it did not answer".to_owned()))
+                })
+                .await;
+        }
+        let set = |store: &mut BTreeMap<String, Vec<u8>>| {
+            let now_ms = self.executor.now_ms();
+            if !self.is_worker {
+                let keys = entries.iter().map(|(key, _)| (key.clone(), now_ms));
+                self.set.borrow_mut().extend(keys);
+            }
+            store.extend(entries);
+        };
+        self.store(what, set).await
+    }
+
+    fn land_later(&self, entries: Vec<(String, Vec<u8>)>) {
+        let (shared, executor) = (self.shared.clone(), self.executor.clone());
+        let after_ms = shared.borrow_mut().random.u64(1000..60_000);
+        shared.borrow_mut().landing += 1;
+        self.executor.spawn(async move {
+            executor.sleep_ms(after_ms).await;
+            let mut shared = shared.borrow_mut();
+            let keys = entries
+                .iter()
+                .map(|(key, _)| key.as_str())
+                .collect::<Vec<_>>()
+                .join(" ");
+            shared.note(executor.now_ms(), "store", || format!("lands late: {keys}"));
+            shared.store.extend(entries);
+            shared.landing -= 1;
+            shared.landed += 1;
+        });
+    }
+
+    /// Takes note of a write; fails if no store would take it.
+    fn note_write(&self, key: &str, bytes: usize) -> Result<(), StoreError> {
+        let now_ms = self.executor.now_ms();
         let mut shared = self.shared.borrow_mut();
-        *shared.writes.entry(kind_of(key).to_owned()).or_default() += 1;
+        let kind = kind_of(key);
+        *shared.writes.entry(kind.to_owned()).or_default() += 1;
+        shared.effort.write();
+        if kind == "status" {
+            shared.published_ms = now_ms;
+        }
+        if bytes <= VALUE_MAX {
+            return Ok(());
+        }
+        let reason = format!("a value of {bytes} bytes: {kind}");
+        if !shared.violations.contains(&reason) {
+            shared.violations.push(reason.clone());
+        }
+        Err(StoreError(reason))
     }
 
     /// Some of the keys of a batch, if it is to be half done.
     fn half(&self, count: usize) -> Option<usize> {
         self.strikes(|chances| chances.half)
             .then(|| self.shared.borrow_mut().random.usize(..count.max(1)))
-    }
-
-    /// Checks a call against what was asked for before, and learns from its answer.
-    fn watch_waits(&self, upstream: &'static str, begun_ms: u64, response: Option<&Response<Bytes>>) {
-        let now_ms = self.executor.now_ms();
-        let mut shared = self.shared.borrow_mut();
-        match response {
-            None => {
-                // Whoever was killed or paused over it may have told nobody.
-                let untold = shared.killed + shared.paused > 0;
-                let waits =
-                    |wait: &Wait| wait.upstream == upstream && begun_ms < wait.until_ms && begun_ms > wait.told_ms;
-                if !untold && shared.waits.iter().any(waits) {
-                    shared.violations.push(format!(
-                        "{upstream} was called at {begun_ms} although it had asked to wait"
-                    ));
-                }
-            }
-            Some(response) => {
-                let header = response
-                    .headers()
-                    .get("retry-after")
-                    .and_then(|value| value.to_str().ok());
-                if let Some(seconds) = header.and_then(|value| value.parse::<u64>().ok()) {
-                    let until_ms = (now_ms + seconds * 1000).saturating_sub(SKEW_MAX_MS);
-                    shared.waits.push(Wait {
-                        upstream,
-                        until_ms,
-                        told_ms: now_ms,
-                    });
-                }
-            }
-        }
     }
 }
 
@@ -378,6 +334,9 @@ fn kind_of(key: &str) -> &str {
     }
 }
 
+/// The largest value that every store takes, in bytes (DynamoDB's limit, keys included).
+pub const VALUE_MAX: usize = 400_000;
+
 /// How far the clocks of two hosts may differ, in milliseconds.
 pub const SKEW_MAX_MS: u64 = 6000;
 
@@ -388,16 +347,13 @@ impl Store for SimHost {
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        self.note_write(key);
-        let set = |store: &mut BTreeMap<String, Vec<u8>>| {
-            self.set.set(self.set.get() + 1);
-            store.insert(key.to_owned(), value.to_owned())
-        };
-        self.store(|| format!("set {key}"), set).await.map(|_| ())
+        self.note_write(key, value.len())?;
+        let entry = (key.to_owned(), value.to_owned());
+        self.write(|| format!("set {key}"), vec![entry]).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.note_write(key);
+        self.note_write(key, 0)?;
         self.store(|| format!("delete {key}"), |store| store.remove(key))
             .await
             .map(|_| ())
@@ -409,100 +365,24 @@ impl Store for SimHost {
     }
 
     async fn set_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
-        entries.iter().for_each(|(key, _)| self.note_write(key));
+        for (key, value) in entries {
+            self.note_write(key, value.len())?;
+        }
         let half = self.half(entries.len());
-        let done = &entries[..half.unwrap_or(entries.len())];
-        let set = |store: &mut BTreeMap<String, Vec<u8>>| {
-            self.set.set(self.set.get() + done.len());
-            store.extend(done.iter().cloned());
-        };
-        self.store(|| format!("set-many of {}", entries.len()), set).await?;
+        let done = entries[..half.unwrap_or(entries.len())].to_vec();
+        self.write(|| format!("set-many of {}", entries.len()), done).await?;
         half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
     }
 
     async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
-        keys.iter().for_each(|key| self.note_write(key));
+        for key in keys {
+            self.note_write(key, 0)?;
+        }
         let half = self.half(keys.len());
         let done = &keys[..half.unwrap_or(keys.len())];
         let delete = |store: &mut BTreeMap<String, Vec<u8>>| done.iter().for_each(|key| drop(store.remove(key)));
         self.store(|| format!("delete-many {}", keys.join(" ")), delete).await?;
         half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
-    }
-}
-
-/// Ends a call at its upstream whatever becomes of the caller.
-struct Open<'a> {
-    host: &'a SimHost,
-    is_pim: bool,
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        let mut shared = self.host.shared.borrow_mut();
-        if self.is_pim {
-            shared.pim.finish()
-        } else {
-            shared.destination.finish()
-        }
-    }
-}
-
-impl Http for SimHost {
-    async fn send(&self, request: Request<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError> {
-        let request = request.map(Bytes::from);
-        let is_pim = request.uri().host() == Some("pim.test");
-        let upstream = if is_pim { "pim" } else { "destination" };
-        self.watch_waits(upstream, self.executor.now_ms(), None);
-        let what = || format!("{} {}", request.method(), request.uri());
-        self.call(what, async || {
-            let begun_ms = self.executor.now_ms();
-            let open = Open { host: self, is_pim };
-            let Reply {
-                after_ms,
-                response,
-                is_cut,
-            } = {
-                let mut shared = self.shared.borrow_mut();
-                if is_pim {
-                    let target = request.uri().to_string();
-                    shared.fetches.push((begun_ms, request.body().to_vec(), target));
-                    shared.pim.handle(&request, begun_ms)
-                } else {
-                    shared.destination.handle(&request, begun_ms)
-                }
-            };
-            let latency_ms = self.shared.borrow_mut().random.u64(1..30);
-            self.executor
-                .sleep_ms((after_ms + latency_ms).min(limits.total_ms))
-                .await;
-            drop(open);
-            self.sleep(0).await;
-            if after_ms + latency_ms >= limits.total_ms {
-                self.note(|| "  no answer in time".to_owned());
-                return Err(SendError::Timeout);
-            }
-            let Some(response) = response else {
-                self.note(|| "  cut off".to_owned());
-                return Err(SendError::Lost("cut off".to_owned()));
-            };
-            self.note(|| format!("  {}", response.status()));
-            self.watch_waits(upstream, begun_ms, Some(&response));
-            let status = response.status();
-            let (needed, most) = (limits.needs_body_of(status), limits.most_bytes(status));
-            let came = if is_cut {
-                response.body().len() / 2
-            } else {
-                response.body().len()
-            };
-            if needed && came > most {
-                return Err(SendError::TooLarge);
-            }
-            if needed && is_cut && !response.body().is_empty() {
-                return Err(SendError::Lost("cut off in its body".to_owned()));
-            }
-            Ok(response.map(|body| body[..came.min(most)].to_vec()))
-        })
-        .await
     }
 }
 
@@ -512,11 +392,13 @@ impl Clock for SimHost {
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.executor.now_ms() - self.started_ms - self.suspended_ms.get()
+        let now_ms = self.executor.now_ms().saturating_sub(self.suspended_ms.get());
+        now_ms.saturating_sub(self.started_ms)
     }
 
     async fn sleep_ms(&self, ms: u64) {
-        self.sleep(ms).await;
+        self.executor.sleep_ms(ms).await;
+        self.go_on().await;
     }
 }
 
@@ -528,11 +410,11 @@ impl Random for SimHost {
 
 impl Log for SimHost {
     fn line(&self, line: &str) {
-        let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
             return;
         };
-        if line["log"] == "tick" && line["outcome"] == "worked" {
-            self.note_worked();
+        if line["log"] == "tick" {
+            self.note_tick(&line);
         }
         if line["log"] == "alert" {
             let cause = line["cause"].as_str().unwrap_or_default().to_owned();
@@ -545,7 +427,8 @@ impl Log for SimHost {
             shared.alerts.insert(cause);
         }
         if line["log"] == "delivery" && line["status"] == 429 {
-            self.shared.borrow_mut().put_off += 1;
+            let problem = line["problem"].as_str().unwrap_or_default();
+            self.note_put_off(problem.contains("too many events"));
         }
         if line["log"] != "call" {
             return self.note(|| format!("log {line}"));

@@ -1,22 +1,20 @@
-//! One run from its seed: a script of edits, their deliveries, ticks on one or more hosts, faults; then the world heals,
-//! and the rules are checked.
+//! One run from its seed: a script of edits, their deliveries, ticks on one or more hosts, faults; then the world heals
+//! but for entities that fail alone, then those do, and the rules are checked.
 
 use super::executor::Executor;
-use super::faults::go_wrong;
-use super::host::{Chances, DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
-use super::rules;
-use bytes::Bytes;
+use super::faults::{Lone, go_wrong, lone, proxies};
+use super::fill;
+use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
+use super::nature::{Dimension, Nature};
+use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use relay::config::{IngestConfig, Variables, WorkerConfig};
-use relay::entity::Segment;
-use relay::ingest::{self, Channel};
-use relay::key::{Change as KeyChange, EventKey, Key, Keyspace, Record};
-use relay::mistake::{self, Mistake};
+use relay::entity::{Entity, Segment};
+use relay::key::{Key, Keyspace, Record};
 use relay::reconciliation::Reconciliation;
+use relay::shape::Shape;
 use relay::worker;
-use simulator::catalogue::{Catalogue, Change, ChangeKind, Edit, EntityId};
-use simulator::deliveries::{Delivery, Format, Plan, Secrets};
+use simulator::catalogue::{Catalogue, EntityId};
 use simulator::destination::{Destination, DestinationConfig};
 use simulator::meter::Limits;
 use simulator::pim::{Pim, PimConfig};
@@ -28,112 +26,16 @@ use std::rc::Rc;
 pub(super) const BEGIN_MS: u64 = 1_770_000_000_000;
 
 /// How often a tick is started on every host, in milliseconds.
-const TICK_MS: u64 = 10_000;
+pub(super) const TICK_MS: u64 = 10_000;
 
 /// The same where hours and days go by.
 const SLOW_TICK_MS: u64 = 60_000;
 
-/// How long a healed world may take to become quiet, in milliseconds: all retries and what was in flight.
-const QUIET_MAX_MS: u64 = 6 * 3_600_000;
-
-/// How long it may take until a whole walk has begun and ended in a healed world, in milliseconds.
-const WALKED_MAX_MS: u64 = 3 * 86_400_000;
-
-/// What a run is made of; everything else follows from the seed.
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    /// The seed.
-    pub seed: u64,
-    /// A mistake that the relay makes.
-    pub mistake: Option<Mistake>,
-    /// Keep a trace for people.
-    pub traced: bool,
-    /// What goes wrong.
-    pub world: WorldKind,
-}
-
-/// Kinds of world.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WorldKind {
-    /// All by the seed.
-    Random,
-    /// Three entities with success, retry and dead letter; a worker is killed at these of its calls.
-    Small(Vec<(u64, bool)>),
-    /// The same entities, which the PIM refuses to give: they are given up, and nothing is in flight.
-    Unread(Vec<(u64, bool)>),
-    /// An upstream asks for thirty seconds of rest, once.
-    Wait {
-        /// The PIM rather than the destination.
-        of_pim: bool,
-    },
-    /// A week of edits, half of whose deliveries are lost, with reconciliation at work; all else by the seed.
-    Week,
-    /// A world for a test to act in by itself: reconciliation is at work, and nothing goes wrong that it does not ask
-    /// for.
-    Stage {
-        /// How many products there are.
-        products: usize,
-        /// And how many models.
-        models: usize,
-    },
-    /// Many events, and an upstream that is down for eight hours.
-    Outage {
-        /// The PIM rather than the destination.
-        of_pim: bool,
-        /// How many events wait.
-        events: usize,
-    },
-}
-
-impl Scenario {
-    /// A random week.
-    pub fn week(seed: u64) -> Scenario {
-        Scenario {
-            world: WorldKind::Week,
-            ..Scenario::random(seed)
-        }
-    }
-
-    /// A random world.
-    pub fn random(seed: u64) -> Scenario {
-        Scenario {
-            seed,
-            mistake: None,
-            traced: false,
-            world: WorldKind::Random,
-        }
-    }
-}
-
-/// When calls came, in milliseconds, and what they were answered.
-pub type Calls = Vec<(u64, u16)>;
-
-/// What came of a run.
-#[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// What did not hold; empty is good.
-    pub violations: Vec<String>,
-    /// Calls that workers made of store and upstreams.
-    pub calls: u64,
-    /// Deliveries acknowledged.
-    pub acknowledged: usize,
-    /// Processes killed.
-    pub killed: u64,
-    /// Calls of the PIM and of the destination.
-    pub upstream_calls: (usize, usize),
-    /// Dead letters before they were replayed.
-    pub dead_letters: usize,
-    /// The largest share of the retry budget in use.
-    pub largest_ratio: f64,
-    /// Of the calls of workers, those until the end of the second tick that worked.
-    pub calls_of_work: u64,
-    /// Calls of the upstream that was down, while it was.
-    pub calls_in_outage: usize,
-    /// When the PIM was called, in milliseconds, and what it answered; the same of the destination.
-    pub calls_at: (Calls, Calls),
-    /// What happened.
-    pub trace: Vec<String>,
-}
+/// A shape that sends so little of an entity that edits go back to what was.
+const LITTLE: &str = r#"{
+    "products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}, {"from": "/categories", "to": "/categories"}]},
+    "product-models": {"fields": [{"from": "/code", "to": "/id"}, {"from": "/categories", "to": "/categories"}]}
+}"#;
 
 /// An event that was acknowledged: when first, and which entity it names.
 #[derive(Debug, Clone)]
@@ -152,22 +54,74 @@ pub(super) struct Run {
     pub(super) shared: Rc<RefCell<Shared>>,
     pub(super) acknowledged: Rc<RefCell<Vec<Acknowledged>>>,
     /// Deliveries acknowledged: a repetition of one asks for nothing new.
-    told: Rc<RefCell<BTreeSet<Vec<u8>>>>,
-    /// When deliveries were first stored whole, in milliseconds.
-    stored: Rc<RefCell<BTreeMap<Vec<u8>, u64>>>,
+    pub(super) told: Rc<RefCell<BTreeSet<Vec<u8>>>>,
+    /// When events of deliveries were first stored, in milliseconds, by their bodies and entities.
+    pub(super) stored: Rc<RefCell<BTreeMap<Vec<u8>, BTreeMap<Entity, u64>>>>,
     /// Entities that the PIM has ever deleted.
     pub(super) deleted: Rc<RefCell<BTreeSet<EntityId>>>,
+    /// Entities that the PIM has ever had.
+    pub(super) ever: Rc<RefCell<BTreeSet<EntityId>>>,
     /// When the brake was released.
     pub(super) released_ms: Rc<RefCell<Vec<u64>>>,
     pub(super) is_strict: bool,
+    /// How many hosts start workers.
+    pub(super) hosts: usize,
     pub(super) worker: WorkerConfig,
     pub(super) ingest: IngestConfig,
     under_way: Rc<Cell<usize>>,
-    skews_ms: Vec<i64>,
-    senders: Rc<Cell<usize>>,
+    /// How far the clocks of hosts are off, in milliseconds.
+    pub(super) skews_ms: Vec<i64>,
+    pub(super) senders: Rc<Cell<usize>>,
     pub(super) stop: Rc<Cell<bool>>,
     pub(super) calls_in_outage: Cell<usize>,
     tick_ms: u64,
+}
+
+/// What lies at its edges in a world of chance from the beginning.
+fn be_out_of_the_ordinary(shared: &mut Shared) {
+    let nature = &shared.nature;
+    let (bodies, brim, values) = (
+        nature.random(Dimension::Bodies),
+        nature.random(Dimension::Brim),
+        nature.random(Dimension::Values),
+    );
+    shared.has_far_clocks = nature.has(Dimension::Clocks);
+    // What waits is counted by the worker's clock, and by how long that is ago by ingest's.
+    shared.is_watched = !nature.has(Dimension::Brim) && !nature.has(Dimension::Clocks);
+    shared.lone = lone(shared, BEGIN_MS);
+    shared.proxies = proxies(shared, BEGIN_MS);
+    if let Some(mut random) = bodies {
+        shared.nature.bulk = fill::bulk(shared, &mut random);
+    }
+    if let Some(mut random) = values {
+        fill::values(shared, &mut random);
+    }
+    if let Some(mut random) = brim {
+        shared.nature.settings.high_water = 10_000;
+        // The destination is too busy for it, so that they stay for as long as it gets another try.
+        let busy = fill::brim(shared, BEGIN_MS, &mut random);
+        shared.lone.extend(busy.map(|product| Lone::new(false, product, 503)));
+    }
+    shared.entities = shared.pim.catalogue.truth().entities().count();
+}
+
+/// How the application is configured in a world.
+fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Scenario, nature: &Nature) {
+    let settings = nature.settings;
+    worker.tick_s = settings.tick_s;
+    worker.call_timeout_s = settings.call_timeout_s;
+    worker.destination_rate = settings.destination_rate;
+    (worker.high_water, ingest.high_water) = (settings.high_water, settings.high_water);
+    worker.reconciliation.recent_s = Some(settings.recent_s);
+    worker.reconciliation.overlap_s = settings.overlap_s;
+    let is_reconciling =
+        matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. }) || nature.has(Dimension::Reconciliation);
+    if !is_reconciling {
+        (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
+    }
+    if nature.has(Dimension::Reverts) {
+        worker.shape = Shape::read(LITTLE).expect("a good shape");
+    }
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -186,39 +140,6 @@ fn variable(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Runs a scenario to its end and checks the rules.
-pub fn run(scenario: &Scenario) -> Outcome {
-    mistake::make(scenario.mistake);
-    let mut random = Rng::with_seed(scenario.seed);
-    let run = Run::new(scenario, &mut random);
-    let dead_letters = run.drive(scenario, &mut random);
-    mistake::make(None);
-    let violations = rules::check(&run);
-    run.executor.end();
-    let shared = run.shared.borrow();
-    Outcome {
-        violations,
-        calls: shared.calls,
-        acknowledged: run.acknowledged.borrow().len(),
-        killed: shared.killed,
-        upstream_calls: (shared.pim.calls.len(), shared.destination.log.len()),
-        dead_letters,
-        largest_ratio: shared.largest_ratio,
-        calls_of_work: shared.calls_of_work,
-        calls_in_outage: run.calls_in_outage.get(),
-        calls_at: (
-            shared.pim.calls.iter().map(|call| (call.at_ms, call.status)).collect(),
-            shared
-                .destination
-                .log
-                .iter()
-                .map(|request| (request.at_ms, request.status))
-                .collect(),
-        ),
-        trace: shared.trace.clone(),
-    }
-}
-
 impl Run {
     pub(super) fn new(scenario: &Scenario, random: &mut Rng) -> Run {
         let (products, models) = match scenario.world {
@@ -230,20 +151,32 @@ impl Run {
             WorldKind::Outage { .. } => (2000, 0),
         };
         let is_random = matches!(scenario.world, WorldKind::Random | WorldKind::Week);
-        let lag_ms = if is_random && random.bool() {
+        let nature = match scenario.world {
+            WorldKind::Random => Nature::of(scenario.seed, &scenario.without),
+            _ => Nature::ordinary(),
+        };
+        let mut lag_ms = if is_random && random.bool() {
             random.u64(..45_000)
         } else {
             0
         };
+        let mut access_lifetime_s = if is_random { random.u64(30..3600) } else { 3600 };
+        if nature.pim.per_entity_ms > 0 {
+            // A page takes most of a tick, and leaves none for another call.
+            (lag_ms, access_lifetime_s) = (0, 3600);
+        }
         let config = PimConfig {
             lag_ms,
             body_offset_minutes: if random.bool() { 120 } else { 0 },
-            access_lifetime_s: if is_random { random.u64(30..3600) } else { 3600 },
+            access_lifetime_s,
             seed: random.u64(..),
             ..PimConfig::default()
         };
         let mut catalogue = Catalogue::generate(products, models, random.u64(..));
         catalogue.lag_ms = lag_ms;
+        if let Some(mut random) = nature.random(Dimension::Families) {
+            fill::families(&mut catalogue, &mut random);
+        }
         let limits = Limits {
             at_once: Some(5),
             enforce: false,
@@ -260,6 +193,7 @@ impl Run {
             random.fork(),
         );
         shared.traced = scenario.traced;
+        shared.nature = nature;
         let mut is_strict = true;
         match &scenario.world {
             WorldKind::Random | WorldKind::Week => is_strict = go_wrong(&mut shared, random),
@@ -269,8 +203,10 @@ impl Run {
             }
             WorldKind::Outage { .. } | WorldKind::Wait { .. } | WorldKind::Stage { .. } => {}
         }
+        be_out_of_the_ordinary(&mut shared);
         let tick_ms = match scenario.world {
             WorldKind::Outage { .. } | WorldKind::Week => SLOW_TICK_MS,
+            _ if shared.nature.pause.most_ms > 3_600_000 || shared.nature.has(Dimension::Brim) => SLOW_TICK_MS,
             _ => TICK_MS,
         };
         let executor = Executor::default();
@@ -280,9 +216,24 @@ impl Run {
         let nearness = if scenario.seed.is_multiple_of(2) { 1 } else { 500 };
         let variables = Variables(&variable);
         let mut worker = WorkerConfig::read(&variables).expect("the variables are good");
-        if !matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. }) {
-            (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
+        let mut ingest = IngestConfig::read(&variables).expect("the variables are good");
+        let mut skews_ms = Vec::new();
+        for _ in 0..hosts {
+            skews_ms.push(if is_random {
+                random.i64(-2000..=2000) / nearness
+            } else {
+                0
+            });
         }
+        if let Some(mut random) = shared.nature.random(Dimension::Clocks) {
+            let most_ms = shared.nature.clocks_ms;
+            skews_ms
+                .iter_mut()
+                .for_each(|skew_ms| *skew_ms = random.i64(-most_ms..=most_ms));
+        }
+        configure(&mut worker, &mut ingest, scenario, &shared.nature);
+        let entities = shared.pim.catalogue.truth().entities();
+        let ever = Rc::new(RefCell::new(entities.map(|entity| entity.id.clone()).collect()));
         Run {
             executor,
             shared: Rc::new(RefCell::new(shared)),
@@ -290,20 +241,14 @@ impl Run {
             told: Rc::default(),
             stored: Rc::default(),
             deleted: Rc::default(),
+            ever,
             released_ms: Rc::default(),
             is_strict,
+            hosts,
             worker,
-            ingest: IngestConfig::read(&variables).expect("the variables are good"),
+            ingest,
             under_way: Rc::default(),
-            skews_ms: (0..hosts)
-                .map(|_| {
-                    if is_random {
-                        random.i64(-2000..=2000) / nearness
-                    } else {
-                        0
-                    }
-                })
-                .collect(),
+            skews_ms,
             senders: Rc::default(),
             stop: Rc::default(),
             calls_in_outage: Cell::default(),
@@ -312,17 +257,19 @@ impl Run {
     }
 
     /// The whole of it; says how many dead letters there were before they were replayed.
-    fn drive(&self, scenario: &Scenario, random: &mut Rng) -> usize {
+    pub(super) fn drive(&self, scenario: &Scenario, random: &mut Rng) -> usize {
         self.start_ticks();
         self.play(&scenario.world, random);
         self.heal();
+        self.run_until_the_healthy_have_arrived(random);
+        self.heal_the_lone();
         self.run_until_quiet(random);
         if self.is_reconciling() {
-            self.run_until_reconciled(random);
+            self.run_until_reconciled(scenario.world == WorldKind::Random, random);
         }
         let dead_letters = self.dead_letters().len();
         for _ in 0..3 {
-            if self.dead_letters().is_empty() {
+            if self.dead_letters().is_empty() || self.is_broken() {
                 break;
             }
             self.replay(random);
@@ -353,29 +300,6 @@ impl Run {
         self.executor.run(random, || done.get());
     }
 
-    /// Until nothing waits any more, or much longer than anything may wait.
-    fn run_until_quiet(&self, random: &mut Rng) {
-        let until_ms = self.executor.now_ms() + QUIET_MAX_MS;
-        while self.executor.now_ms() < until_ms {
-            self.run_for(20 * TICK_MS, random);
-            if self.senders.get() == 0 && self.is_quiet() {
-                return;
-            }
-            self.release_brake();
-        }
-    }
-
-    /// What a person does about deletions that are held back, in so small a catalogue soon.
-    fn release_brake(&self) {
-        let keys = Keyspace::new("main");
-        let is_held = |key: &String| matches!(keys.parse(key), Some(Key::Retry(retry)) if retry.hold.is_some());
-        let holds = self.shared.borrow().store.keys().any(is_held);
-        if holds || self.reconciliation().walk.withheld > 0 {
-            self.released_ms.borrow_mut().push(self.executor.now_ms());
-            self.command("release", r#"{"v":1,"do":"release-brake"}"#);
-        }
-    }
-
     /// Leaves a command as the console does.
     pub(super) fn command(&self, id: &str, value: &str) {
         let key = Keyspace::new("main").encode(&Key::Command(1, Segment::of(id)));
@@ -396,22 +320,6 @@ impl Run {
             .unwrap_or_default()
     }
 
-    /// Until a walk that began from now on has come to its end, and all that it found is dealt with.
-    pub(super) fn run_until_reconciled(&self, random: &mut Rng) {
-        let begin_ms = self.executor.now_ms();
-        let is_walked = || {
-            let walk = self.reconciliation().walk;
-            walk.began_ms > begin_ms + SKEW_MAX_MS
-                && walk.step.is_none()
-                && walk.raising.is_none()
-                && walk.withheld == 0
-        };
-        while self.executor.now_ms() < begin_ms + WALKED_MAX_MS && !(is_walked() && self.is_quiet()) {
-            self.run_for(20 * TICK_MS, random);
-            self.release_brake();
-        }
-    }
-
     pub(super) fn is_quiet(&self) -> bool {
         let shared = self.shared.borrow();
         let keys = Keyspace::new("main");
@@ -428,62 +336,10 @@ impl Run {
                 )
             )
         };
-        self.under_way.get() == 0 && shared.destination.landing() == 0 && !shared.store.keys().any(waits)
-    }
-
-    fn dead_letters(&self) -> Vec<(EventKey, String)> {
-        let keys = Keyspace::new("main");
-        let shared = self.shared.borrow();
-        let dead = shared.store.iter().filter_map(|(key, value)| match keys.parse(key) {
-            Some(Key::DeadLetter(letter)) => {
-                let value: serde_json::Value = serde_json::from_slice(value).ok()?;
-                let id = Segment::of(&format!("replay-{key}"));
-                let event = EventKey {
-                    time_s: 1,
-                    change: KeyChange::Replayed,
-                    floor_s: None,
-                    entity: letter.entity,
-                    id,
-                };
-                Some((event, value["code"].as_str()?.to_owned()))
-            }
-            _ => None,
-        });
-        dead.collect()
-    }
-
-    /// What a person does once the world is well again.
-    fn replay(&self, random: &mut Rng) {
-        let keys = Keyspace::new("main");
-        for (mut event, code) in self.dead_letters() {
-            event.id = Segment::of(&format!("{:032x}", random.u128(..)));
-            let value = relay::ingest::EventValue {
-                v: 1,
-                code,
-                at_ms: 0,
-                event: String::new(),
-            };
-            self.shared
-                .borrow_mut()
-                .store
-                .insert(keys.encode(&Key::Event(event)), value.to_bytes());
-        }
-    }
-
-    fn heal(&self) {
-        let now_ms = self.executor.now_ms();
-        let mut shared = self.shared.borrow_mut();
-        shared.chances = Chances::default();
-        shared.kills.clear();
-        shared.pim.faults.clear();
-        shared.pim.config.lag_ms = 0;
-        shared.destination.faults.clear();
-        shared.destination.rejections.clear();
-        if shared.traced {
-            shared
-                .trace
-                .push(format!("{:>9.3} HEALED", (now_ms % 100_000_000) as f64 / 1000.0));
-        }
+        self.under_way.get() == 0
+            && shared.landing == 0
+            && shared.destination.landing() == 0
+            && !shared.store.keys().any(waits)
     }
 
     /// Ticks on every host by its own clock, overlapping as a cron trigger's do.
@@ -492,7 +348,8 @@ impl Run {
             let run = self.clone_handles();
             let living = Rc::new(Cell::new(0));
             self.executor.spawn(async move {
-                run.executor.sleep_ms(SKEW_MAX_MS.saturating_add_signed(-skew_ms)).await;
+                let beginning_ms = (SKEW_MAX_MS as i64 - skew_ms).rem_euclid(run.tick_ms as i64);
+                run.executor.sleep_ms(beginning_ms as u64).await;
                 for tick in 0.. {
                     if living.get() < 3 {
                         run.start_tick(&format!("worker{n}.{tick}"), skew_ms, living.clone());
@@ -514,125 +371,6 @@ impl Run {
         }));
     }
 
-    pub(super) fn edit_at_random(&self, script: &mut Rng) {
-        let edit = self.shared.borrow().pim.catalogue.random_edit(script);
-        self.announce(&edit, script);
-    }
-
-    /// Makes an edit and sends its events, each until it is acknowledged, some of them more than once.
-    pub(super) fn announce(&self, edit: &Edit, script: &mut Rng) {
-        let changes = self.edit(edit);
-        for delivery in deliveries(&changes, self.executor.now_ms(), script) {
-            let delays_ms = [Some(script.u64(..30_000)), script.bool().then(|| script.u64(..600_000))];
-            for delay_ms in delays_ms.into_iter().flatten() {
-                self.send(delivery.clone(), delay_ms, script.fork());
-            }
-        }
-    }
-
-    /// Sends the deliveries of changes at once.
-    pub(super) fn tell_now(&self, changes: &[Change], script: &mut Rng) {
-        self.tell(changes, true, script);
-    }
-
-    /// The same without deltas.
-    pub(super) fn tell_plainly(&self, changes: &[Change], script: &mut Rng) {
-        self.tell(changes, false, script);
-    }
-
-    fn tell(&self, changes: &[Change], delta: bool, script: &mut Rng) {
-        let plan = Plan {
-            delta,
-            ..Plan::new(
-                Format::EventPlatform(Secrets::primary("secret-of-the-simulation")),
-                self.executor.now_ms() / 1000,
-                script.u64(..),
-            )
-        };
-        for delivery in plan.deliveries(changes) {
-            self.send(delivery, 0, script.fork());
-        }
-    }
-
-    /// Makes an edit and tells nobody.
-    pub(super) fn edit(&self, edit: &Edit) -> Vec<Change> {
-        let now_ms = self.executor.now_ms();
-        let changes = self.shared.borrow_mut().pim.edit(edit, now_ms).unwrap_or_default();
-        let deleted = changes.iter().filter(|change| change.kind == ChangeKind::Deleted);
-        self.deleted
-            .borrow_mut()
-            .extend(deleted.map(|change| change.entity.clone()));
-        changes
-    }
-
-    /// Makes an edit whose deliveries are lost by half, come twice in one of ten cases, and in any order.
-    pub(super) fn tell_badly(&self, edit: &Edit, script: &mut Rng) {
-        let changes = self.edit(edit);
-        for delivery in deliveries(&changes, self.executor.now_ms(), script) {
-            let times = usize::from(script.bool()) * (1 + usize::from(script.u8(..10) == 0));
-            for _ in 0..times {
-                let delay_ms = script.u64(..600_000);
-                self.send(delivery.clone(), delay_ms, script.fork());
-            }
-        }
-    }
-
-    /// Sends a delivery until it is acknowledged.
-    fn send(&self, delivery: Delivery, delay_ms: u64, mut chance: Rng) {
-        let run = self.clone_handles();
-        let sending = Alive::of([self.senders.clone()]);
-        self.executor.spawn(async move {
-            let _sending = sending;
-            run.executor.sleep_ms(delay_ms).await;
-            while run.deliver(&delivery, &mut chance).await != Some(200) {
-                run.executor.sleep_ms(chance.u64(1000..120_000)).await;
-            }
-            if !run.told.borrow_mut().insert(delivery.body.clone()) {
-                return;
-            }
-            let at_ms = run.stored.borrow()[&delivery.body];
-            let is_deletion = |text: &str| text.contains(".deleted") || text.contains(".removed");
-            let is_deletion = is_deletion(&String::from_utf8_lossy(&delivery.body));
-            let events = delivery.entities.iter().map(|entity| Acknowledged {
-                at_ms,
-                entity: entity.clone(),
-                is_deletion,
-            });
-            run.acknowledged.borrow_mut().extend(events);
-        });
-    }
-
-    /// One delivery to one ingest, which may be killed over it. It may be stored and yet not be acknowledged: what then
-    /// follows from its key has followed from the event, which its repetition tells no more of.
-    async fn deliver(&self, delivery: &Delivery, chance: &mut Rng) -> Option<u16> {
-        let host = SimHost::new(&self.executor, &self.shared, "ingest", false, chance.i64(-2000..=2000));
-        let (task, answer, set) = (host.task(), Rc::new(Cell::new(None)), host.keys_set());
-        let (body, events) = (delivery.body.clone(), delivery.entities.len());
-        let (config, delivery, given) = (self.ingest.clone(), delivery.clone(), answer.clone());
-        task.set(self.executor.spawn(async move {
-            let channel = if delivery.path.ends_with("events-api") {
-                Channel::EventsApi
-            } else {
-                Channel::EventPlatform
-            };
-            let headers = headers(&delivery);
-            let body = Bytes::from(delivery.body);
-            given.set(Some(
-                ingest::receive(&host, &config, channel, &headers, &body).await.status,
-            ));
-        }));
-        for _ in 0..50 {
-            self.executor.sleep_ms(20).await;
-            if answer.get().is_some() {
-                break;
-            }
-        }
-        if set.get() >= events || answer.get() == Some(200) {
-            self.stored.borrow_mut().entry(body).or_insert(self.executor.now_ms());
-        }
-        answer.get()
-    }
-
     pub(super) fn clone_handles(&self) -> Run {
         Run {
             executor: self.executor.clone(),
@@ -641,6 +379,8 @@ impl Run {
             told: self.told.clone(),
             stored: self.stored.clone(),
             deleted: self.deleted.clone(),
+            ever: self.ever.clone(),
+            hosts: self.hosts,
             released_ms: self.released_ms.clone(),
             is_strict: self.is_strict,
             worker: self.worker.clone(),
@@ -656,10 +396,10 @@ impl Run {
 }
 
 /// Counts something for as long as it lives.
-struct Alive<const N: usize>([Rc<Cell<usize>>; N]);
+pub(super) struct Alive<const N: usize>([Rc<Cell<usize>>; N]);
 
 impl<const N: usize> Alive<N> {
-    fn of(counters: [Rc<Cell<usize>>; N]) -> Self {
+    pub(super) fn of(counters: [Rc<Cell<usize>>; N]) -> Self {
         counters.iter().for_each(|counter| counter.set(counter.get() + 1));
         Alive(counters)
     }
@@ -669,29 +409,4 @@ impl<const N: usize> Drop for Alive<N> {
     fn drop(&mut self) {
         self.0.iter().for_each(|counter| counter.set(counter.get() - 1));
     }
-}
-
-fn headers(delivery: &Delivery) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &delivery.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.append(name, value);
-        }
-    }
-    headers
-}
-
-fn deliveries(changes: &[Change], now_ms: u64, script: &mut Rng) -> Vec<Delivery> {
-    let secret = "secret-of-the-simulation";
-    let platform = Secrets::primary(secret);
-    let format = match script.u8(..3) {
-        0 => Format::EventPlatform(platform),
-        1 => Format::EventsApi(secret.to_owned()),
-        _ => Format::Both(platform, secret.to_owned()),
-    };
-    Plan {
-        delta: script.bool(),
-        ..Plan::new(format, now_ms / 1000, script.u64(..))
-    }
-    .deliveries(changes)
 }

@@ -1,8 +1,10 @@
 //! What happens in each kind of world, before it heals.
 
-use super::run::{Run, WorldKind};
+use super::nature::Dimension;
+use super::run::Run;
+use super::scenario::WorldKind;
 use fastrand::Rng;
-use simulator::catalogue::{Action, Edit};
+use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};
 
 impl Run {
@@ -22,10 +24,12 @@ impl Run {
     fn random_script(&self, random: &mut Rng) {
         let edits = random.usize(5..40);
         let (mut script, run) = (random.fork(), self.clone_handles());
+        self.jump_at_random();
+        self.edit_families_at_once();
         self.executor.spawn(async move {
             for _ in 0..edits {
                 run.executor.sleep_ms(script.u64(..25_000)).await;
-                run.edit_at_random(&mut script);
+                run.edit_at_random(&mut script).await;
             }
             run.stop.set(true);
         });
@@ -35,6 +39,90 @@ impl Run {
         // A part of the deliveries and of the work is still in the faulty world.
         let more_ms = random.u64(..300_000);
         self.run_for(more_ms, random);
+    }
+
+    /// An edit as a team would make it; in some worlds one that goes back to what was, or one that has another at its
+    /// heels.
+    async fn edit_at_random(&self, script: &mut Rng) {
+        let (reverts, is_hasty) = {
+            let nature = &self.shared.borrow().nature;
+            (nature.has(Dimension::Reverts), nature.has(Dimension::Hasty))
+        };
+        let edit = if reverts && script.bool() {
+            self.edit_back(script)
+        } else {
+            self.shared.borrow().pim.catalogue.random_edit(script)
+        };
+        self.announce(&edit, script);
+        if is_hasty && script.bool() {
+            self.executor.sleep_ms(script.u64(..1000)).await;
+            let again = if reverts {
+                edit
+            } else {
+                Edit::new(edit.entity, Action::Touch)
+            };
+            let again = match again.action {
+                Action::Enable { enabled } => Edit::new(again.entity, Action::Enable { enabled: !enabled }),
+                _ => again,
+            };
+            self.announce(&again, script);
+        }
+    }
+
+    /// One of the first entities, changed between two contents.
+    fn edit_back(&self, script: &mut Rng) -> Edit {
+        let shared = self.shared.borrow();
+        let truth = shared.pim.catalogue.truth();
+        let model = truth.models(None).next().filter(|_| script.u8(..4) == 0);
+        let product = truth.products(None).nth(script.usize(..3));
+        match (model, product) {
+            (Some(model), _) => {
+                let is_lit = model.categories == ["lighting"];
+                let category = if is_lit { "seasonal" } else { "lighting" };
+                let categories = vec![category.to_owned()];
+                Edit::new(model.id.clone(), Action::SetCategories { categories })
+            }
+            (None, Some(product)) => {
+                let enabled = !product.enabled;
+                Edit::new(product.id.clone(), Action::Enable { enabled })
+            }
+            (None, None) => shared.pim.catalogue.random_edit(script),
+        }
+    }
+
+    /// Lets the PIM's clock jump, by up to an hour either way.
+    fn jump_at_random(&self) {
+        let Some(mut random) = self.shared.borrow().nature.random(Dimension::PimClock) else {
+            return;
+        };
+        let run = self.clone_handles();
+        self.executor.spawn(async move {
+            for _ in 0..random.u8(1..4) {
+                run.executor.sleep_ms(random.u64(..300_000)).await;
+                run.shared.borrow_mut().pim.config.clock_skew_ms = random.i64(-HOUR_MS..=HOUR_MS);
+            }
+        });
+    }
+
+    /// Changes most models at once, as an import does.
+    fn edit_families_at_once(&self) {
+        let Some(mut random) = self.shared.borrow().nature.random(Dimension::Families) else {
+            return;
+        };
+        let run = self.clone_handles();
+        self.executor.spawn(async move {
+            run.executor.sleep_ms(random.u64(..120_000)).await;
+            let mut models: Vec<EntityId> = {
+                let shared = run.shared.borrow();
+                let models = shared.pim.catalogue.truth().models(None);
+                models.map(|model| model.id.clone()).collect()
+            };
+            random.shuffle(&mut models);
+            let count = models.len() * random.usize(5..=10) / 10;
+            for model in models.into_iter().take(count) {
+                run.announce(&Edit::new(model, Action::Touch), &mut random);
+            }
+        });
     }
 
     /// A week of edits whose deliveries are lost by half and come in any order.
@@ -131,5 +219,7 @@ impl Run {
         self.calls_in_outage.set(calls);
     }
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 const WEEK_MS: u64 = 7 * 86_400_000;

@@ -1,8 +1,10 @@
 //! A world for a test to act in step by step: reconciliation is at work, and nothing goes wrong that the test does not
 //! ask for.
 
+use super::faults::{Lone, Proxy};
 use super::host::Shared;
-use super::run::{Run, Scenario, WorldKind};
+use super::run::Run;
+use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
 use relay::config::WorkerConfig;
 use relay::entity::Kind;
@@ -10,6 +12,7 @@ use relay::mistake::{self, Mistake};
 use relay::reconciliation::Reconciliation;
 use simulator::catalogue::{Change, Edit, EntityId};
 use simulator::compare::{Difference, Mapping, differences};
+use simulator::destination::Received;
 use std::cell::RefMut;
 
 /// The stage.
@@ -38,12 +41,25 @@ impl Stage {
         seed: u64,
         change: impl FnOnce(&mut Shared, &mut WorkerConfig),
     ) -> Stage {
+        Stage::on_hosts(&[0], products, models, seed, change)
+    }
+
+    /// The same on several hosts, whose clocks are off by so much, in milliseconds.
+    pub fn on_hosts(
+        skews_ms: &[i64],
+        products: usize,
+        models: usize,
+        seed: u64,
+        change: impl FnOnce(&mut Shared, &mut WorkerConfig),
+    ) -> Stage {
         let mut random = Rng::with_seed(seed);
         let scenario = Scenario {
             world: WorldKind::Stage { products, models },
             ..Scenario::random(seed)
         };
         let mut run = Run::new(&scenario, &mut random);
+        run.skews_ms = skews_ms.to_vec();
+        run.hosts = skews_ms.len();
         change(&mut run.shared.borrow_mut(), &mut run.worker);
         run.ingest.wants_categories = run.worker.shape.kinds().contains(&Kind::Category);
         run.start_ticks();
@@ -105,6 +121,64 @@ impl Stage {
     /// The products, by UUID.
     pub fn products(&self) -> Vec<EntityId> {
         self.run.products()
+    }
+
+    /// The product models, in the order of the PIM.
+    pub fn models(&self) -> Vec<EntityId> {
+        let world = self.world();
+        let models = world.pim.catalogue.truth().models(None);
+        models.map(|model| model.id.clone()).collect()
+    }
+
+    /// Makes an edit whose deliveries are taken at once.
+    pub fn tell(&mut self, edit: &Edit) {
+        let changes = self.edit(edit);
+        self.tell_now(&changes);
+    }
+
+    /// How many events wait.
+    pub fn events(&self) -> usize {
+        self.keys('e')
+    }
+
+    /// How many entities were given up.
+    pub fn dead_letters(&self) -> usize {
+        self.keys('d')
+    }
+
+    fn keys(&self, letter: char) -> usize {
+        let prefix = format!("r1.main.{letter}.");
+        self.world().store.keys().filter(|key| key.starts_with(&prefix)).count()
+    }
+
+    /// How long after a moment an entity was pushed or deleted at the destination, in milliseconds, if it was.
+    pub fn lag_ms(&self, entity: &EntityId, since_ms: u64) -> Option<u64> {
+        let end = format!("/{}", simulator::encode_segment(&entity.key()));
+        let world = self.world();
+        let is_it = |push: &&Received| push.at_ms >= since_ms && push.applied && push.path.ends_with(&end);
+        world
+            .destination
+            .log
+            .iter()
+            .find(is_it)
+            .map(|push| push.at_ms - since_ms)
+    }
+
+    /// From now on an upstream answers whatever asks for an entity with this status; the PIM also whatever would show it.
+    pub fn fail_alone(&self, of_pim: bool, entity: &EntityId, status: u16) {
+        self.world().lone.push(Lone::new(of_pim, entity.clone(), status));
+    }
+
+    /// From now on a proxy answers every call of an upstream with a page of HTML and this status.
+    pub fn answer_with_pages(&self, of_pim: bool, status: u16) {
+        self.world().proxies.push(Proxy::new(of_pim, status));
+    }
+
+    /// All that fails alone is well again, and no proxy answers any more.
+    pub fn mend(&self) {
+        let mut world = self.world();
+        world.lone.clear();
+        world.proxies.clear();
     }
 
     /// How far reconciliation has come.

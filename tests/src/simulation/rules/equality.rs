@@ -1,0 +1,90 @@
+//! What lies at the destination is what the PIM has.
+
+use crate::shaped;
+use crate::simulation::run::Run;
+use relay::key::{Key, Keyspace};
+use simulator::catalogue::EntityId;
+use simulator::compare::{Mapping, differences};
+use std::collections::BTreeSet;
+
+/// Where the destination differs, but for what it was never told of.
+fn all_differences(run: &Run) -> Vec<String> {
+    let shared = run.shared.borrow();
+    let shape = &run.worker.shape;
+    let found: Vec<String> = if shape.is_identity() {
+        let found = differences(&shared.pim, &shared.destination, &Mapping::default());
+        found.iter().map(ToString::to_string).collect()
+    } else {
+        shaped::differences(&shared.pim, &shared.destination, shape)
+    };
+    let told = run.acknowledged.borrow();
+    let told: BTreeSet<String> = told.iter().map(|event| event.entity.key()).collect();
+    // What was never announced is not in the destination: only changes are pushed where nothing reconciles.
+    let is_told = |line: &str| {
+        let path = super::percent_decoded(line);
+        run.is_reconciling() || told.iter().any(|code| path.ends_with(code.as_str()))
+    };
+    found
+        .into_iter()
+        .filter(|line| !line.contains("/categories/") && (!line.starts_with("missing") || is_told(line)))
+        .collect()
+}
+
+/// In the end nothing differs.
+pub(super) fn the_destination_equals_the_pim(run: &Run) -> Vec<String> {
+    let found = all_differences(run);
+    let shared = run.shared.borrow();
+    let waiting = shared.store.keys().filter(|key| !key.contains(".i."));
+    let waiting: Vec<&str> = waiting.take(40).map(String::as_str).collect();
+    found
+        .into_iter()
+        .map(|difference| format!("{difference} (keys: {})", waiting.join(" ")))
+        .collect()
+}
+
+/// Where it differs of entities that do not fail alone, and were not given up.
+pub(in crate::simulation) fn healthy_differences(run: &Run) -> Vec<String> {
+    let mut found = all_differences(run);
+    if found.is_empty() {
+        return found;
+    }
+    let ill: Vec<String> = ill(run).iter().map(EntityId::key).collect();
+    found.retain(|line| {
+        let path = super::percent_decoded(line);
+        let path = path.split(": ").next().unwrap_or_default();
+        !ill.iter().any(|code| path.ends_with(code.as_str()))
+    });
+    found
+}
+
+/// The entities that fail, and those that cannot be known of because of them: what inherits from a model that cannot be
+/// read, or whose list cannot.
+fn ill(run: &Run) -> BTreeSet<EntityId> {
+    let shared = run.shared.borrow();
+    let (keys, truth) = (Keyspace::new("main"), shared.pim.catalogue.truth());
+    let mut ill = BTreeSet::new();
+    for lone in &shared.lone {
+        ill.insert(lone.id.clone());
+        let Some(entity) = truth.get(&lone.id).filter(|_| lone.is_of_pim()) else {
+            continue;
+        };
+        let family = truth.ancestors(entity).into_iter().chain([entity]);
+        for model in family.filter(|entity| !entity.id.is_product()) {
+            ill.insert(model.id.clone());
+            ill.extend(truth.sub_models(model.code()).iter().map(|model| model.id.clone()));
+            ill.extend(truth.descendants(model.code()).iter().map(|product| product.id.clone()));
+        }
+    }
+    let given_up = shared.store.keys().filter_map(|key| match keys.parse(key) {
+        Some(Key::DeadLetter(letter)) => Some(letter.entity),
+        _ => None,
+    });
+    let given_up: BTreeSet<_> = given_up.collect();
+    let is_ill = |id: &EntityId| {
+        let end = format!("/{}", simulator::encode_segment(&id.key()));
+        given_up.contains(&crate::simulation::deliver::entity_of(id))
+            || shared.destination.rejections.contains_key(&end)
+    };
+    ill.extend(truth.entities().map(|entity| entity.id.clone()).filter(is_ill));
+    ill
+}

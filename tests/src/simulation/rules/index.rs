@@ -1,0 +1,93 @@
+//! The index and the destination tell the same. Whoever changes back to what the index says wrongly is never pushed, and
+//! what lies at the destination and not in the index is never deleted.
+
+use crate::simulation::deliver::entity_of;
+use crate::simulation::host::SimHost;
+use crate::simulation::run::Run;
+use fastrand::Rng;
+use http::Method;
+use relay::entity::{Entity, Kind, Segment};
+use relay::index::{PAGES, Pages};
+use relay::key::Keyspace;
+use relay::plan::Plan;
+use relay::shape::Upsert;
+use simulator::catalogue::EntityId;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Hashes of what was pushed, as the index has them; none where what lies there is not known.
+type Index = BTreeMap<(Kind, Segment), Option<String>>;
+
+/// Checks the rule.
+pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -> Vec<String> {
+    let mut index = read(run, random);
+    let shared = run.shared.borrow();
+    let shape = &run.worker.shape;
+    let mut wrong = Vec::new();
+    for (path, stored) in &shared.destination.state {
+        let (kind, id) = match path.strip_prefix("/products/") {
+            Some(id) => (Kind::Product, id),
+            None => (
+                Kind::ProductModel,
+                path.strip_prefix("/product-models/").unwrap_or_default(),
+            ),
+        };
+        let upsert = Upsert {
+            method: Method::PUT,
+            path: path.clone(),
+            body: stored.body(),
+            files: Vec::new(),
+        };
+        let entity = Entity::new(kind, &super::percent_decoded(id));
+        match index.remove(&(kind, entity.segment)) {
+            None => wrong.push(format!("{path} lies at the destination and not in the index")),
+            Some(Some(known)) if known != shape.hash(kind, &upsert) => {
+                wrong.push(format!("the index has another content of {path} than the destination"));
+            }
+            Some(_) => {}
+        }
+    }
+    // What was there from the beginning, to make pages large, no destination knows.
+    let known: BTreeSet<(Kind, Segment)> = run.ever.borrow().iter().map(of).collect();
+    let left = index
+        .into_iter()
+        .filter(|(of, hash)| hash.is_some() && known.contains(of));
+    wrong.extend(left.map(|((kind, segment), _)| {
+        let code = segment.code().unwrap_or_else(|| segment.as_str().to_owned());
+        format!("the index has {}/{code}, the destination has not", kind.name())
+    }));
+    wrong
+}
+
+fn of(id: &EntityId) -> (Kind, Segment) {
+    let entity = entity_of(id);
+    (entity.kind, entity.segment)
+}
+
+/// Reads the whole index as a worker would.
+fn read(run: &Run, random: &mut Rng) -> Index {
+    let listing: Vec<String> = run.shared.borrow().store.keys().cloned().collect();
+    let directory = Plan::of(&Keyspace::new("main"), listing).index;
+    let host = SimHost::new(&run.executor, &run.shared, "rules", true, 0);
+    let (index, is_done) = (Rc::new(RefCell::new(Index::new())), Rc::new(RefCell::new(None)));
+    let (read, done) = (index.clone(), is_done.clone());
+    run.executor.spawn(async move {
+        let (mut pages, keys) = (Pages::default(), Keyspace::new("main"));
+        for kind in [Kind::Product, Kind::ProductModel] {
+            for number in 0..PAGES {
+                let result = pages.read(&host, &keys, &directory, kind, number).await;
+                if result.is_err() {
+                    *done.borrow_mut() = Some(result);
+                    return;
+                }
+                let entries = pages.entries(kind, number);
+                let entries = entries.map(|(segment, entry)| ((kind, segment.clone()), entry.hash.clone()));
+                read.borrow_mut().extend(entries);
+            }
+        }
+        *done.borrow_mut() = Some(Ok(()));
+    });
+    run.executor.run(random, || is_done.borrow().is_some());
+    index.take()
+}

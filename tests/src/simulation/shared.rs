@@ -1,0 +1,159 @@
+//! What the processes of a world share: the store, the upstreams, what goes wrong, and what was seen.
+
+use super::effort::Effort;
+use super::faults::{Lone, Proxy};
+use super::nature::Nature;
+use fastrand::Rng;
+use simulator::destination::Destination;
+use simulator::pim::Pim;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What may go wrong, as chances per call; all zero in a healed world.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Chances {
+    /// A process is killed at this call.
+    pub kill: f64,
+    /// A worker stands still at this call, past its lease.
+    pub pause: f64,
+    /// A store call fails: half of them before, half after it took effect.
+    pub store: f64,
+    /// A batch of keys is half done and then fails.
+    pub half: f64,
+}
+
+/// A pause that a test plans for a worker.
+#[derive(Debug, Clone)]
+pub struct Stall {
+    /// Text of the call before which the worker stands still.
+    pub call: String,
+    /// How many such calls pass first.
+    pub passing: u32,
+    /// How long it stands still, in milliseconds.
+    pub ms: u64,
+    /// Whether the whole machine is suspended, and its monotonic clock with it.
+    pub is_suspension: bool,
+}
+
+/// A wait that an upstream asked for, until when, and when it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) upstream: &'static str,
+    pub(super) until_ms: u64,
+    pub(super) told_ms: u64,
+}
+
+/// All that the processes share.
+pub struct Shared {
+    /// The store.
+    pub store: BTreeMap<String, Vec<u8>>,
+    /// The PIM.
+    pub pim: Pim,
+    /// The destination.
+    pub destination: Destination,
+    /// What may go wrong.
+    pub chances: Chances,
+    /// Chance itself.
+    pub random: Rng,
+    /// Calls so far by workers, killed at these numbers (before or after the call).
+    pub calls: u64,
+    /// Those until the end of the second tick that worked.
+    pub calls_of_work: u64,
+    pub(super) worked: u64,
+    /// The calls at which a worker is killed: number, and whether after the call.
+    pub kills: Vec<(u64, bool)>,
+    /// Processes killed.
+    pub killed: u64,
+    /// Processes paused.
+    pub paused: u64,
+    /// When each entity was fetched: the beginning of the call, by code.
+    pub fetches: Vec<(u64, Vec<u8>, String)>,
+    /// What was broken, found while it happened.
+    pub violations: Vec<String>,
+    /// Writes of the store, deletions included, by the kind of key.
+    pub writes: BTreeMap<String, u64>,
+    /// What people were alerted of.
+    pub alerts: BTreeSet<String>,
+    /// What happened, for people; kept short.
+    pub trace: Vec<String>,
+    /// Whether to keep a trace.
+    pub traced: bool,
+    /// First attempts and retries by upstream, and since when they are counted.
+    pub attempts: BTreeMap<String, (u64, u64, u64)>,
+    pub(super) waits: Vec<Wait>,
+    /// Pauses that a test plans.
+    pub stalls: Vec<Stall>,
+    /// Deliveries that were put off with 429.
+    pub put_off: u64,
+    /// Alerts with their texts and times.
+    pub told: Vec<(u64, String)>,
+    /// The largest share of its budget that retries have used.
+    pub largest_ratio: f64,
+    /// What this world is made of.
+    pub nature: Nature,
+    /// Entities that fail alone.
+    pub(super) lone: Vec<Lone>,
+    /// Proxies that answer in place of upstreams.
+    pub(super) proxies: Vec<Proxy>,
+    /// Writes that have not landed yet.
+    pub(super) landing: usize,
+    /// Writes that landed late.
+    pub(super) landed: u64,
+    /// When the worker last published what waits, in milliseconds.
+    pub(super) published_ms: u64,
+    /// Whether clocks of hosts may be further apart than what is asked of hosts' clocks.
+    pub(super) has_far_clocks: bool,
+    /// How many entities the PIM has at least.
+    pub(super) entities: usize,
+    /// Whether deliveries that are put off without need are a violation.
+    pub(super) is_watched: bool,
+    /// What is done for nothing.
+    pub effort: Effort,
+}
+
+impl Shared {
+    /// Everything at its beginning.
+    pub fn new(pim: Pim, destination: Destination, random: Rng) -> Shared {
+        Shared {
+            store: BTreeMap::new(),
+            pim,
+            destination,
+            chances: Chances::default(),
+            random,
+            calls: 0,
+            calls_of_work: 0,
+            worked: 0,
+            kills: Vec::new(),
+            killed: 0,
+            paused: 0,
+            fetches: Vec::new(),
+            violations: Vec::new(),
+            writes: BTreeMap::new(),
+            alerts: BTreeSet::new(),
+            trace: Vec::new(),
+            traced: false,
+            attempts: BTreeMap::new(),
+            waits: Vec::new(),
+            stalls: Vec::new(),
+            put_off: 0,
+            told: Vec::new(),
+            largest_ratio: 0.0,
+            nature: Nature::ordinary(),
+            lone: Vec::new(),
+            proxies: Vec::new(),
+            landing: 0,
+            landed: 0,
+            published_ms: 0,
+            has_far_clocks: false,
+            entities: 0,
+            is_watched: false,
+            effort: Effort::default(),
+        }
+    }
+
+    pub(super) fn note(&mut self, now_ms: u64, who: &str, what: impl FnOnce() -> String) {
+        if self.traced {
+            let at_s = (now_ms % 100_000_000) as f64 / 1000.0;
+            self.trace.push(format!("{at_s:>9.3} {who:<10} {}", what()));
+        }
+    }
+}

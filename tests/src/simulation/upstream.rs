@@ -1,0 +1,173 @@
+//! Calls of upstreams: how long they take, what stands between, and what is learned of them.
+
+use super::host::{SKEW_MAX_MS, SimHost};
+use super::shared::{Shared, Wait};
+use bytes::Bytes;
+use http::{Request, Response};
+use relay::host::{CallLimits, Http, SendError};
+use serde_json::Value;
+use simulator::fault::Reply;
+
+impl SimHost {
+    /// Checks a call against what was asked for before, and learns from its answer.
+    fn watch_waits(&self, upstream: &'static str, begun_ms: u64, response: Option<&Response<Bytes>>) {
+        let now_ms = self.executor.now_ms();
+        let mut shared = self.shared.borrow_mut();
+        match response {
+            None => {
+                // Whoever was killed or paused over it may have told nobody, or something older may have landed since.
+                let disturbed = shared.killed + shared.paused + shared.landed > 0 || shared.landing > 0;
+                let untold = disturbed || shared.has_far_clocks;
+                let waits =
+                    |wait: &Wait| wait.upstream == upstream && begun_ms < wait.until_ms && begun_ms > wait.told_ms;
+                if !untold && shared.waits.iter().any(waits) {
+                    shared.violations.push(format!(
+                        "{upstream} was called at {begun_ms} although it had asked to wait"
+                    ));
+                }
+            }
+            Some(response) => {
+                let header = response
+                    .headers()
+                    .get("retry-after")
+                    .and_then(|value| value.to_str().ok());
+                if let Some(seconds) = header.and_then(|value| value.parse::<u64>().ok()) {
+                    let until_ms = (now_ms + seconds * 1000).saturating_sub(SKEW_MAX_MS);
+                    shared.waits.push(Wait {
+                        upstream,
+                        until_ms,
+                        told_ms: now_ms,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Lets the upstream have a request, unless something stands between. The call is open until its answer has come.
+    fn reply(&self, request: &Request<Bytes>, is_pim: bool) -> (Reply, Option<Open<'_>>) {
+        let now_ms = self.executor.now_ms();
+        let shared = &mut *self.shared.borrow_mut();
+        shared.effort.call();
+        let share = shared.random.f64();
+        let stands = |proxy: &&super::faults::Proxy| proxy.stands(is_pim, now_ms, share);
+        if let Some(proxy) = shared.proxies.iter().find(stands) {
+            return (Reply::now(proxy.answer()), None);
+        }
+        if let Some(lone) = shared
+            .lone
+            .iter()
+            .find(|lone| lone.is_asked_for(is_pim, request, now_ms))
+        {
+            return (Reply::now(lone.answer()), None);
+        }
+        if !is_pim {
+            let reply = shared.destination.handle(request, now_ms);
+            note_taken(shared, now_ms);
+            return (reply, Some(Open { host: self, is_pim }));
+        }
+        let target = request.uri().to_string();
+        shared.fetches.push((now_ms, request.body().to_vec(), target));
+        let mut reply = shared.pim.handle(request, now_ms);
+        let shown = reply.response.as_ref();
+        if let Some(lone) = shown.and_then(|shown| shared.lone.iter().find(|lone| lone.is_shown(shown, now_ms))) {
+            reply.response = Some(lone.answer());
+        }
+        (reply, Some(Open { host: self, is_pim }))
+    }
+
+    /// How long an answer is under way, in milliseconds.
+    fn latency_ms(&self, is_pim: bool, response: Option<&Response<Bytes>>) -> u64 {
+        let mut shared = self.shared.borrow_mut();
+        let latency = if is_pim {
+            shared.nature.pim
+        } else {
+            shared.nature.destination
+        };
+        let entities = if latency.per_entity_ms > 0 {
+            response.map_or(0, entities)
+        } else {
+            0
+        };
+        shared.random.u64(latency.least_ms..latency.most_ms) + latency.per_entity_ms * entities
+    }
+}
+
+/// Ends a call at its upstream whatever becomes of the caller.
+struct Open<'a> {
+    host: &'a SimHost,
+    is_pim: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut shared = self.host.shared.borrow_mut();
+        if self.is_pim {
+            shared.pim.finish()
+        } else {
+            shared.destination.finish()
+        }
+    }
+}
+
+/// Takes note of what the destination has just been given.
+fn note_taken(shared: &mut Shared, now_ms: u64) {
+    if let Some(push) = shared.destination.log.last().filter(|push| push.applied) {
+        let what = if push.method == "DELETE" { "" } else { &push.body_sha256 };
+        let too_often = shared.effort.taken(&push.path, what, now_ms);
+        shared.violations.extend(too_often);
+    }
+}
+
+/// How many entities an answer holds.
+fn entities(response: &Response<Bytes>) -> u64 {
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let items = body.pointer("/_embedded/items").and_then(Value::as_array);
+    items.map_or(1, |items| items.len() as u64)
+}
+
+impl Http for SimHost {
+    async fn send(&self, request: Request<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError> {
+        let request = request.map(Bytes::from);
+        let is_pim = request.uri().host() == Some("pim.test");
+        let upstream = if is_pim { "pim" } else { "destination" };
+        self.watch_waits(upstream, self.executor.now_ms(), None);
+        let what = || format!("{} {}", request.method(), request.uri());
+        self.call(what, async || {
+            let begun_ms = self.executor.now_ms();
+            let (reply, open) = self.reply(&request, is_pim);
+            let Reply {
+                after_ms,
+                response,
+                is_cut,
+            } = reply;
+            let took_ms = after_ms + self.latency_ms(is_pim, response.as_ref());
+            self.executor.sleep_ms(took_ms.min(limits.total_ms)).await;
+            drop(open);
+            if took_ms >= limits.total_ms {
+                self.note(|| "  no answer in time".to_owned());
+                return Err(SendError::Timeout);
+            }
+            let Some(response) = response else {
+                self.note(|| "  cut off".to_owned());
+                return Err(SendError::Lost("cut off".to_owned()));
+            };
+            self.note(|| format!("  {}", response.status()));
+            self.watch_waits(upstream, begun_ms, Some(&response));
+            let bulk = if is_pim { self.shared.borrow().nature.bulk } else { 1.0 };
+            let status = response.status();
+            let (is_needed, most) = (limits.needs_body_of(status), limits.most_bytes(status));
+            let length = response.body().len();
+            let came = if is_cut { length / 2 } else { length };
+            if is_needed && came as f64 * bulk > most as f64 {
+                self.note(|| "  too large".to_owned());
+                return Err(SendError::TooLarge);
+            }
+            if is_needed && is_cut && length > 0 {
+                self.note(|| "  cut off in its body".to_owned());
+                return Err(SendError::Lost("cut off in its body".to_owned()));
+            }
+            Ok(response.map(|body| body[..came.min(most)].to_vec()))
+        })
+        .await
+    }
+}
