@@ -48,7 +48,11 @@ impl SimHost {
         let now_ms = self.executor.now_ms();
         let shared = &mut *self.shared.borrow_mut();
         shared.effort.call();
-        let share = shared.random.f64();
+        let share = if shared.proxies.is_empty() {
+            0.0
+        } else {
+            shared.random.f64()
+        };
         let stands = |proxy: &&super::faults::Proxy| proxy.stands(is_pim, now_ms, share);
         if let Some(proxy) = shared.proxies.iter().find(stands) {
             return (Reply::now(proxy.answer()), None);
