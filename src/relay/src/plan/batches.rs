@@ -98,6 +98,11 @@ impl<'a> Due<'a> {
         let is_alike = |number: &&u32| self::class(&plan.facts(**number)) == class;
         let count = self.order.iter().take(WINDOW).take_while(is_alike).count();
         let mut window: Vec<u32> = self.order.drain(..count).collect();
+        if class.was_probe {
+            // Whoever was tried longest ago is first, wherever it stands in the index.
+            self.window = window.into();
+            return true;
+        }
         window.sort_by_cached_key(|number| {
             let facts = plan.facts(*number);
             let place = match arrange(facts.kind()).scattered {
@@ -112,11 +117,13 @@ impl<'a> Due<'a> {
 }
 
 fn class(facts: &Facts<'_>) -> Class {
+    let was_probe = facts.was_probe();
     Class {
         is_own_try: facts.is_own_try(),
-        was_probe: facts.was_probe(),
-        is_reconciliation: facts.is_reconciliation(),
-        is_second_look: facts.attempts() > 0 || !facts.has_events(),
+        was_probe,
+        // Probes take turns, whatever else they are.
+        is_reconciliation: !was_probe && facts.is_reconciliation(),
+        is_second_look: !was_probe && (facts.attempts() > 0 || !facts.has_events()),
     }
 }
 
