@@ -97,7 +97,7 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
                     items[at].marked = Some(Marked { id, is_kept: false });
                 }
             }
-            Err(failure) if group.len() > 1 && failure.class == Class::Permanent => {
+            Err(failure) if group.len() > 1 && failure.class != Class::Held && failure.status.is_some() => {
                 let mut one = group;
                 let other = one.split_off(one.len() / 2);
                 groups.extend([one, other]);

@@ -284,17 +284,25 @@ impl<'a, H: Host> Governor<'a, H> {
         if self.host.monotonic_ms() >= self.until_ms.get() || !self.lease.holds(self.host) {
             return Some(TIME_IS_UP.to_owned());
         }
+        if let Some(reason) = self.asked_to_wait() {
+            return Some(reason);
+        }
         let state = self.state.borrow();
         let now_ms = self.host.now_ms();
-        // A moment much further off than the wait that was asked for comes of a clock that jumped.
-        if now_ms < state.not_before_ms && state.not_before_ms <= now_ms + state.wait_ms + CLOCKS_S * 1000 {
-            return Some(format!("{} asked to wait", self.limits.name));
-        }
         let breaker = state.breakers.get(circuit).filter(|breaker| breaker.is_open())?;
         if !breaker.lets_probe(subject, now_ms) || self.probing.borrow().iter().any(|probing| probing == circuit) {
             return Some(format!("{} is left alone: {}", self.limits.name, breaker.reason));
         }
         None
+    }
+
+    /// That the upstream asked to wait, if so.
+    fn asked_to_wait(&self) -> Option<String> {
+        let state = self.state.borrow();
+        let now_ms = self.host.now_ms();
+        // A moment much further off than the wait that was asked for comes of a clock that jumped.
+        let waits = now_ms < state.not_before_ms && state.not_before_ms <= now_ms + state.wait_ms + CLOCKS_S * 1000;
+        waits.then(|| format!("{} asked to wait", self.limits.name))
     }
 
     /// Whether a breaker opened of late: what waits behind it goes in an order of chance.
@@ -487,6 +495,15 @@ impl<'a, H: Host> Governor<'a, H> {
     pub async fn enter(&self, call: &Call<'_>, tries: u32) -> Result<Entered, Failure> {
         let probe = self.admit(call, call.attempts > 0 || tries > 1)?;
         self.wait_for_room().await;
+        // What others were answered while this call waited for its turn counts for it, too.
+        let held = match &probe {
+            None => self.held_for(call.circuit, call.entity),
+            Some(_) => self.asked_to_wait(),
+        };
+        if let Some(reason) = held {
+            self.release(probe);
+            return Err(self.failed(Class::Held, reason));
+        }
         let started_ms = self.host.monotonic_ms();
         let left_ms = self.end_ms.saturating_sub(started_ms);
         if started_ms >= self.until_ms.get() || left_ms < LEAST_MS || !self.lease.holds(self.host) {

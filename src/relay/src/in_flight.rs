@@ -10,9 +10,6 @@ use serde_json::json;
 /// After how long whatever was under way has arrived or never will, in seconds.
 pub const SETTLED_S: u64 = 600;
 
-/// How far the clocks of hosts are allowed to differ, in seconds.
-pub(crate) const SKEW_S: u64 = 3600;
-
 /// The value of an in-flight key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlightValue {

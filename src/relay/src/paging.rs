@@ -39,6 +39,12 @@ const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 /// How the breaker knows pages: one that fails in every size counts as one thing that fails, and not as many.
 const SUBJECT: &str = "a page of its list";
 
+/// Whether a failure is about what was asked and how, such as a cursor that the PIM does not take, and not about what is
+/// there to be found (contract 4.7).
+fn is_of_the_request(failure: &Failure) -> bool {
+    failure.class == Class::Permanent && matches!(failure.status, Some(400 | 422))
+}
+
 /// For nobody in particular.
 const OF_A_PAGE: Whose<'_> = Whose {
     entity: None,
@@ -117,6 +123,26 @@ pub enum List<'a> {
 }
 
 impl List<'_> {
+    /// The entity that it is about, if it is about a single one.
+    fn name(self) -> Option<String> {
+        match self {
+            List::Below([model]) => Some(format!("{}/{model}", Kind::ProductModel.name())),
+            _ => None,
+        }
+    }
+
+    /// For whom a page of it is asked.
+    fn whose(self, name: &Option<String>) -> Whose<'_> {
+        match self {
+            List::Below(models) => Whose {
+                entity: name.as_deref(),
+                is_divisible: models.len() > 1,
+                ..Whose::default()
+            },
+            _ => OF_A_PAGE,
+        }
+    }
+
     fn search(self, kind: Kind) -> Value {
         match (self, kind) {
             (List::All, _) => json!({}),
@@ -346,7 +372,8 @@ impl<H: Host> Pim<'_, H> {
     ) -> Result<(Turned, Option<Gap>), Failure> {
         let first = first_page(kind, BATCH_MAX);
         let (query, asked) = sized(cursor.unwrap_or(&first), self.page_size(kind.name()));
-        let failure = match self.search(kind, &list.search(kind), &query, OF_A_PAGE).await {
+        let name = list.name();
+        let failure = match self.search(kind, &list.search(kind), &query, list.whose(&name)).await {
             Ok(page) => {
                 self.page_came(kind.name());
                 return Ok((Turned::Page(page), None));
@@ -354,7 +381,7 @@ impl<H: Host> Pim<'_, H> {
             Err(failure) if self.page_narrows(kind.name(), asked, &failure) => return Ok((Turned::Again, known)),
             Err(failure) => failure,
         };
-        if !failure.is_for_size() || failure.class == Class::Permanent || made(Mistake::NeverNarrow) {
+        if !failure.is_for_size() || is_of_the_request(&failure) || made(Mistake::NeverNarrow) {
             return Err(failure);
         }
         let gap = Gap {
@@ -393,7 +420,7 @@ impl<H: Host> Pim<'_, H> {
             }
             Err(failure) => failure,
         };
-        if failure.class == Class::Permanent {
+        if is_of_the_request(&failure) {
             return Ok(match gap.measure {
                 // It cannot leave out.
                 Measure::Uuid if !gap.left_out.is_empty() => (self.pass_over_all(kind, cursor, &gap), None),

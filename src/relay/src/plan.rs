@@ -8,10 +8,11 @@ pub(crate) use waiting::RECHECK_S;
 pub use waiting::Waiting;
 
 use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::in_flight::{SETTLED_S, SKEW_S};
+use crate::in_flight::SETTLED_S;
 use crate::index::Directory;
 use crate::key::{Change, DeadLetterKey, Hold, Key, Keyspace, ListKey, RetryKey};
 use crate::mistake::{Mistake, made};
+use crate::time::SKEW_S;
 use std::collections::BTreeMap;
 
 /// The most entities in one batch: what the PIM gives in one page (contract 4.4).

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// How far clocks are taken to differ at most, of hosts and of the PIM, in seconds.
 pub(crate) const CLOCKS_S: u64 = 600;
 
+/// How far the clocks of hosts may differ, in seconds. What one of them wrote may lie so far ahead of another one's now.
+pub(crate) const SKEW_S: u64 = 3600;
+
 /// The latest moment that a key holds, in seconds since the Unix epoch: ten digits.
 pub const LATEST_S: u64 = 9_999_999_999;
 

@@ -97,9 +97,11 @@ impl Lone {
             || String::from_utf8_lossy(request.body()).contains(&key)
     }
 
-    /// Whether an answer of the PIM would show it.
+    /// Whether an answer of the PIM would show it, and the PIM cannot render it. Nobody refuses a page for what is on it,
+    /// with whatever else an entity may be answered alone.
     pub(super) fn is_shown(&self, response: &Response<Bytes>, now_ms: u64) -> bool {
-        self.strikes(true, now_ms) && String::from_utf8_lossy(response.body()).contains(&self.id.key())
+        let cannot_render = matches!(self.status, 408 | 413 | 500..);
+        self.strikes(true, now_ms) && cannot_render && String::from_utf8_lossy(response.body()).contains(&self.id.key())
     }
 
     /// What is answered in its place.

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::mistake::{Mistake, made};
 use crate::paging::{List, Turned};
 use crate::session::Session;
-use crate::time;
+use crate::time::{self, SKEW_S};
 use serde::{Deserialize, Serialize};
 
 /// How far back the first look goes, and how much further any look while the PIM's offset from UTC is not known, in
@@ -66,7 +66,8 @@ impl Recent {
         let due_ms = match (&self.scan, &self.last) {
             (Some(scan), _) => scan.due_ms(now_ms),
             (None, _) if self.is_asked => 0,
-            (None, Some(last)) if last.began_ms <= now_ms => last.began_ms + periods.recent_s? * 1000,
+            // What lies further ahead than clocks may differ is of one that was wrong.
+            (None, Some(last)) if last.began_ms <= now_ms + SKEW_S * 1000 => last.began_ms + periods.recent_s? * 1000,
             (None, _) => periods.recent_s.map(|_| 0)?,
         };
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
@@ -234,7 +235,7 @@ mod tests {
         recent.finish(Scan::begin(now_ms), now_ms + 61_000);
         assert_eq!(recent.due_ms(&PERIODS, now_ms + 61_000), Some(now_ms + 300_000));
         // A look of the future is of a clock that was wrong.
-        assert_eq!(recent.due_ms(&PERIODS, now_ms - 1), Some(0));
+        assert_eq!(recent.due_ms(&PERIODS, now_ms - SKEW_S * 1000 - 1), Some(0));
         recent.ask(Some(NOW_S - 5000));
         assert_eq!(recent.due_ms(&PERIODS, now_ms + 61_000), Some(0));
         recent.begin(Kind::Product, &PERIODS, now_ms);

@@ -20,7 +20,7 @@ use crate::index::{Entry, PAGES, Pages, page_of, page_of_uuid};
 use crate::paging::{List, Turned};
 use crate::pim::Page;
 use crate::session::Session;
-use crate::time::CLOCKS_S;
+use crate::time::{CLOCKS_S, SKEW_S};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -138,7 +138,9 @@ impl Walk {
             Some(Step::Verify { .. }) => page_ms + PACE_MS,
             Some(Step::Judge) => 0,
             None if self.asked.is_some() => 0,
-            None if self.finished_ms > 0 && self.began_ms <= now_ms => self.began_ms + periods.walk_s? * 1000,
+            None if self.finished_ms > 0 && self.began_ms <= now_ms + SKEW_S * 1000 => {
+                self.began_ms + periods.walk_s? * 1000
+            }
             None => periods.walk_s.map(|_| 0)?,
         };
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
