@@ -3,6 +3,7 @@
 
 mod media;
 mod pages;
+mod people;
 mod reconciliation;
 mod shape;
 

@@ -18,6 +18,18 @@ pub struct Meta {
     pub shape: String,
 }
 
+/// What the record is about, as people see it and say which they mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// The PIM's origin.
+    pub pim: String,
+    /// The destination's origin and path.
+    pub destination: String,
+    /// The shape, by its name.
+    pub shape: String,
+}
+
 /// How the reason begins for which nothing at all is done.
 pub(crate) const NOT_ADOPTED: &str = "nothing is pushed or deleted";
 
@@ -31,6 +43,15 @@ impl Meta {
             destination: format!("{}{}", destination.origin, destination.path),
             shape: config.shape.name().to_owned(),
         })
+    }
+
+    /// What it is about.
+    pub fn pair(&self) -> Pair {
+        Pair {
+            pim: self.pim.clone(),
+            destination: self.destination.clone(),
+            shape: self.shape.clone(),
+        }
     }
 
     /// Whether another one differs from this by its shape alone.

@@ -112,8 +112,10 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         .as_deref()
         .and_then(Status::read)
         .unwrap_or_default();
-    // What people did to the dead letters is to be seen at once.
-    let is_known = plan.dead == known.dead && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
+    let configured = Meta::of(config).map(|meta| meta.pair());
+    // What people did to the dead letters is to be seen at once, and what they configured.
+    let is_known =
+        plan.dead == known.dead && configured == known.configured && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
     if !worked && is_known {
         return Ok(false);
     }
@@ -126,6 +128,7 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         dead: plan.dead,
         braked: plan.braked.clone(),
         worked_ms: if worked { now_ms } else { known.worked_ms },
+        configured,
     };
     host::write(host, &key, &status).await?;
     Ok(true)
