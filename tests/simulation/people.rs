@@ -293,3 +293,24 @@ fn a_watermark_that_lies_ahead_hides_no_change() {
         assert_eq!(stage.differences(), [], "{ahead_s} s ahead");
     }
 }
+
+/// Tokens of other credentials, lists of another shape, markings of models that are gone.
+#[test]
+fn a_walk_sweeps_out_what_nobody_needs() {
+    let mut stage = Stage::new(40, 6, 92);
+    stage.walk();
+    let keys = Keyspace::new("main");
+    let old = [
+        Key::Token(Segment::of("other credentials")),
+        Key::List(relay::key::ListKey::Options(Segment::of("finish"))),
+        Key::Fanout(Entity::new(Kind::ProductModel, "gone")),
+    ];
+    let old: Vec<String> = old.iter().map(|key| keys.encode(key)).collect();
+    let before: Vec<String> = stage.world().store.keys().cloned().collect();
+    for key in &old {
+        stage.world().store.insert(key.clone(), b"{}".to_vec());
+    }
+    stage.walk();
+    let after: Vec<String> = stage.world().store.keys().cloned().collect();
+    assert_eq!(after, before);
+}

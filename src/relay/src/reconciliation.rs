@@ -14,6 +14,7 @@ mod deletions;
 mod recent;
 pub(crate) mod rehearsal;
 mod scan;
+mod sweep;
 mod walk;
 
 pub use deletions::{Raising, UNORDERED};

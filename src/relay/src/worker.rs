@@ -160,7 +160,8 @@ async fn look_after<H: Host>(
     plan: &Plan,
     state: &mut State,
 ) -> Result<(), StoreError> {
-    let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state).await?;
+    let now_s = host.now_ms() / 1000;
+    let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state, now_s).await?;
     let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
     let told = alert::tell(host, config, plan, state, end_ms).await?;
     if (thinned || told) && lease.holds(host) {
