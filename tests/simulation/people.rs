@@ -109,7 +109,7 @@ fn what_came_back_is_let_alone_by_a_release() {
 }
 
 fn adopt(empty_index: bool, destination: &str) -> String {
-    let configured = json!({ "pim": "http://pim.test", "destination": destination, "shape": "identity" });
+    let configured = json!({ "v": 1, "pim": "http://pim.test", "destination": destination, "shape": "identity" });
     json!({ "v": 1, "do": "adopt", "empty_index": empty_index, "configured": configured }).to_string()
 }
 

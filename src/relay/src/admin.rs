@@ -15,7 +15,7 @@ use crate::config::{AdminConfig, ConfigError, ConsoleConfig};
 use crate::entity::Kind;
 use crate::host::{Clock, Log, Random, Store, StoreError};
 use crate::log;
-use crate::meta::Pair;
+use crate::meta::Meta;
 use crate::time;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -168,7 +168,7 @@ pub async fn answer<H: Store + Clock + Log + Random>(
 #[serde(deny_unknown_fields)]
 struct Adoption {
     empty_index: bool,
-    configured: Pair,
+    configured: Meta,
 }
 
 /// Reads what is adopted: what the person saw, so that nothing else is that comes to be configured meanwhile.
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn whoever_adopts_says_what() {
-        let pair = r#"{"pim":"https://pim.example","destination":"https://shop.example","shape":"identity"}"#;
+        let pair = r#"{"v":1,"pim":"https://pim.example","destination":"https://shop.example","shape":"identity"}"#;
         let good = format!(r#"{{"empty_index":false,"configured":{pair}}}"#);
         let command = adoption(good.as_bytes()).expect("a command");
         assert!(matches!(command, Command::Adopt { configured: Some(pair), .. } if pair.pim == "https://pim.example"));

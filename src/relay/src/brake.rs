@@ -1,6 +1,6 @@
 //! The brake on deletions that nobody announced: lost permissions look just like them.
 
-use crate::entity::{Entity, digest};
+use crate::entity::Entity;
 use crate::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,61 +14,29 @@ const LEAST: usize = 5;
 /// One in how many entities of the index may be deleted.
 const SHARE: usize = 50;
 
-/// How long one count is for, in seconds: deletions are counted for the window and this.
+/// How long one count is for, in seconds: deletions are counted for the window and up to this.
 const COUNT_S: u64 = 900;
 
 /// How many entities are remembered at most whose deletions were let through and have not come through yet. Of more at
 /// once, those let through first count again when they are tried again.
-const PENDING_MAX: usize = 2000;
+const PENDING_MAX: usize = 1000;
 
 /// How long a person releases it for, in seconds.
 const RELEASE_S: u64 = 3600;
 
 /// Its state, kept between ticks; bounded, however many entities there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored")]
+#[serde(default)]
 pub struct Brake {
-    /// How many unannounced deletions were let through, and from when on (seconds since the Unix epoch), oldest first.
-    counts: Vec<(u64, usize)>,
-    /// Those of them that have not come through yet, by a short digest, with when they were let through, oldest first.
-    /// One that is tried again counts once.
-    pending: Vec<(String, u64)>,
+    /// How many unannounced deletions were let through, by from when on (seconds since the Unix epoch).
+    counts: BTreeMap<String, u64>,
+    /// Those of them that have not come through yet, by [`Entity::key`], and when they were let through, in seconds since
+    /// the Unix epoch. One that is tried again counts once. Older versions kept all here and counted them.
+    let_through: BTreeMap<String, u64>,
     /// Since when it has been holding deletions back, in seconds since the Unix epoch.
     pub holding_since_s: Option<u64>,
     /// Until when a person has released it, in seconds since the Unix epoch.
     pub released_until_s: u64,
-}
-
-/// What is read: older versions kept every entity by name.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Stored {
-    counts: Vec<(u64, usize)>,
-    pending: Vec<(String, u64)>,
-    let_through: BTreeMap<String, u64>,
-    holding_since_s: Option<u64>,
-    released_until_s: u64,
-}
-
-impl From<Stored> for Brake {
-    fn from(stored: Stored) -> Brake {
-        let mut brake = Brake {
-            counts: stored.counts,
-            pending: stored.pending,
-            holding_since_s: stored.holding_since_s,
-            released_until_s: stored.released_until_s,
-        };
-        let mut known: Vec<(u64, String)> = stored.let_through.into_iter().map(|(key, at_s)| (at_s, key)).collect();
-        known.sort_unstable();
-        for (at_s, key) in known {
-            brake.count(&key, at_s);
-        }
-        brake
-    }
-}
-
-fn short(key: &str) -> String {
-    digest(key.as_bytes()).chars().take(11).collect()
 }
 
 /// Whether a moment counts still; one that lies ahead is of a clock that was wrong.
@@ -76,40 +44,47 @@ fn is_recent(at_s: u64, now_s: u64) -> bool {
     at_s <= now_s + CLOCKS_S && at_s + WINDOW_S > now_s
 }
 
+/// Whether a count that began at a moment counts still: it may have grown to its end.
+fn is_counted(begin: &str, now_s: u64) -> bool {
+    let begin_s = begin.parse::<u64>().unwrap_or(0);
+    is_recent(begin_s, now_s) || is_recent(begin_s + COUNT_S, now_s)
+}
+
 impl Brake {
     /// Asks for an unannounced deletion, the index holding so many entities.
     pub fn lets_through(&mut self, entity: &Entity, indexed: usize, now_s: u64) -> bool {
-        self.counts.retain(|(begin_s, _)| is_recent(*begin_s, now_s));
-        self.pending.retain(|(_, at_s)| is_recent(*at_s, now_s));
+        if self.counts.is_empty() {
+            for at_s in self.let_through.clone().into_values() {
+                self.count(at_s);
+            }
+        }
+        self.let_through.retain(|_, at_s| is_recent(*at_s, now_s));
+        self.counts.retain(|begin, _| is_counted(begin, now_s));
         let key = entity.key();
-        let digest = short(&key);
-        if self.is_released(now_s) || self.pending.iter().any(|(known, _)| *known == digest) {
+        if self.is_released(now_s) || self.let_through.contains_key(&key) {
             return true;
         }
         if self.left(indexed, now_s) > 0 {
-            self.count(&key, now_s);
+            self.count(now_s);
+            self.let_through.insert(key, now_s);
+            if self.let_through.len() > PENDING_MAX {
+                let oldest = self.let_through.iter().min_by_key(|(_, at_s)| **at_s);
+                let oldest = oldest.map(|(key, _)| key.clone()).unwrap_or_default();
+                self.let_through.remove(&oldest);
+            }
             return true;
         }
         self.hold(now_s);
         false
     }
 
-    fn count(&mut self, key: &str, now_s: u64) {
-        match self.counts.last_mut() {
-            Some((begin_s, count)) if now_s.abs_diff(*begin_s) < COUNT_S => *count += 1,
-            _ => self.counts.push((now_s, 1)),
-        }
-        self.pending.push((short(key), now_s));
-        let over = self.pending.len().saturating_sub(PENDING_MAX);
-        self.pending.drain(..over);
+    fn count(&mut self, at_s: u64) {
+        *self.counts.entry((at_s - at_s % COUNT_S).to_string()).or_default() += 1;
     }
 
     /// A deletion came through: it is not tried again.
     pub fn done(&mut self, entity: &Entity) {
-        if !self.pending.is_empty() {
-            let digest = short(&entity.key());
-            self.pending.retain(|(known, _)| *known != digest);
-        }
+        self.let_through.remove(&entity.key());
     }
 
     /// How many more it would let through now, the index holding so many entities.
@@ -117,9 +92,17 @@ impl Brake {
         if self.is_released(now_s) {
             return usize::MAX;
         }
-        let recent = self.counts.iter().filter(|(begin_s, _)| is_recent(*begin_s, now_s));
-        let recent: usize = recent.map(|(_, count)| count).sum();
-        LEAST.max(indexed / SHARE).saturating_sub(recent)
+        let count = if self.counts.is_empty() {
+            self.let_through
+                .values()
+                .filter(|at_s| is_recent(**at_s, now_s))
+                .count() as u64
+        } else {
+            let recent = self.counts.iter().filter(|(begin, _)| is_counted(begin, now_s));
+            recent.map(|(_, count)| count).sum()
+        };
+        let most = LEAST.max(indexed / SHARE);
+        most.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Whether a person has released it.
@@ -168,7 +151,8 @@ mod tests {
         assert_eq!((brake.left(20, 100), brake.holding_since_s), (0, None));
         assert!(!brake.lets_through(&product(LEAST), 20, 160));
         assert_eq!(brake.holding_since_s, Some(160));
-        assert!(brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S));
+        assert!(!brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S));
+        assert!(brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S + COUNT_S));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::key::{Hold, Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
 use crate::media;
-use crate::meta::{Meta, Pair};
+use crate::meta::Meta;
 use crate::plan::Plan;
 use crate::reconciliation::{Reconciliation, Rehearsal};
 use crate::state::State;
@@ -27,7 +27,7 @@ pub enum Command {
         empty_index: bool,
         /// What the person saw to be configured, and means: nothing else is adopted. None of a version that did not say.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        configured: Option<Pair>,
+        configured: Option<Meta>,
     },
     /// Deletions that the brake holds back are let through, for an hour.
     ReleaseBrake,
@@ -126,7 +126,7 @@ async fn adopt<H: Host>(
     config: &WorkerConfig,
     state: &mut State,
     empty_index: bool,
-    configured: Option<Pair>,
+    configured: Option<Meta>,
 ) -> Result<bool, StoreError> {
     let refuse = |reason: &str| {
         let fields = json!({ "do": "adopt", "meant": configured, "reason": reason });
@@ -140,7 +140,7 @@ async fn adopt<H: Host>(
         None => {
             return refuse("it does not say which pair and shape are meant: see GET /admin/status, and adopt again");
         }
-        Some(meant) if *meant != meta.pair() => {
+        Some(meant) if *meant != meta => {
             return refuse(
                 "what is configured is another pair or shape than was meant: see GET /admin/status, and adopt again",
             );
@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn commands_read_back_and_others_do_not() {
-        let pair = Pair {
+        let pair = Meta {
+            v: 1,
             pim: "https://pim.example".to_owned(),
             destination: "https://shop.example/v2".to_owned(),
             shape: "identity".to_owned(),

@@ -5,23 +5,11 @@ use crate::host::{self, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
 
-/// The record.
+/// The record; and what is configured, as people see it and say which they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Version of this format.
     pub v: u32,
-    /// The PIM's origin.
-    pub pim: String,
-    /// The destination's origin and path.
-    pub destination: String,
-    /// The shape, by its name.
-    pub shape: String,
-}
-
-/// What the record is about, as people see it and say which they mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pair {
     /// The PIM's origin.
     pub pim: String,
     /// The destination's origin and path.
@@ -43,15 +31,6 @@ impl Meta {
             destination: format!("{}{}", destination.origin, destination.path),
             shape: config.shape.name().to_owned(),
         })
-    }
-
-    /// What it is about.
-    pub fn pair(&self) -> Pair {
-        Pair {
-            pim: self.pim.clone(),
-            destination: self.destination.clone(),
-            shape: self.shape.clone(),
-        }
     }
 
     /// Whether another one differs from this by its shape alone.

@@ -2,7 +2,7 @@
 
 use crate::entity::Kind;
 use crate::host;
-use crate::meta::Pair;
+use crate::meta::Meta;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct Status {
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
     /// What is configured, whether it is adopted or not; none for a dry run.
-    pub configured: Option<Pair>,
+    pub configured: Option<Meta>,
 }
 
 impl Status {

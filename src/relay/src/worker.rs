@@ -112,7 +112,7 @@ async fn publish<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan, worked: 
         .as_deref()
         .and_then(Status::read)
         .unwrap_or_default();
-    let configured = Meta::of(config).map(|meta| meta.pair());
+    let configured = Meta::of(config);
     // What people did to the dead letters is to be seen at once, and what they configured.
     let is_known =
         plan.dead == known.dead && configured == known.configured && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
