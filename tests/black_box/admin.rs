@@ -46,6 +46,14 @@ pub(crate) async fn ask(application: &Application, method: Method, path: &str, b
         .unwrap()
 }
 
+/// Adopts what the application says is configured.
+pub(crate) async fn adopt(application: &Application, empty_index: bool) {
+    let status = ask(application, Method::GET, "/admin/status", json!(null)).await.json();
+    let body = json!({ "empty_index": empty_index, "configured": status["configured"] });
+    let answer = ask(application, Method::POST, "/admin/adopt", body).await;
+    assert_eq!(answer.status, 202, "{:?}", answer.json());
+}
+
 /// A page of the dead letters.
 async fn page(application: &Application, query: &str) -> Value {
     let answer = ask(
@@ -207,7 +215,7 @@ async fn what_is_not_understood_is_told() {
         (Method::POST, "/admin/dead-letters/replay", "", 400),
         (Method::POST, "/admin/dead-letters/replay", "{\"all\":false}", 400),
         (Method::DELETE, "/admin/dead-letters", "everything", 400),
-        (Method::POST, "/admin/adopt", "{\"empty\":true}", 400),
+        (Method::POST, "/admin/adopt", "{\"empty_index\":true}", 400),
     ] {
         let answer = application
             .request(method.clone(), path, &[bearer(ADMIN_TOKEN)], body)
@@ -536,8 +544,30 @@ async fn another_destination_is_adopted_when_a_person_says_so() {
     let report = application.tick().await.unwrap();
     assert_eq!(report["outcome"], "stopped", "{report}");
     assert_eq!(world.pushes("PUT"), pushes);
-    let answer = ask(&application, Method::POST, "/admin/adopt", json!({"empty_index": true})).await;
-    assert_eq!(answer.status, 202, "{:?}", answer.json());
+    // One that means another pair is left as it is, and so is one of a version that did not say what is meant.
+    let configured = ask(&application, Method::GET, "/admin/status", json!(null))
+        .await
+        .json()["configured"]
+        .clone();
+    assert!(
+        configured["destination"].as_str().unwrap().ends_with("/v2"),
+        "{configured}"
+    );
+    for other in ["pim", "destination", "shape"] {
+        let mut meant = configured.clone();
+        meant[other] = json!("https://elsewhere.example");
+        let body = json!({ "empty_index": true, "configured": meant });
+        assert_eq!(ask(&application, Method::POST, "/admin/adopt", body).await.status, 202);
+        let report = application.tick().await.unwrap();
+        assert_eq!(report["outcome"], "stopped", "{report}");
+    }
+    let log = application.log_lines("worker");
+    let refused = log
+        .iter()
+        .filter(|line| line["log"] == "command" && line["ok"] == false);
+    assert_eq!(refused.count(), 3);
+    assert_eq!(world.pushes("PUT"), pushes);
+    adopt(&application, true).await;
     application.tick_until_idle().await.unwrap();
     let moved = world
         .destination

@@ -1,6 +1,6 @@
 //! Categories on the deployed components: kept equal where the shape wants them, and left alone where it does not.
 
-use crate::admin::ask;
+use crate::admin::{adopt, ask};
 use crate::reconciliation::{reconcile, walk};
 use crate::store::Store;
 use http::Method;
@@ -339,14 +339,7 @@ async fn a_shape_that_wants_them_no_more_deletes_them_and_one_without_them_leave
         let setup = world.setup().with("shape", &shape.to_string());
         let application = application.restart_with(setup).await.unwrap();
         application.tick().await.unwrap();
-        let answer = ask(
-            &application,
-            Method::POST,
-            "/admin/adopt",
-            json!({"empty_index": false}),
-        )
-        .await;
-        assert_eq!(answer.status, 202);
+        adopt(&application, false).await;
         walk(&application).await;
         application.tick_until_idle().await.unwrap();
         application

@@ -1,6 +1,6 @@
 //! Files: ahead of the entities that name them, once, bounded, and only where the shape says so.
 
-use crate::admin::ask;
+use crate::admin::{adopt, ask};
 use crate::reconciliation::walk;
 use http::Method;
 use relay::entity::Kind;
@@ -46,12 +46,6 @@ async fn give(world: &World, application: &Application, product: &EntityId, file
     deliver_all(application, &platform_deliveries(&changes, seed))
         .await
         .unwrap();
-}
-
-async fn adopt(application: &Application, empty_index: bool) {
-    let body = json!({ "empty_index": empty_index });
-    let adopted = ask(application, Method::POST, "/admin/adopt", body).await;
-    assert_eq!(adopted.status, 202);
 }
 
 /// Ticks until this holds.

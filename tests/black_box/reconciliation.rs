@@ -1,6 +1,6 @@
 //! Reconciliation on the deployed components: what no webhook told, asked for by a person or a notification.
 
-use crate::admin::ask;
+use crate::admin::{adopt, ask};
 use crate::store::Store;
 use http::Method;
 use relay::time;
@@ -136,8 +136,7 @@ async fn another_pim_or_destination_is_neither_pushed_nor_believed_before_it_is_
         assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (0, 0));
     }
 
-    let answer = ask(&application, Method::POST, "/admin/adopt", json!(null)).await;
-    assert_eq!(answer.status, 202);
+    adopt(&application, false).await;
     walk(&application).await;
     application.tick().await.unwrap();
     // The other PIM's products are there; those of the first are more than the brake lets go without a person.

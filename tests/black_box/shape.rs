@@ -1,5 +1,6 @@
 //! What the destination receives: every type of value, and wrong shapes that push nothing.
 
+use crate::admin;
 use crate::reconciliation::{reconcile, walk};
 use crate::store::Store;
 use http::Method;
@@ -517,10 +518,7 @@ async fn another_shape_is_rehearsed_and_once_adopted_pushes_what_changed() {
 }
 
 async fn adopt(application: &Application) {
-    let headers = [bearer(ADMIN_TOKEN)];
-    let body = r#"{"empty_index": false}"#;
-    let adopted = application.request(Method::POST, "/admin/adopt", &headers, body).await;
-    assert_eq!(adopted.unwrap().status, 202);
+    admin::adopt(application, false).await;
     walk(application).await;
     application.tick_until_idle().await.unwrap();
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod media;
 mod pages;
+mod people;
 mod reconciliation;
 mod shape;
 

@@ -130,7 +130,7 @@ function listen() {
   asked("brake-release", () => ["Release the brake?", "For an hour, all that is gone from the PIM is deleted at the destination, however much. First see that the connection has not lost permissions in the PIM.", "Release", true],
     () => command("/brake/release", undefined, "Asked for: the next tick lets the deletions go"));
   asked("adopt", adoption,
-    () => command("/adopt", { empty_index: $("adopt-empty").checked }, "Asked for: the next tick adopts it"));
+    () => command("/adopt", { empty_index: $("adopt-empty").checked, configured: JSON.parse($("adopt").dataset.seen) }, "Asked for: the next tick adopts it"));
   document.addEventListener("visibilitychange", () => document.hidden || wake());
   setInterval(() => {
     if ($("app").hidden) return;

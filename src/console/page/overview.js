@@ -131,6 +131,8 @@ function drawControls(status) {
   const rehearsal = isForeign ? status.rehearsal : null;
   show($("adopt-text"), [isForeign, rehearsal], () => adoptable(isForeign, rehearsal));
   $("adopt").classList.toggle("primary", isForeign);
+  // What is shown here is what is adopted, whatever comes to be configured meanwhile.
+  $("adopt").dataset.configured = JSON.stringify(status.configured ?? null);
   $("adopt").dataset.shape = rehearsal ? (rehearsal.done ? "counted" : "counting") : "";
   put($("adopt"), rehearsal ? "Adopt the shape" : "Adopt the configured pair");
 }
@@ -148,11 +150,14 @@ function adoptable(isForeign, rehearsal) {
 /** What to ask before that. */
 function adoption() {
   const isEmpty = $("adopt-empty").checked;
+  $("adopt").dataset.seen = $("adopt").dataset.configured;
+  const seen = JSON.parse($("adopt").dataset.seen || "null");
+  const pair = seen ? ` It is ${seen.pim} and ${seen.destination}.` : "";
   const forgets = "What was sent before is forgotten, so nothing of it is ever deleted there.";
   const shape = $("adopt").dataset.shape;
   if (!shape) {
     const kept = "From the next tick on, what was sent before counts as sent to this destination.";
-    return ["Adopt the configured pair?", isEmpty ? `From the next tick on everything is pushed. ${forgets}` : kept, "Adopt", true];
+    return ["Adopt the configured pair?", `${isEmpty ? `From the next tick on everything is pushed. ${forgets}` : kept}${pair}`, "Adopt", true];
   }
   const deletes = isEmpty ? forgets : shape === "counted" ? "For an hour the brake lets every deletion through."
     : "It was not counted to the end what the shape does: the brake holds deletions back if they are many.";

@@ -15,6 +15,7 @@ use crate::config::{AdminConfig, ConfigError, ConsoleConfig};
 use crate::entity::Kind;
 use crate::host::{Clock, Log, Random, Store, StoreError};
 use crate::log;
+use crate::meta::Meta;
 use crate::time;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -147,7 +148,10 @@ pub async fn answer<H: Store + Clock + Log + Random>(
         Route::Entity(kind, code) => entity::read(host, config, kind, &code)
             .await
             .map(|entity| Answer::json(200, &entity)),
-        Route::Adopt => adopt(host, config, body).await,
+        Route::Adopt => match adoption(body) {
+            Ok(command) => ask(host, config, command).await,
+            Err(detail) => Ok(bad(detail)),
+        },
         Route::ReleaseBrake => ask(host, config, Command::ReleaseBrake).await,
         Route::Reconcile => match reconciliation(body) {
             Ok(command) => ask(host, config, command).await,
@@ -160,31 +164,22 @@ pub async fn answer<H: Store + Clock + Log + Random>(
     })
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Adoption {
     empty_index: bool,
+    configured: Meta,
 }
 
-async fn adopt<H: Store + Clock + Log + Random>(
-    host: &H,
-    config: &ConsoleConfig,
-    body: &[u8],
-) -> Result<Answer, StoreError> {
-    let adoption = if body.is_empty() {
-        Adoption::default()
-    } else {
-        match serde_json::from_slice(body) {
-            Ok(adoption) => adoption,
-            Err(_) => {
-                return Ok(bad(
-                    "send {\"empty_index\": false} or {\"empty_index\": true}".to_owned()
-                ));
-            }
-        }
-    };
-    let empty_index = adoption.empty_index;
-    ask(host, config, Command::Adopt { empty_index }).await
+/// Reads what is adopted: what the person saw, so that nothing else is that comes to be configured meanwhile.
+fn adoption(body: &[u8]) -> Result<Command, String> {
+    let adoption: Adoption = serde_json::from_slice(body).map_err(|_| {
+        "send {\"empty_index\": false, \"configured\": ...} with what GET /admin/status shows as `configured`, or {\"empty_index\": true, ...}".to_owned()
+    })?;
+    Ok(Command::Adopt {
+        empty_index: adoption.empty_index,
+        configured: Some(adoption.configured),
+    })
 }
 
 #[derive(Default, Deserialize)]
@@ -219,7 +214,7 @@ async fn ask<H: Store + Clock + Log + Random>(
     config: &ConsoleConfig,
     command: Command,
 ) -> Result<Answer, StoreError> {
-    command::leave(host, &config.keys, command).await?;
+    command::leave(host, &config.keys, &command).await?;
     log::write(host, config.log, "admin", false, json!({ "asked": command }));
     Ok(Answer::json(202, &json!({ "accepted": command })))
 }
@@ -309,6 +304,23 @@ mod tests {
             r#"{"scan":"full","forced":true}"#,
         ] {
             assert!(reconciliation(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn whoever_adopts_says_what() {
+        let pair = r#"{"v":1,"pim":"https://pim.example","destination":"https://shop.example","shape":"identity"}"#;
+        let good = format!(r#"{{"empty_index":false,"configured":{pair}}}"#);
+        let command = adoption(good.as_bytes()).expect("a command");
+        assert!(matches!(command, Command::Adopt { configured: Some(pair), .. } if pair.pim == "https://pim.example"));
+        for bad in [
+            "",
+            "{}",
+            r#"{"empty_index":true}"#,
+            &format!(r#"{{"configured":{pair}}}"#),
+            &good.replace("shape", "form"),
+        ] {
+            assert!(adoption(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The brake on deletions that nobody announced: lost permissions look just like them.
 
 use crate::entity::Entity;
+use crate::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,12 +14,24 @@ const LEAST: usize = 5;
 /// One in how many entities of the index may be deleted.
 const SHARE: usize = 50;
 
-/// Its state, kept between ticks.
+/// How long one count is for, in seconds: deletions are counted for the window and up to this.
+const COUNT_S: u64 = 900;
+
+/// How many entities are remembered at most whose deletions were let through and have not come through yet. Of more at
+/// once, those let through first count again when they are tried again.
+const PENDING_MAX: usize = 1000;
+
+/// How long a person releases it for, in seconds.
+const RELEASE_S: u64 = 3600;
+
+/// Its state, kept between ticks; bounded, however many entities there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Brake {
-    /// Which entities' unannounced deletions were let through, by [`Entity::key`], and when first, in seconds since the
-    /// Unix epoch. One that is tried again counts once.
+    /// How many unannounced deletions were let through, by from when on (seconds since the Unix epoch).
+    counts: BTreeMap<String, u64>,
+    /// Those of them that have not come through yet, by [`Entity::key`], and when they were let through, in seconds since
+    /// the Unix epoch. One that is tried again counts once. Older versions kept all here and counted them.
     let_through: BTreeMap<String, u64>,
     /// Since when it has been holding deletions back, in seconds since the Unix epoch.
     pub holding_since_s: Option<u64>,
@@ -26,20 +39,52 @@ pub struct Brake {
     pub released_until_s: u64,
 }
 
+/// Whether a moment counts still; one that lies ahead is of a clock that was wrong.
+fn is_recent(at_s: u64, now_s: u64) -> bool {
+    at_s <= now_s + CLOCKS_S && at_s + WINDOW_S > now_s
+}
+
+/// Whether a count that began at a moment counts still: it may have grown to its end.
+fn is_counted(begin: &str, now_s: u64) -> bool {
+    let begin_s = begin.parse::<u64>().unwrap_or(0);
+    is_recent(begin_s, now_s) || is_recent(begin_s + COUNT_S, now_s)
+}
+
 impl Brake {
     /// Asks for an unannounced deletion, the index holding so many entities.
     pub fn lets_through(&mut self, entity: &Entity, indexed: usize, now_s: u64) -> bool {
-        self.let_through.retain(|_, at_s| *at_s + WINDOW_S > now_s);
+        if self.counts.is_empty() {
+            for at_s in self.let_through.clone().into_values() {
+                self.count(at_s);
+            }
+        }
+        self.let_through.retain(|_, at_s| is_recent(*at_s, now_s));
+        self.counts.retain(|begin, _| is_counted(begin, now_s));
         let key = entity.key();
         if self.is_released(now_s) || self.let_through.contains_key(&key) {
             return true;
         }
         if self.left(indexed, now_s) > 0 {
+            self.count(now_s);
             self.let_through.insert(key, now_s);
+            if self.let_through.len() > PENDING_MAX {
+                let oldest = self.let_through.iter().min_by_key(|(_, at_s)| **at_s);
+                let oldest = oldest.map(|(key, _)| key.clone()).unwrap_or_default();
+                self.let_through.remove(&oldest);
+            }
             return true;
         }
         self.hold(now_s);
         false
+    }
+
+    fn count(&mut self, at_s: u64) {
+        *self.counts.entry((at_s - at_s % COUNT_S).to_string()).or_default() += 1;
+    }
+
+    /// A deletion came through: it is not tried again.
+    pub fn done(&mut self, entity: &Entity) {
+        self.let_through.remove(&entity.key());
     }
 
     /// How many more it would let through now, the index holding so many entities.
@@ -47,13 +92,34 @@ impl Brake {
         if self.is_released(now_s) {
             return usize::MAX;
         }
-        let recent = self.let_through.values().filter(|at_s| **at_s + WINDOW_S > now_s);
-        LEAST.max(indexed / SHARE).saturating_sub(recent.count())
+        let count = if self.counts.is_empty() {
+            self.let_through
+                .values()
+                .filter(|at_s| is_recent(**at_s, now_s))
+                .count() as u64
+        } else {
+            let recent = self.counts.iter().filter(|(begin, _)| is_counted(begin, now_s));
+            recent.map(|(_, count)| count).sum()
+        };
+        let most = LEAST.max(indexed / SHARE);
+        most.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Whether a person has released it.
     pub fn is_released(&self, now_s: u64) -> bool {
-        now_s < self.released_until_s
+        now_s < self.released_until_s && !self.is_released_ahead(now_s)
+    }
+
+    /// Whether it was released for longer than it can be: by a clock that was wrong.
+    pub fn is_released_ahead(&self, now_s: u64) -> bool {
+        self.released_until_s > now_s + RELEASE_S + CLOCKS_S
+    }
+
+    /// Forgets a release by a clock that was wrong: when its hour comes nobody remembers it.
+    pub fn forget_ahead(&mut self, now_s: u64) {
+        if self.is_released_ahead(now_s) {
+            self.released_until_s = 0;
+        }
     }
 
     /// It holds something back from now on, if it does not already.
@@ -64,7 +130,7 @@ impl Brake {
     /// A person lets all that is held back through, for an hour.
     pub fn release(&mut self, now_s: u64) {
         *self = Brake {
-            released_until_s: now_s + 3600,
+            released_until_s: now_s + RELEASE_S,
             ..Brake::default()
         };
     }
@@ -74,18 +140,19 @@ impl Brake {
 mod tests {
     use super::*;
     use crate::entity::Kind;
+    use serde_json::json;
 
     #[test]
     fn an_entity_counts_once_however_often_it_is_tried() {
         let mut brake = Brake::default();
-        let product = |n: usize| Entity::new(Kind::Product, &format!("p{n}"));
         for _ in 0..10 {
             assert!((0..LEAST).all(|n| brake.lets_through(&product(n), 20, 100)));
         }
         assert_eq!((brake.left(20, 100), brake.holding_since_s), (0, None));
         assert!(!brake.lets_through(&product(LEAST), 20, 160));
         assert_eq!(brake.holding_since_s, Some(160));
-        assert!(brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S));
+        assert!(!brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S));
+        assert!(brake.lets_through(&product(LEAST), 20, 100 + WINDOW_S + COUNT_S));
     }
 
     #[test]
@@ -95,5 +162,51 @@ mod tests {
         brake.release(100);
         assert!(brake.is_released(3699) && !brake.is_released(3700));
         assert_eq!(brake.left(0, 100), usize::MAX);
+    }
+
+    #[test]
+    fn moments_of_a_clock_that_was_ahead_neither_release_nor_fill_it() {
+        for ahead_s in [2 * RELEASE_S, WINDOW_S, 365 * WINDOW_S] {
+            let mut brake = Brake::default();
+            brake.release(100 + ahead_s);
+            assert!(!brake.is_released(100), "{ahead_s} s ahead");
+            let mut brake = Brake::default();
+            for n in 0..LEAST {
+                brake.lets_through(&product(n), 0, 100 + ahead_s);
+            }
+            assert_eq!(brake.left(0, 100), LEAST, "{ahead_s} s ahead");
+        }
+    }
+
+    #[test]
+    fn what_it_keeps_is_bounded_and_what_is_tried_again_counts_once() {
+        let (mut brake, indexed) = (Brake::default(), 2_000_000);
+        for n in 0..40_000 {
+            assert!(brake.lets_through(&product(n), indexed, 100_000 + n as u64 * 2));
+            // As many as fail at once, and are tried again.
+            if n >= 1000 {
+                let again = product(n - 999);
+                assert!(brake.lets_through(&again, indexed, 100_000 + n as u64 * 2));
+                brake.done(&again);
+            }
+        }
+        assert_eq!(brake.left(indexed, 180_000), 0);
+        let kept = json!(brake).to_string();
+        assert!(kept.len() < 40_000, "{} bytes", kept.len());
+        assert_eq!(serde_json::from_str::<Brake>(&kept).ok(), Some(brake));
+    }
+
+    #[test]
+    fn what_an_older_version_kept_counts() {
+        let known: BTreeMap<String, u64> = (0..7).map(|n| (product(n).key(), 1000 + n as u64)).collect();
+        let old = json!({ "let_through": known, "holding_since_s": 5, "released_until_s": 0 });
+        let mut brake: Brake = serde_json::from_value(old).expect("a brake");
+        assert_eq!((brake.left(500, 2000), brake.holding_since_s), (3, Some(5)));
+        assert!(brake.lets_through(&product(3), 500, 2000), "tried again");
+        assert_eq!(brake.left(500, 2000), 3);
+    }
+
+    fn product(n: usize) -> Entity {
+        Entity::new(Kind::Product, &format!("p{n}"))
     }
 }

@@ -16,13 +16,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// The commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Command {
-    /// The index is from now on one of the configured PIM and destination.
+    /// The index is from now on one of the configured PIM, destination and shape.
     Adopt {
         /// Whether what it holds is forgotten: the new destination has nothing of it.
         empty_index: bool,
+        /// What the person saw to be configured, and means: nothing else is adopted. None of a version that did not say.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        configured: Option<Meta>,
     },
     /// Deletions that the brake holds back are let through, for an hour.
     ReleaseBrake,
@@ -64,9 +67,12 @@ fn read(value: &[u8]) -> Option<Command> {
 }
 
 /// Leaves a command for the worker, behind those that are there already.
-pub async fn leave<H: Store + Clock + Random>(host: &H, keys: &Keyspace, command: Command) -> Result<(), StoreError> {
+pub async fn leave<H: Store + Clock + Random>(host: &H, keys: &Keyspace, command: &Command) -> Result<(), StoreError> {
     let key = keys.encode(&Key::Command(host.now_ms() / 1000, fanout::fresh_id(host)));
-    let value = CommandValue { v: 1, command };
+    let value = CommandValue {
+        v: 1,
+        command: command.clone(),
+    };
     host::write(host, &key, &value).await
 }
 
@@ -85,7 +91,10 @@ pub(crate) async fn carry_out<H: Host>(
         }
         let Some(value) = host.get(key).await? else { continue };
         let is_done = match read(&value) {
-            Some(Command::Adopt { empty_index }) => adopt(host, config, plan, state, empty_index).await?,
+            Some(Command::Adopt {
+                empty_index,
+                configured,
+            }) => adopt(host, config, plan, state, empty_index, configured).await?,
             Some(Command::Reconcile { scan, since_s, force }) => {
                 reconcile(host, config, scan, since_s, force).await?;
                 true
@@ -116,18 +125,28 @@ async fn adopt<H: Host>(
     plan: &Plan,
     state: &mut State,
     empty_index: bool,
+    configured: Option<Meta>,
 ) -> Result<bool, StoreError> {
-    let Some(meta) = Meta::of(config) else {
-        let reason = "there is no destination to adopt: set `destination_url`";
-        log::write(
-            host,
-            config.log,
-            "command",
-            true,
-            json!({ "do": "adopt", "reason": reason }),
-        );
-        return Ok(true);
+    let refuse = |reason: &str| {
+        let fields = json!({ "do": "adopt", "meant": configured, "reason": reason });
+        log::write(host, config.log, "command", true, fields);
+        Ok(true)
     };
+    let Some(meta) = Meta::of(config) else {
+        return refuse("there is no destination to adopt: set `destination_url`");
+    };
+    match &configured {
+        None => {
+            return refuse("it does not say which pair and shape are meant: see GET /admin/status, and adopt again");
+        }
+        Some(meant) if *meant != meta => {
+            return refuse(
+                "what is configured is another pair or shape than was meant: see GET /admin/status, and adopt again",
+            );
+        }
+        Some(_) => {}
+    }
+    let known = Reconciliation::read(host, &config.keys).await?.unwrap_or_default();
     if empty_index {
         let files = (0..media::PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
         let pages: Vec<String> = plan.index.all_keys(&config.keys).into_iter().chain(files).collect();
@@ -139,6 +158,11 @@ async fn adopt<H: Host>(
     }
     // Whatever was read of the PIM was compared with the old index.
     let mut anew = Reconciliation::of(Some(meta.clone()));
+    anew.emptied_s = if empty_index {
+        host.now_ms() / 1000
+    } else {
+        known.emptied_s
+    };
     anew.walk.ask(false);
     anew.save(host, &config.keys).await?;
     // Last: until the old index is gone, nothing may be pushed or deleted on its word.
@@ -241,20 +265,35 @@ mod tests {
 
     #[test]
     fn commands_read_back_and_others_do_not() {
-        for command in [Command::Adopt { empty_index: true }, Command::ReleaseBrake] {
-            let value = json!(CommandValue { v: 1, command }).to_string();
+        let pair = Meta {
+            v: 1,
+            pim: "https://pim.example".to_owned(),
+            destination: "https://shop.example/v2".to_owned(),
+            shape: "identity".to_owned(),
+        };
+        let adopt = |configured| Command::Adopt {
+            empty_index: true,
+            configured,
+        };
+        for command in [adopt(Some(pair)), adopt(None), Command::ReleaseBrake] {
+            let value = json!(CommandValue {
+                v: 1,
+                command: command.clone()
+            })
+            .to_string();
             assert_eq!(read(value.as_bytes()), Some(command), "{value}");
         }
-        assert_eq!(
-            read(br#"{"v":1,"do":"adopt","empty_index":false}"#),
-            Some(Command::Adopt { empty_index: false })
-        );
+        assert_eq!(read(br#"{"v":1,"do":"adopt","empty_index":true}"#), Some(adopt(None)));
         let command = Command::Reconcile {
             scan: ScanKind::Recent,
             since_s: Some((1 << 53) + 1),
             force: true,
         };
-        let value = json!(CommandValue { v: 1, command }).to_string();
+        let value = json!(CommandValue {
+            v: 1,
+            command: command.clone()
+        })
+        .to_string();
         assert_eq!(read(value.as_bytes()), Some(command), "{value}");
         for foreign in [
             "",

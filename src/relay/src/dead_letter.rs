@@ -6,6 +6,7 @@ use crate::host::{self, Store, StoreError};
 use crate::key::{Key, Keyspace};
 use crate::plan::Plan;
 use crate::state::State;
+use crate::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -69,12 +70,17 @@ pub(crate) async fn thin_oldest<H: Store>(
     keys: &Keyspace,
     plan: &Plan,
     state: &mut State,
+    now_s: u64,
 ) -> Result<bool, StoreError> {
-    let next = to_thin(keys, plan, (state.thinned_s, &state.thinned_key));
+    let next = to_thin(keys, plan, (state.thinned_s, &state.thinned_key), now_s);
     for (_, key) in &next {
         let letter: Option<DeadLetter> = host::read(host, key).await?;
-        if let Some(mut letter) = letter {
-            letter.thin();
+        let Some(mut letter) = letter.filter(|letter| !letter.thinned) else {
+            continue;
+        };
+        letter.thin();
+        // Read once more: what a person discards meanwhile must not come back.
+        if host.get(key).await?.is_some() {
             host.set(key, &letter.to_bytes()).await?;
         }
     }
@@ -87,11 +93,15 @@ pub(crate) async fn thin_oldest<H: Store>(
 
 /// The next to be thinned, oldest first, with when they failed: those after the last one thinned, as far as there are
 /// more than keep their details.
-fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str)) -> Vec<(u64, &'a String)> {
+fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str), now_s: u64) -> Vec<(u64, &'a String)> {
+    // What failed ahead of now failed by a clock that was wrong, and counts as old: the mark must not run ahead of what
+    // fails from now on.
+    let believed = |failed_s: u64| if failed_s <= now_s + CLOCKS_S { failed_s } else { 0 };
+    let last = (believed(last.0), last.1);
     let mut found: Vec<(u64, &String)> = plan
         .dead_letters()
         .filter_map(|key| match keys.parse(key)? {
-            Key::DeadLetter(letter) => Some((letter.failed_s, key)),
+            Key::DeadLetter(letter) => Some((believed(letter.failed_s), key)),
             _ => None,
         })
         .collect();
@@ -186,7 +196,7 @@ mod tests {
         )));
         store.0.borrow_mut().remove(&cleared);
         for expected in [true, false] {
-            let thinned = thin_oldest(&store, &keys, &plan, &mut state).now_or_never();
+            let thinned = thin_oldest(&store, &keys, &plan, &mut state, 1_900_000_000).now_or_never();
             assert_eq!(thinned, Some(Ok(expected)));
         }
         assert_eq!(state.thinned_s, 1_800_000_003);
@@ -219,12 +229,33 @@ mod tests {
             let mut thinned: Vec<(u64, String)> = Vec::new();
             for expected in [10, 10, 5, 0] {
                 let last = thinned.last().cloned().unwrap_or_default();
-                let next = to_thin(&keys, &plan, (last.0, &last.1));
+                let next = to_thin(&keys, &plan, (last.0, &last.1), 1_900_000_000);
                 assert_eq!(next.len(), expected);
                 thinned.extend(next.into_iter().map(|(failed_s, key)| (failed_s, key.clone())));
             }
             let thinned: Vec<String> = thinned.into_iter().map(|(_, key)| key).collect();
             assert_eq!(thinned, listing[..25]);
         }
+    }
+
+    #[test]
+    fn letters_of_a_clock_that_was_ahead_do_not_keep_others_from_being_thinned() {
+        let (keys, now_s) = (Keyspace::new("main"), 1_800_000_000);
+        let key = |n: u64, failed_s: u64| {
+            let entity = Entity::new(Kind::Product, &format!("product-{n:05}"));
+            keys.encode(&Key::DeadLetter(DeadLetterKey::new(entity, failed_s)))
+        };
+        // A thousand and more a year ahead, then as many by a clock that is right.
+        let ahead = (0..DETAILED as u64 + 10).map(|n| key(n, now_s + 31_536_000 + n));
+        let right = (0..DETAILED as u64 + 10).map(|n| key(5000 + n, now_s + n));
+        let plan = Plan::of(&keys, ahead.chain(right));
+        let mut last = (now_s + 31_536_000, String::new());
+        let mut thinned = 0;
+        loop {
+            let next = to_thin(&keys, &plan, (last.0, &last.1), now_s + 5000);
+            let Some((failed_s, key)) = next.last() else { break };
+            (thinned, last) = (thinned + next.len(), (*failed_s, (*key).clone()));
+        }
+        assert_eq!(thinned, DETAILED + 20);
     }
 }

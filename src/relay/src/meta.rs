@@ -5,7 +5,7 @@ use crate::host::{self, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
 
-/// The record.
+/// The record; and what is configured, as people see it and say which they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Version of this format.

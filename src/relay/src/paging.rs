@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 const SIZES: [usize; 4] = [BATCH_MAX, 25, 5, 1];
 
 /// How many pages must come before a larger one is tried, at least: together they hold as much.
-const PATIENCE: u32 = 4;
+const PATIENCE: u16 = 4;
 
 /// And at most: each time that the larger one fails soon, it is four times as many.
-const PATIENCE_MAX: u32 = 256;
+const PATIENCE_MAX: u16 = 256;
 
 /// How many entities that cannot be read are told apart at one place at most: the PIM takes twenty criteria (contract 4.3).
 const LEFT_OUT_MAX: usize = 16;
@@ -55,16 +55,36 @@ const OF_A_PAGE: Whose<'_> = Whose {
 
 /// How large pages of one kind are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "u64", into = "u64")]
 pub struct PageSize {
     /// Which of the sizes, the largest being 0.
     rung: usize,
-    /// Pages of this size that came.
-    good: u32,
     /// Whether it has grown to this size.
     has_grown: bool,
     /// How many pages must come before it grows.
-    patience: u32,
+    patience: u16,
+    /// Pages of this size that came.
+    good: u16,
+}
+
+/// It is kept as one number.
+impl From<u64> for PageSize {
+    fn from(number: u64) -> PageSize {
+        let [.., rung, has_grown, high, low, good_high, good_low] = number.to_be_bytes();
+        PageSize {
+            rung: rung.into(),
+            has_grown: has_grown > 0,
+            patience: u16::from_be_bytes([high, low]),
+            good: u16::from_be_bytes([good_high, good_low]),
+        }
+    }
+}
+
+impl From<PageSize> for u64 {
+    fn from(size: PageSize) -> u64 {
+        let grown = u64::from(size.has_grown) << 32;
+        (size.rung as u64) << 40 | grown | u64::from(size.patience) << 16 | u64::from(size.good)
+    }
 }
 
 /// The sizes of pages, by what the breaker guards.
@@ -76,7 +96,7 @@ impl PageSize {
         SIZES.get(self.rung).copied().unwrap_or(1)
     }
 
-    fn patience(&self) -> u32 {
+    fn patience(&self) -> u16 {
         self.patience.max(PATIENCE)
     }
 
@@ -342,15 +362,15 @@ impl<H: Host> Pim<'_, H> {
         kind: Kind,
         list: List<'_>,
         cursor: &mut Option<String>,
-        gap: &mut Option<Gap>,
+        gap: &mut Option<Box<Gap>>,
     ) -> Result<Turned, Failure> {
-        let known = gap.clone();
+        let known = gap.as_deref().cloned();
         let (turned, next) = match known {
             // Each question of its own: a PIM that takes long answers but one in a tick.
             Some(known) if known.doubt.is_some() => {
                 if let Err(failure) = self.answers(kind).await {
                     if failure.class != Class::Held {
-                        *gap = known.believed();
+                        *gap = known.believed().map(Box::new);
                     }
                     return Err(failure);
                 }
@@ -359,7 +379,7 @@ impl<H: Host> Pim<'_, H> {
             Some(known) if known.measure != Measure::Number => self.measure(kind, list, cursor, known).await?,
             known => self.ask_page(kind, list, cursor.as_deref(), known).await?,
         };
-        *gap = next;
+        *gap = next.map(Box::new);
         Ok(turned)
     }
 
@@ -627,6 +647,8 @@ mod tests {
             } else {
                 size.came();
             }
+            // As it is kept between ticks.
+            size = serde_json::from_value(json!(size)).expect("a size");
         }
         assert!(asked[&100] < 10, "{asked:?}");
         assert_eq!(asked.len(), 2, "{asked:?}");

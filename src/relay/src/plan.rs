@@ -233,13 +233,21 @@ impl Plan {
 
     /// Everything that waits for one entity.
     pub fn find(&self, entity: &Entity) -> Option<Waiting> {
+        Some(self.waiting(self.number(entity)?))
+    }
+
+    /// Whether anything waits for an entity, a dead letter included.
+    pub(crate) fn has(&self, entity: &Entity) -> bool {
+        self.number(entity).is_some()
+    }
+
+    fn number(&self, entity: &Entity) -> Option<u32> {
         let wanted = (entity.kind, entity.segment.as_str());
         let of = |begin: &u32| {
             let item = &self.items[*begin as usize];
             (item.kind, segment(&self.texts, item)).cmp(&wanted)
         };
-        let at = self.begins.binary_search_by(of).ok()?;
-        Some(self.waiting(number_of(at)))
+        self.begins.binary_search_by(of).ok().map(number_of)
     }
 
     /// Every entity that anything waits for, dead letters included.

@@ -14,6 +14,7 @@ mod deletions;
 mod recent;
 pub(crate) mod rehearsal;
 mod scan;
+mod sweep;
 mod walk;
 
 pub use deletions::{Raising, UNORDERED};
@@ -23,6 +24,7 @@ pub use scan::Scan;
 pub use walk::{Figures, Step, Walk};
 
 use crate::batch::Stop;
+use crate::brake::Brake;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
@@ -282,15 +284,17 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     let notification: Option<Notification> = host::read(host, &config.keys.record(Record::Notification)).await?;
     let now_ms = host.now_ms();
     // The state is large; most ticks need not read it.
-    let is_released =
-        record.walk.withheld > 0 && State::load(host, &config.keys).await?.brake.is_released(now_ms / 1000);
+    let brake = match record.walk.withheld {
+        0 => Brake::default(),
+        _ => State::load(host, &config.keys).await?.brake,
+    };
+    let is_released = brake.is_released(now_ms / 1000);
     let kinds = config.shape.kinds();
-    Ok(record.look_back(
-        notification.as_ref(),
-        config.reconciliation.overlap_s,
-        kinds,
-        now_ms / 1000,
-    ) || record.walk.let_go(is_released)
+    let overlap_s = config.reconciliation.overlap_s;
+    let looks_back = record.look_back(notification.as_ref(), overlap_s, kinds, now_ms / 1000);
+    Ok(looks_back
+        || record.walk.let_go(is_released)
+        || brake.is_released_ahead(now_ms / 1000)
         || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
@@ -307,7 +311,11 @@ pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), Store
             session.config.shape.kinds(),
             session.now_s(),
         );
-        let is_released = session.state.borrow().brake.is_released(session.now_s());
+        let is_released = {
+            let brake = &mut session.state.borrow_mut().brake;
+            brake.forget_ahead(session.now_s());
+            brake.is_released(session.now_s())
+        };
         record.walk.let_go(is_released) || looks_back
     };
     if is_changed {

@@ -248,7 +248,9 @@ impl<'a, H: Host> Session<'a, H> {
     /// Counts a deletion that came through, if nobody announced it.
     pub(crate) fn note_deleted(&self, waiting: &Waiting) {
         if !waiting.is_deletion_announced() {
-            *self.state.borrow_mut().deleted.entry(waiting.entity.kind).or_default() += 1;
+            let mut state = self.state.borrow_mut();
+            state.brake.done(&waiting.entity);
+            *state.deleted.entry(waiting.entity.kind).or_default() += 1;
         }
     }
 

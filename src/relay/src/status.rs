@@ -2,6 +2,7 @@
 
 use crate::entity::Kind;
 use crate::host;
+use crate::meta::Meta;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub struct Status {
     pub done_s: u64,
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
+    /// What is configured, whether it is adopted or not; none for a dry run.
+    pub configured: Option<Meta>,
 }
 
 impl Status {

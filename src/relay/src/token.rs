@@ -84,6 +84,11 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
     }
 
+    /// The key that it is kept under.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The token to use.
     pub async fn access(&self) -> Result<String, Failure> {
         if let Credentials::App(token) = &self.config.credentials {

@@ -134,8 +134,10 @@ async fn publish<H: Host>(
         .as_deref()
         .and_then(Status::read)
         .unwrap_or_default();
-    // What people did to the dead letters is to be seen at once.
-    let is_known = plan.dead == known.dead && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
+    let configured = Meta::of(config);
+    // What people did to the dead letters is to be seen at once, and what they configured.
+    let is_known =
+        plan.dead == known.dead && configured == known.configured && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
     if worked.is_none() && is_known {
         return Ok(false);
     }
@@ -149,6 +151,7 @@ async fn publish<H: Host>(
         braked: plan.braked.clone(),
         done_s: worked.map_or(known.done_s, |state| state.done_s),
         worked_ms: if worked.is_some() { now_ms } else { known.worked_ms },
+        configured,
     };
     host::write(host, &key, &status).await?;
     Ok(true)
@@ -180,7 +183,8 @@ async fn look_after<H: Host>(
     plan: &Plan,
     state: &mut State,
 ) -> Result<(), StoreError> {
-    let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state).await?;
+    let now_s = host.now_ms() / 1000;
+    let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state, now_s).await?;
     let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
     let told = alert::tell(host, config, lease, plan, state, end_ms).await?;
     if (thinned || told) && lease.holds(host) {

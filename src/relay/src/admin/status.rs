@@ -55,6 +55,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
         "rehearsal": rehearsal.map(|rehearsal| {
             json!({ "shape": rehearsal.shape, "done": rehearsal.is_done(), "would": rehearsal.counts })
         }),
+        "configured": status.as_ref().and_then(|status| status.configured.as_ref()),
         "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
         "indexed": state.indexed,
         "unwanted": state.unwanted,

@@ -141,7 +141,9 @@ async fn is_to_be_queued<H: Host>(
     verdict: &Verdict,
 ) -> Result<bool, StoreError> {
     Ok(match verdict {
-        Verdict::Skip | Verdict::Ignore => false,
+        Verdict::Ignore => false,
+        // It could not be read before: the dead letter that says so goes once it was looked at.
+        Verdict::Skip => is_refused(session, entity, &Verdict::Unsendable).await?,
         Verdict::Push(_) | Verdict::Delete | Verdict::Unsendable => !is_refused(session, entity, verdict).await?,
     })
 }

@@ -25,7 +25,7 @@ pub struct Scan {
     /// The page that is next; none is the first.
     pub cursor: Option<String>,
     /// What is known of an entity there that cannot be read.
-    pub gap: Option<Gap>,
+    pub gap: Option<Box<Gap>>,
     /// Entities that could not be read, not even alone, and were passed over.
     pub unread: u64,
     /// When that page was first seen to be the last one, in milliseconds since the Unix epoch.
@@ -100,7 +100,7 @@ pub(super) async fn ask<H: Host>(
     list: List<'_>,
     scan: &mut Scan,
 ) -> Result<Result<Turned, Failure>, StoreError> {
-    if let Some(uuid) = scan.gap.as_ref().and_then(Gap::wants_hint) {
+    if let Some(uuid) = scan.gap.as_deref().and_then(Gap::wants_hint) {
         let known = next_known(session, uuid).await?;
         if let (Some(gap), Some(known)) = (&mut scan.gap, known) {
             gap.hint(known);

@@ -10,6 +10,7 @@
 use super::compare::{Listed, listed, queue_different, queue_unread};
 use super::deletions::{self, Raising};
 use super::scan::{self, Scan, Turn};
+use super::sweep::sweep;
 use super::{Trouble, after_trouble, page_came};
 use crate::batch::Stop;
 use crate::config::ReconciliationConfig;
@@ -196,6 +197,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
         step @ Step::Verify { .. } => verify(session, &mut walk, step).await?,
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
+            sweep(session).await?;
             (walk.finished_ms, walk.trouble) = (now_ms, None);
             let period_s = session.config.reconciliation.walk_s;
             walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
