@@ -54,6 +54,9 @@ async fn on_spin_the_schedule_makes_the_destination_equal_and_a_kill_forgets_not
     println!("{} entities, PIM {seen:?}", entities.len());
     assert_eq!(seen.violations, 0);
     assert!(world.pushes("PUT") > entities.len());
+    let log = world.destination.with(|destination| destination.log.clone());
+    let unmeasured = log.iter().filter(|request| request.header("content-length").is_none());
+    assert_eq!(unmeasured.count(), 0);
     let path = format!("/media/{}", encode_segment(FILE.0));
     let file = world
         .destination
