@@ -1,9 +1,18 @@
 //! The relay in a seeded world where everything fails; see [`tests::simulation`].
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+mod acts;
+mod bad_apples;
+mod brake;
+mod clocks;
 mod media;
+mod pauses;
+mod proxies;
 mod reconciliation;
+mod settings;
 mod shape;
+mod stuck;
+mod throttled;
 
 use relay::mistake::Mistake;
 use std::sync::{Mutex, PoisonError};
