@@ -1,12 +1,21 @@
 //! The relay in a seeded world where everything fails; see [`tests::simulation`].
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+mod acts;
 mod answers;
+mod bad_apples;
+mod brake;
+mod clocks;
 mod media;
 mod pages;
+mod pauses;
 mod people;
+mod proxies;
 mod reconciliation;
+mod settings;
 mod shape;
+mod stuck;
+mod throttled;
 
 use relay::mistake::Mistake;
 use std::sync::{Mutex, PoisonError};

@@ -78,6 +78,11 @@ impl Lone {
         }
     }
 
+    /// The same with a page of HTML.
+    pub(super) fn by_a_page(self) -> Lone {
+        Lone { is_page: true, ..self }
+    }
+
     /// Whether a request is for it. That a deletion finds nothing is no failure.
     pub(super) fn is_asked_for(&self, is_pim: bool, request: &Request<Bytes>, now_ms: u64) -> bool {
         if !self.strikes(is_pim, now_ms) {

@@ -64,7 +64,8 @@ pub(super) fn brim(shared: &mut Shared, now_ms: u64, random: &mut Rng) -> Option
     let product = shared.pim.catalogue.truth().products(None).next()?.id.clone();
     let high_water = shared.nature.settings.high_water;
     let count = if random.u8(..8) == 0 {
-        high_water - random.u64(1..20)
+        // What the script tells of goes in on top of it.
+        high_water - random.u64(1000..1500)
     } else {
         high_water / 4 + random.u64(1..100)
     };

@@ -169,6 +169,12 @@ impl Stage {
         self.world().lone.push(Lone::new(of_pim, entity.clone(), status));
     }
 
+    /// From now on the destination's proxy answers whatever asks for an entity with a page of HTML and this status.
+    pub fn answer_alone_with_a_page(&self, entity: &EntityId, status: u16) {
+        let lone = Lone::new(false, entity.clone(), status).by_a_page();
+        self.world().lone.push(lone);
+    }
+
     /// From now on a proxy answers every call of an upstream with a page of HTML and this status.
     pub fn answer_with_pages(&self, of_pim: bool, status: u16) {
         self.world().proxies.push(Proxy::new(of_pim, status));

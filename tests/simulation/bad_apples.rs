@@ -1,0 +1,251 @@
+//! What fails alone, with whatever status, however many there are and wherever they stand, keeps the others waiting for
+//! no longer than a probe takes.
+
+use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, tell_all, touch, until_pushed};
+use relay::shape::Shape;
+use simulator::catalogue::EntityId;
+use simulator::destination::Rejection;
+use simulator::fault::Fault;
+use tests::simulation::stage::Stage;
+
+/// One of twenty products is answered so; the others change one by one.
+fn one_alone(of_pim: bool, status: u16, at: usize) {
+    let mut stage = Stage::with(20, 0, 40 + at as u64, |_, worker| by_events_alone(worker));
+    become_equal(&mut stage);
+    let products = stage.products();
+    stage.fail_alone(of_pim, &products[at], status);
+    stage.tell(&touch(&products[at]));
+    stage.run_for(20 * MINUTE_MS);
+    for step in [1, 7, 13, 18] {
+        let (other, told_ms) = (products[(at + step) % 20].clone(), stage.now_ms());
+        stage.tell(&touch(&other));
+        let what = format!("number {at} of 20 is answered {status}, at the PIM: {of_pim}");
+        until_pushed(&mut stage, &[other], told_ms, 5 * MINUTE_MS, &what);
+        stage.run_for(11 * MINUTE_MS);
+    }
+}
+
+#[test]
+fn one_entity_that_the_destination_answers_so_holds_up_no_other() {
+    for status in [301, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503] {
+        for at in [0, 9, 19] {
+            one_alone(false, status, at);
+        }
+    }
+}
+
+#[test]
+fn one_entity_that_the_pim_answers_so_holds_up_no_other() {
+    for status in [301, 403, 404, 405, 406, 422, 429, 500, 503] {
+        for at in [0, 9, 19] {
+            one_alone(true, status, at);
+        }
+    }
+}
+
+#[test]
+fn one_entity_that_is_forbidden_ends_in_the_dead_letters() {
+    for (of_pim, status) in [(false, 403), (false, 404), (true, 403), (true, 500)] {
+        let mut stage = Stage::with(20, 0, 44, |_, worker| by_events_alone(worker));
+        become_equal(&mut stage);
+        let products = stage.products();
+        stage.fail_alone(of_pim, &products[4], status);
+        tell_all(&mut stage, &products);
+        stage.run_until(12 * HOUR_MS, "it is given up", |stage| stage.dead_letters() == 1);
+        assert_eq!(stage.differences().len(), 1, "{status} at the PIM: {of_pim}");
+    }
+}
+
+/// Which of all are refused.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    First,
+    Last,
+    Anywhere,
+}
+
+/// Refuses a share of all products and lets all be pushed; the others must be within the time that is allowed.
+fn refused(count: usize, percent: usize, which: Refused, seed: u64) {
+    let mut stage = Stage::with(count, 0, seed, |_, worker| by_events_alone(worker));
+    let mut bad = stage.products();
+    match which {
+        Refused::First => {}
+        Refused::Last => bad.reverse(),
+        Refused::Anywhere => stage.random.shuffle(&mut bad),
+    }
+    let good = bad.split_off(count * percent / 100);
+    for product in &bad {
+        let end = format!("/{}", product.key());
+        let refusal = Rejection {
+            status: 422,
+            message: "no price".to_owned(),
+        };
+        stage.world().destination.rejections.insert(end, refusal);
+    }
+    let begun_ms = stage.now_ms();
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    // A page of a hundred in a second or two, and pushes meanwhile.
+    let most_ms = 5 * MINUTE_MS + count as u64 * 50;
+    let what = format!("{percent}% of {count} refused, {which:?}, seed {seed}");
+    until_pushed(&mut stage, &good, begun_ms, most_ms, &what);
+    // Each is given up soon, and none goes round.
+    stage.run_until(4 * HOUR_MS, &what, |stage| stage.dead_letters() == bad.len());
+}
+
+#[test]
+fn up_to_seven_of_ten_that_are_refused_hold_up_no_other() {
+    for (count, percent) in [(60, 20), (200, 20), (200, 50), (120, 70), (1000, 35)] {
+        for (seed, which) in [(1, Refused::First), (2, Refused::Anywhere), (3, Refused::Last)] {
+            refused(count, percent, which, seed);
+        }
+    }
+}
+
+/// Beyond that a healthy one waits ten seconds at most for each bad one before it.
+#[test]
+fn of_those_that_are_refused_each_costs_ten_seconds_at_most() {
+    let mut stage = Stage::with(60, 0, 5, |_, worker| by_events_alone(worker));
+    let products = stage.products();
+    let (bad, good) = products.split_at(57);
+    for product in bad {
+        stage.world().destination.reject(&product.key(), "no price");
+    }
+    let begun_ms = stage.now_ms();
+    tell_all(&mut stage, &products);
+    let most_ms = 5 * MINUTE_MS + bad.len() as u64 * 10 * SECOND_MS;
+    until_pushed(&mut stage, good, begun_ms, most_ms, "nearly all are refused");
+}
+
+/// What a destination refused is nothing that another one, adopted empty, was asked.
+#[test]
+fn another_destination_is_sent_what_the_former_one_refused() {
+    let mut first = Stage::with(30, 0, 37, |_, _| {});
+    let refused: EntityId = first.products()[4].clone();
+    first.world().destination.reject(&refused.key(), "no");
+    first.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    first.run_until(HOUR_MS, "it is refused", |stage| stage.dead_letters() == 1);
+    let store = first.world().store.clone();
+    drop(first);
+    let mut second = Stage::with(30, 0, 37, |shared, worker| {
+        shared.store = store;
+        if let Some(destination) = &mut worker.destination {
+            destination.path = "/v2".to_owned();
+        }
+    });
+    let begun_ms = second.now_ms();
+    second.command(r#"{"v":1,"do":"adopt","empty_index":true}"#);
+    until_pushed(
+        &mut second,
+        &[refused],
+        begun_ms,
+        26 * HOUR_MS,
+        "at the other destination",
+    );
+}
+
+/// A page of the PIM's list that cannot be had because of one entity is asked for in smaller pieces.
+#[test]
+fn a_product_that_the_pim_cannot_show_does_not_stop_a_walk() {
+    for (at, status) in [(0, 500), (130, 500), (249, 503), (130, 422)] {
+        let mut stage = Stage::with(250, 4, 60 + at as u64, |_, worker| by_events_alone(worker));
+        let products = stage.products();
+        stage.fail_alone(true, &products[at], status);
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_until(2 * HOUR_MS, "all but one", |stage| stage.differences().len() <= 1);
+        stage.run_until(2 * HOUR_MS, "the walk's end", |stage| {
+            stage.reconciliation().walk.finished_ms > 0
+        });
+        assert_eq!(stage.pushes("DELETE"), 0);
+        stage.mend();
+        stage.walk();
+        assert_eq!(stage.differences(), []);
+    }
+}
+
+/// The pages of the look at recent changes, too.
+#[test]
+fn a_product_that_the_pim_cannot_show_does_not_stop_a_look() {
+    let mut stage = Stage::with(250, 0, 61, |_, worker| worker.reconciliation.walk_s = None);
+    become_equal(&mut stage);
+    let products = stage.products();
+    stage.fail_alone(true, &products[100], 500);
+    for product in &products {
+        stage.edit(&touch(product));
+    }
+    stage.run_until(2 * HOUR_MS, "all but one", |stage| stage.differences().len() <= 1);
+    stage.mend();
+    stage.run_until(4 * HOUR_MS, "all", |stage| stage.differences().is_empty());
+}
+
+#[test]
+fn a_page_that_is_larger_than_what_is_read_is_read_in_pieces() {
+    for times in [1.1, 5.0, 60.0] {
+        let mut stage = Stage::with(250, 0, 34, |_, worker| by_events_alone(worker));
+        let first_page: usize = {
+            let world = stage.world();
+            world
+                .pim
+                .bodies(None)
+                .take(100)
+                .map(|(_, body)| body.to_string().len())
+                .sum()
+        };
+        stage.world().nature.bulk = times * f64::from(48 << 20) / first_page as f64;
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_until(2 * HOUR_MS, "all is there", |stage| stage.differences().is_empty());
+        let what = "the walk's end";
+        stage.run_until(HOUR_MS, what, |stage| stage.reconciliation().walk.finished_ms > 0);
+    }
+}
+
+/// A fan-out asks for whole bodies or for less, but for no more than can be read.
+#[test]
+fn variants_whose_page_is_too_large_are_marked_all_the_same() {
+    const SHAPE: &str =
+        r#"{"product-models": {"fields": [{"from": "/code", "to": "/id"}, {"from": "/updated", "to": "/updated"}]}}"#;
+    let mut stage = Stage::with(400, 1, 35, |_, worker| {
+        by_events_alone(worker);
+        worker.shape = Shape::read(SHAPE).expect("a good shape");
+    });
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_for(30 * MINUTE_MS);
+    stage.forget();
+    let variants: Vec<EntityId> = {
+        let world = stage.world();
+        let products = world.pim.catalogue.truth().products(None);
+        let variants = products.filter(|product| product.parent.is_some());
+        variants.map(|product| product.id.clone()).collect()
+    };
+    assert!(variants.len() > 20);
+    let body = {
+        let world = stage.world();
+        let largest = world.pim.bodies(None).map(|(_, body)| body.to_string().len()).max();
+        largest.unwrap_or(1)
+    };
+    // Five at a time.
+    stage.world().nature.bulk = f64::from(48 << 20) / (6 * body) as f64;
+    let (model, told_ms) = (stage.models()[0].clone(), stage.now_ms());
+    stage.tell(&touch(&model));
+    until_pushed(&mut stage, &variants, told_ms, HOUR_MS, "variants");
+}
+
+/// The only one that was never tried before, a page of HTML in answer to it, and others that have failed once: as probes
+/// they take turns.
+#[test]
+fn those_that_have_failed_before_get_their_turn_as_probes() {
+    for (seed, status) in [(70, 503), (71, 502), (72, 404)] {
+        let mut stage = Stage::with(20, 0, seed, |_, worker| by_events_alone(worker));
+        become_equal(&mut stage);
+        let products = stage.products();
+        // An outage costs some of them an attempt before it is known to be one.
+        stage.world().destination.faults.add(Fault::always(Fault::status(500)));
+        tell_all(&mut stage, &products[..8]);
+        stage.run_for(MINUTE_MS);
+        stage.answer_alone_with_a_page(&products[15], status);
+        stage.tell(&touch(&products[15]));
+        stage.run_for(MINUTE_MS);
+        stage.world().destination.faults.clear();
+        let healthy_ms = stage.now_ms();
+        until_pushed(&mut stage, &products[..8], healthy_ms, 20 * MINUTE_MS, "all but one");
+    }
+}

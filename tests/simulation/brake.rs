@@ -1,0 +1,58 @@
+//! A released brake lets go what it held, whatever walks there are meanwhile.
+
+use crate::acts::{HOUR_MS, MINUTE_MS, become_equal, delete};
+use simulator::fault::Fault;
+use tests::simulation::stage::Stage;
+
+const WALK: &str = r#"{"v":1,"do":"reconcile","scan":"full"}"#;
+const RELEASE: &str = r#"{"v":1,"do":"release-brake"}"#;
+
+/// The next walk has passed some or all of what was withheld, and is then held up by the PIM for longer than a release lasts.
+#[test]
+fn a_release_during_a_walk_lets_go_what_the_last_one_found() {
+    for (seed, pages) in [(36, 1), (37, 3), (38, 6)] {
+        let mut stage = Stage::with(600, 0, seed, |_, worker| worker.reconciliation.recent_s = None);
+        become_equal(&mut stage);
+        for product in stage.products().iter().take(100) {
+            stage.edit(&delete(product));
+        }
+        stage.run_for(5 * MINUTE_MS);
+        stage.command(WALK);
+        stage.run_until(HOUR_MS, "the brake withholds", |stage| {
+            stage.reconciliation().walk.withheld == 100
+        });
+        let lists = || Fault::always(Fault::status(503)).path("/api/rest/v1/products-uuid/search");
+        stage.world().pim.faults.add(lists().after(pages));
+        stage.command(WALK);
+        stage.run_for(5 * MINUTE_MS);
+        assert!(stage.reconciliation().walk.step.is_some(), "it is under way");
+        stage.command(RELEASE);
+        stage.run_for(90 * MINUTE_MS);
+        stage.world().pim.faults.clear();
+        stage.run_until(3 * HOUR_MS, "all are deleted", |stage| stage.pushes("DELETE") == 100);
+        assert_eq!(stage.differences(), []);
+    }
+}
+
+/// A walk that ends between the finding and the release finds nothing twice.
+#[test]
+fn what_two_walks_missed_is_let_go_once() {
+    let mut stage = Stage::with(400, 0, 39, |_, worker| worker.reconciliation.recent_s = None);
+    become_equal(&mut stage);
+    for product in stage.products().iter().take(70) {
+        stage.edit(&delete(product));
+    }
+    stage.run_for(5 * MINUTE_MS);
+    for _ in 0..2 {
+        let walked_ms = stage.reconciliation().walk.finished_ms;
+        stage.command(WALK);
+        stage.run_until(HOUR_MS, "a walk", |stage| {
+            stage.reconciliation().walk.finished_ms > walked_ms
+        });
+    }
+    assert_eq!((stage.reconciliation().walk.withheld, stage.pushes("DELETE")), (70, 0));
+    stage.command(RELEASE);
+    stage.run_until(HOUR_MS, "all are deleted", |stage| stage.pushes("DELETE") == 70);
+    stage.run_for(HOUR_MS);
+    assert_eq!(stage.pushes("DELETE"), 70);
+}

@@ -1,0 +1,161 @@
+//! Workers that stand still: wherever they do, and for however long, everything is equal afterwards without a person.
+
+use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, delete, touch};
+use relay::entity::{Entity, Kind};
+use relay::key::{Key, Keyspace};
+use relay::shape::Shape;
+use simulator::catalogue::{Action, Edit, EntityId};
+use tests::simulation::host::Stall;
+use tests::simulation::stage::Stage;
+
+/// A worker stands still before its next call of this text.
+fn stall(stage: &Stage, call: String, ms: u64, is_suspension: bool) {
+    let stall = Stall {
+        call,
+        passing: 0,
+        ms,
+        is_suspension,
+    };
+    stage.world().stalls.push(stall);
+}
+
+fn until_it_stands_still(stage: &mut Stage) {
+    stage.run_until(5 * MINUTE_MS, "it stands still", |stage| {
+        stage.world().stalls.is_empty()
+    });
+}
+
+fn equal(products: usize, seed: u64) -> Stage {
+    let mut stage = Stage::with(products, 0, seed, |_, _| {});
+    stage.walk();
+    assert_eq!(stage.differences(), []);
+    stage
+}
+
+/// While it stands still before a push, others push what is newer; then its own comes.
+#[test]
+fn a_worker_that_stands_still_while_it_pushes_leaves_nothing_old_behind() {
+    for (seed, minutes, is_suspension) in [
+        (39, 2, false),
+        (40, 11, true),
+        (41, 15, false),
+        (42, 15, true),
+        (43, 180, true),
+    ] {
+        let mut stage = equal(60, seed);
+        // Two of one batch, of which the worker pushes the other one after it wakes, too.
+        let products = stage.products();
+        let (one, other) = (&products[7], &products[8]);
+        let push = format!("PUT http://destination.test/products/{}", one.key());
+        stall(&stage, push, minutes * MINUTE_MS, is_suspension);
+        stage.tell(&touch(one));
+        stage.tell(&touch(other));
+        until_it_stands_still(&mut stage);
+        stage.tell(&touch(one));
+        stage.tell(&touch(other));
+        stage.run_for(minutes * MINUTE_MS + MINUTE_MS);
+        stage.run_until(HOUR_MS, "equal", |stage| {
+            stage.is_quiet() && stage.differences().is_empty()
+        });
+    }
+}
+
+/// The last push of one that stood still is of what has been deleted meanwhile.
+#[test]
+fn what_was_deleted_meanwhile_does_not_come_back() {
+    for (seed, minutes, is_suspension) in [(44, 3, false), (45, 20, true)] {
+        let mut stage = equal(60, seed);
+        let product = stage.products()[11].clone();
+        let push = format!("PUT http://destination.test/products/{}", product.key());
+        stall(&stage, push, minutes * MINUTE_MS, is_suspension);
+        stage.tell(&touch(&product));
+        until_it_stands_still(&mut stage);
+        stage.tell(&delete(&product));
+        stage.run_for(minutes * MINUTE_MS + MINUTE_MS);
+        stage.run_until(HOUR_MS, "it is gone", |stage| {
+            stage.is_quiet() && stage.differences().is_empty()
+        });
+    }
+}
+
+const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}]}, "product-models": false}"#;
+
+/// The text of a write of the index that has this entity's place, whichever worker's.
+fn write_of_the_index(product: &EntityId) -> String {
+    let page = relay::index::page_of(&Entity::new(Kind::Product, &product.key()));
+    format!(
+        "set {}",
+        Keyspace::new("main").encode(&Key::IndexPage(Kind::Product, page, None))
+    )
+}
+
+fn enabled(stage: &Stage, product: &EntityId) -> Option<bool> {
+    let world = stage.world();
+    let stored = world.destination.state.get(&format!("/products/{}", product.key()))?;
+    stored.body()["enabled"].as_bool()
+}
+
+fn neighbours(stage: &Stage) -> (EntityId, EntityId) {
+    let products = stage.products();
+    let page = |id: &EntityId| relay::index::page_of(&Entity::new(Kind::Product, &id.key()));
+    let pair = products
+        .iter()
+        .zip(&products[1..])
+        .find(|(one, other)| page(one) == page(other));
+    pair.map(|(one, other)| (one.clone(), other.clone()))
+        .expect("neighbours")
+}
+
+/// One entry of an index page is pushed by another worker meanwhile, and then changed back to what it was.
+#[test]
+fn a_worker_that_stands_still_while_it_writes_the_index_takes_nobodys_entry_back() {
+    for (seed, seconds, is_suspension) in [(25, 130, false), (26, 130, true), (27, 1200, true)] {
+        let mut stage = Stage::with(300, 0, seed, |_, worker| {
+            worker.shape = Shape::read(LITTLE).expect("a good shape");
+        });
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_for(30 * MINUTE_MS);
+        let (one, other) = neighbours(&stage);
+        let flip = |id: &EntityId, enabled: bool| Edit::new(id.clone(), Action::Enable { enabled });
+        let (was, other_was) = (
+            enabled(&stage, &one).expect("it is there"),
+            enabled(&stage, &other).expect("it is there"),
+        );
+        stall(&stage, write_of_the_index(&other), seconds * SECOND_MS, is_suspension);
+        stage.tell(&flip(&other, !other_was));
+        until_it_stands_still(&mut stage);
+        stage.tell(&flip(&one, !was));
+        stage.run_until(3 * MINUTE_MS, "another worker has pushed the first one", |stage| {
+            enabled(stage, &one) == Some(!was)
+        });
+        stage.run_for(seconds * SECOND_MS);
+        stage.tell(&flip(&one, was));
+        stage.run_until(HOUR_MS, "it is as it was", |stage| enabled(stage, &one) == Some(was));
+    }
+}
+
+/// A new entity's entry, too: it is then deleted without a word, and must be found missing.
+#[test]
+fn what_another_worker_pushed_first_stays_in_the_index() {
+    for (seed, seconds) in [(40, 130), (41, 600)] {
+        let mut stage = equal(300, seed);
+        let other = stage.products()[10].clone();
+        // A new one on the same page of the index: the last digits differ.
+        let mut key = other.key();
+        let last = if key.ends_with('0') { '1' } else { '0' };
+        key.pop();
+        key.push(last);
+        let fresh = EntityId::Product(key.parse().expect("a UUID"));
+        stall(&stage, write_of_the_index(&other), seconds * SECOND_MS, false);
+        stage.tell(&touch(&other));
+        until_it_stands_still(&mut stage);
+        stage.tell(&Edit::new(fresh.clone(), Action::create()));
+        stage.run_for(seconds * SECOND_MS + MINUTE_MS);
+        assert_eq!(stage.differences(), []);
+        stage.edit(&delete(&fresh));
+        stage.run_for(30 * MINUTE_MS);
+        stage.walk();
+        stage.walk();
+        assert_eq!(stage.differences(), []);
+    }
+}
