@@ -1,6 +1,6 @@
 //! Calls out, on `wasi:http` itself: the SDK's client sets no time limits, and the host's own is ten minutes.
 
-use crate::sleep_ms;
+use crate::{VARIABLES, sleep_ms};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use relay::host::{CallLimits, PASSED_ON, SendError, Transfer};
@@ -271,9 +271,7 @@ async fn read(incoming: IncomingResponse, body_bytes: usize) -> Result<Vec<u8>, 
 
 fn failed(error: ErrorCode) -> SendError {
     match error {
-        ErrorCode::HttpRequestDenied => {
-            SendError::Forbidden("the platform does not allow this address: is the variable an origin?".to_owned())
-        }
+        ErrorCode::HttpRequestDenied => SendError::Forbidden(VARIABLES.denial()),
         ErrorCode::ConnectionReadTimeout | ErrorCode::ConnectionWriteTimeout | ErrorCode::HttpResponseTimeout => {
             SendError::Timeout
         }

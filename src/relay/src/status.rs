@@ -1,9 +1,15 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
 use crate::entity::Kind;
-use crate::host;
+use crate::host::{self, Clock, Store, StoreError};
+use crate::key::{Keyspace, Record};
+use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How old the published status may become while nothing happens, in milliseconds: a little less than the ten seconds
+/// between two ticks, so that each of them publishes. The older it is, the more events ingest takes to have come since.
+const IDLE_MS: u64 = 9000;
 
 /// The status record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +31,8 @@ pub struct Status {
     pub braked: BTreeMap<Kind, u64>,
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
+    /// Why the worker stands still, if its configuration is the reason.
+    pub misconfigured: Option<String>,
 }
 
 impl Status {
@@ -37,4 +45,43 @@ impl Status {
     pub fn read(value: &[u8]) -> Option<Status> {
         host::decoded(value).filter(|status: &Status| status.v == 1)
     }
+}
+
+/// Publishes what a listing said: always after work, else when the last one has become old, when dead letters went, or
+/// when the worker stands still for another reason than before; says whether it did.
+pub(crate) async fn publish<H: Store + Clock>(
+    host: &H,
+    keys: &Keyspace,
+    plan: &Plan,
+    worked: bool,
+    misconfigured: Option<&str>,
+) -> Result<bool, StoreError> {
+    let key = keys.record(Record::Status);
+    let now_ms = host.now_ms();
+    let known = host
+        .get(&key)
+        .await?
+        .as_deref()
+        .and_then(Status::read)
+        .unwrap_or_default();
+    // What people did, to the dead letters or to the configuration, is to be seen at once.
+    let is_known = plan.dead == known.dead
+        && misconfigured == known.misconfigured.as_deref()
+        && now_ms.abs_diff(known.listed_ms) < IDLE_MS;
+    if !worked && is_known {
+        return Ok(false);
+    }
+    let status = Status {
+        v: 1,
+        depth: plan.depth,
+        listed_ms: now_ms,
+        oldest_s: plan.oldest_s,
+        retrying: plan.retrying,
+        dead: plan.dead,
+        braked: plan.braked.clone(),
+        worked_ms: if worked { now_ms } else { known.worked_ms },
+        misconfigured: misconfigured.map(str::to_owned),
+    };
+    host::write(host, &key, &status).await?;
+    Ok(true)
 }

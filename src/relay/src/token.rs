@@ -8,7 +8,7 @@ use crate::host::{self, Host};
 use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::lock::Mutex;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -152,7 +152,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             .header("content-type", "application/json")
             .header("accept", "application/json")
             .body(body.to_string().into_bytes());
-        let Ok(request) = request else { return Ok(None) };
+        let request = request.map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
         let call = Call {
             circuit: CIRCUIT,
             entity: None,
@@ -168,7 +168,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         let Ok(answer) = serde_json::from_slice::<Value>(response.body()) else {
             return Ok(None);
         };
-        let Some(access) = answer.get("access_token").and_then(Value::as_str) else {
+        let access = answer.get("access_token").and_then(Value::as_str);
+        let Some(access) = access.filter(|access| HeaderValue::from_str(access).is_ok()) else {
             return Ok(None);
         };
         self.governor.keep_secret(access);

@@ -8,7 +8,7 @@ use super::rules;
 use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use relay::config::{IngestConfig, Variables, WorkerConfig};
+use relay::config::{IngestConfig, ProviderFailed, Variables, WorkerConfig};
 use relay::entity::Segment;
 use relay::ingest::{self, Channel};
 use relay::key::{Change as KeyChange, EventKey, Key, Keyspace, Record};
@@ -170,7 +170,7 @@ pub(super) struct Run {
     tick_ms: u64,
 }
 
-fn variable(name: &str) -> Option<String> {
+fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
     let value = match name {
         "pim_url" => PIM,
         "destination_url" => DESTINATION,
@@ -181,9 +181,9 @@ fn variable(name: &str) -> Option<String> {
         "event_platform_secret" | "events_api_secret" => "secret-of-the-simulation",
         "timestamp_tolerance_seconds" => "86400",
         "destination_calls_per_second" => "100",
-        _ => return None,
+        _ => return Ok(None),
     };
-    Some(value.to_owned())
+    Ok(Some(value.to_owned()))
 }
 
 /// Runs a scenario to its end and checks the rules.
