@@ -7,13 +7,14 @@ use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
 #[tokio::test]
 async fn deliveries_are_put_off_above_the_high_water_mark_and_taken_again_below_it() {
     let world = World::start(Catalogue::generate(450, 0, 7)).await.unwrap();
-    let setup = world.setup().with("high_water_mark", "400");
+    let setup = world.setup().with("high_water_mark", "10000");
     // Without a PIM a tick still counts what waits.
     let application = Application::start(setup.clone().with("pim_url", "http://127.0.0.1:9"))
         .await
         .unwrap();
-    let changes = world.touch_all().unwrap();
-    deliver_all(&application, &platform_deliveries(&changes, 1))
+    let changes: Vec<_> = (0..23).flat_map(|_| world.touch_all().unwrap()).collect();
+    assert!(changes.len() > 10_000);
+    deliver_all(&application, &legacy_deliveries(&changes, 1))
         .await
         .unwrap();
     application.tick().await.unwrap();

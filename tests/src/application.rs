@@ -37,11 +37,21 @@ fn runtime() -> Result<PathBuf> {
     Ok(runtime)
 }
 
+/// What the environment cannot tell a component, since variables are Unicode.
+fn not_unicode() -> std::ffi::OsString {
+    #[cfg(unix)]
+    return std::os::unix::ffi::OsStringExt::from_vec(vec![b'a', 0xff]);
+    #[cfg(windows)]
+    return std::os::windows::ffi::OsStringExt::from_wide(&[0xd800]);
+}
+
 /// How an application is started.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     /// Variables.
     pub variables: Vec<(String, String)>,
+    /// Variables that their provider, which is the environment here, cannot tell.
+    pub unreadable: Vec<String>,
     /// Whether its cron triggers fire; tests drive the tick themselves.
     pub cron: bool,
     /// A runtime configuration file.
@@ -56,6 +66,20 @@ impl Setup {
     pub fn with(mut self, name: &str, value: &str) -> Setup {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The value of a variable; empty where it has none here.
+    pub fn variable(&self, name: &str) -> &str {
+        let mut known = self.variables.iter();
+        known.find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// With a variable that cannot be read.
+    #[must_use]
+    pub fn with_unreadable(mut self, name: &str) -> Setup {
+        self.variables.retain(|(known, _)| known != name);
+        self.unreadable.push(name.to_owned());
         self
     }
 }
@@ -103,6 +127,9 @@ impl Application {
         }
         for (name, value) in &setup.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        for name in &setup.unreadable {
+            command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), not_unicode());
         }
         if !setup.closed {
             command.arg("--variable").arg(format!("admin_token={ADMIN_TOKEN}"));

@@ -105,7 +105,7 @@ async fn sum_up(shape: &Shape) -> Result<()> {
     let variable = |name: &str| std::env::var(format!("SPIN_VARIABLE_{}", name.to_uppercase())).ok();
     let simulated;
     let config = if variable("pim_url").is_some() {
-        WorkerConfig::read(&Variables(&variable))?.pim
+        WorkerConfig::read(&Variables(&|name| Ok(variable(name))))?.pim
     } else {
         eprintln!("SPIN_VARIABLE_PIM_URL is not set: a simulated PIM is read");
         let pim = simulator::pim::Pim::new(Catalogue::generate(1000, 100, 1), Default::default());
@@ -144,14 +144,14 @@ fn told(failure: Failure) -> anyhow::Error {
 fn of_simulated(server: &PimServer) -> Result<PimConfig> {
     let known = server.with(|pim| pim.config.clone());
     let variable = |name: &str| {
-        Some(match name {
+        Ok(Some(match name {
             "pim_url" => server.url(),
             "pim_client_id" => known.client_id.clone(),
             "pim_client_secret" => known.client_secret.clone(),
             "pim_username" => known.username.clone(),
             "pim_password" => known.password.clone(),
-            _ => return None,
-        })
+            _ => return Ok(None),
+        }))
     };
     Ok(WorkerConfig::read(&Variables(&variable))?.pim)
 }

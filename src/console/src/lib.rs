@@ -3,7 +3,7 @@
 
 mod page;
 
-use host::{SpinHost, VARIABLES};
+use host::{Head, SpinHost, VARIABLES};
 use relay::admin::{self, Route};
 use relay::answer::Answer;
 use relay::config::{AdminConfig, ConsoleConfig};
@@ -16,8 +16,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     if page::is_at(&head.path) {
         return host::respond(out, page::answer(&head.method)).await;
     }
-    let config = AdminConfig::read(&VARIABLES);
-    let answer = match admin::admit(&config, &head.method, &head.path, &head.query, &head.headers) {
+    let answer = match admit(&head) {
         Err(refusal) => refusal,
         Ok(route) => match host::read_body(request, &head, admin::BODY_MAX).await {
             Some(body) => carry_out(route, &body).await,
@@ -27,10 +26,15 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     host::respond(out, answer).await;
 }
 
+fn admit(head: &Head) -> Result<Route, Answer> {
+    let config = AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
+    admin::admit(&config, &head.method, &head.path, &head.query, &head.headers)
+}
+
 async fn carry_out(route: Route, body: &[u8]) -> Answer {
     let config = match ConsoleConfig::read(&VARIABLES) {
         Ok(config) => config,
-        Err(error) => return admin::misconfigured(&error),
+        Err(error) => return Answer::misconfigured(&error),
     };
     match SpinHost::open() {
         Ok(host) => admin::answer(&host, &config, route, body).await,

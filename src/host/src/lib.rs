@@ -8,9 +8,10 @@ mod server;
 mod store;
 
 use futures_util::future::poll_fn;
-use relay::config::Variables;
+use relay::config::{ProviderFailed, Variables};
 use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
+use spin_sdk::variables::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -35,9 +36,14 @@ impl SpinHost {
     }
 }
 
-/// A component's variables, as its manifest gives them.
-pub fn variable(name: &str) -> Option<String> {
-    spin_sdk::variables::get(name).ok()
+/// A component's variables, as its manifest gives them. A name that the manifest does not give it is not defined; what
+/// a provider could not tell is another matter (Spin's `expressions_to_variables_err` keeps the two apart).
+pub fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
+    match spin_sdk::variables::get(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Undefined(_)) => Ok(None),
+        Err(_) => Err(ProviderFailed),
+    }
 }
 
 /// The variables in the form that `relay` reads.

@@ -1,6 +1,6 @@
 //! Calls out, on `wasi:http` itself: the SDK's client sets no time limits, and the host's own is ten minutes.
 
-use crate::{sleep_ms, sleep_until};
+use crate::{VARIABLES, sleep_ms, sleep_until};
 use futures_util::future::{Either, select};
 use futures_util::{Stream, StreamExt};
 use relay::host::{BEGINNING_MS, CallLimits, PASSED_ON, SendError, Transfer};
@@ -334,9 +334,7 @@ fn broken(error: BodyError) -> SendError {
 
 fn failed(error: ErrorCode) -> SendError {
     match error {
-        ErrorCode::HttpRequestDenied => {
-            SendError::Forbidden("the platform does not allow this address: is the variable an origin?".to_owned())
-        }
+        ErrorCode::HttpRequestDenied => SendError::Forbidden(VARIABLES.denial()),
         ErrorCode::ConnectionReadTimeout | ErrorCode::ConnectionWriteTimeout | ErrorCode::HttpResponseTimeout => {
             SendError::Timeout
         }

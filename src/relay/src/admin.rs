@@ -11,7 +11,7 @@ mod status;
 
 use crate::answer::{Answer, authorize};
 use crate::command::{self, Command, ScanKind};
-use crate::config::{AdminConfig, ConfigError, ConsoleConfig};
+use crate::config::{AdminConfig, ConsoleConfig};
 use crate::entity::Kind;
 use crate::host::{Clock, Log, Random, Store, StoreError};
 use crate::log;
@@ -114,11 +114,6 @@ fn bad(detail: String) -> Answer {
 /// The answer to a body over [`BODY_MAX`].
 pub fn too_large() -> Answer {
     Answer::problem(413, "a request may be 1 MiB at most")
-}
-
-/// The answer while the configuration makes no sense.
-pub fn misconfigured(error: &ConfigError) -> Answer {
-    Answer::problem(503, &error.0)
 }
 
 /// The answer when the store fails; nothing that was asked for is sure to have been done.

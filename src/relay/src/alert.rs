@@ -4,7 +4,7 @@
 mod facts;
 mod template;
 
-use crate::config::{AlertConfig, LogLevel, WorkerConfig};
+use crate::config::{AlertConfig, LogLevel, Telling, WorkerConfig};
 use crate::entity::digest;
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Deadlines, Governor, Limits, transient};
@@ -23,6 +23,8 @@ const TIMEOUT_MS: u64 = 5000;
 
 /// How long a part of an alert's address is that may be a secret, in bytes.
 const SECRET_MIN: usize = 12;
+/// The one circuit of alerts.
+const CIRCUIT: &str = "alerts";
 
 const LIMITS: Limits = Limits {
     name: "alert",
@@ -49,22 +51,52 @@ pub(crate) async fn tell<H: Host>(
     state: &mut State,
     end_ms: u64,
 ) -> Result<bool, StoreError> {
-    let facts = Facts::gather(host, config, plan, state).await?;
-    let (alerts, now_s) = (facts.alerts(), facts.now_s());
+    let alerts = Facts::gather(host, config, plan, state).await?.alerts();
     if alerts.is_empty() {
         return Ok(false);
     }
+    send(host, &config.telling(), lease, alerts, state, end_ms).await;
+    Ok(true)
+}
+
+/// The cause of a worker that stands still because of its configuration.
+const MISCONFIGURED: &str = "misconfigured";
+
+/// Whether people did not hear within the hour that the worker stands still because of its configuration.
+pub(crate) fn may_tell_misconfigured<H: Host>(host: &H, state: &State) -> bool {
+    !facts::is_told(state, MISCONFIGURED, host.now_ms() / 1000)
+}
+
+/// Tells why the worker stands still, where nothing else is known.
+pub(crate) async fn tell_misconfigured<H: Host>(
+    host: &H,
+    telling: &Telling,
+    lease: &Lease,
+    why: &str,
+    state: &mut State,
+    end_ms: u64,
+) {
+    let alert = Alert {
+        cause: MISCONFIGURED,
+        text: format!("the worker stands still: {why}"),
+        about: facts::About::default(),
+    };
+    send(host, telling, lease, vec![alert], state, end_ms).await;
+}
+
+async fn send<H: Host>(host: &H, telling: &Telling, lease: &Lease, alerts: Vec<Alert>, state: &mut State, end_ms: u64) {
+    let now_s = host.now_ms() / 1000;
     let deadlines = Deadlines {
         begin_ms: end_ms,
         end_ms,
     };
-    let receiver = config
+    let receiver = telling
         .alert
         .as_ref()
-        .map(|alert| Receiver::new(host, config, alert, lease, deadlines, state));
+        .map(|alert| Receiver::new(host, telling, alert, lease, deadlines, state));
     for alert in alerts {
         let result = match &receiver {
-            Some(receiver) => receiver.send(&alert, config.keys.instance()).await.map(|()| true),
+            Some(receiver) => receiver.send(&alert, telling.keys.instance()).await.map(|()| true),
             None => Ok(false),
         };
         note(host, &alert, &result);
@@ -76,7 +108,6 @@ pub(crate) async fn tell<H: Host>(
     if let Some(receiver) = receiver {
         state.alert = receiver.governor.state();
     }
-    Ok(true)
 }
 
 /// The line in the log, whatever its level: sent, or why not. Of a call that was not even made there is none.
@@ -106,18 +137,18 @@ struct Receiver<'a, H> {
 impl<'a, H: Host> Receiver<'a, H> {
     fn new(
         host: &'a H,
-        config: &WorkerConfig,
+        telling: &Telling,
         alert: &'a AlertConfig,
         lease: &'a Lease,
         deadlines: Deadlines,
         state: &State,
     ) -> Self {
         let fingerprint = digest(format!("{}\n{}\n{:?}", alert.origin, alert.target, alert.template).as_bytes());
-        let tracking = &config.tracking_header;
+        let tracking = &telling.tracking_header;
         let governor = Governor::new(
             host,
             LIMITS,
-            config.log,
+            telling.log,
             tracking,
             lease,
             deadlines,
@@ -146,17 +177,14 @@ impl<'a, H: Host> Receiver<'a, H> {
             .uri(format!("{}{}", self.config.origin, self.config.target))
             .header("content-type", "application/json")
             .body(body.to_string().into_bytes())
-            .map_err(|_| {
-                let reason = "the request cannot be formed: mend `alert_url` and `alert_path`".to_owned();
-                self.governor.failed(Class::Misconfigured, reason)
-            })?;
+            .map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
         let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
             200..=299 => None,
             300..=399 | 400 | 401 | 403 | 404 | 405 | 410 | 415 | 422 => Some(Class::Misconfigured),
             _ => transient(response.status()).or(Some(Class::Permanent)),
         };
         let call = Call {
-            circuit: "alerts",
+            circuit: CIRCUIT,
             entity: None,
             attempts: 0,
             subject: None,

@@ -1,6 +1,6 @@
 //! Answers of our own endpoints, free of any server's types.
 
-use crate::config::AdminConfig;
+use crate::config::{AdminConfig, ConfigError};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
@@ -48,6 +48,11 @@ impl Answer {
             headers: vec![("content-type", "application/problem+json".to_owned())],
             ..Answer::json(status, &document)
         }
+    }
+
+    /// The answer while the configuration makes no sense.
+    pub fn misconfigured(error: &ConfigError) -> Answer {
+        Answer::problem(503, &error.0)
     }
 
     /// The same answer with one more header.

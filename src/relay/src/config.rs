@@ -1,14 +1,13 @@
 //! The application's variables, read and checked.
 
-use crate::alert::Template;
-use crate::entity::digest;
-use crate::key::{Keyspace, is_instance};
-use crate::shape::{self, Shape};
-use http::Uri;
-use std::str::FromStr;
+mod variables;
 
-/// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
-pub const UNSET_ORIGIN: &str = "https://unset.invalid";
+use crate::alert::Template;
+
+use crate::entity::digest;
+use crate::key::Keyspace;
+use crate::shape::{self, Shape};
+pub use variables::{ProviderFailed, UNSET_ORIGIN, Variables};
 
 /// A variable that is missing or makes no sense; the text names it and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,132 +20,6 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// Where variables come from. An unset one is empty, as Spin's defaults are.
-pub struct Variables<'a>(pub &'a dyn Fn(&str) -> Option<String>);
-
-impl Variables<'_> {
-    fn text(&self, name: &str) -> String {
-        (self.0)(name).unwrap_or_default().trim().to_owned()
-    }
-
-    /// A secret is taken to the letter.
-    fn secret(&self, name: &str) -> Option<String> {
-        (self.0)(name).filter(|value| !value.is_empty())
-    }
-
-    fn secrets(&self, names: [&str; 2]) -> Vec<String> {
-        names.iter().filter_map(|name| self.secret(name)).collect()
-    }
-
-    fn number<T: FromStr + PartialOrd + std::fmt::Display>(
-        &self,
-        name: &str,
-        default: T,
-        least: T,
-        most: T,
-    ) -> Result<T, ConfigError> {
-        let text = self.text(name);
-        if text.is_empty() {
-            return Ok(default);
-        }
-        match text.parse() {
-            Ok(number) if number >= least && number <= most => Ok(number),
-            _ => Err(ConfigError(format!(
-                "variable `{name}` must be a number from {least} to {most}; it is `{text}`"
-            ))),
-        }
-    }
-
-    fn origin(&self, name: &str) -> Result<Option<String>, ConfigError> {
-        let text = self.text(name);
-        let text = text.strip_suffix('/').unwrap_or(&text);
-        if text.is_empty() || text == UNSET_ORIGIN {
-            return Ok(None);
-        }
-        let uri = Uri::from_str(text).ok();
-        let is_origin = uri.as_ref().is_some_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri
-                    .authority()
-                    .is_some_and(|authority| !authority.as_str().contains('@'))
-                && uri.path() == "/"
-                && uri.query().is_none()
-        });
-        if is_origin {
-            return Ok(Some(text.to_owned()));
-        }
-        Err(ConfigError(format!(
-            "variable `{name}` must be an origin such as https://host.example.com or http://127.0.0.1:8080: scheme, host and, where it needs one, port; no path"
-        )))
-    }
-
-    fn path(&self, name: &str) -> Result<String, ConfigError> {
-        path(&self.text(name)).ok_or_else(|| {
-            ConfigError(format!(
-                "variable `{name}` must be a path such as /api/v1, percent-encoded, without a query"
-            ))
-        })
-    }
-
-    /// A path with a query, as webhooks of chats have it.
-    fn target(&self, name: &str) -> Result<String, ConfigError> {
-        let text = self.text(name);
-        let target = match text.split_once('?') {
-            None => path(&text),
-            Some((before, query)) => path(before)
-                .filter(|_| query.chars().all(|c| is_of_paths(c) || c == '?'))
-                .map(|path| format!("{}?{query}", if path.is_empty() { "/" } else { &path })),
-        };
-        target.ok_or_else(|| {
-            ConfigError(format!(
-                "variable `{name}` must be a path such as /v1/messages?key=..., percent-encoded: what follows the host in the address that the receiver gave you"
-            ))
-        })
-    }
-
-    fn choice(&self, name: &str, choices: &[&str]) -> Result<String, ConfigError> {
-        let text = self.text(name);
-        if text.is_empty() {
-            return Ok(choices[0].to_owned());
-        }
-        if choices.contains(&text.as_str()) {
-            return Ok(text);
-        }
-        Err(ConfigError(format!(
-            "variable `{name}` must be one of {}; it is `{text}`",
-            choices.join(", ")
-        )))
-    }
-
-    fn instance(&self) -> Result<Keyspace, ConfigError> {
-        let text = self.text("instance");
-        let name = if text.is_empty() { "main" } else { &text };
-        if is_instance(name) {
-            return Ok(Keyspace::new(name));
-        }
-        Err(ConfigError(
-            "variable `instance` must be 1 to 32 of a-z, 0-9 and `-`".to_owned(),
-        ))
-    }
-}
-
-/// What stands unencoded in a path (RFC 3986 3.3), or is encoded.
-fn is_of_paths(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/".contains(c)
-}
-
-/// A path with a leading and no trailing slash; empty where there is none.
-fn path(text: &str) -> Option<String> {
-    let text = text.trim_matches('/');
-    text.chars().all(is_of_paths).then(|| {
-        if text.is_empty() {
-            String::new()
-        } else {
-            format!("/{text}")
-        }
-    })
-}
 
 /// Which log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,8 +38,8 @@ fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
     })
 }
 
-/// What ingest needs to know.
-#[derive(Debug, Clone)]
+/// What ingest needs to know. It holds secrets, and so is not to be printed.
+#[derive(Clone)]
 pub struct IngestConfig {
     /// The application's keys.
     pub keys: Keyspace,
@@ -193,11 +66,11 @@ impl IngestConfig {
     pub fn read(variables: &Variables) -> Result<IngestConfig, ConfigError> {
         Ok(IngestConfig {
             keys: variables.instance()?,
-            event_platform_secrets: variables.secrets(["event_platform_secret", "event_platform_secret_previous"]),
-            events_api_secrets: variables.secrets(["events_api_secret", "events_api_secret_previous"]),
-            notification_secrets: variables.secret("notification_secret").into_iter().collect(),
-            own_authors: list(&variables.text("own_authors")),
-            wants_categories: shape::wants_categories(&variables.text("shape")),
+            event_platform_secrets: variables.all_set(&["event_platform_secret", "event_platform_secret_previous"])?,
+            events_api_secrets: variables.all_set(&["events_api_secret", "events_api_secret_previous"])?,
+            notification_secrets: variables.all_set(&["notification_secret"])?,
+            own_authors: variables.list("own_authors")?,
+            wants_categories: shape::wants_categories(&variables.text("shape")?),
             tolerance_s: variables.number("timestamp_tolerance_seconds", 300, 1, 86_400)?,
             high_water: high_water(variables)?,
             log: log_level(variables)?,
@@ -205,16 +78,12 @@ impl IngestConfig {
     }
 }
 
-fn list(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
+/// The least high-water mark. Between two listings, up to a minute apart, ingest assumes 120 events a second: with a
+/// lower mark it would put deliveries off while nothing waits at all.
+const HIGH_WATER_LEAST: u64 = 10_000;
 
 fn high_water(variables: &Variables) -> Result<u64, ConfigError> {
-    variables.number("high_water_mark", 400_000, 400, 1_000_000)
+    variables.number("high_water_mark", 400_000, HIGH_WATER_LEAST, 1_000_000)
 }
 
 /// How the PIM lets us in (contract 4.2).
@@ -287,6 +156,19 @@ pub struct AlertConfig {
     pub template: Template,
 }
 
+impl AlertConfig {
+    fn read(variables: &Variables) -> Result<Option<AlertConfig>, ConfigError> {
+        let target = variables.target("alert_path")?;
+        let template = read_alert_template(variables)?;
+        let origin = variables.origin("alert_url")?;
+        Ok(origin.map(|origin| AlertConfig {
+            origin,
+            target,
+            template,
+        }))
+    }
+}
+
 /// What the worker needs to know.
 #[derive(Clone)]
 pub struct WorkerConfig {
@@ -344,9 +226,6 @@ impl WorkerConfig {
         let destination = variables.origin("destination_url")?;
         let shape = read_shape(variables)?;
         let destination_path = variables.path("destination_path")?;
-        let alert_target = variables.target("alert_path")?;
-        let alert_template = read_alert_template(variables)?;
-        let tracking_header = variables.text("tracking_header");
         Ok(WorkerConfig {
             keys: variables.instance()?,
             pim: PimConfig {
@@ -358,40 +237,79 @@ impl WorkerConfig {
                 })?,
                 credentials: credentials(variables)?,
             },
-            destination: destination.map(|origin| DestinationConfig {
-                origin,
-                path: destination_path,
-                token: variables.secret("destination_token"),
-            }),
+            destination: match (destination, variables.token("destination_token")?) {
+                (Some(origin), token) => Some(DestinationConfig {
+                    origin,
+                    path: destination_path,
+                    token,
+                }),
+                (None, _) => None,
+            },
             shape,
-            alert: variables.origin("alert_url")?.map(|origin| AlertConfig {
-                origin,
-                target: alert_target,
-                template: alert_template,
-            }),
-            tick_s: variables.number("tick_seconds", 20, 1, 25)?,
+            alert: AlertConfig::read(variables)?,
+            // The lease takes one second of it, and no call begins with less than half a second left.
+            tick_s: variables.number("tick_seconds", 20, 3, 25)?,
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
             destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
             high_water: high_water(variables)?,
             reconciliation: ReconciliationConfig::read(variables)?,
-            tracking_header: if tracking_header.is_empty() {
-                "trackingid".to_owned()
-            } else {
-                tracking_header.to_ascii_lowercase()
-            },
+            tracking_header: tracking_header(variables)?,
             log: log_level(variables)?,
+        })
+    }
+
+    /// What is needed to tell people.
+    pub fn telling(&self) -> Telling {
+        Telling {
+            keys: self.keys.clone(),
+            alert: self.alert.clone(),
+            tracking_header: self.tracking_header.clone(),
+            log: self.log,
+        }
+    }
+}
+
+fn tracking_header(variables: &Variables) -> Result<String, ConfigError> {
+    variables.header_name("tracking_header", TRACKING_HEADER)
+}
+
+/// The header in which Akeneo names a call.
+const TRACKING_HEADER: &str = "trackingid";
+
+/// What is needed to tell people how the worker is, even if the rest of its configuration makes no sense.
+#[derive(Clone)]
+pub struct Telling {
+    /// The application's keys.
+    pub keys: Keyspace,
+    /// Where alerts go; none leaves them to the log.
+    pub alert: Option<AlertConfig>,
+    /// The header in which upstreams name a call, for their support.
+    pub tracking_header: String,
+    /// Which log lines are written.
+    pub log: LogLevel,
+}
+
+impl Telling {
+    /// Reads as much as can be read; fails only without the application's name, for then nobody knows whose store to
+    /// write to.
+    pub fn read(variables: &Variables) -> Result<Telling, ConfigError> {
+        Ok(Telling {
+            keys: variables.instance()?,
+            alert: AlertConfig::read(variables).ok().flatten(),
+            tracking_header: tracking_header(variables).unwrap_or_else(|_| TRACKING_HEADER.to_owned()),
+            log: log_level(variables).unwrap_or(LogLevel::All),
         })
     }
 }
 
 /// What the destination receives.
 fn read_shape(variables: &Variables) -> Result<Shape, ConfigError> {
-    Shape::read(&variables.text("shape")).map_err(|mistakes| wrong_document("shape", &mistakes))
+    Shape::read(&variables.text("shape")?).map_err(|mistakes| wrong_document("shape", &mistakes))
 }
 
 /// What alerts are as JSON.
 fn read_alert_template(variables: &Variables) -> Result<Template, ConfigError> {
-    Template::read(&variables.text("alert_template")).map_err(|mistakes| wrong_document("alert_template", &mistakes))
+    Template::read(&variables.text("alert_template")?).map_err(|mistakes| wrong_document("alert_template", &mistakes))
 }
 
 /// All that is wrong in a document is told at once.
@@ -401,18 +319,25 @@ fn wrong_document(name: &str, mistakes: &[shape::Mistake]) -> ConfigError {
 }
 
 fn credentials(variables: &Variables) -> Result<Credentials, ConfigError> {
-    if let Some(token) = variables.secret("pim_app_token") {
+    if let Some(token) = variables.token("pim_app_token")? {
         return Ok(Credentials::App(token));
     }
     let needed = |name: &str| {
-        variables.secret(name).ok_or_else(|| {
+        variables.set(name)?.ok_or_else(|| {
             ConfigError(format!(
                 "variable `{name}` is not set: a connection needs pim_client_id, pim_client_secret, pim_username and pim_password; an App needs pim_app_token alone"
             ))
         })
     };
+    let client_id = needed("pim_client_id")?;
+    if client_id.contains(':') {
+        // Basic authentication ends the name at the first colon (RFC 7617, section 2).
+        return Err(ConfigError(
+            "variable `pim_client_id` must not hold a colon: give the client id alone, without its secret".to_owned(),
+        ));
+    }
     Ok(Credentials::Connection {
-        client_id: needed("pim_client_id")?,
+        client_id,
         client_secret: needed("pim_client_secret")?,
         username: needed("pim_username")?,
         password: needed("pim_password")?,
@@ -451,11 +376,14 @@ pub struct AdminConfig {
 }
 
 impl AdminConfig {
-    /// Reads the variables.
-    pub fn read(variables: &Variables) -> AdminConfig {
-        AdminConfig {
-            tokens: variables.secrets(["admin_token", "admin_token_previous"]),
-            tick_key: variables.secret("tick_key"),
-        }
+    /// Reads the variables; the first that makes no sense is named.
+    pub fn read(variables: &Variables) -> Result<AdminConfig, ConfigError> {
+        Ok(AdminConfig {
+            tokens: variables.tokens(&["admin_token", "admin_token_previous"])?,
+            tick_key: variables.set("tick_key")?,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

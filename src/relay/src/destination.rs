@@ -73,12 +73,18 @@ impl<'a, H: Host> Destination<'a, H> {
 
     /// The request that a file is sent with, its content still to come. A file is immutable by its path, so that the
     /// path is key enough, unless a person asked for it once more at this time.
-    pub fn file(&self, method: &Method, path: &str, forced_s: Option<u64>) -> Result<Request<Vec<u8>>, Failure> {
+    pub fn file(
+        &self,
+        circuit: &str,
+        method: &Method,
+        path: &str,
+        forced_s: Option<u64>,
+    ) -> Result<Request<Vec<u8>>, Failure> {
         let key = match forced_s {
             Some(forced_s) => digest(format!("{path}\n{forced_s}").as_bytes()),
             None => digest(path.as_bytes()),
         };
-        self.request(&self.shape.headers, method, path, key, Vec::new())
+        self.request(circuit, &self.shape.headers, method, path, key, Vec::new())
     }
 
     /// Deletes an entity; one that is not there is deleted.
@@ -116,13 +122,21 @@ impl<'a, H: Host> Destination<'a, H> {
             is_divisible: false,
             is_last_resort: cargo.is_last_resort,
             shown_path: None,
-            request: self.request(self.shape.headers_of(cargo.kind), method, path, key, body)?,
+            request: self.request(
+                cargo.kind.name(),
+                self.shape.headers_of(cargo.kind),
+                method,
+                path,
+                key,
+                body,
+            )?,
         };
         self.governor.call(call, judge).await.map(|_| ())
     }
 
     fn request(
         &self,
+        circuit: &str,
         headers: &Headers,
         method: &Method,
         path: &str,
@@ -145,10 +159,9 @@ impl<'a, H: Host> Destination<'a, H> {
             let value = format!("{} {token}", authentication.scheme);
             request = request.header(&authentication.header, value.trim_start());
         }
-        request.body(body).map_err(|error| {
-            self.governor
-                .failed(Class::Misconfigured, format!("the request cannot be formed: {error}"))
-        })
+        request
+            .body(body)
+            .map_err(|error| self.governor.unformed(circuit, &error))
     }
 }
 

@@ -341,6 +341,17 @@ impl<'a, H: Host> Governor<'a, H> {
         open(state.breakers.entry(circuit.to_owned()).or_default(), event);
     }
 
+    /// What follows from a request that cannot be formed. An address may be too long for one entity alone; whatever
+    /// else there is in a request comes of the configuration or of a token, and so concerns all of the circuit.
+    pub fn unformed(&self, circuit: &str, error: &http::Error) -> Failure {
+        let reason = format!("the request cannot be formed: {error}");
+        if error.is::<http::uri::InvalidUri>() {
+            self.failed(Class::Permanent, reason)
+        } else {
+            self.refuse(circuit, &reason)
+        }
+    }
+
     /// A failure that no status told.
     pub fn failed(&self, class: Class, reason: String) -> Failure {
         Failure {

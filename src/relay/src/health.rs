@@ -97,6 +97,7 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Reason> {
     let (pim, destination) = (&facts.state.pim, &facts.state.destination);
     let found = [
         ("worker-silent", facts.silent()),
+        ("misconfigured", facts.misconfigured()),
         ("not-adopted", facts.stopped()),
         ("pim-blocked", facts.blocked("the PIM", pim)),
         ("destination-blocked", facts.blocked("the destination", destination)),
@@ -142,6 +143,11 @@ impl Facts<'_> {
                 format!("the worker has not ticked since {since}: see that it is started, and look into its log");
             (Level::Down, text)
         })
+    }
+
+    fn misconfigured(&self) -> Option<(Level, String)> {
+        let why = self.status?.misconfigured.clone()?;
+        Some((Level::Down, why))
     }
 
     fn stopped(&self) -> Option<(Level, String)> {
@@ -418,6 +424,18 @@ mod tests {
         let (level, causes) = judged(Some(&many), &state);
         assert_eq!(level, Level::Down);
         assert_eq!(causes, ["backlog-full", "backlog", "dead-letters", "deletions-braked"]);
+    }
+
+    #[test]
+    fn a_worker_that_stands_still_is_down_and_says_why() {
+        let still = Status {
+            misconfigured: Some("variable `shape` makes no sense".to_owned()),
+            ..status()
+        };
+        assert_eq!(
+            judged(Some(&still), &State::default()),
+            (Level::Down, vec!["misconfigured"])
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `media` | files, sent ahead of the entities that refer to them |
 //! | [`index`] | what was last pushed |
 //! | [`reconciliation`] | finding what no webhook told |
+//! | [`standstill`] | a worker whose configuration keeps it from working |
 //! | [`failure`], [`retry`], [`dead_letter`] | what went wrong, when to try again, giving up |
 //! | [`admin`], [`command`] | what people ask, and how the worker hears of it |
 //! | [`history`], [`health`] | what the worker did, and whether all is well |
@@ -67,6 +68,7 @@ pub mod retry;
 mod session;
 pub mod shape;
 pub mod signature;
+pub mod standstill;
 pub mod state;
 pub mod status;
 mod text;

@@ -280,8 +280,8 @@ async fn pass_on<H: Host>(
         shown_path: None,
         request,
     };
-    let from = call(session.pim.file(&missing.file.code, token)?);
-    let to = call(destination.file(media.method(), &missing.file.path, missing.forced_s)?);
+    let from = call(session.pim.file(CIRCUIT, &missing.file.code, token)?);
+    let to = call(destination.file(CIRCUIT, media.method(), &missing.file.path, missing.forced_s)?);
     let at_destination = session.destination_governor.enter(&to, 1).await?;
     let at_pim = match session.pim_governor.enter(&from, 1).await {
         Ok(entered) => entered,

@@ -53,6 +53,14 @@ impl Meta {
         })
     }
 
+    /// Why a run without a destination does nothing on the store of this one, and what to do.
+    pub(crate) fn denies_dry_run(&self) -> String {
+        format!(
+            "variable `destination_url` is unset, but what waits here is for {}: set it again, or give another `instance` for a dry run; until then no event is used up",
+            self.destination
+        )
+    }
+
     /// Reads the record.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Meta>, StoreError> {
         match host.get(&keys.record(Record::Meta)).await? {

@@ -313,10 +313,10 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// The request for the content of a file (Akeneo's REST reference, `GET /api/rest/v1/media-files/{code}/download`):
     /// the slashes of its code stand in the path as they are.
-    pub fn file(&self, code: &str, token: &str) -> Result<Request<Vec<u8>>, Failure> {
+    pub fn file(&self, circuit: &str, code: &str, token: &str) -> Result<Request<Vec<u8>>, Failure> {
         let code: Vec<String> = code.split('/').map(path_segment).collect();
         let target = format!("/api/rest/v1/media-files/{}/download", code.join("/"));
-        self.request(&Method::GET, &target, token, "*/*", Vec::new())
+        self.request(circuit, &Method::GET, &target, token, "*/*", Vec::new())
     }
 
     /// What is asked for beside what the PIM gives by itself.
@@ -381,6 +381,7 @@ impl<'a, H: Host> Pim<'a, H> {
 
     fn request(
         &self,
+        circuit: &str,
         method: &Method,
         target: &str,
         token: &str,
@@ -395,10 +396,9 @@ impl<'a, H: Host> Pim<'a, H> {
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }
-        request.body(body).map_err(|error| {
-            self.governor
-                .failed(Class::Permanent, format!("the request cannot be formed: {error}"))
-        })
+        request
+            .body(body)
+            .map_err(|error| self.governor.unformed(circuit, &error))
     }
 
     async fn send(
@@ -408,6 +408,7 @@ impl<'a, H: Host> Pim<'a, H> {
         judge: crate::governor::Judge<'_>,
     ) -> Result<Response<Vec<u8>>, Failure> {
         let request = self.request(
+            asked.circuit,
             &asked.method,
             asked.target,
             token,

@@ -66,6 +66,15 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of a tick that could not do its work.
+    pub(crate) fn failed(reason: String) -> Report {
+        Report {
+            outcome: "failed",
+            reason: Some(reason),
+            ..Report::default()
+        }
+    }
+
     /// The status with which a tick asked for by HTTP is answered: a tick that failed or was stopped says so.
     pub fn status(&self) -> u16 {
         if matches!(self.outcome, "failed" | "stopped") {

@@ -1,10 +1,17 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
 use crate::entity::Kind;
-use crate::host;
+use crate::host::{self, Clock, Store, StoreError};
+use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
+use crate::plan::Plan;
+use crate::state::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How old the published status may become while nothing happens, in milliseconds: a little less than the ten seconds
+/// between two ticks, so that each of them publishes. The older it is, the more events ingest takes to have come since.
+const IDLE_MS: u64 = 9000;
 
 /// The status record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +37,8 @@ pub struct Status {
     pub worked_ms: u64,
     /// What is configured, whether it is adopted or not; none for a dry run.
     pub configured: Option<Meta>,
+    /// Why the worker stands still, if its configuration is the reason.
+    pub misconfigured: Option<String>,
 }
 
 impl Status {
@@ -42,4 +51,47 @@ impl Status {
     pub fn read(value: &[u8]) -> Option<Status> {
         host::decoded(value).filter(|status: &Status| status.v == 1)
     }
+}
+
+/// Publishes what a listing said: always after work, else when the last one has become old, when dead letters went, or
+/// when the worker stands still for another reason than before; says whether it did.
+pub(crate) async fn publish<H: Store + Clock>(
+    host: &H,
+    keys: &Keyspace,
+    plan: &Plan,
+    worked: Option<&State>,
+    configured: Option<Meta>,
+    misconfigured: Option<&str>,
+) -> Result<bool, StoreError> {
+    let key = keys.record(Record::Status);
+    let now_ms = host.now_ms();
+    let known = host
+        .get(&key)
+        .await?
+        .as_deref()
+        .and_then(Status::read)
+        .unwrap_or_default();
+    // What people did, to the dead letters or to the configuration, is to be seen at once.
+    let is_known = plan.dead == known.dead
+        && configured == known.configured
+        && misconfigured == known.misconfigured.as_deref()
+        && now_ms.abs_diff(known.listed_ms) < IDLE_MS;
+    if worked.is_none() && is_known {
+        return Ok(false);
+    }
+    let status = Status {
+        v: 1,
+        depth: plan.depth,
+        listed_ms: now_ms,
+        oldest_s: plan.oldest_s,
+        retrying: plan.retrying,
+        dead: plan.dead,
+        braked: plan.braked.clone(),
+        done_s: worked.map_or(known.done_s, |state| state.done_s),
+        worked_ms: if worked.is_some() { now_ms } else { known.worked_ms },
+        configured,
+        misconfigured: misconfigured.map(str::to_owned),
+    };
+    host::write(host, &key, &status).await?;
+    Ok(true)
 }

@@ -9,7 +9,7 @@ use crate::json;
 use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::lock::Mutex;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -46,7 +46,7 @@ fn read(response: &Response<Vec<u8>>, now_ms: u64) -> Result<Token, Class> {
         v: 1,
         // A good status without a token is not the PIM's.
         access: text("access_token")
-            .filter(|token| !token.is_empty())
+            .filter(|token| !token.is_empty() && HeaderValue::from_str(token).is_ok())
             .ok_or(Class::Unavailable)?,
         refresh: text("refresh_token"),
         renew_ms: now_ms + lasts_ms - EARLY_MS.min(lasts_ms / 10),
@@ -198,10 +198,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             .header("content-type", "application/json")
             .header("accept", "application/json")
             .body(body.to_string().into_bytes());
-        let Ok(request) = request else {
-            let reason = "the request for a token cannot be formed: is `pim_url` right?";
-            return Err(self.governor.refuse(CIRCUIT, reason));
-        };
+        let request = request.map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
         let call = Call {
             circuit: CIRCUIT,
             entity: None,

@@ -3,7 +3,7 @@
 use crate::alert;
 use crate::batch::{self, Came, Stop};
 use crate::command;
-use crate::config::{ConfigError, DestinationConfig, WorkerConfig};
+use crate::config::{DestinationConfig, WorkerConfig};
 use crate::dead_letter;
 use crate::destination;
 use crate::enrichment;
@@ -22,29 +22,27 @@ use crate::pim;
 use crate::plan::{Arrangement, Plan};
 use crate::reconciliation::{self, Reconciliation, rehearsal};
 use crate::session::{Parts, Report, Session};
+use crate::standstill;
 use crate::state::State;
-use crate::status::Status;
+use crate::status::{self, Status};
 use crate::time::SKEW_S;
 use crate::token;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// How old the published status may become while nothing happens, in milliseconds.
-const STATUS_MS: u64 = 60_000;
-
 /// How long a PIM is taken to have no search by `POST` before it is tried again, in seconds.
 const NO_POST_SEARCH_S: u64 = 86_400;
 
 /// How long before its end the lease is not worked on any more, in milliseconds.
-const LEASE_MARGIN_MS: u64 = 2000;
+pub(crate) const LEASE_MARGIN_MS: u64 = 2000;
 
 /// Runs one tick and says what it did. Whatever fails costs no event: it stays for the next tick.
 pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
     let started_ms = host.monotonic_ms();
-    let mut report = match run(host, config, started_ms).await {
+    let mut report = match begin(host, config, started_ms).await {
         Ok(report) => report,
-        Err(error) => failed(error.to_string()),
+        Err(error) => Report::failed(error.to_string()),
     };
     report.ms = host.monotonic_ms() - started_ms;
     let is_failure = matches!(report.outcome, "failed" | "stopped");
@@ -52,24 +50,12 @@ pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
     report
 }
 
-/// The report of a tick that could not begin, with the one line that says why.
-pub fn misconfigured<H: crate::host::Log + crate::host::Clock>(host: &H, error: &ConfigError) -> Report {
-    log::write(
-        host,
-        crate::config::LogLevel::All,
-        "configuration",
-        true,
-        json!({ "reason": error.0 }),
-    );
-    failed(error.0.clone())
-}
-
-fn failed(reason: String) -> Report {
-    Report {
-        outcome: "failed",
-        reason: Some(reason),
-        ..Report::default()
+async fn begin<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
+    if let Some(error) = standstill::denied_dry_run(host, config).await? {
+        standstill::count_and_tell(host, &config.telling(), &error).await;
+        return Ok(standstill::misconfigured(host, &error));
     }
+    run(host, config, started_ms).await
 }
 
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
@@ -119,45 +105,16 @@ async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), S
     Ok((Plan::of(&config.keys, host.keys().await?), now_s))
 }
 
-/// Publishes what the listing said: always after work, else once a minute or when dead letters went; says whether it did.
 async fn publish<H: Host>(
     host: &H,
     config: &WorkerConfig,
     plan: &Plan,
     worked: Option<&State>,
 ) -> Result<bool, StoreError> {
-    let key = config.keys.record(Record::Status);
-    let now_ms = host.now_ms();
-    let known = host
-        .get(&key)
-        .await?
-        .as_deref()
-        .and_then(Status::read)
-        .unwrap_or_default();
-    let configured = Meta::of(config);
-    // What people did to the dead letters is to be seen at once, and what they configured.
-    let is_known =
-        plan.dead == known.dead && configured == known.configured && now_ms.abs_diff(known.listed_ms) < STATUS_MS;
-    if worked.is_none() && is_known {
-        return Ok(false);
-    }
-    let status = Status {
-        v: 1,
-        depth: plan.depth,
-        listed_ms: now_ms,
-        oldest_s: plan.oldest_s,
-        retrying: plan.retrying,
-        dead: plan.dead,
-        braked: plan.braked.clone(),
-        done_s: worked.map_or(known.done_s, |state| state.done_s),
-        worked_ms: if worked.is_some() { now_ms } else { known.worked_ms },
-        configured,
-    };
-    host::write(host, &key, &status).await?;
-    Ok(true)
+    status::publish(host, &config.keys, plan, worked, Meta::of(config), None).await
 }
 
-/// What a tick without work does once a minute: tells people what they must know, under the lease only if there is
+/// What a tick without work does when it publishes: tells people what they must know, under the lease only if there is
 /// anything.
 async fn look_around<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) {
     let looked = async {

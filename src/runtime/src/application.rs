@@ -67,7 +67,7 @@ impl Application {
     /// With what is wrong in the manifest, the variables, the runtime configuration or a component.
     pub fn load(options: &Options) -> Result<Self> {
         let manifest = Manifest::load(&options.manifest)?;
-        let environment = |name: &str| std::env::var(name).ok();
+        let environment = |name: &str| std::env::var(name);
         let variables = Variables::resolve(&manifest.variables, &options.variables, environment)?;
         let config = options.runtime_config.as_deref().map(RuntimeConfig::load).transpose()?;
         let shared = Shared {

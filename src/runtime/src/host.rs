@@ -15,14 +15,14 @@ use crate::bindings::wasi::keyvalue::{atomics, batch, store as wasi_store};
 use crate::keyvalue::{Cas, Store, StoreLog, StoreResult, Stores, SwapError};
 use crate::logs::ComponentLogs;
 use crate::outbound::Outbound;
-use crate::variables::check_name;
+use crate::variables::{ProviderFailed, check_name};
 
 /// What is the same for every call of a component.
 pub struct Settings {
     /// The component's id.
     pub id: String,
-    /// Its variables, with their values.
-    pub variables: BTreeMap<String, String>,
+    /// Its variables, with their values, or why a provider could not tell one.
+    pub variables: BTreeMap<String, Result<String, ProviderFailed>>,
     /// The labels it may open.
     pub store_labels: BTreeSet<String>,
     /// All stores of the application.
@@ -133,7 +133,10 @@ impl State {
     fn variable(&self, name: &str) -> Result<String, variables::Error> {
         check_name(name).map_err(|error| variables::Error::InvalidName(error.to_string()))?;
         let undefined = || variables::Error::Undefined(format!("no variable for {:?}.{name:?}", self.settings.id));
-        self.settings.variables.get(name).cloned().ok_or_else(undefined)
+        let value = self.settings.variables.get(name).ok_or_else(undefined)?;
+        value
+            .clone()
+            .map_err(|failed| variables::Error::Provider(failed.to_string()))
     }
 }
 
@@ -193,12 +196,18 @@ impl variables::Host for State {
 impl config::Host for State {
     /// A name that is invalid or not there is no error here, other than in Spin's own interface.
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, config::Error>> {
-        Ok(Ok(self.variable(&key).ok()))
+        Ok(match self.variable(&key) {
+            Err(variables::Error::Provider(failed)) => Err(config::Error::Upstream(failed)),
+            value => Ok(value.ok()),
+        })
     }
 
     async fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, config::Error>> {
-        let all = self.settings.variables.iter();
-        Ok(Ok(all.map(|(name, value)| (name.clone(), value.clone())).collect()))
+        let told = |(name, value): (&String, &Result<String, ProviderFailed>)| match value {
+            Ok(value) => Ok((name.clone(), value.clone())),
+            Err(failed) => Err(config::Error::Upstream(failed.to_string())),
+        };
+        Ok(self.settings.variables.iter().map(told).collect())
     }
 }
 

@@ -44,9 +44,10 @@ impl AllowedHosts {
     /// Fills and reads all entries.
     ///
     /// # Errors
-    /// When one entry is not `scheme://host[:port]`. Spin then refuses every connection of the component, so the
+    /// When one entry is not `scheme://host[:port]`, or any variable cannot be read. Spin then refuses every connection of the component, so the
     /// caller has to keep the error and do the same.
     pub fn parse(entries: &[String], variables: &Variables) -> Result<Self> {
+        variables.all_readable()?;
         let parse = |entry: &String| Entry::parse(&variables.render(entry)?);
         let entries = entries.iter().map(parse).collect::<Result<_>>()?;
         Ok(Self { entries })

@@ -1,6 +1,8 @@
 //! Application variables, and the templates over them.
 
 use std::collections::BTreeMap;
+use std::env::VarError;
+use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -10,43 +12,82 @@ use crate::manifest::Variable;
 #[derive(Debug, Default)]
 pub struct Variables {
     values: BTreeMap<String, String>,
+    unreadable: BTreeMap<String, ProviderFailed>,
 }
+
+/// A provider could not tell a variable's value, which is another matter than having none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderFailed(String);
+
+impl fmt::Display for ProviderFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ProviderFailed {}
 
 impl Variables {
     /// Gives every declared variable its value: the first that `given`, the environment (`SPIN_VARIABLE_<NAME>`, the
-    /// name in capitals) and the manifest's default have.
+    /// name in capitals) and the manifest's default have. The environment fails to tell what is not Unicode, as Spin's
+    /// does, and components hear of it when they ask.
     ///
     /// # Errors
-    /// When a required variable has no value, a name is not one Spin accepts, or `given` names an undeclared variable.
+    /// When a required variable has no value that can be read, a name is not one Spin accepts, or `given` names an undeclared variable.
     pub fn resolve(
         declared: &BTreeMap<String, Variable>,
         given: &[(String, String)],
-        environment: impl Fn(&str) -> Option<String>,
+        environment: impl Fn(&str) -> Result<String, VarError>,
     ) -> Result<Self> {
         if let Some((name, _)) = given.iter().find(|(name, _)| !declared.contains_key(name)) {
             bail!("--variable {name}: the manifest declares no variable of this name");
         }
         let given: BTreeMap<_, _> = given.iter().cloned().collect();
-        let mut values = BTreeMap::new();
+        let mut variables = Self::default();
         let mut missing = Vec::new();
         for (name, variable) in declared {
             check_name(name)?;
-            let value = given
-                .get(name)
-                .cloned()
-                .or_else(|| environment(&environment_name(name)))
-                .or_else(|| variable.default.clone());
+            let in_environment = environment_name(name);
+            let value = match given.get(name).cloned().ok_or_else(|| environment(&in_environment)) {
+                Ok(value) | Err(Ok(value)) => Some(value),
+                Err(Err(VarError::NotPresent)) => variable.default.clone(),
+                Err(Err(VarError::NotUnicode(_))) => {
+                    let failed = ProviderFailed(format!("failed to resolve env var {in_environment}"));
+                    variables.unreadable.insert(name.clone(), failed);
+                    continue;
+                }
+            };
             match value {
-                Some(value) => drop(values.insert(name.clone(), value)),
+                Some(value) => drop(variables.values.insert(name.clone(), value)),
                 None => missing.push(format!("{name:?}")),
             }
         }
+        let is_unreadable = |(name, variable): &(&String, &Variable)| {
+            variable.default.is_none() && variables.unreadable.contains_key(*name)
+        };
+        missing.extend(
+            declared
+                .iter()
+                .filter(is_unreadable)
+                .map(|(name, _)| format!("{name:?}")),
+        );
         ensure!(
             missing.is_empty(),
             "required variable(s) without a value: {}; give each by --variable NAME=VALUE or SPIN_VARIABLE_NAME",
             missing.join(", ")
         );
-        Ok(Self { values })
+        Ok(variables)
+    }
+
+    /// That all of them can be read, which Spin wants before it lets a component call anything.
+    ///
+    /// # Errors
+    /// With the first that a provider could not tell.
+    pub fn all_readable(&self) -> Result<()> {
+        match self.unreadable.values().next() {
+            Some(failed) => Err(failed.clone().into()),
+            None => Ok(()),
+        }
     }
 
     /// Only the defaults of the manifest, as Spin uses them to check a manifest before it knows the values.
@@ -56,13 +97,14 @@ impl Variables {
         let values = values.filter_map(|(name, variable)| Some((name.clone(), variable.default.clone()?)));
         Self {
             values: values.collect(),
+            unreadable: BTreeMap::new(),
         }
     }
 
     /// Fills a template: every `{{ name }}` becomes that variable's value.
     ///
     /// # Errors
-    /// When a brace is not closed, or a name is not a variable with a value.
+    /// When a brace is not closed, a name is not a variable with a value, or a provider failed ([`ProviderFailed`]).
     pub fn render(&self, template: &str) -> Result<String> {
         let mut rendered = String::new();
         let mut rest = template;
@@ -71,6 +113,9 @@ impl Variables {
                 .split_once("}}")
                 .with_context(|| format!("unmatched '{{{{' in the template {template:?}"))?;
             let name = name.trim();
+            if let Some(failed) = self.unreadable.get(name) {
+                return Err(failed.clone().into());
+            }
             let value = self
                 .values
                 .get(name)
@@ -83,14 +128,21 @@ impl Variables {
         Ok(rendered)
     }
 
-    /// The values of a component's own variables.
+    /// The values of a component's own variables, or why one cannot be told.
     ///
     /// # Errors
-    /// As [`Variables::render`], or when a name is not one Spin accepts.
-    pub fn render_all(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    /// When a template is not whole or not known, or a name is not one Spin accepts.
+    pub fn render_all(
+        &self,
+        templates: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Result<String, ProviderFailed>>> {
         let render = |(name, template): (&String, &String)| {
             check_name(name)?;
-            Ok((name.clone(), self.render(template)?))
+            let rendered = match self.render(template) {
+                Ok(value) => Ok(value),
+                Err(error) => Err(error.downcast::<ProviderFailed>()?),
+            };
+            Ok((name.clone(), rendered))
         };
         templates.iter().map(render).collect()
     }
@@ -137,13 +189,20 @@ mod tests {
         ])
     }
 
+    fn absent(_: &str) -> Result<String, VarError> {
+        Err(VarError::NotPresent)
+    }
+
     fn given(name: &str, value: &str) -> Vec<(String, String)> {
         vec![(name.to_owned(), value.to_owned())]
     }
 
     #[test]
     fn the_command_line_wins_over_the_environment_and_that_over_the_default() {
-        let environment = |name: &str| (name == "SPIN_VARIABLE_API_TOKEN").then(|| "from env".to_owned());
+        let environment = |name: &str| match name {
+            "SPIN_VARIABLE_API_TOKEN" => Ok("from env".to_owned()),
+            _ => Err(VarError::NotPresent),
+        };
         let variables = Variables::resolve(&declared(), &[], environment).expect("all have values");
         assert_eq!(
             variables.render("{{origin}}/{{ api_token }}").expect("known"),
@@ -155,10 +214,31 @@ mod tests {
 
     #[test]
     fn a_required_variable_without_a_value_is_named() {
-        let error = Variables::resolve(&declared(), &[], |_| None).expect_err("api_token has no value");
+        let error = Variables::resolve(&declared(), &[], absent).expect_err("api_token has no value");
         assert!(error.to_string().contains("\"api_token\""), "{error}");
-        let error = Variables::resolve(&declared(), &given("typo", "x"), |_| None).expect_err("undeclared");
+        let error = Variables::resolve(&declared(), &given("typo", "x"), absent).expect_err("undeclared");
         assert!(error.to_string().contains("typo"), "{error}");
+    }
+
+    #[test]
+    fn what_the_environment_cannot_tell_is_neither_unset_nor_a_default() {
+        let environment = |name: &str| match name {
+            "SPIN_VARIABLE_ORIGIN" => Err(VarError::NotUnicode("not Unicode".into())),
+            _ => Ok("token".to_owned()),
+        };
+        let variables = Variables::resolve(&declared(), &[], environment).expect("none that is required");
+        variables.all_readable().expect_err("one is not");
+        let templates = BTreeMap::from([
+            ("a".to_owned(), "x{{ origin }}".to_owned()),
+            ("b".to_owned(), "{{ api_token }}".to_owned()),
+        ]);
+        let rendered = variables.render_all(&templates).expect("the templates are good");
+        assert!(rendered["a"].is_err());
+        assert_eq!(rendered["b"], Ok("token".to_owned()));
+
+        let nothing_is_told = |_: &str| Err(VarError::NotUnicode("not Unicode".into()));
+        let error = Variables::resolve(&declared(), &[], nothing_is_told).expect_err("api_token is required");
+        assert!(error.to_string().contains("\"api_token\""), "{error}");
     }
 
     #[test]

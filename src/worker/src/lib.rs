@@ -1,10 +1,10 @@
 //! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in `relay`.
 
-use host::{Console, SpinHost, VARIABLES};
+use host::{Console, Head, SpinHost, VARIABLES};
 use relay::answer::{Answer, authorize_tick};
-use relay::config::{AdminConfig, WorkerConfig};
+use relay::config::{AdminConfig, Telling, WorkerConfig};
 use relay::host::StoreError;
-use relay::{Report, worker};
+use relay::{Report, standstill, worker};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 
@@ -25,23 +25,31 @@ mod cron {
 }
 
 async fn tick() -> Result<Report, StoreError> {
-    let config = match WorkerConfig::read(&VARIABLES) {
-        Ok(config) => config,
-        Err(error) => return Ok(worker::misconfigured(&Console, &error)),
+    let error = match WorkerConfig::read(&VARIABLES) {
+        Ok(config) => return Ok(worker::tick(&SpinHost::open()?, &config).await),
+        Err(error) => error,
     };
-    let host = SpinHost::open()?;
-    Ok(worker::tick(&host, &config).await)
+    let report = standstill::misconfigured(&Console, &error);
+    if let Ok(telling) = Telling::read(&VARIABLES) {
+        standstill::count_and_tell(&SpinHost::open()?, &telling, &error).await;
+    }
+    Ok(report)
 }
 
 fn without_store(error: &StoreError) -> String {
     format!("the tick cannot begin: {error}")
 }
 
+fn authorize(head: &Head) -> Result<(), Answer> {
+    let config = AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
+    authorize_tick(&config, &head.method, &head.query, &head.headers)
+}
+
 #[http_component]
 async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let head = host::head(&request);
     drop(request);
-    let answer = match authorize_tick(&AdminConfig::read(&VARIABLES), &head.method, &head.query, &head.headers) {
+    let answer = match authorize(&head) {
         Err(refusal) => refusal,
         Ok(()) => match host::eager(tick()).await {
             Ok(report) => Answer::json(report.status(), &worker::answer(&report)),

@@ -8,7 +8,7 @@ use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
-use relay::config::{IngestConfig, Variables, WorkerConfig};
+use relay::config::{IngestConfig, ProviderFailed, Variables, WorkerConfig};
 use relay::entity::{Entity, Segment};
 use relay::key::{Key, Keyspace, Record};
 use relay::reconciliation::Reconciliation;
@@ -124,7 +124,7 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     }
 }
 
-fn variable(name: &str) -> Option<String> {
+fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
     let value = match name {
         "pim_url" => PIM,
         "destination_url" => DESTINATION,
@@ -135,9 +135,9 @@ fn variable(name: &str) -> Option<String> {
         "event_platform_secret" | "events_api_secret" => "secret-of-the-simulation",
         "timestamp_tolerance_seconds" => "86400",
         "destination_calls_per_second" => "100",
-        _ => return None,
+        _ => return Ok(None),
     };
-    Some(value.to_owned())
+    Ok(Some(value.to_owned()))
 }
 
 impl Run {

@@ -23,6 +23,17 @@ use serde_json::json;
 /// How long a cause is not alerted again, in seconds.
 const QUIET_S: u64 = 3600;
 
+/// Whether a cause was told within the hour. A moment that has not come yet is of a clock that was wrong.
+pub(super) fn is_told(state: &State, cause: &str, now_s: u64) -> bool {
+    now_s - last_s(state, cause, now_s) < QUIET_S
+}
+
+/// When a cause was last alerted, in seconds since the Unix epoch.
+fn last_s(state: &State, cause: &str, now_s: u64) -> u64 {
+    let last_s = state.alerts.get(cause).copied();
+    last_s.filter(|last_s| *last_s <= now_s).unwrap_or(0)
+}
+
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Alert {
@@ -146,11 +157,8 @@ impl<'a> Facts<'a> {
         self.now_ms / 1000
     }
 
-    /// When this cause was last alerted, in seconds since the Unix epoch. A moment that has not come yet is of a clock
-    /// that was wrong.
     fn last_s(&self, cause: &str) -> u64 {
-        let last_s = self.state.alerts.get(cause).copied();
-        last_s.filter(|last_s| *last_s <= self.now_s()).unwrap_or(0)
+        last_s(self.state, cause, self.now_s())
     }
 
     /// All that is to be told now.

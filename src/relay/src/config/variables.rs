@@ -1,0 +1,237 @@
+//! Single variables, read as people paste them.
+
+use super::ConfigError;
+use crate::key::{Keyspace, is_instance};
+use http::{HeaderName, Uri};
+use std::str::FromStr;
+
+/// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
+pub const UNSET_ORIGIN: &str = "https://unset.invalid";
+
+/// The variables that hold an origin to which the worker makes calls.
+const ORIGINS: [&str; 3] = ["pim_url", "destination_url", "alert_url"];
+
+/// A provider of variables failed. What it said is left out, for nobody knows what it quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderFailed;
+
+/// Where variables come from. One that is not defined and one that is empty are both unset; one that cannot be read is
+/// neither.
+pub struct Variables<'a>(pub &'a dyn Fn(&str) -> Result<Option<String>, ProviderFailed>);
+
+impl Variables<'_> {
+    fn raw(&self, name: &str) -> Result<String, ConfigError> {
+        match (self.0)(name) {
+            Ok(value) => Ok(value.unwrap_or_default()),
+            Err(ProviderFailed) => Err(ConfigError(format!(
+                "variable `{name}` cannot be read, because its provider fails: see that what provides the variables answers; nothing is done until then, and no event is lost"
+            ))),
+        }
+    }
+
+    /// A value without what surrounds it when it is pasted or comes out of a file; empty where it is unset.
+    pub(super) fn text(&self, name: &str) -> Result<String, ConfigError> {
+        Ok(self.raw(name)?.trim_matches(is_blank).to_owned())
+    }
+
+    /// A value; none where it is unset.
+    pub(super) fn set(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        Ok(Some(self.text(name)?).filter(|value| !value.is_empty()))
+    }
+
+    /// Those of the values that are set.
+    pub(super) fn all_set(&self, names: &[&str]) -> Result<Vec<String>, ConfigError> {
+        names.iter().filter_map(|name| self.set(name).transpose()).collect()
+    }
+
+    /// A secret that is sent, or comes, in a header. Every character that a header cannot carry unharmed is told here:
+    /// a request with it could not even be formed.
+    pub(super) fn token(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        let value = self.set(name)?;
+        let is_carried = |value: &String| value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if value.as_ref().is_none_or(is_carried) {
+            return Ok(value);
+        }
+        Err(ConfigError(format!(
+            "variable `{name}` holds a character that no header can carry, such as a line break or a letter outside ASCII: give it as it was issued, on one line"
+        )))
+    }
+
+    /// Those of the tokens that are set.
+    pub(super) fn tokens(&self, names: &[&str]) -> Result<Vec<String>, ConfigError> {
+        names.iter().filter_map(|name| self.token(name).transpose()).collect()
+    }
+
+    /// What stands in this list, with commas or line breaks between.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
+        let text = self.text(name)?;
+        let items = text.split([',', '\n']).map(|item| item.trim_matches(is_blank));
+        Ok(items.filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    }
+
+    pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+        &self,
+        name: &str,
+        default: T,
+        least: T,
+        most: T,
+    ) -> Result<T, ConfigError> {
+        let text = self.text(name)?;
+        if text.is_empty() {
+            return Ok(default);
+        }
+        match text.parse() {
+            Ok(number) if number >= least && number <= most => Ok(number),
+            _ => Err(ConfigError(format!(
+                "variable `{name}` must be a number from {least} to {most}; it is `{text}`"
+            ))),
+        }
+    }
+
+    pub(super) fn choice(&self, name: &str, choices: &[&str]) -> Result<String, ConfigError> {
+        let text = self.text(name)?;
+        if text.is_empty() {
+            return Ok(choices[0].to_owned());
+        }
+        if choices.contains(&text.as_str()) {
+            return Ok(text);
+        }
+        Err(ConfigError(format!(
+            "variable `{name}` must be one of {}; it is `{text}`",
+            choices.join(", ")
+        )))
+    }
+
+    /// The name of a header, in small letters.
+    pub(super) fn header_name(&self, name: &str, default: &str) -> Result<String, ConfigError> {
+        let Some(text) = self.set(name)? else {
+            return Ok(default.to_owned());
+        };
+        HeaderName::from_str(&text)
+            .map(|header| header.as_str().to_owned())
+            .map_err(|_| {
+                ConfigError(format!(
+                    "variable `{name}` must be the name of a header, such as {default}: letters, digits and `-`"
+                ))
+            })
+    }
+
+    pub(super) fn origin(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        let text = self.text(name)?;
+        if text.trim_matches('/').is_empty() {
+            return Ok(None);
+        }
+        let origin = origin(&text).ok_or_else(|| {
+            ConfigError(format!(
+                "variable `{name}` must be an origin such as https://host.example.com or http://127.0.0.1:8080: scheme, host and, where it needs one, port; no path"
+            ))
+        })?;
+        Ok(Some(origin).filter(|origin| !origin.eq_ignore_ascii_case(UNSET_ORIGIN)))
+    }
+
+    pub(super) fn path(&self, name: &str) -> Result<String, ConfigError> {
+        path(&self.text(name)?).ok_or_else(|| {
+            ConfigError(format!(
+                "variable `{name}` must be a path such as /api/v1, percent-encoded, without a query"
+            ))
+        })
+    }
+
+    /// A path with a query, as webhooks of chats have it.
+    pub(super) fn target(&self, name: &str) -> Result<String, ConfigError> {
+        let text = self.text(name)?;
+        let target = match text.split_once('?') {
+            None => path(&text),
+            Some((before, query)) => path(before)
+                .filter(|_| query.chars().all(|c| is_of_paths(c) || c == '?'))
+                .map(|path| format!("{}?{query}", if path.is_empty() { "/" } else { &path })),
+        };
+        target.ok_or_else(|| {
+            ConfigError(format!(
+                "variable `{name}` must be a path such as /v1/messages?key=..., percent-encoded: what follows the host in the address that the receiver gave you"
+            ))
+        })
+    }
+
+    pub(super) fn instance(&self) -> Result<Keyspace, ConfigError> {
+        let name = self.set("instance")?;
+        let name = name.as_deref().unwrap_or("main");
+        if is_instance(name) {
+            return Ok(Keyspace::new(name));
+        }
+        Err(ConfigError(
+            "variable `instance` must be 1 to 32 of a-z, 0-9 and `-`".to_owned(),
+        ))
+    }
+
+    /// Why the platform does not allow a call. Spin reads the very variables as allowed hosts, more strictly than they
+    /// are read here, and one that it cannot read denies every call of the component.
+    pub fn denial(&self) -> String {
+        ORIGINS.iter().find_map(|name| self.misread(name)).unwrap_or_else(|| {
+            "the platform does not allow this address: see `allowed_outbound_hosts` in spin.toml".to_owned()
+        })
+    }
+
+    /// What Spin does not read in a variable as it is meant here.
+    fn misread(&self, name: &str) -> Option<String> {
+        let raw = match self.raw(name) {
+            Ok(raw) => raw,
+            Err(error) => return Some(error.0),
+        };
+        let raw = raw.trim();
+        if raw.is_empty() {
+            return Some(format!(
+                "variable `{name}` is empty, and Spin then denies every call: leave it unset, or give it as {UNSET_ORIGIN}"
+            ));
+        }
+        let origin = origin(raw.trim_matches(is_blank))?;
+        let is_read = raw.strip_suffix('/').unwrap_or(raw) == origin;
+        (!is_read).then(|| format!("variable `{name}` is not written as Spin reads it: give it as {origin}"))
+    }
+}
+
+/// What stands unencoded in a path (RFC 3986 3.3), or is encoded.
+fn is_of_paths(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/".contains(c)
+}
+
+/// A path with a leading and no trailing slash; empty where there is none.
+fn path(text: &str) -> Option<String> {
+    let text = text.trim_matches('/');
+    text.chars().all(is_of_paths).then(|| {
+        if text.is_empty() {
+            String::new()
+        } else {
+            format!("/{text}")
+        }
+    })
+}
+
+/// What surrounds a value without being of it: white space, line breaks, a byte order mark, a space of no width.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}')
+}
+
+/// An origin in its one form: the scheme in small letters, no slash at the end, IPv6 with its port, without which Spin
+/// takes the last group of the address for one.
+fn origin(text: &str) -> Option<String> {
+    let text = text.trim_end_matches('/');
+    let uri = Uri::from_str(text).ok()?;
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let authority = uri.authority()?;
+    let port = authority.port();
+    let port_len = port.as_ref().map_or(0, |port| port.as_str().len() + 1);
+    let is_plain = matches!(scheme.as_str(), "http" | "https")
+        && !authority.host().is_empty()
+        && authority.as_str().len() == authority.host().len() + port_len
+        && uri.path() == "/"
+        && uri.query().is_none()
+        && !text.contains('#');
+    let needs_port = authority.host().starts_with('[') && port.is_none();
+    let default_port = match scheme.as_str() {
+        _ if !needs_port => "",
+        "http" => ":80",
+        _ => ":443",
+    };
+    is_plain.then(|| format!("{scheme}://{authority}{default_port}"))
+}

@@ -1,0 +1,59 @@
+//! A worker that stands still because of its configuration: nothing is called and no event is used up, but what waits is
+//! still counted, since ingest lives on that figure, and people are told.
+
+use crate::alert;
+use crate::config::{ConfigError, LogLevel, Telling, WorkerConfig};
+use crate::host::{Clock, Host, Log, StoreError};
+use crate::lease::Lease;
+use crate::log;
+use crate::meta::Meta;
+use crate::plan::Plan;
+use crate::session::Report;
+use crate::state::State;
+use crate::status;
+use crate::worker::LEASE_MARGIN_MS;
+use serde_json::json;
+
+/// The report of a tick that could not begin, with the one line that says why.
+pub fn misconfigured<H: Log + Clock>(host: &H, error: &ConfigError) -> Report {
+    log::write(host, LogLevel::All, "configuration", true, json!({ "reason": error.0 }));
+    Report::failed(error.0.clone())
+}
+
+/// Why a dry run may not begin: it uses up what it logs, and so must not on a store whose events are a destination's.
+pub(crate) async fn denied_dry_run<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+) -> Result<Option<ConfigError>, StoreError> {
+    if config.destination.is_some() {
+        return Ok(None);
+    }
+    let known = Meta::load(host, &config.keys).await?;
+    Ok(known.map(|known| ConfigError(known.denies_dry_run())))
+}
+
+/// What a tick that cannot begin does all the same: it publishes how many events wait, and why, and sends an alert.
+pub async fn count_and_tell<H: Host>(host: &H, telling: &Telling, error: &ConfigError) {
+    if let Err(error) = try_to_count_and_tell(host, telling, &error.0).await {
+        let reason = json!({ "reason": error.to_string() });
+        log::write(host, telling.log, "aftermath", true, reason);
+    }
+}
+
+async fn try_to_count_and_tell<H: Host>(host: &H, telling: &Telling, why: &str) -> Result<(), StoreError> {
+    let plan = Plan::of(&telling.keys, host.keys().await?);
+    status::publish(host, &telling.keys, &plan, None, None, Some(why)).await?;
+    if !alert::may_tell_misconfigured(host, &State::load(host, &telling.keys).await?) {
+        return Ok(());
+    }
+    let Some(lease) = Lease::take(host, &telling.keys).await? else {
+        return Ok(());
+    };
+    let mut state = State::load(host, &telling.keys).await?;
+    let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
+    alert::tell_misconfigured(host, telling, &lease, why, &mut state, end_ms).await;
+    if lease.holds(host) {
+        state.save(host, &telling.keys).await?;
+    }
+    lease.give_back(host, &telling.keys).await
+}
