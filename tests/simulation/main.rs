@@ -4,6 +4,7 @@
 mod media;
 mod reconciliation;
 mod shape;
+mod wire;
 
 use relay::mistake::Mistake;
 use std::sync::{Mutex, PoisonError};
