@@ -17,6 +17,7 @@ mod settings;
 mod shape;
 mod stuck;
 mod throttled;
+mod wire;
 
 use relay::mistake::Mistake;
 use std::sync::{Mutex, PoisonError};

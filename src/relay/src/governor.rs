@@ -47,6 +47,9 @@ const HALVE_MS: u64 = 1000;
 /// How long a lowered rate stays before it rises by a tenth of the configured one, in milliseconds.
 const RISE_MS: u64 = 10_000;
 
+/// After how many such whiles it rises although nothing was called.
+const FORGOTTEN: u64 = 60;
+
 /// The numbers in which upstreams differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -95,6 +98,9 @@ pub struct Slowed {
     pub milli: u64,
     /// When it was last changed, in milliseconds since the Unix epoch.
     pub at_ms: u64,
+    /// Whether a call has come through since it was lowered.
+    #[serde(default)]
+    pub has_come_through: bool,
 }
 
 /// A breaker that is open.
@@ -467,7 +473,7 @@ impl<'a, H: Host> Governor<'a, H> {
         }
     }
 
-    /// A lowered rate as it is now: every while it rises by a tenth of the configured one.
+    /// A lowered rate as it is now: every while it rises by a tenth of the configured one, as long as calls come through.
     fn risen(&self, slowed: Option<Slowed>) -> Option<Slowed> {
         let (slowed, now_ms) = (slowed?, self.host.now_ms());
         // A moment that lies ahead is of a clock that was wrong.
@@ -475,12 +481,17 @@ impl<'a, H: Host> Governor<'a, H> {
             Some(since_ms) => since_ms / RISE_MS,
             None => 1,
         };
-        if steps == 0 {
+        let may_rise = slowed.has_come_through || steps >= FORGOTTEN;
+        if steps == 0 || !may_rise {
             return Some(slowed);
         }
         let configured = self.limits.per_second as u64 * 1000;
         let milli = slowed.milli.saturating_add(steps.saturating_mul(configured / 10));
-        (milli < configured).then_some(Slowed { milli, at_ms: now_ms })
+        (milli < configured).then_some(Slowed {
+            milli,
+            at_ms: now_ms,
+            ..slowed
+        })
     }
 
     /// The upstream asks to slow down and does not say how long. Says whether it cannot go any slower.
@@ -496,6 +507,7 @@ impl<'a, H: Host> Governor<'a, H> {
             state.slowed = Some(Slowed {
                 milli: milli.max(SLOWEST_MILLI),
                 at_ms: now_ms,
+                has_come_through: false,
             });
         }
         false
@@ -561,6 +573,9 @@ impl<'a, H: Host> Governor<'a, H> {
         });
         if result.is_ok() {
             let mut state = self.state.borrow_mut();
+            if let Some(slowed) = &mut state.slowed {
+                slowed.has_come_through = true;
+            }
             let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
             breaker.succeeded(call.entity, self.host.now_ms());
         }
