@@ -98,17 +98,17 @@ impl OneAnswer {
                 password: "password".to_owned(),
             },
         };
+        let lease = Lease::alone();
         let deadlines = Deadlines {
+            lease: &lease,
             begin_ms: 20_000,
             end_ms: 58_000,
         };
-        let lease = Lease::alone();
         let governor = Governor::new(
             self,
             limits(15_000),
             LogLevel::All,
             "trackingid",
-            &lease,
             deadlines,
             GovernorState::default(),
             String::new(),
@@ -117,11 +117,32 @@ impl OneAnswer {
     }
 
     async fn list(&self, kind: Kind) -> Result<Vec<Value>, Failure> {
-        self.ask(async |pim| pim.list(kind, &["one", "other"], 0).await).await
+        let ids = self.ids(kind);
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        self.ask(async |pim| pim.list(kind, &ids, 0).await).await
+    }
+
+    /// The ids in its answer: an answer counts only if it is what was asked for.
+    fn ids(&self, kind: Kind) -> Vec<String> {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let items = body.pointer("/_embedded/items").and_then(Value::as_array);
+        let ids: Vec<String> = match items {
+            Some(items) => items.iter().filter_map(|item| kind.id_in(item)).collect(),
+            None => kind.id_in(&body).into_iter().collect(),
+        };
+        if ids.is_empty() {
+            vec!["one".to_owned(), "other".to_owned()]
+        } else {
+            ids
+        }
     }
 
     async fn by_id(&self, kind: Kind) -> Result<Read, Failure> {
-        self.ask(async |pim| pim.by_id(kind, "code", "name", 0).await).await
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let told = body.get("message").and_then(Value::as_str).unwrap_or_default();
+        let quoted = told.split(['"', '\'']).nth(1).map(str::to_owned);
+        let id = quoted.unwrap_or_else(|| self.ids(kind).remove(0));
+        self.ask(async |pim| pim.by_id(kind, &id, "name", 0).await).await
     }
 
     async fn page(&self, cursor: Option<&str>) -> Result<Page, Failure> {
@@ -197,7 +218,7 @@ async fn entities_are_read_by_id() {
             "{name}"
         );
     }
-    let own = json!({"code": 404, "message": "it is not there"});
+    let own = json!({"code": 404, "message": "Product \"a\" does not exist."});
     assert_eq!(
         OneAnswer::of(404, payload("error.404.json", &own))
             .by_id(Kind::Product)
@@ -229,7 +250,8 @@ async fn errors_are_told_apart() {
         (422, "error.422.max-offset.json", Class::Permanent),
         (422, "error.422.unknown-property.json", Class::Permanent),
         (422, "error.422.validation.json", Class::Permanent),
-        (429, "error.429.json", Class::Transient),
+        // No entity's fault: the rate is lowered, and it is asked again.
+        (429, "error.429.json", Class::Held),
     ] {
         let failure = OneAnswer::of(status, payload(name, &own(status)))
             .list(Kind::ProductModel)

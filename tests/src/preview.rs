@@ -113,18 +113,18 @@ async fn sum_up(shape: &Shape) -> Result<()> {
         of_simulated(&simulated)?
     };
     let host = Native::default();
+    let lease = Lease::alone();
     let deadlines = Deadlines {
+        lease: &lease,
         begin_ms: PATIENCE_MS,
         end_ms: PATIENCE_MS,
     };
     let state = GovernorState::default();
-    let lease = Lease::alone();
     let governor = Governor::new(
         &host,
         limits(CALL_MS),
         LogLevel::Failures,
         "trackingid",
-        &lease,
         deadlines,
         state,
         String::new(),

@@ -87,13 +87,14 @@ pub(crate) async fn tell_misconfigured<H: Host>(
 async fn send<H: Host>(host: &H, telling: &Telling, lease: &Lease, alerts: Vec<Alert>, state: &mut State, end_ms: u64) {
     let now_s = host.now_ms() / 1000;
     let deadlines = Deadlines {
+        lease,
         begin_ms: end_ms,
         end_ms,
     };
     let receiver = telling
         .alert
         .as_ref()
-        .map(|alert| Receiver::new(host, telling, alert, lease, deadlines, state));
+        .map(|alert| Receiver::new(host, telling, alert, deadlines, state));
     for alert in alerts {
         let result = match &receiver {
             Some(receiver) => receiver.send(&alert, telling.keys.instance()).await.map(|()| true),
@@ -135,14 +136,7 @@ struct Receiver<'a, H> {
 }
 
 impl<'a, H: Host> Receiver<'a, H> {
-    fn new(
-        host: &'a H,
-        telling: &Telling,
-        alert: &'a AlertConfig,
-        lease: &'a Lease,
-        deadlines: Deadlines,
-        state: &State,
-    ) -> Self {
+    fn new(host: &'a H, telling: &Telling, alert: &'a AlertConfig, deadlines: Deadlines<'a>, state: &State) -> Self {
         let fingerprint = digest(format!("{}\n{}\n{:?}", alert.origin, alert.target, alert.template).as_bytes());
         let tracking = &telling.tracking_header;
         let governor = Governor::new(
@@ -150,7 +144,6 @@ impl<'a, H: Host> Receiver<'a, H> {
             LIMITS,
             telling.log,
             tracking,
-            lease,
             deadlines,
             state.alert.clone(),
             fingerprint,

@@ -60,15 +60,15 @@ struct Marking {
 pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
     let mut fresh = Vec::new();
     let mut again = Vec::new();
-    for at in 0..items.len() {
-        if !items[at].has_variants_to_mark() {
+    for (at, item) in items.iter_mut().enumerate() {
+        if !item.has_variants_to_mark() {
             continue;
         }
-        let Some(marking) = marking(session, at, &items[at]) else {
+        let Some(marking) = marking(session, at, item) else {
             continue;
         };
-        if is_done(session, &items[at], &marking).await? {
-            items[at].marked = Some(Marked {
+        if is_done(session, item, &marking).await? {
+            item.marked = Some(Marked {
                 id: marking.id,
                 is_kept: true,
             });

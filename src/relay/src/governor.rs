@@ -186,7 +186,9 @@ pub struct Governor<'a, H> {
 
 /// When a tick's calls must have begun and ended, by the monotonic clock, in milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadlines {
+pub struct Deadlines<'a> {
+    /// No call begins or lasts without it.
+    pub lease: &'a Lease,
     /// No call begins after this.
     pub begin_ms: u64,
     /// No call lasts beyond this.
@@ -200,8 +202,7 @@ impl<'a, H: Host> Governor<'a, H> {
         limits: Limits,
         log: LogLevel,
         tracking_header: &str,
-        lease: &'a Lease,
-        deadlines: Deadlines,
+        deadlines: Deadlines<'a>,
         state: GovernorState,
         fingerprint: String,
     ) -> Self {
@@ -221,7 +222,7 @@ impl<'a, H: Host> Governor<'a, H> {
             tracking_header: tracking_header.to_owned(),
             until_ms: Cell::new(deadlines.begin_ms),
             end_ms: deadlines.end_ms,
-            lease,
+            lease: deadlines.lease,
             state: RefCell::new(state),
             saved: RefCell::new(saved),
             starts: RefCell::default(),

@@ -177,6 +177,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     let lease_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
     let tick_ms = started_ms + config.tick_s * 1000;
     let deadlines = Deadlines {
+        lease,
         begin_ms: tick_ms.min(lease_ms),
         // A call that begins at the tick's end may take as long as any.
         end_ms: (tick_ms + config.call_timeout_s * 1000).min(lease_ms),
@@ -188,7 +189,6 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
             limits,
             config.log,
             tracking,
-            lease,
             deadlines,
             state.clone(),
             fingerprint,

@@ -110,7 +110,7 @@ impl Run {
                 && walk.raising.is_none()
                 && walk.withheld == 0
         };
-        while !(is_walked() && self.is_quiet()) && !self.is_broken() {
+        while !(self.is_broken() || is_walked() && self.is_quiet()) {
             let most_ms = if is_asked { WALK_ASKED_MAX_MS } else { WALKED_MAX_MS };
             if self.executor.now_ms() > begin_ms + most_ms {
                 let told = "a walk has not come to its end, or what it found has not".to_owned();

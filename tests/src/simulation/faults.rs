@@ -97,7 +97,10 @@ impl Lone {
                     .path()
                     .ends_with(&format!("/{}", simulator::encode_segment(&key)));
         }
+        // A cursor asks for what lies behind an entity, and not for it.
         let target = request.uri().to_string();
+        let parts = target.split('&').filter(|part| !part.contains("search_after="));
+        let target = parts.collect::<Vec<_>>().join("&");
         percent_decode_str(&target).decode_utf8_lossy().contains(&key)
             || String::from_utf8_lossy(request.body()).contains(&key)
     }

@@ -48,6 +48,9 @@ pub struct Acknowledged {
     pub is_deletion: bool,
 }
 
+/// When each entity of a delivery was stored, in milliseconds, by the delivery's body.
+type Stored = BTreeMap<Vec<u8>, BTreeMap<Entity, u64>>;
+
 /// A run under way.
 pub(super) struct Run {
     pub(super) executor: Executor,
@@ -56,7 +59,7 @@ pub(super) struct Run {
     /// Deliveries acknowledged: a repetition of one asks for nothing new.
     pub(super) told: Rc<RefCell<BTreeSet<Vec<u8>>>>,
     /// When events of deliveries were first stored, in milliseconds, by their bodies and entities.
-    pub(super) stored: Rc<RefCell<BTreeMap<Vec<u8>, BTreeMap<Entity, u64>>>>,
+    pub(super) stored: Rc<RefCell<Stored>>,
     /// Entities that the PIM has ever deleted.
     pub(super) deleted: Rc<RefCell<BTreeSet<EntityId>>>,
     /// Entities that the PIM has ever had.
