@@ -192,6 +192,20 @@ fn what_breaks_every_page_is_passed_over_and_all_others_arrive() {
     }
 }
 
+/// So many cannot be read that one that is looked for hides others, with good ones between them.
+#[test]
+fn what_lies_between_two_that_cannot_be_read_arrives() {
+    for (one_in, seed) in [(3, 72), (4, 73), (3, 74), (2, 75)] {
+        let mut stage = Stage::with(24, 0, seed, |_, _| {});
+        let products = stage.products();
+        let mut chance = stage.random.fork();
+        let broken = spoil(&stage, products.into_iter().filter(|_| chance.u8(..one_in) == 0));
+        walk(&mut stage, 20 * HOUR_MS);
+        stage.run_for(4 * HOUR_MS);
+        assert_eq!(missing(&stage), broken, "one in {one_in}");
+    }
+}
+
 /// What was pushed already and breaks pages now is not taken for deleted, and neither are its neighbours; what is gone
 /// elsewhere is.
 #[test]
@@ -223,6 +237,14 @@ fn nothing_is_concluded_of_what_cannot_be_read() {
         deleted,
         gone.iter().map(|gone| format!("/products/{}", gone.key())).collect()
     );
+    drop(world);
+    // It is mended as it was: nothing is pushed, and nobody is told of it any more.
+    let letters = |stage: &Stage| stage.world().store.keys().filter(|key| key.contains(".d.p.")).count();
+    assert_eq!(letters(&stage), 2);
+    stage.world().pim.config.unreadable.clear();
+    stage.forget();
+    stage.walk();
+    assert_eq!((letters(&stage), stage.pushes("PUT")), (0, 0));
 }
 
 /// A model whose variants cannot all be read still has the others marked.

@@ -281,15 +281,25 @@ fn a_product_whose_updated_lies_ahead_is_found_gone() {
 #[test]
 fn a_watermark_that_lies_ahead_hides_no_change() {
     for ahead_s in [1200_i64, 7 * 3600, 400 * 86_400] {
-        let mut stage = Stage::with(60, 0, 91, |_, worker| worker.reconciliation.walk_s = None);
+        let mut stage = Stage::with(60, 0, 91, |_, worker| {
+            // Longer than the looks overlap.
+            (worker.reconciliation.walk_s, worker.reconciliation.recent_s) = (None, Some(3600));
+        });
         stage.walk();
         let ahead = ahead_s * 1000;
         stage.world().pim.config.clock_skew_ms = ahead;
-        stage.run_for(20 * MINUTE_MS);
+        stage.edit(&touch(&stage.products()[3]));
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"recent"}"#);
+        stage.run_for(3 * MINUTE_MS);
+        let last = stage.reconciliation().recent[&Kind::Product]
+            .last
+            .clone()
+            .expect("a look");
+        assert!(last.date_s > Some(stage.now_ms() / 1000 + 900), "{last:?}");
         stage.world().pim.config.clock_skew_ms = 0;
         let product = stage.products()[7].clone();
         stage.edit(&touch(&product));
-        stage.run_for(20 * MINUTE_MS);
+        stage.run_for(3 * HOUR_MS);
         assert_eq!(stage.differences(), [], "{ahead_s} s ahead");
     }
 }

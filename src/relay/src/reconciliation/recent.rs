@@ -74,8 +74,7 @@ impl Recent {
     }
 
     fn begin(&mut self, kind: Kind, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
-        // A watermark ahead of our own clock is of a PIM whose clock was: too early a moment costs pages, too late a one
-        // misses changes.
+        // Older versions kept what lay ahead. Too early a moment costs pages, too late a one misses changes.
         let now_s = now_ms / 1000;
         let known_s = self
             .watermark_s
@@ -94,7 +93,10 @@ impl Recent {
     fn finish(&mut self, scan: Scan, now_ms: u64) {
         // Without a `Date`, what was updated last is the best that is known of the PIM's clock.
         let seen_s = (self.newest_s > 0).then_some(self.newest_s);
-        self.watermark_s = scan.date_s.or(seen_s).or(self.watermark_s);
+        // Ahead of our own clock it may be the PIM's that is wrong, and what changes until then would be passed over.
+        let begun_s = scan.began_ms / 1000;
+        let shown_s = scan.date_s.or(seen_s).map(|shown_s| shown_s.min(begun_s));
+        self.watermark_s = shown_s.or(self.watermark_s);
         (self.is_asked, self.since_s, self.trouble) = (false, None, None);
         (self.last, self.finished_ms) = (Some(scan), now_ms);
     }
@@ -208,10 +210,10 @@ mod tests {
         // An answer without a date.
         recent.newest_s = NOW_S + 5;
         recent.finish(Scan::begin(now_ms), now_ms);
-        assert_eq!(recent.watermark_s, Some(NOW_S + 5));
+        assert_eq!(recent.watermark_s, Some(NOW_S), "not ahead of our own clock");
         recent.newest_s = 0;
-        recent.finish(Scan::begin(now_ms), now_ms);
-        assert_eq!(recent.watermark_s, Some(NOW_S + 5));
+        recent.finish(Scan::begin(now_ms + 5000), now_ms);
+        assert_eq!(recent.watermark_s, Some(NOW_S));
     }
 
     #[test]
