@@ -69,18 +69,10 @@ impl Kind {
     }
 }
 
-/// Whether two codes are one for Akeneo, to which letter case makes no difference.
+/// Whether two codes are one for Akeneo, to which letter case makes no difference. Of letters beyond ASCII, which only
+/// the codes of models can have, it does here.
 pub fn is_same(one: &str, other: &str) -> bool {
-    one == other || small(one).eq(small(other))
-}
-
-/// A code in the one spelling of all that are the same.
-pub fn folded(code: &str) -> String {
-    small(code).collect()
-}
-
-fn small(code: &str) -> impl Iterator<Item = char> {
-    code.chars().flat_map(char::to_lowercase)
+    one.eq_ignore_ascii_case(other)
 }
 
 /// The longest code that a segment holds in full, in bytes.

@@ -3,7 +3,7 @@
 //! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form
 //! that is not known here, belongs to somebody else and is left alone. A key is at most 200 bytes long.
 
-use crate::entity::{Entity, Kind, Segment, folded};
+use crate::entity::{Entity, Kind, Segment};
 use crate::event::UNTOLD_FLOOR_S;
 
 /// The format of keys and values that this version writes and reads.
@@ -159,7 +159,7 @@ pub enum ListKey {
 impl ListKey {
     /// The options of an attribute, in whichever letter case it is named.
     pub fn options(attribute: &str) -> ListKey {
-        ListKey::Options(Segment::of(&folded(attribute)))
+        ListKey::Options(Segment::of(&attribute.to_ascii_lowercase()))
     }
 
     fn encode(&self) -> String {
