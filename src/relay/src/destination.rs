@@ -5,7 +5,6 @@ use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
-use crate::json;
 use crate::shape::{Headers, Removal, Shape, Upsert};
 use http::{Method, Request, Response, StatusCode, header};
 
@@ -61,7 +60,7 @@ impl<'a, H: Host> Destination<'a, H> {
             cargo,
             &upsert.method,
             &upsert.path,
-            json::write(&upsert.body).into_bytes(),
+            crate::json::write(&upsert.body).into_bytes(),
             &|response| judge_upsert(response.status()),
         )
         .await
