@@ -1,6 +1,7 @@
 //! The relay in a seeded world where everything fails; see [`tests::simulation`].
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+mod codes;
 mod media;
 mod reconciliation;
 mod shape;

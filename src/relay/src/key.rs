@@ -112,10 +112,12 @@ pub enum Hold {
     Probe,
     /// The brake holds its deletion.
     Brake,
+    /// The PIM has nothing of it by its id, and its list does not lack it: a minute later that decides.
+    Doubt,
 }
 
 impl Hold {
-    const LETTERS: [(Hold, char); 2] = [(Hold::Probe, 'h'), (Hold::Brake, 'b')];
+    const LETTERS: [(Hold, char); 3] = [(Hold::Probe, 'h'), (Hold::Brake, 'b'), (Hold::Doubt, 'd')];
 }
 
 /// All that a retry's key says.
@@ -325,7 +327,7 @@ impl Keyspace {
             ["e", time, what, segment, id] => Key::Event(parse_event(time, what, segment, id)?),
             ["r", kind, segment, attempts, due] => Key::Retry(RetryKey {
                 entity: parse_entity(kind, segment)?,
-                attempts: attempts.trim_end_matches(['h', 'b']).parse().ok()?,
+                attempts: attempts.trim_end_matches(['h', 'b', 'd']).parse().ok()?,
                 hold: Hold::LETTERS
                     .into_iter()
                     .find(|(_, letter)| attempts.ends_with(*letter))
@@ -462,11 +464,11 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..3usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..4usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
-            let hold = [None, Some(Hold::Probe), Some(Hold::Brake)][hold];
+            let hold = [None, Some(Hold::Probe), Some(Hold::Brake), Some(Hold::Doubt)][hold];
             for key in [
                 Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
                 Key::DeadLetter(entity.clone(), time),
