@@ -6,6 +6,7 @@ mod answers;
 mod bad_apples;
 mod brake;
 mod clocks;
+mod codes;
 mod configuration;
 mod media;
 mod pages;

@@ -7,12 +7,12 @@ use relay::config::{LogLevel, PimConfig, Variables, WorkerConfig};
 use relay::entity::Kind;
 use relay::failure::Failure;
 use relay::governor::{Deadlines, Governor, GovernorState};
+use relay::json;
 use relay::key::Keyspace;
 use relay::lease::Lease;
 use relay::paging::List;
 use relay::pim::{Pim, limits};
 use relay::shape::{Lookups, Shape, Shaped};
-use serde_json::Value;
 use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
@@ -62,7 +62,8 @@ fn read_shape(file: &Path) -> Result<Shape> {
 
 /// One entity, without a PIM to look anything up in.
 fn show(shape: &Shape, file: &Path) -> Result<()> {
-    let entity: Value = serde_json::from_str(&read(file)?).with_context(|| format!("{} is no JSON", file.display()))?;
+    let entity = json::read(read(file)?.as_bytes()).with_context(|| format!("{} is no JSON", file.display()))?;
+    let entity = entity.value;
     let (kind, code) = match (entity["uuid"].as_str(), entity["code"].as_str()) {
         (Some(uuid), _) => (Kind::Product, uuid),
         // Every model has a variant of a family.
@@ -87,7 +88,7 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
             for (name, value) in &shape.headers_of(kind).others {
                 println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
             }
-            println!("\n{}", serde_json::to_string_pretty(&upsert.body)?);
+            println!("\n{}", json::unmarked(&serde_json::to_string_pretty(&upsert.body)?));
         }
         Shaped::Unwanted(refusal) => {
             println!("not wanted: {}", refusal.name());
@@ -172,7 +173,7 @@ async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result
             let code = item["uuid"].as_str().or(item["code"].as_str()).unwrap_or_default();
             let what = match shape.apply(kind, code, item, &lookups) {
                 Shaped::Wanted(upsert) => {
-                    let length = upsert.body.to_string().len();
+                    let length = json::write(&upsert.body).len();
                     (bytes, largest) = (bytes + length, largest.max(length));
                     "sent".to_owned()
                 }

@@ -13,7 +13,7 @@ use crate::fanout;
 use crate::host::{self, Host, StoreError};
 use crate::in_flight::InFlightValue;
 use crate::index::{Entry, Pages};
-use crate::key::Key;
+use crate::key::{Hold, Key};
 use crate::media;
 use crate::mistake::{Mistake, made};
 use crate::plan::Waiting;
@@ -58,6 +58,8 @@ pub(crate) struct Item {
     pub(crate) code: String,
     /// How log lines and failures name it.
     pub(crate) name: String,
+    /// What its keys say that it is, if the PIM spells its code in another way.
+    other_spelling: Option<Entity>,
     /// Whether the list that was asked for it had it; none if there was no such list.
     is_listed: Option<bool>,
     /// Whether it was read from the database itself, past a search index that lags.
@@ -105,6 +107,8 @@ pub(crate) enum Stage {
     Done,
     /// The brake holds its deletion back.
     Braked,
+    /// Gone by its id alone: looked at once more before it is deleted.
+    Doubted,
     /// Failed; with the hash of what was refused.
     Failed(Failure, Option<String>),
 }
@@ -133,10 +137,22 @@ impl Item {
     fn respell(&mut self, code: String) {
         if self.code != code {
             let kind = self.waiting.entity.kind;
-            self.waiting.entity = Entity::new(kind, &code);
+            let other = std::mem::replace(&mut self.waiting.entity, Entity::new(kind, &code));
+            self.other_spelling.get_or_insert(other);
             self.name = format!("{}/{code}", kind.name());
             self.code = code;
         }
+    }
+
+    /// Whether only one request says that it is gone: the list that was asked for it does not lack it, and it was not
+    /// looked at for that reason before.
+    fn is_doubtful(&self) -> bool {
+        let was_doubted = self
+            .waiting
+            .retries
+            .iter()
+            .any(|(retry, _)| retry.hold == Some(Hold::Doubt));
+        self.is_listed != Some(false) && !was_doubted
     }
 
     fn is_to_be_pushed(&self) -> bool {
@@ -173,9 +189,13 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
         // What came before the shape was taken away that wanted it.
         items.iter_mut().for_each(|item| item.stage = Stage::Done);
     }
-    let mut pages = session
-        .load_pages(items.iter().map(|item| &item.waiting.entity))
-        .await?;
+    let spellings = |item| {
+        let item: &Item = item;
+        [Some(&item.waiting.entity), item.other_spelling.as_ref()]
+    };
+    let entities = items.iter().flat_map(spellings).flatten();
+    let mut pages = session.load_pages(entities).await?;
+    reading::unite_spellings(&mut items, &mut pages);
     reread_what_the_index_denies(session, kind, &mut items, &pages).await;
     enrich(session, kind, &mut items).await?;
     decide(session, &mut items, &pages);
@@ -249,6 +269,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 waiting,
                 code,
                 name,
+                other_spelling: None,
                 is_listed: None,
                 by_id: false,
                 read_s: session.now_s(),
@@ -316,6 +337,7 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
         item.stage = match stage {
             Stage::Found(entity) => decide_found(session, item, entry, &entity),
             Stage::Gone => match session.config.shape.removal(kind, &item.code) {
+                Some(_) if (entry.is_some() || item.waiting.may_be_there()) && item.is_doubtful() => Stage::Doubted,
                 // Announced: deleted in any case, since an index may have lost what the destination has.
                 Some(removal) if item.waiting.is_deletion_announced() => Stage::Delete(removal),
                 // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.

@@ -65,7 +65,7 @@ impl<'a, H: Host> Destination<'a, H> {
             cargo,
             &upsert.method,
             &upsert.path,
-            upsert.body.to_string().into_bytes(),
+            crate::json::write(&upsert.body).into_bytes(),
             &judge_answer,
         )
         .await

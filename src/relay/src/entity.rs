@@ -69,18 +69,12 @@ impl Kind {
     }
 }
 
-/// Whether two codes are one for Akeneo, to which letter case makes no difference.
+/// Whether two codes are one for Akeneo, to which letter case makes no difference. Which letters beyond ASCII it takes
+/// for the same is its database's affair, and only codes of models have any: here all of them are. So this is for
+/// telling whether an answer fits what was asked for.
 pub fn is_same(one: &str, other: &str) -> bool {
-    one == other || small(one).eq(small(other))
-}
-
-/// A code in the one spelling of all that are the same.
-pub fn folded(code: &str) -> String {
-    small(code).collect()
-}
-
-fn small(code: &str) -> impl Iterator<Item = char> {
-    code.chars().flat_map(char::to_lowercase)
+    let folded = |c: char| if c.is_ascii() { c.to_ascii_lowercase() } else { '\u{80}' };
+    one.chars().map(folded).eq(other.chars().map(folded))
 }
 
 /// The longest code that a segment holds in full, in bytes.

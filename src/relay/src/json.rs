@@ -1,14 +1,24 @@
-//! JSON as upstreams write it, PHP above all: read where its meaning is clear.
+//! JSON as upstreams write it, PHP above all: read where its meaning is clear, and numbers to the last digit.
+//!
+//! A number that the library would not write as it was is a text in the [`Value`], behind a mark that no other text has;
+//! [`write`] makes a number of it again. The library can keep digits by itself, but by code that is larger than all of
+//! this, in every component, and that takes some records for others.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::borrow::Cow;
 
 /// The byte order mark that some servers send before a document.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Stands in a text for what is no Unicode: half of a surrogate pair, or bytes that are not UTF-8. It ends in a
-/// character that no text has (Unicode 23.7).
-const MARK: &str = "\u{fffd}\u{ffff}";
+/// Stands in a text for what is no Unicode: half of a surrogate pair, bytes that are not UTF-8, and the two characters
+/// that are never any (Unicode 23.7), which are used here.
+const DAMAGE: &str = "\u{fffd}\u{ffff}";
+
+/// Stands before the digits of a number.
+const NUMBER: char = '\u{fffe}';
+
+/// How many digits every whole number of 64 bits has room for.
+const PLAIN_DIGITS: usize = 18;
 
 /// A document that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,27 +35,63 @@ pub fn read(text: &[u8]) -> Option<Document> {
     while let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK) {
         text = rest;
     }
-    if let Ok(value) = serde_json::from_slice(text) {
-        return Some(Document {
-            value,
-            is_damaged: false,
-        });
+    let (text, is_damaged) = marked(text);
+    let value = serde_json::from_slice(&text).ok()?;
+    Some(Document { value, is_damaged })
+}
+
+/// A document that was read, as text again.
+pub fn write(value: &Value) -> String {
+    unmarked(&value.to_string())
+}
+
+/// The text of a document with its numbers as they were written.
+pub fn unmarked(text: &str) -> String {
+    let mut pieces = text.split("\"\u{fffe}");
+    let mut written = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (digits, rest) = piece.split_once('"').unwrap_or((piece, ""));
+        written.push_str(digits);
+        written.push_str(rest);
     }
-    let value = serde_json::from_slice(&marked(text)?).ok()?;
-    Some(Document {
-        value,
-        is_damaged: true,
-    })
+    written
+}
+
+/// The number that a value is, if the library would not write it as it was: as it was written.
+pub(crate) fn written(value: &Value) -> Option<&str> {
+    value.as_str()?.strip_prefix(NUMBER)
+}
+
+/// The value that is a number written like this.
+pub(crate) fn number_of(digits: &str) -> Value {
+    Value::String(format!("{NUMBER}{digits}"))
+}
+
+/// The number that a value is, as far as 64 bits or a double hold it.
+pub fn number(value: &Value) -> Option<Number> {
+    match (value, written(value)) {
+        (Value::Number(number), _) => Some(number.clone()),
+        (_, Some(digits)) => read_number(digits),
+        _ => None,
+    }
+}
+
+/// The number that the library reads; into a [`Value`], as everything is, so that there is one such code.
+pub(crate) fn read_number(digits: &str) -> Option<Number> {
+    match serde_json::from_slice(digits.as_bytes()).ok()? {
+        Value::Number(number) => Some(number),
+        _ => None,
+    }
 }
 
 /// Whether a value holds what was no Unicode when it was read.
 pub fn is_damaged(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains(MARK),
+        Value::String(text) => text.contains(DAMAGE),
         Value::Array(list) => list.iter().any(is_damaged),
         Value::Object(members) => members
             .iter()
-            .any(|(name, value)| name.contains(MARK) || is_damaged(value)),
+            .any(|(name, value)| name.contains(DAMAGE) || is_damaged(value)),
         _ => false,
     }
 }
@@ -53,7 +99,7 @@ pub fn is_damaged(value: &Value) -> bool {
 /// The text of a code, which PHP writes as an integer where it looks like one.
 pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(Cow::Borrowed(text)),
+        Value::String(text) if !text.is_empty() && !text.starts_with(NUMBER) => Some(Cow::Borrowed(text)),
         Value::Number(number) if number.is_u64() || number.is_i64() => Some(Cow::Owned(number.to_string())),
         _ => None,
     }
@@ -68,60 +114,91 @@ pub fn whole(value: &Value) -> Option<u64> {
 pub fn list(value: Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(list) => Some(list),
-        Value::Object(members) => {
-            let numbered = members
-                .into_iter()
-                .map(|(name, value)| Some((name.parse().ok()?, value)));
-            let mut numbered: Vec<(u64, Value)> = numbered.collect::<Option<_>>()?;
-            numbered.sort_by_key(|(number, _)| *number);
-            Some(numbered.into_iter().map(|(_, value)| value).collect())
+        Value::Object(mut members) => {
+            let is_numbered = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+            let longest = members.keys().map(String::len).max().unwrap_or(0);
+            if !members.keys().all(is_numbered) {
+                return None;
+            }
+            // Members are sorted as texts, and so are numbers of one length.
+            let mut list = Vec::with_capacity(members.len());
+            for length in 1..=longest {
+                let of_length = members.iter_mut().filter(|(name, _)| name.len() == length);
+                list.extend(of_length.map(|(_, value)| value.take()));
+            }
+            Some(list)
         }
         _ => None,
     }
 }
 
-/// A document with a mark wherever its texts are no Unicode, and with control characters in texts escaped, as they
-/// should have been; none if it has nothing of the kind.
-fn marked(text: &[u8]) -> Option<Vec<u8>> {
-    let mut written = Vec::with_capacity(text.len() + MARK.len());
-    let (mut rest, mut is_in_text, mut is_changed) = (text, false, false);
-    while let Some(&byte) = rest.first() {
-        let length = match byte {
+/// What stands in a document instead of a piece of it.
+type Instead = Option<Cow<'static, str>>;
+
+/// A document with marks before numbers whose digits would be lost and wherever texts are no Unicode, and with control
+/// characters in texts escaped, as they should have been; and whether any text is damaged.
+fn marked(text: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    let (mut written, mut kept) = (Vec::new(), 0);
+    let (mut at, mut is_in_text, mut is_damaged) = (0, false, false);
+    while let Some(&byte) = text.get(at) {
+        let rest = &text[at..];
+        let (length, instead): (usize, Instead) = match byte {
             b'"' => {
                 is_in_text = !is_in_text;
-                Ok(1)
+                (1, None)
             }
+            b'-' | b'0'..=b'9' if !is_in_text => digits(rest),
             b'\\' if is_in_text => escape(rest),
             0x80.. if is_in_text => character(rest),
-            _ => Ok(1),
+            ..b' ' if is_in_text => (1, Some(format!("\\u{byte:04x}").into())),
+            _ => (1, None),
         };
-        let (Ok(taken) | Err(taken)) = length;
-        let (piece, after) = rest.split_at(taken.min(rest.len()));
-        if length.is_err() {
-            written.extend_from_slice(MARK.as_bytes());
-            is_changed = true;
-        } else if is_in_text && byte < b' ' {
-            written.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
-            is_changed = true;
-        } else {
-            written.extend_from_slice(piece);
+        if let Some(instead) = instead {
+            written.extend_from_slice(&text[kept..at]);
+            written.extend_from_slice(instead.as_bytes());
+            kept = (at + length).min(text.len());
+            is_damaged |= instead == DAMAGE;
         }
-        rest = after;
+        at += length;
     }
-    is_changed.then_some(written)
+    if kept == 0 {
+        return (Cow::Borrowed(text), false);
+    }
+    written.extend_from_slice(&text[kept..]);
+    (Cow::Owned(written), is_damaged)
 }
 
-/// How long the escape is that a text begins with; as an error where it stands for no character.
-fn escape(text: &[u8]) -> Result<usize, usize> {
+/// How long the number is that a text begins with, and what stands for it if digits would be lost.
+fn digits(text: &[u8]) -> (usize, Instead) {
+    let is_of_one = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let length = text.iter().position(|byte| !is_of_one(byte)).unwrap_or(text.len());
+    let is_plain = text[0] != b'-' && length <= PLAIN_DIGITS && text[..length].iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(&text[..length]).unwrap_or_default();
+    let is_lost = !is_plain && is_number(number) && read_number(number).is_none_or(|read| read.to_string() != number);
+    (length, is_lost.then(|| format!("\"{NUMBER}{number}\"").into()))
+}
+
+/// Whether a text is a number in JSON, of whatever size.
+fn is_number(text: &str) -> bool {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    is_digits(whole) && (whole == "0" || !whole.starts_with('0')) && is_digits(fraction) && is_digits(exponent)
+}
+
+/// How long the escape is that a text begins with, and what stands for it where it is no character.
+fn escape(text: &[u8]) -> (usize, Instead) {
     let is_pair = || {
         let low = text.get(6..).and_then(unit);
         low.is_some_and(|low| (0xdc00..0xe000).contains(&low))
     };
     match unit(text) {
-        None => Ok(2),
-        Some(0xd800..0xdc00) if is_pair() => Ok(12),
-        Some(0xd800..0xe000) => Err(6),
-        Some(_) => Ok(6),
+        None => (2, None),
+        Some(0xd800..0xdc00) if is_pair() => (12, None),
+        Some(0xd800..0xe000 | 0xfffe..) => (6, Some(DAMAGE.into())),
+        Some(_) => (6, None),
     }
 }
 
@@ -131,14 +208,15 @@ fn unit(text: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// How long the character is that a text begins with; as an error where its bytes are not UTF-8.
-fn character(text: &[u8]) -> Result<usize, usize> {
+/// How long the character is that a text begins with, and what stands for it where its bytes are none.
+fn character(text: &[u8]) -> (usize, Instead) {
     let start = &text[..text.len().min(4)];
     let chunk = start.utf8_chunks().next();
     match chunk.map(|chunk| (chunk.valid().chars().next(), chunk.invalid().len())) {
-        Some((Some(character), _)) => Ok(character.len_utf8()),
-        Some((None, length)) => Err(length.max(1)),
-        None => Ok(1),
+        Some((Some('\u{fffe}' | '\u{ffff}'), _)) => (3, Some(DAMAGE.into())),
+        Some((Some(character), _)) => (character.len_utf8(), None),
+        Some((None, length)) => (length.max(1), Some(DAMAGE.into())),
+        None => (1, None),
     }
 }
 
@@ -154,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_no_unicode_damages_its_own_text_alone() {
-        let texts: [&[u8]; 8] = [
+        let texts: [&[u8]; 10] = [
             br"\ud83d",
             br"a\udc00b",
             br"\ud83d\ud83d\ude00",
@@ -163,6 +241,8 @@ mod tests {
             b"caf\xe9",
             b"\xf0\x9f\x98",
             b"\xed\xa0\xbd",
+            b"\xef\xbf\xbe1.50",
+            br"\uffff",
         ];
         for text in texts {
             let page = [
@@ -205,11 +285,50 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_written_as_they_were() {
+        for number in [
+            "0",
+            "7",
+            "-7",
+            "1.50",
+            "1.0",
+            "1e3",
+            "1E+3",
+            "-0",
+            "0.10",
+            "18446744073709551615",
+            "18446744073709551616",
+            "12345678901234567890123",
+            "-12345678901234567890123",
+            "117.63331400000000019",
+            "1e999",
+            "-1.5e-999",
+        ] {
+            let text = format!("{{\"a\":[{number},\"{number}\"],\"b\":{number}}}");
+            let document = read(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
+            assert!(!document.is_damaged);
+            assert_eq!(write(&document.value), text);
+            assert_eq!(write(&json!([document.value["b"]])), format!("[{number}]"));
+        }
+        for number in [
+            "01", "+1", "1.", ".5", "1e", "1e+", "--1", "1.2.3", "-", "1-2", "0x1", "NaN",
+        ] {
+            assert_eq!(read(format!("[{number}]").as_bytes()), None, "{number}");
+            assert!(!is_number(number), "{number}");
+        }
+        let read = |number: &str| super::read(number.as_bytes()).and_then(|document| super::number(&document.value));
+        assert_eq!(read("99.50").and_then(|number| number.as_f64()), Some(99.5));
+        assert_eq!((read("7"), read("1e999"), read("\"7\"")), (Some(7.into()), None, None));
+        assert_eq!(text(&super::read(b"1.50").expect("a number").value), None);
+    }
+
+    #[test]
     fn a_list_with_gaps_keeps_its_order() {
         let holed = json!({ "2": "b", "10": "c", "0": "a" });
         assert_eq!(list(holed), Some(vec![json!("a"), json!("b"), json!("c")]));
         assert_eq!(list(json!({})), Some(vec![]));
         assert_eq!(list(json!({ "0": 1, "a": 2 })), None);
+        assert_eq!(list(json!({ "": 1 })), None);
         assert_eq!(list(json!("a")), None);
     }
 
@@ -241,6 +360,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_as_it_was_written(text in any::<String>(), other in any::<Vec<u8>>()) {
+            let text = text.replace(['\u{fffe}', '\u{ffff}'], "");
             let texts = json!([text]).to_string();
             let document = read(texts.as_bytes()).expect("JSON");
             prop_assert!(!document.is_damaged && document.value == json!([text]));
@@ -249,6 +369,12 @@ mod tests {
             let both = [texts.trim_end_matches(']').as_bytes(), b",\"", &other, b"\"]"].concat();
             let document = read(&both).expect("JSON");
             prop_assert_eq!(&document.value[0], &json!(text));
+        }
+
+        #[test]
+        fn any_number_is_written_as_it_was(number in "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,9})?", text in "[a-z,:\\]}]{0,6}") {
+            let document = format!("{{\"a\":{number},\"b\":[\"{text}\",{number}]}}");
+            prop_assert_eq!(read(document.as_bytes()).map(|document| write(&document.value)), Some(document));
         }
     }
 }

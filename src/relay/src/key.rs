@@ -3,7 +3,7 @@
 //! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form
 //! that is not known here, belongs to somebody else and is left alone. A key is at most 200 bytes long.
 
-use crate::entity::{Entity, Kind, Segment, folded};
+use crate::entity::{Entity, Kind, Segment};
 use crate::event::UNTOLD_FLOOR_S;
 use crate::plan::RECHECK_S;
 use crate::retry::{DELAY_MAX_S, WAIT_MAX_S};
@@ -124,10 +124,12 @@ pub enum Hold {
     Probe,
     /// The brake holds its deletion.
     Brake,
+    /// The PIM has nothing of it by its id, and its list does not lack it: a minute later that decides.
+    Doubt,
 }
 
 impl Hold {
-    const LETTERS: [(Hold, char); 2] = [(Hold::Probe, 'h'), (Hold::Brake, 'b')];
+    const LETTERS: [(Hold, char); 3] = [(Hold::Probe, 'h'), (Hold::Brake, 'b'), (Hold::Doubt, 'd')];
 }
 
 /// All that a retry's key says.
@@ -224,7 +226,7 @@ pub enum ListKey {
 impl ListKey {
     /// The options of an attribute, in whichever letter case it is named.
     pub fn options(attribute: &str) -> ListKey {
-        ListKey::Options(Segment::of(&folded(attribute)))
+        ListKey::Options(Segment::of(&attribute.to_ascii_lowercase()))
     }
 
     fn encode(&self) -> String {
@@ -398,7 +400,7 @@ impl Keyspace {
             ["e", time, what, segment, id] => Key::Event(parse_event(time, what, segment, id)?),
             ["r", kind, segment, attempts, due] => Key::Retry(RetryKey {
                 entity: parse_entity(kind, segment)?,
-                attempts: attempts.trim_end_matches(['h', 'b']).parse().ok()?,
+                attempts: attempts.trim_end_matches(['h', 'b', 'd']).parse().ok()?,
                 hold: Hold::LETTERS
                     .into_iter()
                     .find(|(_, letter)| attempts.ends_with(*letter))
@@ -567,11 +569,11 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..3usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..4usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
-            let hold = [None, Some(Hold::Probe), Some(Hold::Brake)][hold];
+            let hold = [None, Some(Hold::Probe), Some(Hold::Brake), Some(Hold::Doubt)][hold];
             for key in [
                 Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
                 Key::DeadLetter(DeadLetterKey { entity: entity.clone(), failed_s: time, attempts, left: if attempts == 0 { 0 } else { 2 } }),

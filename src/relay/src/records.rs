@@ -1,5 +1,4 @@
-//! What is kept is read back to the last digit, also by the library's way to read numbers with all their digits, which
-//! mistakes some forms of records for others.
+//! What is kept is read back to the last digit.
 
 use crate::dead_letter::DeadLetter;
 use crate::history::History;

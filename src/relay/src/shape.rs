@@ -24,6 +24,7 @@ mod tests;
 mod values;
 
 use crate::entity::{Kind, digest};
+use crate::json;
 use crate::pim::UNREADABLE;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -111,12 +112,13 @@ impl Shape {
         if text.trim().is_empty() {
             return Ok(Shape::default());
         }
-        let document: Value = serde_json::from_slice(text.as_bytes()).map_err(|error| {
-            vec![Mistake {
+        if let Err(error) = serde_json::from_slice::<Value>(text.as_bytes()) {
+            return Err(vec![Mistake {
                 place: String::new(),
                 remedy: format!("is not JSON (line {}, column {})", error.line(), error.column()),
-            }]
-        })?;
+            }]);
+        }
+        let document = json::read(text.as_bytes()).map_or(Value::Null, |document| document.value);
         let mistakes = Mistakes::default();
         let shape = Shape::of(&document, &Node::root(&document, &mistakes));
         let mistakes = mistakes.into_inner();
@@ -362,7 +364,6 @@ fn canonical(value: &Value, links: &[Links<'_>]) -> Value {
             let below: Vec<Links<'_>> = links.iter().filter_map(|links| links.in_list()).collect();
             Value::Array(items.iter().map(|item| canonical(item, &below)).collect())
         }
-        Value::Number(number) => Value::Number(number::canonical(number)),
-        other => other.clone(),
+        other => number::canonical(other).unwrap_or_else(|| other.clone()),
     }
 }

@@ -157,9 +157,11 @@ impl<'a> View<'a> {
         self.catalogue.products.get(&uuid)?.at(self.at_ms)
     }
 
-    /// One product model.
+    /// One product model, in whichever letter case its code is named.
     pub fn model(&self, code: &str) -> Option<&'a Entity> {
-        let numbers = self.catalogue.numbers.get(code)?;
+        let numbers = &self.catalogue.numbers;
+        let same = || numbers.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
+        let numbers = numbers.get(code).or_else(|| same().map(|(_, numbers)| numbers))?;
         numbers
             .iter()
             .rev()

@@ -198,27 +198,13 @@ fn patched<T: Serialize + DeserializeOwned>(config: &T, patch: Value) -> Result<
     read(whole)
 }
 
-/// A document whose numbers are as a program of ours would print them: what a record's members are gathered from first,
-/// takes `0.50` for no number.
-fn in_digits(value: Value) -> Value {
-    match value {
-        Value::Number(number) if !number.is_u64() && !number.is_i64() => number.as_f64().into(),
-        Value::Array(list) => list.into_iter().map(in_digits).collect(),
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| (name, in_digits(value)))
-            .collect(),
-        other => other,
-    }
-}
-
 /// Answers a request below `/_control/`.
 pub(crate) fn answer(state: &mut dyn Controlled, request: &Request<Bytes>, now_ms: u64) -> Response<Bytes> {
     let name = request.uri().path().trim_start_matches(PREFIX);
     let body = if request.body().is_empty() {
         Ok(Value::Null)
     } else {
-        serde_json::from_slice(request.body()).map(in_digits)
+        serde_json::from_slice(request.body())
     };
     let Ok(body) = body else {
         return respond(400, &error_body(400, "The body is not JSON."));

@@ -403,9 +403,9 @@ mod tests {
 
     #[test]
     fn a_fault_reads_as_json() {
-        let fault = r#"{"effect":"status","status":429,"headers":[["retry-after","3"]],"times":2}"#;
-        let fault: serde_json::Value = serde_json::from_str(fault).unwrap();
-        let fault: Fault = serde_json::from_value(fault).unwrap();
+        let fault: Fault =
+            serde_json::from_str(r#"{"effect":"status","status":429,"headers":[["retry-after","3"]],"times":2}"#)
+                .unwrap();
         assert_eq!(fault.times, Some(2));
         assert!(matches!(fault.effect, Effect::Status { status: 429, .. }));
     }

@@ -91,6 +91,7 @@ fn why(retry: &RetryKey) -> &'static str {
     match retry.hold {
         Some(Hold::Brake) => "braked",
         Some(Hold::Probe) => "upstream-down",
+        Some(Hold::Doubt) => "doubted",
         None if retry.attempts == 0 => "recheck",
         None => "failed",
     }

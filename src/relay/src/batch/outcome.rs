@@ -55,6 +55,7 @@ pub(super) async fn persist<H: Host>(
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
             Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
+            Stage::Doubted => hold(session, item, Vec::new(), Hold::Doubt).await?,
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
             _ => {}
         }
@@ -157,6 +158,7 @@ async fn hold<H: Host>(
     let for_s = match why {
         Hold::Probe => PROBE_HOLD_S,
         Hold::Brake => BRAKE_HOLD_S,
+        Hold::Doubt => RECHECK_S,
     };
     let (attempts, due_s) = (item.waiting.attempts(), session.now_s() + for_s);
     schedule(session, item, attempts, Some(why), due_s, failures).await
@@ -276,7 +278,7 @@ pub(super) async fn clear<H: Host>(
             Stage::Failed(failure, _) if is_buried(item, failure) => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
-            Stage::Failed(..) | Stage::Braked => {
+            Stage::Failed(..) | Stage::Braked | Stage::Doubted => {
                 let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
                 keys.extend(old.map(|(_, key)| key.clone()));
             }

@@ -6,7 +6,7 @@ use crate::failure::{Class, Failure};
 use crate::host::Host;
 use crate::index::Pages;
 use crate::pim::Read;
-use crate::plan::BATCH_MAX;
+use crate::plan::{BATCH_MAX, Waiting};
 use crate::session::Session;
 use crate::time;
 use futures_util::{StreamExt, stream};
@@ -77,6 +77,34 @@ fn sort_out(kind: Kind, items: &mut [Item], range: Range<usize>, found: Vec<Valu
         }
     }
     range.filter(|at| !is_fresh(&items[*at])).collect()
+}
+
+/// One entity that waits under several spellings of its code waits once, and its entry of the index goes under the PIM's
+/// spelling. What the destination has under another is not deleted: for it, too, they may be one.
+pub(super) fn unite_spellings(items: &mut [Item], pages: &mut Pages) {
+    for at in 0..items.len() {
+        let Some(other) = items[at].other_spelling.clone() else {
+            continue;
+        };
+        let entity = items[at].waiting.entity.clone();
+        if let Some(entry) = pages.get(&other).cloned() {
+            pages.remove(&other, items[at].read_s);
+            if pages.get(&entity).is_none() {
+                pages.set(&entity, &items[at].code, entry.hash, entry.updated_s);
+            }
+        }
+        let twin = (0..items.len()).find(|twin| *twin != at && items[*twin].waiting.entity == entity);
+        if let Some(twin) = twin {
+            let waiting = std::mem::replace(&mut items[at].waiting, Waiting::of_nothing(entity));
+            let stage = std::mem::replace(&mut items[at].stage, Stage::Done);
+            items[at].other_spelling = None;
+            items[twin].waiting.join(waiting);
+            // Past the search index, which may lag behind what waited under this spelling.
+            if items[at].by_id && matches!(stage, Stage::Found(_)) {
+                (items[twin].stage, items[twin].by_id) = (stage, true);
+            }
+        }
+    }
 }
 
 /// Whether what a list gave reflects all events: the search index lags, and a deleted entity may still stand in it.

@@ -62,6 +62,23 @@ impl Waiting {
         self.events.iter().any(|(event, _)| event.change == Change::Deleted)
     }
 
+    /// An entity for which nothing waits.
+    pub(crate) fn of_nothing(entity: Entity) -> Waiting {
+        Waiting::new(entity)
+    }
+
+    /// Takes on what waits for the same entity under another spelling.
+    pub(crate) fn join(&mut self, other: Waiting) {
+        self.events.extend(other.events);
+        self.retries.extend(other.retries);
+        self.dead_letters.extend(other.dead_letters);
+    }
+
+    /// Whether the destination may have it although the index does not say so.
+    pub(crate) fn may_be_there(&self) -> bool {
+        self.is_deletion_announced() || self.is_recovered()
+    }
+
     /// Whether a push of it was under way when a worker died, or may still have arrived later.
     pub fn is_recovered(&self) -> bool {
         self.events.iter().any(|(event, _)| event.change == Change::Recovered)

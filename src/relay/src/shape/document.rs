@@ -1,5 +1,6 @@
 //! Reading the shape document: whatever is wrong in it is named with its place and the remedy, and all of it at once.
 
+use crate::json;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -98,7 +99,7 @@ impl<'a> Node<'a> {
 
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.value.as_str() {
-            Some(text) if !text.is_empty() => Some(text),
+            Some(text) if !text.is_empty() && json::written(self.value).is_none() => Some(text),
             _ => {
                 self.wrong("must be a text that is not empty");
                 None

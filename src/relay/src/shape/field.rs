@@ -3,11 +3,11 @@
 use super::Links;
 use super::document::Node;
 use super::lookups::{Lookups, Need};
-use super::number::canonical;
+use super::number;
 use super::place::{at, tokens};
 use super::template::{Piece, pieces};
 use super::values::{Form, Values, View, member};
-use crate::json::text;
+use crate::json::{self, text};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -221,7 +221,7 @@ impl Field {
         };
         match self.conversion {
             None => Some(amount.clone()),
-            Some(Conversion::Number) => number(amount),
+            Some(Conversion::Number) => as_number(amount),
             Some(Conversion::Text) => text_of(amount).map(Value::String),
             Some(Conversion::Label) => self.labelled(amount, view.locales, lookups),
             Some(Conversion::AttributeLabel) => self.attribute_label(view.locales, lookups),
@@ -355,23 +355,26 @@ fn amount<'a>(price: &'a Value, currency: &str) -> Option<&'a Value> {
 }
 
 /// A number, also one that comes as text (contract 6, trap 15), and the amount of a metric.
-fn number(value: &Value) -> Option<Value> {
+fn as_number(value: &Value) -> Option<Value> {
     match value {
         Value::Number(_) => Some(value.clone()),
-        Value::String(text) => serde_json::from_slice(text.as_bytes()).ok().filter(Value::is_number),
+        Value::String(_) if json::written(value).is_some() => Some(value.clone()),
+        Value::String(text) => {
+            let read = json::read(text.as_bytes())?.value;
+            (read.is_number() || json::written(&read).is_some()).then_some(read)
+        }
         Value::Object(metric) => metric
             .get("amount")
             .filter(|amount| !amount.is_object())
-            .and_then(number),
+            .and_then(as_number),
         _ => None,
     }
 }
 
 fn text_of(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(canonical(number).to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
+        Value::String(text) if json::written(value).is_none() => Some(text.clone()),
+        other => number::text(other),
     }
 }

@@ -2,9 +2,9 @@
 
 use super::selection::place;
 use super::values::member;
-use crate::entity::{Kind, folded, is_same};
+use crate::entity::{Kind, is_same};
 use crate::json;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -32,20 +32,23 @@ pub struct Element {
     pub parent: Option<String>,
 }
 
-/// A list, by code, to which letter case makes no difference.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "BTreeMap<String, Element>")]
-pub struct Elements(BTreeMap<String, (String, Element)>);
+/// A list, by code as the PIM spells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Elements(BTreeMap<String, Element>);
 
 impl Elements {
-    /// The element of a code.
+    /// The element of a code, in whichever letter case that is.
     pub fn get(&self, code: &str) -> Option<&Element> {
-        self.0.get(&folded(code)).map(|(_, element)| element)
+        self.0.get(code).or_else(|| {
+            let same = self.0.iter().find(|(known, _)| is_same(known, code));
+            same.map(|(_, element)| element)
+        })
     }
 
     /// Adds an element, in place of one of this code.
     pub fn insert(&mut self, code: String, element: Element) {
-        self.0.insert(folded(&code), (code, element));
+        self.0.insert(code, element);
     }
 
     /// How many there are.
@@ -56,25 +59,7 @@ impl Elements {
 
 impl FromIterator<(String, Element)> for Elements {
     fn from_iter<T: IntoIterator<Item = (String, Element)>>(elements: T) -> Elements {
-        let elements = elements.into_iter();
-        Elements(
-            elements
-                .map(|(code, element)| (folded(&code), (code, element)))
-                .collect(),
-        )
-    }
-}
-
-impl From<BTreeMap<String, Element>> for Elements {
-    fn from(elements: BTreeMap<String, Element>) -> Elements {
-        elements.into_iter().collect()
-    }
-}
-
-/// By codes as the PIM spells them.
-impl Serialize for Elements {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.values().map(|(code, element)| (code, element)))
+        Elements(elements.into_iter().collect())
     }
 }
 

@@ -21,7 +21,7 @@ fn product(number: &str, text: &str) -> Value {
     let product = format!(
         r#"{{"uuid":"{UUID}","values":{{"n":[{{"locale":null,"scope":null,"data":{number}}}],"x":[{{"locale":null,"scope":null,"data":"{text}"}}]}},"associations":[],"_links":{{"self":1}}}}"#
     );
-    serde_json::from_str(&product).expect("JSON")
+    json::read(product.as_bytes()).expect("JSON").value
 }
 
 fn upsert(shape: &Shape, product: &Value) -> Upsert {
@@ -281,20 +281,20 @@ fn what_was_not_read_to_the_last_digit_hashes_by_its_digits() {
 fn numbers_go_out_as_they_came_in() {
     for number in [
         "1.50",
-        "1e+3",
+        "1e3",
         "-0",
         "12345678901234567890123",
         "117.63331400000000019",
-        "1e-7",
+        "1E-7",
         "0.10",
     ] {
         let [identity, _, fields] =
             SHAPES.map(|(document, _)| upsert(&Shape::read(document).expect("a good shape"), &product(number, number)));
         assert!(
-            identity.body.to_string().contains(&format!(r#""data":{number}"#)),
+            json::write(&identity.body).contains(&format!(r#""data":{number}"#)),
             "{number}"
         );
-        let text = fields.body.to_string();
+        let text = json::write(&fields.body);
         assert!(
             text.contains(&format!(r#""x":{number}"#)) && text.contains(r#""c":1.50"#),
             "{text}"

@@ -4,7 +4,7 @@ use super::document::Node;
 use super::lookups::{Lookups, Need};
 use super::values::View;
 use crate::entity::{Kind, is_same};
-use crate::json::text;
+use crate::json::{number, text};
 use serde_json::Value;
 
 /// Why an entity is not wanted.
@@ -160,7 +160,9 @@ impl Completeness {
             return None;
         }
         let least = node.member("at_least")?;
-        let at_least = least.value.as_f64().filter(|share| (0.0..=100.0).contains(share));
+        let at_least = number(least.value)
+            .and_then(|number| number.as_f64())
+            .filter(|share| (0.0..=100.0).contains(share));
         if at_least.is_none() {
             least.wrong("must be a number from 0 to 100: per cent");
         }
@@ -184,7 +186,7 @@ impl Completeness {
         };
         let share = all
             .as_array()
-            .and_then(|all| all.iter().find(of_ours)?.get("data")?.as_f64());
+            .and_then(|all| number(all.iter().find(of_ours)?.get("data")?)?.as_f64());
         Ok(share.unwrap_or(0.0) >= self.at_least)
     }
 }

@@ -116,7 +116,7 @@ fn criterion(property: &str, operator: &str, value: &Value, reading: Reading) ->
     let member = || membership(property, operator, value)?.ok_or_else(unsupported);
     match (property, reading.products) {
         ("uuid", true) => Ok(Criterion::Id(lower(listed(member()?, unsupported)?))),
-        ("identifier", false) => Ok(Criterion::Id(listed(member()?, unsupported)?)),
+        ("identifier", false) => Ok(Criterion::Id(lower(listed(member()?, unsupported)?))),
         ("sku", true) if operator == "=" => Ok(Criterion::Identifier(Membership::In(one(property, value)?))),
         ("sku" | "identifier", true) => {
             let wanted = member()?;
@@ -234,7 +234,7 @@ fn date(
 impl Criterion {
     pub(super) fn holds(&self, entity: &Entity, view: &View<'_>) -> bool {
         match self {
-            Self::Id(wanted) => wanted.holds(std::iter::once(entity.id.key().as_str())),
+            Self::Id(wanted) => wanted.holds(std::iter::once(entity.id.key().to_lowercase().as_str())),
             Self::Identifier(wanted) => wanted.holds(entity.identifier.as_deref().into_iter()),
             Self::Created(test) => test.holds(entity.created_ms),
             // A variant is also found by its models' dates (contract 4.5).

@@ -246,7 +246,11 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
         };
         let missing = || Refusal::new(404, &format!("{noun} \"{code}\" does not exist."));
         list.iter()
-            .find(|item| item["code"] == code)
+            .find(|item| {
+                item["code"]
+                    .as_str()
+                    .is_some_and(|known| known.eq_ignore_ascii_case(code))
+            })
             .cloned()
             .ok_or_else(missing)
     };
@@ -262,7 +266,10 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
             let options: Vec<Value> = structure
                 .options
                 .iter()
-                .filter(|option| option["attribute"] == *attribute)
+                .filter(|option| {
+                    let of = option["attribute"].as_str();
+                    of.is_some_and(|of| of.eq_ignore_ascii_case(attribute))
+                })
                 .cloned()
                 .collect();
             match rest {
@@ -322,7 +329,10 @@ enum StructureTest {
 impl StructureTest {
     fn holds(&self, value: &Value) -> bool {
         match self {
-            Self::In(list) => list.contains(value),
+            Self::In(list) => list.iter().any(|wanted| match (wanted.as_str(), value.as_str()) {
+                (Some(wanted), Some(value)) => wanted.eq_ignore_ascii_case(value),
+                _ => wanted == value,
+            }),
             Self::Is(wanted) => value == wanted,
             Self::NewerThan(seconds) => value
                 .as_str()
