@@ -7,7 +7,7 @@ use tests::simulation::stage::Stage;
 const WALK: &str = r#"{"v":1,"do":"reconcile","scan":"full"}"#;
 const RELEASE: &str = r#"{"v":1,"do":"release-brake"}"#;
 
-/// The next walk has passed some or all of what was withheld, and is then held up by the PIM for longer than a release lasts.
+/// The next walk has passed some or all of what was withheld, and its pages do not come for longer than a release lasts.
 #[test]
 fn a_release_during_a_walk_lets_go_what_the_last_one_found() {
     for (seed, pages) in [(36, 1), (37, 3), (38, 6)] {
@@ -21,8 +21,9 @@ fn a_release_during_a_walk_lets_go_what_the_last_one_found() {
         stage.run_until(HOUR_MS, "the brake withholds", |stage| {
             stage.reconciliation().walk.withheld == 100
         });
-        let lists = || Fault::always(Fault::status(503)).path("/api/rest/v1/products-uuid/search");
-        stage.world().pim.faults.add(lists().after(pages));
+        // The pages of a walk have no filter.
+        let pages_fail = Fault::always(Fault::status(503)).path("/api/rest/v1/products-uuid/search");
+        stage.world().pim.faults.add(pages_fail.entity(r#""{}""#).after(pages));
         stage.command(WALK);
         stage.run_for(5 * MINUTE_MS);
         assert!(stage.reconciliation().walk.step.is_some(), "it is under way");

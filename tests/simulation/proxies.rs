@@ -24,6 +24,7 @@ fn a_page_in_place_of_the_pim_is_probed_and_not_drained_against() {
         };
         println!("an hour of pages with {status}: {calls} calls of the PIM and {writes} writes");
         assert!(stage.world().alerts.contains("pim-blocked"));
+        assert!(calls <= PROBES, "{calls} calls although it is down");
         assert!(writes < 20_000, "{writes} writes");
         assert_eq!(stage.dead_letters(), 0);
         stage.mend();

@@ -33,7 +33,8 @@ fn models_that_change_at_once_are_pushed_in_the_time_that_their_calls_take() {
         until_pushed(&mut stage, &[product], told_ms, models_ms(count, latency_ms), &what);
         stage.run_until(HOUR_MS, &what, |stage| stage.is_quiet());
         assert_eq!(stage.differences(), []);
-        let (calls, pushes) = (stage.world().pim.calls.len(), stage.pushes("PUT"));
+        let calls = stage.world().pim.calls.len();
+        let pushes = stage.pushes("PUT");
         println!("{what}: {calls} calls of the PIM and {pushes} pushes");
         assert!(pushes <= 2 * count + 60, "{what}: {pushes} pushes");
     }

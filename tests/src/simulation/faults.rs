@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use simulator::catalogue::EntityId;
 use simulator::fault::{Effect, Fault, error_body, respond, set_header};
 
@@ -109,7 +110,16 @@ impl Lone {
     /// with whatever else an entity may be answered alone.
     pub(super) fn is_shown(&self, response: &Response<Bytes>, now_ms: u64) -> bool {
         let cannot_render = matches!(self.status, 408 | 413 | 500..);
-        self.strikes(true, now_ms) && cannot_render && String::from_utf8_lossy(response.body()).contains(&self.id.key())
+        let key = self.id.key();
+        let may_be = self.strikes(true, now_ms) && cannot_render;
+        if !may_be || !String::from_utf8_lossy(response.body()).contains(&key) {
+            return false;
+        }
+        // That another one names it does not matter.
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        let is_it = |entity: &Value| entity["uuid"] == key.as_str() || entity["code"] == key.as_str();
+        let items = body.pointer("/_embedded/items").and_then(Value::as_array);
+        is_it(&body) || items.is_some_and(|items| items.iter().any(is_it))
     }
 
     /// What is answered in its place.

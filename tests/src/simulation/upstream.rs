@@ -48,6 +48,10 @@ impl SimHost {
         let now_ms = self.executor.now_ms();
         let shared = &mut *self.shared.borrow_mut();
         shared.effort.call();
+        if is_pim {
+            let target = request.uri().to_string();
+            shared.fetches.push((now_ms, request.body().to_vec(), target));
+        }
         let share = if shared.proxies.is_empty() {
             0.0
         } else {
@@ -69,8 +73,6 @@ impl SimHost {
             note_taken(shared, now_ms);
             return (reply, Some(Open { host: self, is_pim }));
         }
-        let target = request.uri().to_string();
-        shared.fetches.push((now_ms, request.body().to_vec(), target));
         let mut reply = shared.pim.handle(request, now_ms);
         let shown = reply.response.as_ref();
         if let Some(lone) = shown.and_then(|shown| shared.lone.iter().find(|lone| lone.is_shown(shown, now_ms))) {
