@@ -1,12 +1,13 @@
 //! Codes in another letter case than the PIM's, and codes that only one request says are gone.
 
 use relay::entity::{Entity, Kind, Segment};
-use relay::index::{PAGES, page_of};
+use relay::index::page_of;
 use relay::key::{Change, EventKey, Key, Keyspace};
 use relay::shape::path_segment;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};
+use std::collections::BTreeMap;
 use tests::simulation::stage::Stage;
 
 const MINUTE_MS: u64 = 60_000;
@@ -46,19 +47,24 @@ fn touch(code: &str) -> Edit {
     Edit::new(EntityId::Model(code.to_owned()), Action::Touch)
 }
 
-/// The codes of models in the index.
-fn indexed(stage: &Stage) -> Vec<String> {
+/// The pages of the index that hold models, by their keys.
+fn pages(stage: &Stage) -> BTreeMap<String, Value> {
     let keys = Keyspace::new("main");
+    let world = stage.world();
+    let of_models = |key: &String| matches!(keys.parse(key), Some(Key::IndexPage(Kind::ProductModel, ..)));
+    let pages = world.store.iter().filter(|(key, _)| of_models(key));
+    pages
+        .map(|(key, value)| (key.clone(), serde_json::from_slice(value).unwrap()))
+        .collect()
+}
+
+/// The codes of models in the index, those left out that it knows to be removed.
+fn indexed(stage: &Stage) -> Vec<String> {
     let mut codes = Vec::new();
-    for page in 0..PAGES {
-        let key = keys.encode(&Key::IndexPage(Kind::ProductModel, page, None));
-        let value = stage.world().store.get(&key).cloned().unwrap_or_default();
-        let value: Value = serde_json::from_slice(&value).unwrap_or_default();
-        let entries = value["entries"].as_object().into_iter().flatten();
-        codes.extend(entries.filter_map(|(segment, entry)| {
-            entry.get("u")?;
-            Segment::parse(segment)?.code()
-        }));
+    for page in pages(stage).values() {
+        let entries = page["entries"].as_object().into_iter().flatten();
+        let entries = entries.filter(|(_, entry)| entry.get("g").is_none());
+        codes.extend(entries.filter_map(|(segment, _)| Segment::parse(segment)?.code()));
     }
     codes.sort();
     codes
@@ -114,24 +120,19 @@ fn an_entry_under_another_spelling_is_moved() {
         Entity::new(Kind::ProductModel, &code),
         Entity::new(Kind::ProductModel, &code.to_ascii_uppercase()),
     );
-    let keys = Keyspace::new("main");
-    {
-        let mut world = stage.world();
-        let mut page = |entity: &Entity, change: &mut dyn FnMut(&mut Value)| {
-            let key = keys.encode(&Key::IndexPage(Kind::ProductModel, page_of(entity), None));
-            let value = world.store.get(&key).cloned();
-            let mut page = value.map_or(json!({ "v": 1, "entries": {} }), |value| {
-                serde_json::from_slice(&value).unwrap()
-            });
-            change(&mut page["entries"]);
-            world.store.insert(key, page.to_string().into_bytes());
-        };
-        let mut entry = Value::Null;
-        page(&own, &mut |entries| {
-            entry = entries.as_object_mut().unwrap().remove(own.segment.as_str()).unwrap()
-        });
-        page(&other, &mut |entries| entries[other.segment.as_str()] = entry.clone());
+    let mut entry = None;
+    for (key, mut page) in pages(&stage) {
+        let entries = page["entries"].as_object_mut().unwrap();
+        if let Some(found) = entries.remove(own.segment.as_str()) {
+            entry = Some(found);
+            stage.world().store.insert(key, page.to_string().into_bytes());
+        }
     }
+    // As another worker would have written it: a page may lie under several keys.
+    let writer = Some(Segment::of("another"));
+    let key = Keyspace::new("main").encode(&Key::IndexPage(Kind::ProductModel, page_of(&other), writer));
+    let page = json!({ "v": 1, "entries": { other.segment.as_str(): entry.unwrap() } });
+    stage.world().store.insert(key, page.to_string().into_bytes());
     assert!(indexed(&stage).contains(&code.to_ascii_uppercase()));
     stage.forget();
     stage.walk();
