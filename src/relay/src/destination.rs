@@ -203,7 +203,7 @@ fn is_own_word(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let plain = text.trim_end_matches(['.', '!']).to_ascii_lowercase();
-    let says_so = ["not found", "404 not found", "404", "gone", "410 gone", "410"];
+    let says_so = ["not found", "404 not found", "gone", "410 gone"];
     text.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() || says_so.contains(&plain.as_str())
 }
 

@@ -45,7 +45,6 @@ pub struct Entry {
     removed_s: Option<u64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

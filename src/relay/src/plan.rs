@@ -13,7 +13,7 @@ use crate::index::Directory;
 use crate::key::{Change, DeadLetterKey, Hold, Key, Keyspace, ListKey, RetryKey};
 use crate::mistake::{Mistake, made};
 use crate::time::SKEW_S;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most entities in one batch: what the PIM gives in one page (contract 4.4).
 pub const BATCH_MAX: usize = 100;
@@ -70,7 +70,7 @@ pub struct Plan {
     /// The pages of the index.
     pub index: Directory,
     /// Models of which it is noted how far their change has reached their variants.
-    pub marking: Vec<Entity>,
+    pub marking: BTreeSet<Entity>,
     /// How many events wait.
     pub depth: u64,
     /// How many of them the PIM told.
@@ -148,7 +148,10 @@ impl Plan {
                 return self.stale.push((list, text.clone()));
             }
             Some(Key::IndexPage(kind, page, replica)) => return self.index.add(kind, page, replica),
-            Some(Key::Fanout(entity)) => return self.marking.push(entity),
+            Some(Key::Fanout(entity)) => {
+                self.marking.insert(entity);
+                return;
+            }
             _ => return,
         };
         let part = keys.entity_part(text);

@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// What a tick did, for its log line and its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -109,7 +110,7 @@ pub(crate) struct Session<'a, H> {
     /// What is known of the lists that were asked for.
     pub(crate) lists: RefCell<Vec<Known>>,
     /// Where the pages of the index lie.
-    pub(crate) index: RefCell<Directory>,
+    pub(crate) index: RefCell<Rc<Directory>>,
     /// How a key names this worker.
     worker: Segment,
     meta: RefCell<Option<Meta>>,
@@ -166,7 +167,7 @@ impl<'a, H: Host> Session<'a, H> {
         pim.completenesses = config.shape.asks_completenesses();
         pim.sizes = RefCell::new(state.page_sizes.clone());
         Session {
-            index: RefCell::new(plan.index.clone()),
+            index: RefCell::new(Rc::new(plan.index.clone())),
             worker: Segment::of(&lease.token),
             has_progressed: Cell::new(false),
             at: RefCell::default(),
@@ -198,7 +199,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// Goes on with a new listing.
     pub(crate) fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
-        *self.index.get_mut() = plan.index.clone();
+        *self.index.get_mut() = Rc::new(plan.index.clone());
         (self.plan, self.planned_s) = (plan, planned_s);
         self.raised.set(0);
         self.begun.get_mut().clear();
@@ -340,11 +341,11 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// Keeps the changed pages of the index.
     pub(crate) async fn save_pages(&self, pages: &mut Pages) -> Result<(), StoreError> {
-        let mut directory = self.index.borrow().clone();
+        let mut directory = Directory::clone(&self.index.borrow());
         let added = pages
             .save(self.host, &self.config.keys, &mut directory, &self.worker)
             .await;
-        *self.index.borrow_mut() = directory;
+        *self.index.borrow_mut() = Rc::new(directory);
         self.state.borrow_mut().indexed += added?;
         Ok(())
     }
