@@ -46,8 +46,9 @@ pub(crate) async fn ask(application: &Application, method: Method, path: &str, b
         .unwrap()
 }
 
-/// Adopts what the application says is configured.
+/// Adopts what the application says is configured; it says so once a tick has seen it.
 pub(crate) async fn adopt(application: &Application, empty_index: bool) {
+    application.tick().await.unwrap();
     let status = ask(application, Method::GET, "/admin/status", json!(null)).await.json();
     let body = json!({ "empty_index": empty_index, "configured": status["configured"] });
     let answer = ask(application, Method::POST, "/admin/adopt", body).await;

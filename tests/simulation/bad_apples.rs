@@ -124,33 +124,6 @@ fn of_those_that_are_refused_each_costs_ten_seconds_at_most() {
     until_pushed(&mut stage, good, begun_ms, most_ms, "nearly all are refused");
 }
 
-/// What a destination refused is nothing that another one, adopted empty, was asked.
-#[test]
-fn another_destination_is_sent_what_the_former_one_refused() {
-    let mut first = Stage::with(30, 0, 37, |_, _| {});
-    let refused: EntityId = first.products()[4].clone();
-    first.world().destination.reject(&refused.key(), "no");
-    first.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
-    first.run_until(HOUR_MS, "it is refused", |stage| stage.dead_letters() == 1);
-    let store = first.world().store.clone();
-    drop(first);
-    let mut second = Stage::with(30, 0, 37, |shared, worker| {
-        shared.store = store;
-        if let Some(destination) = &mut worker.destination {
-            destination.path = "/v2".to_owned();
-        }
-    });
-    let begun_ms = second.now_ms();
-    second.command(r#"{"v":1,"do":"adopt","empty_index":true}"#);
-    until_pushed(
-        &mut second,
-        &[refused],
-        begun_ms,
-        26 * HOUR_MS,
-        "at the other destination",
-    );
-}
-
 /// A page of the PIM's list that cannot be had because of one entity is asked for in smaller pieces.
 #[test]
 fn a_product_that_the_pim_cannot_show_does_not_stop_a_walk() {
@@ -159,7 +132,8 @@ fn a_product_that_the_pim_cannot_show_does_not_stop_a_walk() {
         let products = stage.products();
         stage.fail_alone(true, &products[at], status);
         stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
-        stage.run_until(2 * HOUR_MS, "all but one", |stage| stage.differences().len() <= 1);
+        let all_but_one = format!("all but the one that is answered {status}");
+        stage.run_until(2 * HOUR_MS, &all_but_one, |stage| stage.differences().len() <= 1);
         stage.run_until(2 * HOUR_MS, "the walk's end", |stage| {
             stage.reconciliation().walk.finished_ms > 0
         });

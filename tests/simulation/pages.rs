@@ -164,6 +164,7 @@ fn what_breaks_every_page_is_passed_over_and_all_others_arrive() {
                 &stage,
                 places.iter().map(|place| products[*place].clone()).chain(models),
             );
+            println!("{places:?} by {post_search:?}");
             let last = walk(&mut stage, 6 * HOUR_MS).last;
             stage.run_for(4 * HOUR_MS);
             assert_eq!(missing(&stage), broken, "{places:?}");

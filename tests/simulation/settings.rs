@@ -29,7 +29,10 @@ fn a_token_that_no_header_can_carry_costs_no_event_and_is_told() {
                 (world.pim.calls.len(), world.writes.values().sum::<u64>())
             };
             let what = format!("{token:?} for the PIM: {of_pim}");
-            assert_eq!((stage.dead_letters(), stage.events()), (0, all.len()), "{what}");
+            // Nothing is used up; what inherits from a model is marked once, when the model is first tried.
+            let waiting = stage.events();
+            assert_eq!(stage.dead_letters(), 0, "{what}");
+            assert!((all.len()..2 * all.len()).contains(&waiting), "{what}: {waiting}");
             assert!(
                 calls < 100 && writes < 20_000,
                 "{what}: {calls} calls and {writes} writes"

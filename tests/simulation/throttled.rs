@@ -43,6 +43,8 @@ fn what_the_destination_fails_at_is_no_fault_of_the_pims() {
         !stage.world().alerts.contains("pim-budget"),
         "nothing ever failed at the PIM"
     );
+    let calls = stage.world().pim.calls.len();
+    assert!(calls < 400, "{calls} calls: retries share their reading");
 }
 
 #[test]

@@ -18,6 +18,9 @@ const PATIENCE_MAX: u32 = 2;
 /// How long that is remembered, in milliseconds.
 const PATIENCE_MS: u64 = 1_800_000;
 
+/// How long a failure is remembered, in milliseconds: longer than any entity waits for its retry.
+const FAILED_MS: u64 = 7_200_000;
+
 /// How long it stays open at first, in milliseconds; every failed probe doubles it.
 const FIRST_MS: u64 = 10_000;
 
@@ -74,6 +77,9 @@ pub struct Breaker {
     /// How many further entities may go as probes without a wait.
     #[serde(default)]
     eager: u32,
+    /// When a call last failed for whatever reason, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    failed_ms: u64,
 }
 
 /// When and how something failed, and whether it was a probe.
@@ -129,6 +135,16 @@ impl Breaker {
         self.opened_ms > 0 && now_ms.abs_diff(self.opened_ms) < PATIENCE_MS
     }
 
+    /// Takes note that a call failed, whoever's fault it is.
+    pub fn note_failure(&mut self, now_ms: u64) {
+        self.failed_ms = now_ms;
+    }
+
+    /// Whether any call failed of late.
+    pub fn failed_of_late(&self, now_ms: u64) -> bool {
+        self.failed_ms > 0 && now_ms.abs_diff(self.failed_ms) < FAILED_MS
+    }
+
     /// A call came through.
     pub fn succeeded(&mut self, subject: Option<&str>, now_ms: u64) {
         let mut suspects = std::mem::take(&mut self.suspects);
@@ -145,6 +161,7 @@ impl Breaker {
                 self.patience
             },
             opened_ms: self.opened_ms,
+            failed_ms: self.failed_ms,
             ..Breaker::default()
         };
     }
@@ -175,17 +192,12 @@ impl Breaker {
             return self.note_probe(event, FIRST_MS);
         }
         let mut refused = std::mem::take(&mut self.refused);
-        let (suspects, succeeded_ms, patience, opened_ms) = (
-            std::mem::take(&mut self.suspects),
-            self.succeeded_ms,
-            self.patience,
-            self.opened_ms,
-        );
         *self = Breaker {
-            suspects,
-            succeeded_ms,
-            patience,
-            opened_ms,
+            suspects: std::mem::take(&mut self.suspects),
+            succeeded_ms: self.succeeded_ms,
+            patience: self.patience,
+            opened_ms: self.opened_ms,
+            failed_ms: self.failed_ms,
             ..Breaker::default()
         };
         let subject = event.subject.unwrap_or_default();

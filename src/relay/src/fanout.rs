@@ -13,7 +13,7 @@ use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
 use crate::pim::Page;
-use crate::plan::{BATCH_MAX, RECHECK_S};
+use crate::plan::BATCH_MAX;
 use crate::session::Session;
 use crate::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -134,7 +134,8 @@ fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Stage::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(session.planned_s)?;
-            let since_s = due_s.saturating_sub(RECHECK_S + time::CLOCKS_S).max(1);
+            let recheck_s = session.state.borrow().recheck_s();
+            let since_s = due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
             Some(Marking {
                 at,
                 id: format!("again at {due_s}"),

@@ -319,11 +319,19 @@ impl<'a, H: Host> Governor<'a, H> {
         breaker.is_some_and(|breaker| breaker.opened_of_late(self.host.now_ms()))
     }
 
+    /// Whether any call of a circuit failed of late.
+    pub fn failed_of_late(&self, circuit: &str) -> bool {
+        let state = self.state.borrow();
+        let breaker = state.breakers.get(circuit);
+        breaker.is_some_and(|breaker| breaker.failed_of_late(self.host.now_ms()))
+    }
+
     /// Whether something keeps calls from being made that this tick cannot end: a wait that was asked for, an open
-    /// breaker, or a lowered rate.
+    /// breaker, a lowered rate, or a retry budget that is used up.
     pub fn is_hampered(&self) -> bool {
         let state = self.state.borrow();
-        let waits = self.host.now_ms() < state.not_before_ms;
+        let now_ms = self.host.now_ms();
+        let waits = now_ms < state.not_before_ms || state.budget.exhausted_since_ms(now_ms).is_some();
         waits || state.slowed.is_some() || state.open().next().is_some()
     }
 
@@ -695,6 +703,7 @@ impl<'a, H: Host> Governor<'a, H> {
             chance,
         };
         let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
+        breaker.note_failure(now_ms);
         match (failure.class, call.entity) {
             (Class::Transient, _) => breaker.failed(event),
             (Class::Permanent, _) if self.limits.writes => breaker.refused(event),

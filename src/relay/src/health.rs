@@ -82,7 +82,7 @@ pub(crate) fn no_progress(state: &State) -> Option<String> {
 
 /// That the clocks of the hosts differ, if so.
 pub(crate) fn clocks(state: &State) -> Option<String> {
-    (state.skewed_ticks > 0).then(|| {
+    state.clocks_differ().then(|| {
         "the clocks of the hosts differ by more than a minute: set them by NTP; until then more calls may be made at once than an upstream allows, and what was pushed when a worker died is looked at twice".to_owned()
     })
 }

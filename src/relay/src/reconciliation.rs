@@ -167,10 +167,11 @@ impl Reconciliation {
         }
     }
 
-    /// The next piece of work, and when it is due.
-    fn next(&self, config: &WorkerConfig, now_ms: u64) -> Option<(u64, Task)> {
+    /// The next piece of work, and when it is due; not of kinds that are held.
+    fn next(&self, config: &WorkerConfig, now_ms: u64, is_held: impl Fn(Kind) -> bool) -> Option<(u64, Task)> {
         let periods = &config.reconciliation;
-        let recent = config.shape.kinds().iter().copied().filter_map(|kind| {
+        let kinds = config.shape.kinds().iter().copied();
+        let recent = kinds.filter(|kind| !is_held(*kind)).filter_map(|kind| {
             let due_ms = match self.recent.get(&kind) {
                 Some(recent) => recent.due_ms(periods, now_ms),
                 None => periods.recent_s.map(|_| 0),
@@ -178,6 +179,7 @@ impl Reconciliation {
             Some((due_ms?, Task::Recent(kind)))
         });
         let walk = self.walk.due_ms(periods, now_ms).map(|due_ms| (due_ms, Task::Walk));
+        let walk = walk.filter(|_| !self.walk.kind().is_some_and(&is_held));
         let raise = self.walk.raising.as_ref().map(|_| (0, Task::Raise));
         recent.chain(raise).chain(walk).min_by_key(|(due_ms, _)| *due_ms)
     }
@@ -295,7 +297,9 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
     Ok(looks_back
         || record.walk.let_go(is_released)
         || brake.is_released_ahead(now_ms / 1000)
-        || record.next(config, now_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms))
+        || record
+            .next(config, now_ms, |_| false)
+            .is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
 /// Begins a tick's share: what happened since the last one.
@@ -324,10 +328,11 @@ pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), Store
     Ok(())
 }
 
-/// Whether there is something to be done right now.
-pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>) -> bool {
+/// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
+pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
     let now_ms = session.host.now_ms();
-    let next = session.reconciliation.borrow().next(session.config, now_ms);
+    let is_held = |kind| !even_if_held && session.is_held_at_the_pim(kind);
+    let next = session.reconciliation.borrow().next(session.config, now_ms, is_held);
     session.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
 }
 
@@ -360,7 +365,9 @@ async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<T
         return None;
     }
     let now_ms = session.host.now_ms();
-    let (due_ms, task) = session.reconciliation.borrow().next(session.config, now_ms)?;
+    // What a breaker holds stays due: it is next once a probe may go.
+    let is_held = |kind| session.is_held_at_the_pim(kind);
+    let (due_ms, task) = session.reconciliation.borrow().next(session.config, now_ms, is_held)?;
     let wait_ms = due_ms.saturating_sub(now_ms);
     if session.host.monotonic_ms() + wait_ms >= until_ms {
         return None;

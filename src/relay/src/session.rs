@@ -20,6 +20,7 @@ use crate::plan::{BATCH_MAX, Plan, Waiting};
 use crate::reconciliation::Reconciliation;
 use crate::shape::{Lookups, Shaped};
 use crate::state::State;
+use crate::token;
 use serde::Serialize;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -371,6 +372,12 @@ impl<'a, H: Host> Session<'a, H> {
     /// Whether there is room for what a page can hold.
     pub(crate) fn has_room(&self) -> bool {
         self.room() >= BATCH_MAX
+    }
+
+    /// Whether calls for a kind are held at the PIM: by an open breaker, or by a wait that it asked for.
+    pub(crate) fn is_held_at_the_pim(&self, kind: Kind) -> bool {
+        let pim = self.pim_governor;
+        pim.held(token::CIRCUIT).is_some() || pim.held(kind.name()).is_some()
     }
 
     /// Whether there is anything to keep equal to the PIM.

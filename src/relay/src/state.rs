@@ -7,13 +7,15 @@ use crate::host::{self, Clock, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::pace::Pace;
 use crate::paging::PageSizes;
+use crate::plan::RECHECK_S;
+use crate::time::SKEW_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// By how much the record may have been written in a reader's future before clocks count as different, in milliseconds.
-const SKEW_MS: u64 = 60_000;
+/// By how much the clocks of hosts may differ before people hear of it, in seconds.
+const SKEW_TOLD_S: u64 = 60;
 
-/// For how many ticks that is remembered.
+/// For how many ticks it is remembered that they differ.
 const SKEWED_TICKS: u32 = 10_000;
 
 /// The state record.
@@ -46,6 +48,8 @@ pub struct State {
     pub saved_ms: u64,
     /// For how many more ticks the clocks of hosts are taken to differ, since one found this record written in its future.
     pub skewed_ticks: u32,
+    /// By how much at least they differ, in seconds.
+    pub skew_s: u64,
     /// How many deletions that nobody announced came through, by kind.
     pub deleted: BTreeMap<Kind, u64>,
     /// How often the selection refused an entity.
@@ -65,13 +69,28 @@ impl State {
         Ok(state.filter(|state: &State| state.v == 1).unwrap_or_default())
     }
 
-    /// A tick begins: learns whether the clocks of hosts differ.
+    /// A tick begins: learns by how much the clocks of hosts differ.
     pub(crate) fn compare_clocks(&mut self, now_ms: u64) {
-        self.skewed_ticks = if self.saved_ms > now_ms + SKEW_MS {
-            SKEWED_TICKS
+        let ahead_s = self.saved_ms.saturating_sub(now_ms).div_ceil(1000);
+        if ahead_s > 1 {
+            (self.skewed_ticks, self.skew_s) = (SKEWED_TICKS, self.skew_s.max(ahead_s.min(SKEW_S)));
         } else {
-            self.skewed_ticks.saturating_sub(1)
-        };
+            self.skewed_ticks = self.skewed_ticks.saturating_sub(1);
+        }
+        if self.skewed_ticks == 0 {
+            self.skew_s = 0;
+        }
+    }
+
+    /// Whether the clocks of hosts differ by more than people should leave them.
+    pub(crate) fn clocks_differ(&self) -> bool {
+        self.skew_s > SKEW_TOLD_S
+    }
+
+    /// How long after a reading another one is made that the PIM's search index cannot be behind, in seconds: whichever
+    /// host makes it, by its own clock.
+    pub(crate) fn recheck_s(&self) -> u64 {
+        RECHECK_S + self.skew_s
     }
 
     /// Writes the record.

@@ -292,14 +292,15 @@ async fn rounds<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Result<Op
         reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
     }
     loop {
-        let is_ready = reconciliation::is_ready(session);
+        let is_ready = reconciliation::is_ready(session, false);
+        let is_owed = reconciliation::is_ready(session, true);
         let left_ms = share_ms.saturating_sub(reconciled_ms);
         let reserved_ms = if is_ready { left_ms } else { 0 };
         let blocked = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
         let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
         reconciled_ms += took_ms;
-        // Calls that began in time may have lasted until its end, and longer.
-        session.state.borrow_mut().is_share_owed = is_ready && !has_worked;
+        // Calls that began in time may have lasted until its end, and longer; or those of batches were the only probes.
+        session.state.borrow_mut().is_share_owed = is_owed && !has_worked;
         if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
             return Ok(blocked);
         }
@@ -421,7 +422,7 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
             .collect();
         session.note_raised(raised.len());
         set_all(session.host, &raised).await?;
-        if !is_second && session.state.borrow().skewed_ticks > 0 {
+        if !is_second && session.state.borrow().clocks_differ() {
             // By the clock of the worker that wrote it, it may not have settled yet.
             let again = Key::InFlight(session.fresh_id(), session.planned_s + SKEW_S);
             let value = InFlightValue {
@@ -479,6 +480,7 @@ impl<H: Host> Session<'_, H> {
             } else {
                 self.state.borrow().pace.size(kind)
             },
+            narrows: pim.failed_of_late(kind.name()),
             scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(self.planned_s),
         })
     }

@@ -102,8 +102,12 @@ impl Lone {
         let target = request.uri().to_string();
         let parts = target.split('&').filter(|part| !part.contains("search_after="));
         let target = parts.collect::<Vec<_>>().join("&");
-        percent_decode_str(&target).decode_utf8_lossy().contains(&key)
-            || String::from_utf8_lossy(request.body()).contains(&key)
+        let target = percent_decode_str(&target).decode_utf8_lossy();
+        let body = String::from_utf8_lossy(request.body());
+        // What a search leaves out is not asked for, either.
+        [&target, &body]
+            .iter()
+            .any(|text| text.contains(&key) && !text.contains("NOT IN"))
     }
 
     /// Whether an answer of the PIM would show it, and the PIM cannot render it. Nobody refuses a page for what is on it,

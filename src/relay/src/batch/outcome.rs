@@ -13,7 +13,7 @@ use crate::ingest::EventValue;
 use crate::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
 use crate::log;
 use crate::mistake::{Mistake, made};
-use crate::plan::{RECHECK_S, Waiting};
+use crate::plan::Waiting;
 use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, delay_s, is_passing};
 use crate::session::Session;
 use serde_json::json;
@@ -76,7 +76,7 @@ fn is_unsettled(item: &Item) -> bool {
 }
 
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
-    let now_s = session.now_s();
+    let (now_s, recheck_s) = (session.now_s(), session.state.borrow().recheck_s());
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
@@ -85,11 +85,11 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Re
     // to believe it.
     let is_news = (item.is_gone || matches!(item.stage, Stage::Deleted)) && !item.waiting.events.is_empty();
     let due_s = if for_variants || is_news {
-        Some(now_s + RECHECK_S)
+        Some(now_s + recheck_s)
     } else {
         // From the time of reading on: pushing may have taken long, and the search index was behind before it.
         let is_vague = !item.by_id && item.waiting.is_vague(item.updated_s, item.pushed_s);
-        is_vague.then_some(item.read_s + RECHECK_S)
+        is_vague.then_some(item.read_s + recheck_s)
     };
     match due_s {
         Some(due_s) => schedule(session, item, 0, None, due_s, Vec::new()).await,
@@ -158,7 +158,7 @@ async fn hold<H: Host>(
     let for_s = match why {
         Hold::Probe => PROBE_HOLD_S,
         Hold::Brake => BRAKE_HOLD_S,
-        Hold::Doubt => RECHECK_S,
+        Hold::Doubt => session.state.borrow().recheck_s(),
     };
     let (attempts, due_s) = (item.waiting.attempts(), session.now_s() + for_s);
     schedule(session, item, attempts, Some(why), due_s, failures).await

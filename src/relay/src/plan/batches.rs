@@ -17,6 +17,9 @@ pub struct Arrangement {
     /// Whether entities come in an order of chance, by this number, rather than in that of the index: where many are
     /// refused, those that are not must not all stand behind them.
     pub scattered: Option<u64>,
+    /// Whether those that have been tried before share smaller batches each time: one of them may spoil the reading of a
+    /// whole batch, if any reading failed of late.
+    pub narrows: bool,
 }
 
 impl Default for Arrangement {
@@ -24,6 +27,7 @@ impl Default for Arrangement {
         Arrangement {
             size: BATCH_MAX,
             scattered: None,
+            narrows: false,
         }
     }
 }
@@ -73,12 +77,11 @@ impl<'a> Due<'a> {
                 return None;
             }
             let first = self.plan.facts(*self.window.front()?);
-            let (kind, class, most) = (first.kind(), class(&first), batch_max(first.attempts()));
-            let size = arrange(kind).size.min(most);
-            let is_alike = |number: &&u32| {
-                let facts = self.plan.facts(**number);
-                (facts.kind(), self::class(&facts), batch_max(facts.attempts())) == (kind, class, most)
-            };
+            let arrangement = arrange(first.kind());
+            let most = |facts: &Facts<'_>| batch_max(if arrangement.narrows { facts.attempts() } else { 0 });
+            let like = |facts: &Facts<'_>| (facts.kind(), class(facts), most(facts));
+            let size = arrangement.size.min(most(&first));
+            let is_alike = |number: &&u32| like(&self.plan.facts(**number)) == like(&first);
             let alike = self.window.iter().take_while(is_alike).count();
             if size == 0 {
                 self.window.drain(..alike);

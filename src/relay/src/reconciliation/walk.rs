@@ -147,6 +147,14 @@ impl Walk {
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
+    /// The kind that it asks the PIM for next, once it has begun.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match &self.step {
+            Some(Step::List { kind, .. } | Step::Verify { kind, .. }) => Some(*kind),
+            Some(Step::Judge) | None => None,
+        }
+    }
+
     fn begin(&mut self, kinds: &[Kind], now_ms: u64) {
         self.number = now_ms.max(self.number + 1);
         self.began_ms = now_ms;
