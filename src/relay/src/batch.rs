@@ -17,6 +17,7 @@ use crate::key::{Hold, Key};
 use crate::media;
 use crate::mistake::{Mistake, made};
 use crate::plan::Waiting;
+use crate::retry::Tried;
 use crate::session::Session;
 use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
 use futures_util::future::LocalBoxFuture;
@@ -76,6 +77,8 @@ pub(crate) struct Item {
     pub(crate) marked: Option<fanout::Marked>,
     /// How often it was pushed or removed, as far as the index knows.
     pushes: u64,
+    /// What its push is to bring.
+    tried: Option<Tried>,
     /// When what was pushed before was updated, in seconds since the Unix epoch; none if nothing was.
     pushed_s: Option<u64>,
     /// Its `updated` as it was read now, in seconds since the Unix epoch.
@@ -122,6 +125,7 @@ impl Item {
             attempts: self.waiting.attempts(),
             newest_event: self.waiting.newest_event().unwrap_or_default(),
             pushes: self.pushes,
+            changes: self.tried.as_ref().map_or(0, |tried| tried.changes),
             is_last_resort: self.waiting.own_try().is_some(),
         }
     }
@@ -210,6 +214,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     fanout::mark_all(session, &mut items).await?;
     media::send_all(session, &mut items).await?;
+    outcome::note_tried(session, &mut items).await?;
     push_all(session, &mut items).await;
     if let Err(stop) = session.check_lease() {
         note_late_pushes(session, &items).await?;
@@ -278,6 +283,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 source: None,
                 marked: None,
                 pushes: 0,
+                tried: None,
                 pushed_s: None,
                 updated_s: 0,
                 stage: Stage::Waiting,

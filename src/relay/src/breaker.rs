@@ -250,6 +250,15 @@ impl Breaker {
         false
     }
 
+    /// One entity was asked to come less often, as all may be: says whether another one has come through since it was
+    /// last asked so.
+    pub fn throttled(&mut self, subject: &str) -> bool {
+        if self.suspects.len() >= SUSPECTS_MAX && !self.suspects.contains_key(subject) {
+            self.suspects.pop_first();
+        }
+        self.suspects.insert(subject.to_owned(), false) == Some(true)
+    }
+
     /// Opens it for a reason that waiting will not mend.
     pub fn open_for_a_person(&mut self, event: Event<'_>) {
         self.misconfigured = true;

@@ -35,6 +35,8 @@ pub struct Cargo<'a> {
     pub newest_event: &'a str,
     /// How often it was pushed or deleted before.
     pub pushes: u64,
+    /// How often the content was another one since then, without coming through.
+    pub changes: u64,
     /// Whether it is tried once more after it was given up.
     pub is_last_resort: bool,
 }
@@ -103,7 +105,10 @@ impl<'a, H: Host> Destination<'a, H> {
     ) -> Result<(), Failure> {
         // The same over retries, another for the next change even if that changes back: what has come through since
         // makes it another one, and so does a newer event.
-        let pushes = cargo.pushes.to_string();
+        let pushes = match cargo.changes {
+            0 => cargo.pushes.to_string(),
+            changes => format!("{}.{changes}", cargo.pushes),
+        };
         let parts = [
             cargo.kind.name(),
             cargo.code,

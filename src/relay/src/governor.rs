@@ -685,7 +685,11 @@ impl<'a, H: Host> Governor<'a, H> {
         let is_alone =
             is_throttled && failure.retry_after_s.is_none() && self.slow_down(&mut state) && call.entity.is_some();
         if is_throttled && !is_alone {
-            failure.class = Class::Held;
+            let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
+            let is_again = call.entity.is_some_and(|entity| breaker.throttled(entity));
+            // Not its fault, perhaps; but it need not come at every tick.
+            failure.class = if is_again { Class::Unavailable } else { Class::Held };
+            return;
         }
         if call.is_last_resort && failure.status.is_some() {
             // It was given up while others came through: whatever it is answered now is its own.

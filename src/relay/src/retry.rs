@@ -41,6 +41,30 @@ pub struct RetryValue {
     pub code: String,
     /// What went wrong so far, oldest first.
     pub failures: Vec<Failure>,
+    /// What was to be pushed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
+}
+
+/// What an entity's last push was to bring, since anything last came through of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The hash of the content; empty for a deletion.
+    hash: String,
+    /// How often it was another content than before. A push that nobody knows the end of may have arrived: when an
+    /// earlier content comes back after another one it needs an idempotency key of its own.
+    pub changes: u64,
+}
+
+impl Tried {
+    /// What is known once this content is tried.
+    pub fn next(known: Option<Tried>, hash: &str) -> Tried {
+        let changes = known.map_or(0, |known| known.changes + u64::from(known.hash != hash));
+        Tried {
+            hash: hash.to_owned(),
+            changes,
+        }
+    }
 }
 
 impl RetryValue {
@@ -54,6 +78,18 @@ impl RetryValue {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_content_that_comes_back_after_another_one_is_told_from_its_first_try() {
+        let mut tried = None;
+        let changes = ["a", "a", "b", "b", "a", "", "a"].map(|hash| {
+            let next = Tried::next(tried.take(), hash);
+            let changes = next.changes;
+            tried = Some(next);
+            changes
+        });
+        assert_eq!(changes, [0, 0, 1, 1, 2, 3, 4]);
+    }
 
     proptest! {
         #[test]

@@ -79,6 +79,10 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
         });
     }
     let Some(lease) = Lease::take(host, &config.keys).await? else {
+        // The worker that has the lease may have died, and ingest lives on the figures of a fresh listing.
+        if host.monotonic_ms() - started_ms < FRESH_MS {
+            publish(host, config, &plan, None).await?;
+        }
         return Ok(Report {
             outcome: "busy",
             depth: plan.depth,
@@ -93,6 +97,9 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
     given_back?;
     Ok(report)
 }
+
+/// How old a listing may be that is published, in milliseconds.
+const FRESH_MS: u64 = 1000;
 
 /// When the destination last took anything, in seconds since the Unix epoch.
 async fn last_done_s<H: Host>(host: &H, config: &WorkerConfig) -> Result<u64, StoreError> {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Standing {
     waits: bool,
+    /// Whether it is to be looked at again.
+    is_rechecked: bool,
     attempts: u32,
     dead_letters: u32,
 }
@@ -84,7 +86,10 @@ impl Effort {
         let queue = queue(store);
         let has_moved = |(entity, was): (&Entity, &Standing)| {
             let is = queue.get(entity).copied().unwrap_or_default();
-            (was.waits && !is.waits) || is.attempts > was.attempts || is.dead_letters != was.dead_letters
+            (was.waits && !is.waits)
+                || (was.is_rechecked && !is.is_rechecked)
+                || is.attempts > was.attempts
+                || is.dead_letters != was.dead_letters
         };
         let is_new =
             |(entity, is): (&Entity, &Standing)| is.waits && !self.queue.get(entity).is_some_and(|was| was.waits);
@@ -112,8 +117,10 @@ fn queue(store: &BTreeMap<String, Vec<u8>>) -> BTreeMap<Entity, Standing> {
         match keys.parse(key) {
             Some(Key::Event(event)) => queue.entry(event.entity).or_default().waits = true,
             Some(Key::Retry(retry)) => {
+                let is_recheck = retry.is_recheck();
                 let standing = queue.entry(retry.entity).or_default();
                 standing.attempts = standing.attempts.max(retry.attempts);
+                standing.is_rechecked |= is_recheck;
             }
             Some(Key::DeadLetter(letter)) => queue.entry(letter.entity).or_default().dead_letters += 1,
             _ => {}

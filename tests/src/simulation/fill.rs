@@ -89,10 +89,12 @@ pub(super) fn brim(shared: &mut Shared, now_ms: u64, random: &mut Rng) -> Option
     Some(product)
 }
 
-/// Lets the index page of a product be nearly as large as a value may be, by what was pushed long ago.
-pub(super) fn values(shared: &mut Shared, random: &mut Rng) {
+/// Lets the index page of a product be nearly as large as a value may be, by what was pushed long ago; gives these
+/// products, which the PIM has no more.
+pub(super) fn values(shared: &mut Shared, random: &mut Rng) -> Vec<EntityId> {
+    let mut gone = Vec::new();
     let Some(product) = shared.pim.catalogue.truth().products(None).next() else {
-        return;
+        return gone;
     };
     let product = product.id.key();
     let page = page_of(&Entity::new(Kind::Product, &product));
@@ -102,7 +104,10 @@ pub(super) fn values(shared: &mut Shared, random: &mut Rng) {
     while bytes < wanted {
         let digits: String = (0..30).map(|_| random.digit(16)).collect();
         let uuid = format!("{}{}", &product[..2], digits);
-        let Ok(uuid) = uuid.parse::<uuid::Uuid>() else { return };
+        let Ok(uuid) = uuid.parse::<uuid::Uuid>() else {
+            return gone;
+        };
+        gone.push(EntityId::Product(uuid));
         let segment = Entity::new(Kind::Product, &uuid.to_string()).segment;
         let entry = json!({ "h": digits, "u": 1_700_000_000 });
         bytes += segment.as_str().len() + 4 + entry.to_string().len();
@@ -111,4 +116,5 @@ pub(super) fn values(shared: &mut Shared, random: &mut Rng) {
     let key = Keyspace::new("main").encode(&Key::IndexPage(Kind::Product, page, None));
     let value = json!({ "v": 1, "entries": entries });
     shared.store.insert(key, value.to_string().into_bytes());
+    gone
 }

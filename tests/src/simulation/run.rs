@@ -81,7 +81,9 @@ pub(super) struct Run {
 }
 
 /// What lies at its edges in a world of chance from the beginning.
-fn be_out_of_the_ordinary(shared: &mut Shared) {
+///
+/// Gives what the PIM has deleted before it begins.
+fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
     let nature = &shared.nature;
     let (bodies, brim, values) = (
         nature.random(Dimension::Bodies),
@@ -96,9 +98,7 @@ fn be_out_of_the_ordinary(shared: &mut Shared) {
     if let Some(mut random) = bodies {
         shared.nature.bulk = fill::bulk(shared, &mut random);
     }
-    if let Some(mut random) = values {
-        fill::values(shared, &mut random);
-    }
+    let gone = values.map(|mut random| fill::values(shared, &mut random));
     if let Some(mut random) = brim {
         shared.nature.settings.high_water = 10_000;
         // The destination is too busy for it, so that they stay for as long as it gets another try.
@@ -106,6 +106,7 @@ fn be_out_of_the_ordinary(shared: &mut Shared) {
         shared.lone.extend(busy.map(|product| Lone::new(false, product, 503)));
     }
     shared.entities = shared.pim.catalogue.truth().entities().count();
+    gone.unwrap_or_default()
 }
 
 /// How the application is configured in a world.
@@ -206,7 +207,7 @@ impl Run {
             }
             WorldKind::Outage { .. } | WorldKind::Wait { .. } | WorldKind::Stage { .. } => {}
         }
-        be_out_of_the_ordinary(&mut shared);
+        let gone = be_out_of_the_ordinary(&mut shared);
         let tick_ms = match scenario.world {
             WorldKind::Outage { .. } | WorldKind::Week => SLOW_TICK_MS,
             _ if shared.nature.pause.most_ms > 3_600_000 || shared.nature.has(Dimension::Brim) => SLOW_TICK_MS,
@@ -243,7 +244,7 @@ impl Run {
             acknowledged: Rc::default(),
             told: Rc::default(),
             stored: Rc::default(),
-            deleted: Rc::default(),
+            deleted: Rc::new(RefCell::new(gone.into_iter().collect())),
             ever,
             released_ms: Rc::default(),
             is_strict,

@@ -14,12 +14,15 @@ use crate::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
 use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::plan::Waiting;
-use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, delay_s, is_passing};
+use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s, is_passing};
 use crate::session::Session;
 use serde_json::json;
 
 /// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
 const PROBE_HOLD_S: u64 = 10;
+
+/// How long an entity is held back that was asked time and again to come less often, while others came through, in seconds.
+const THROTTLED_HOLD_S: u64 = 120;
 
 /// How long a braked entity is held back, in seconds; a released brake lets it go at once.
 const BRAKE_HOLD_S: u64 = 3600;
@@ -54,8 +57,14 @@ pub(super) async fn persist<H: Host>(
         fanout::remember(session, item, is_over).await?;
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
-            Stage::Braked => hold(session, item, Vec::new(), Hold::Brake).await?,
-            Stage::Doubted => hold(session, item, Vec::new(), Hold::Doubt).await?,
+            Stage::Braked => {
+                let earlier = earlier(session, &item.waiting).await?;
+                hold(session, item, earlier, Hold::Brake).await?;
+            }
+            Stage::Doubted => {
+                let earlier = earlier(session, &item.waiting).await?;
+                hold(session, item, earlier, Hold::Doubt).await?;
+            }
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
             _ => {}
         }
@@ -92,7 +101,7 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Re
         is_vague.then_some(item.read_s + recheck_s)
     };
     match due_s {
-        Some(due_s) => schedule(session, item, 0, None, due_s, Vec::new()).await,
+        Some(due_s) => schedule(session, item, 0, None, due_s, Earlier::default()).await,
         None => Ok(()),
     }
 }
@@ -102,66 +111,97 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
     let Stage::Failed(failure, hash) = &item.stage else {
         return Ok(());
     };
-    let mut failures = earlier_failures(session, &item.waiting).await?;
-    failure::keep(&mut failures, failure.clone());
+    let mut earlier = earlier(session, &item.waiting).await?;
+    failure::keep(&mut earlier.failures, failure.clone());
     if failure.cost() == 0 {
         if item.waiting.own_try().is_some() {
             // The dead letter says when it is tried again.
             return Ok(());
         }
-        return hold(session, item, failures, Hold::Probe).await;
+        return hold(session, item, earlier, Hold::Probe).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
     if is_buried(item, failure) {
         let (reason, hash) = (failure.reason.clone(), hash.clone());
         let left = own_tries(item, failure, attempts);
-        return bury(session, item, reason, failures, hash, (attempts, left)).await;
+        return bury(session, item, reason, earlier.failures, hash, (attempts, left)).await;
     }
     let due_s = session.now_s() + delay_s(attempts, session.host.chance(), failure.retry_after_s);
     session.report(|report| report.retries += 1);
-    schedule(session, item, attempts, None, due_s, failures).await
+    schedule(session, item, attempts, None, due_s, earlier).await
 }
 
-async fn earlier_failures<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Vec<Failure>, StoreError> {
+/// Takes note of what is about to be pushed, beside what was to be pushed before.
+pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
+    for item in items.iter_mut() {
+        let hash = match &item.stage {
+            Stage::Upsert { hash, .. } => hash.as_str(),
+            Stage::Delete(_) => "",
+            _ => continue,
+        };
+        let has_retry = item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck());
+        let known = if has_retry {
+            earlier(session, &item.waiting).await?.tried
+        } else {
+            None
+        };
+        item.tried = Some(Tried::next(known, hash));
+    }
+    Ok(())
+}
+
+/// What an entity's newest retry or dead letter keeps of what was tried.
+#[derive(Default)]
+struct Earlier {
+    failures: Vec<Failure>,
+    tried: Option<Tried>,
+}
+
+async fn earlier<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Earlier, StoreError> {
     let latest = waiting
         .retries
         .iter()
         .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
-    let mut failures = match (latest, waiting.dead_letters.last()) {
+    let mut earlier = match (latest, waiting.dead_letters.last()) {
         (Some((_, key)), _) => {
             let value: Option<RetryValue> = host::read(session.host, key).await?;
-            value.map(|value| value.failures).unwrap_or_default()
+            value.map(|value| Earlier {
+                failures: value.failures,
+                tried: value.tried,
+            })
         }
         (None, Some(key)) if waiting.own_try().is_some() => {
             let letter: Option<DeadLetter> = host::read(session.host, key).await?;
-            letter.map(|letter| letter.failures).unwrap_or_default()
+            letter.map(|letter| Earlier {
+                failures: letter.failures,
+                tried: None,
+            })
         }
-        _ => Vec::new(),
-    };
+        _ => None,
+    }
+    .unwrap_or_default();
     // What cost nothing may have happened often.
-    failures.retain(|failure| failure.cost() > 0);
-    Ok(failures)
+    earlier.failures.retain(|failure| failure.cost() > 0);
+    Ok(earlier)
 }
 
 /// Holds an entity back for a while without using an attempt.
 async fn hold<H: Host>(
     session: &Session<'_, H>,
     item: &mut Item,
-    failures: Vec<Failure>,
+    earlier: Earlier,
     why: Hold,
 ) -> Result<(), StoreError> {
-    let failures = if failures.is_empty() {
-        earlier_failures(session, &item.waiting).await?
-    } else {
-        failures
-    };
     let for_s = match why {
-        Hold::Probe => PROBE_HOLD_S,
+        Hold::Probe => match earlier.failures.last() {
+            Some(last) if last.status == Some(429) => THROTTLED_HOLD_S,
+            _ => PROBE_HOLD_S,
+        },
         Hold::Brake => BRAKE_HOLD_S,
         Hold::Doubt => session.state.borrow().recheck_s(),
     };
     let (attempts, due_s) = (item.waiting.attempts(), session.now_s() + for_s);
-    schedule(session, item, attempts, Some(why), due_s, failures).await
+    schedule(session, item, attempts, Some(why), due_s, earlier).await
 }
 
 /// One that even alone did not come through, though it had time, stands behind all others: nothing else is left to try.
@@ -175,7 +215,8 @@ pub(super) async fn stand_back<H: Host>(
     if !had_time || session.is_hampered() || item.waiting.own_try().is_some() {
         return Ok(());
     }
-    hold(session, item, Vec::new(), Hold::Probe).await?;
+    let earlier = earlier(session, &item.waiting).await?;
+    hold(session, item, earlier, Hold::Probe).await?;
     let old = item.waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
     let old: Vec<String> = old.map(|(_, key)| key.clone()).collect();
     delete_all(session.host, &old).await
@@ -188,7 +229,7 @@ async fn schedule<H: Host>(
     attempts: u32,
     hold: Option<Hold>,
     due_s: u64,
-    failures: Vec<Failure>,
+    earlier: Earlier,
 ) -> Result<(), StoreError> {
     let retry = RetryKey {
         entity: item.waiting.entity.clone(),
@@ -199,7 +240,12 @@ async fn schedule<H: Host>(
     let value = RetryValue {
         v: 1,
         code: item.code.clone(),
-        failures,
+        failures: earlier.failures,
+        tried: item
+            .tried
+            .clone()
+            .filter(|_| attempts > 0 || hold.is_some())
+            .or(earlier.tried),
     };
     let key = session.config.keys.encode(&Key::Retry(retry));
     session.host.set(&key, &value.to_bytes()).await?;
