@@ -8,6 +8,7 @@ use relay::governor::{Deadlines, Governor, GovernorState};
 use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 use relay::key::Keyspace;
 use relay::lease::Lease;
+use relay::paging::List;
 use relay::pim::{Page, Pim, Read, limits};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -146,7 +147,7 @@ impl OneAnswer {
     }
 
     async fn page(&self, cursor: Option<&str>) -> Result<Page, Failure> {
-        self.ask(async |pim| pim.descendants(Kind::ProductModel, &["model"], cursor).await)
+        self.ask(async |pim| pim.page_of(Kind::ProductModel, List::Below(&["model"]), cursor).await)
             .await
     }
 }

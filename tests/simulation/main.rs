@@ -27,28 +27,6 @@ use tests::simulation::scenario::WorldKind;
 use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
 
-/// What the relay does not stand yet.
-const NOT_YET: [Dimension; 11] = [
-    Dimension::Latency,
-    Dimension::Pauses,
-    Dimension::Clocks,
-    Dimension::Families,
-    Dimension::Bodies,
-    Dimension::Alone,
-    Dimension::Pages,
-    Dimension::Reverts,
-    Dimension::Brim,
-    Dimension::Settings,
-    Dimension::Values,
-];
-
-fn random(seed: u64) -> Scenario {
-    Scenario {
-        without: NOT_YET.to_vec(),
-        ..Scenario::random(seed)
-    }
-}
-
 /// How many seeds are run; `cargo xtask simulate` runs any number.
 const SEEDS: u64 = 10_000;
 
@@ -74,7 +52,7 @@ fn nothing_is_lost_on_many_seeds() {
         *largest = largest.max(outcome.largest_ratio);
         is_violated(outcome)
     };
-    if let Some((seed, outcome)) = find(SEEDS, random, look) {
+    if let Some((seed, outcome)) = find(SEEDS, Scenario::random, look) {
         panic!(
             "{:?}\nagain, with a trace: cargo xtask simulate --seed {seed}",
             outcome.violations
@@ -163,7 +141,7 @@ fn mistaken(mistake: Mistake, seed: u64) -> Scenario {
         Mistake::CountWhileOpen => outage(seed.is_multiple_of(2), 20),
         // The kill must come between two calls of a batch of which nothing is in flight: one at each call in turn.
         Mistake::DeleteBeforePersisting => unread(seed),
-        _ => random(seed),
+        _ => Scenario::random(seed),
     }
 }
 

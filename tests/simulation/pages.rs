@@ -351,7 +351,7 @@ fn a_rehearsal_passes_over_what_cannot_be_read() {
     assert_eq!(rehearsal.counts.push, products.len() as u64 - 2);
 }
 
-/// A dead letter that a person keeps does not hold up scans, and none comes twice.
+/// A page that is asked for in one size only would end every walk.
 #[test]
 fn the_mistake_of_never_asking_for_less_is_seen() {
     let mut stage = Stage::with(130, 0, 71, |_, _| {});

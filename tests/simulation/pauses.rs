@@ -3,6 +3,7 @@
 use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, delete, touch};
 use relay::entity::{Entity, Kind};
 use relay::key::{Key, Keyspace};
+use relay::mistake::Mistake;
 use relay::shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use tests::simulation::host::Stall;
@@ -58,6 +59,25 @@ fn a_worker_that_stands_still_while_it_pushes_leaves_nothing_old_behind() {
             stage.is_quiet() && stage.differences().is_empty()
         });
     }
+}
+
+/// Had it told nobody what it pushed last, that would stay.
+#[test]
+fn the_mistake_of_forgetting_late_pushes_is_seen() {
+    let mut stage = equal(60, 42);
+    let products = stage.products();
+    let (one, other) = (&products[7], &products[8]);
+    let push = format!("PUT http://destination.test/products/{}", one.key());
+    stage.make(Some(Mistake::ForgetLatePushes));
+    stall(&stage, push, 15 * MINUTE_MS, true);
+    stage.tell(&touch(one));
+    stage.tell(&touch(other));
+    until_it_stands_still(&mut stage);
+    stage.tell(&touch(one));
+    stage.tell(&touch(other));
+    stage.run_for(12 * HOUR_MS);
+    stage.make(None);
+    assert_ne!(stage.differences(), []);
 }
 
 /// The last push of one that stood still is of what has been deleted meanwhile.

@@ -4,6 +4,7 @@ use crate::acts::{
     HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, slow_down_the_pim, tell_all, touch, until_pushed,
 };
 use relay::config::Credentials;
+use relay::mistake::Mistake;
 use simulator::fault::{Effect, Fault};
 use tests::simulation::nature::Latency;
 use tests::simulation::stage::Stage;
@@ -93,6 +94,28 @@ fn a_pim_that_takes_a_tick_for_a_page_is_asked_for_less() {
         let most_ms = 5 * MINUTE_MS + 400 * each_ms * 8;
         until_pushed(&mut stage, &products, told_ms, most_ms, &what);
     }
+}
+
+/// Without smaller batches nothing of it would be pushed.
+#[test]
+fn the_mistake_of_never_halving_a_batch_is_seen() {
+    let mut stage = Stage::with(400, 0, 30, |shared, worker| {
+        by_events_alone(worker);
+        (worker.tick_s, worker.call_timeout_s) = (3, 25);
+        shared.nature.pim = Latency {
+            per_entity_ms: 200,
+            ..Latency::default()
+        };
+    });
+    stage.make(Some(Mistake::NeverHalve));
+    let products = stage.products();
+    tell_all(&mut stage, &products);
+    stage.run_for(2 * HOUR_MS);
+    stage.make(None);
+    assert_eq!(stage.pushes("PUT"), 0);
+    stage.run_until(HOUR_MS, "all is pushed without it", |stage| {
+        stage.differences().is_empty()
+    });
 }
 
 /// And one that takes as long for one as for a hundred.

@@ -6,6 +6,7 @@ use crate::acts::{
 };
 use relay::entity::{Entity, Kind};
 use relay::key::{Key, Keyspace, RetryKey};
+use relay::mistake::Mistake;
 use relay::shape::Shape;
 use serde_json::json;
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -38,6 +39,24 @@ fn models_that_change_at_once_are_pushed_in_the_time_that_their_calls_take() {
         println!("{what}: {calls} calls of the PIM and {pushes} pushes");
         assert!(pushes <= 2 * count + 60, "{what}: {pushes} pushes");
     }
+}
+
+/// Marking that may take all of a tick, and that forgets how far it came, would never let one of them be pushed.
+#[test]
+fn the_mistake_of_marking_without_a_bound_is_seen() {
+    let mut stage = Stage::with(60, 400, 21, |_, worker| by_events_alone(worker));
+    become_equal(&mut stage);
+    slow_down_the_pim(&stage, 12 * SECOND_MS);
+    stage.make(Some(Mistake::MarkWithoutBound));
+    let models = stage.models();
+    tell_all(&mut stage, &models);
+    stage.run_for(2 * HOUR_MS);
+    stage.make(None);
+    let pushed = models.iter().filter(|model| stage.lag_ms(model, 0).is_some()).count();
+    assert!(pushed < models.len() / 2, "{pushed} are pushed all the same");
+    stage.run_until(3 * HOUR_MS, "all is pushed without it", |stage| {
+        stage.differences().is_empty()
+    });
 }
 
 #[test]

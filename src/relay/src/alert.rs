@@ -182,6 +182,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             attempts: 0,
             subject: None,
             is_divisible: false,
+            is_question: false,
             is_last_resort: false,
             shown_path: Some("(hidden)"),
             request,

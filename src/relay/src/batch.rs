@@ -180,6 +180,8 @@ pub(crate) struct Came {
     pub(crate) of: usize,
     /// Those that it got through with, whatever came of them.
     pub(crate) through: usize,
+    /// Whether what was put off need not begin anew, since the marking of variants keeps how far it came.
+    pub(crate) has_advanced: bool,
 }
 
 /// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
@@ -212,7 +214,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
     let in_flight = write_in_flight(session, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
-    fanout::mark_all(session, &mut items).await?;
+    let has_advanced = fanout::mark_all(session, &mut items).await?;
     media::send_all(session, &mut items).await?;
     outcome::note_tried(session, &mut items).await?;
     push_all(session, &mut items).await;
@@ -236,6 +238,7 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
     Ok(Came {
         of: items.len(),
         through,
+        has_advanced,
     })
 }
 

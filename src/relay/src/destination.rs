@@ -125,6 +125,7 @@ impl<'a, H: Host> Destination<'a, H> {
             attempts: cargo.attempts,
             subject: None,
             is_divisible: false,
+            is_question: false,
             is_last_resort: cargo.is_last_resort,
             shown_path: None,
             request: self.request(

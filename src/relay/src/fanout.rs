@@ -12,6 +12,7 @@ use crate::host::{self, Clock, Host, Random, StoreError, set_all};
 use crate::ingest::EventValue;
 use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
+use crate::paging::{Gap, List, Turned};
 use crate::pim::Page;
 use crate::plan::BATCH_MAX;
 use crate::session::Session;
@@ -26,6 +27,9 @@ struct Progress {
     v: u32,
     /// Tells these changes of these models from all others.
     hash: String,
+    /// Each of them, as [`Marking::name`] tells it; none of a model whose marking is done.
+    #[serde(default)]
+    members: Vec<String>,
     /// Whether all of it is done: kept where a model's push did not come through after it.
     #[serde(default)]
     is_done: bool,
@@ -41,6 +45,9 @@ struct Progress {
     /// The next page of the next ones.
     #[serde(default)]
     cursor: Option<String>,
+    /// What is known of entities there that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gap: Option<Box<Gap>>,
 }
 
 /// What is to be marked of a model's descendants.
@@ -56,8 +63,8 @@ struct Marking {
 }
 
 /// Marks what inherits from every changed model of a batch. What it does not come to the end of is put off; one whose
-/// marking failed has failed.
-pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
+/// marking failed has failed. Says whether some of it is done, and kept, although it did not come to the end.
+pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<bool, StoreError> {
     let mut fresh = Vec::new();
     let mut again = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
@@ -87,11 +94,16 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         };
     // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
     let mut groups = vec![again, fresh];
+    begun(session, items, &mut groups).await?;
+    let mut has_advanced = false;
     while let Some(group) = groups.pop() {
         if group.is_empty() {
             continue;
         }
-        match mark(session, items, &group, until_ms).await? {
+        let mut pages = 0;
+        let marked = mark(session, items, &group, until_ms, &mut pages).await?;
+        has_advanced |= marked.is_err() && pages > 0;
+        match marked {
             Ok(()) => {
                 for Marking { at, id, .. } in group {
                     items[at].marked = Some(Marked { id, is_kept: false });
@@ -109,12 +121,54 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
             }
         }
     }
+    Ok(has_advanced)
+}
+
+/// Puts models whose marking an earlier tick has begun together again, whatever else has come to wait meanwhile: the
+/// marking of others beside them would begin anew.
+async fn begun<H: Host>(
+    session: &Session<'_, H>,
+    items: &[Item],
+    groups: &mut Vec<Vec<Marking>>,
+) -> Result<(), StoreError> {
+    for group in std::mem::take(groups) {
+        let mut left: Vec<(String, Marking)> = group
+            .into_iter()
+            .map(|marking| (marking.name(&items[marking.at]), marking))
+            .collect();
+        let mut resumed = Vec::new();
+        for at in left.iter().map(|(_, marking)| marking.at).collect::<Vec<_>>() {
+            if !session.plan.marking.contains(&items[at].waiting.entity) {
+                continue;
+            }
+            let known: Option<Progress> = host::read(session.host, &key(session, &items[at])).await?;
+            let members = known.map(|known| known.members).unwrap_or_default();
+            let place = |member: &String| left.iter().position(|(name, _)| name == member);
+            if members.is_empty() || !members.iter().all(|member| place(member).is_some()) {
+                continue;
+            }
+            let again = members.iter().filter_map(|member| {
+                let at = left.iter().position(|(name, _)| name == member)?;
+                Some(left.remove(at).1)
+            });
+            resumed.push(again.collect());
+        }
+        groups.push(left.into_iter().map(|(_, marking)| marking).collect());
+        groups.extend(resumed);
+    }
     Ok(())
+}
+
+impl Marking {
+    /// Tells this change of this model from all others.
+    fn name(&self, item: &Item) -> String {
+        digest(format!("{}\n{}", item.code, self.id).as_bytes())
+    }
 }
 
 fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
-    let newest = item.waiting.newest_event().unwrap_or_default();
+    let newest = item.waiting.newest_told_event().unwrap_or_default();
     let id_of = |hash: &str| digest(format!("{hash}\n{newest}").as_bytes());
     match (&item.stage, &item.source) {
         (Stage::Upsert { hash, parent, .. }, source) => Some(Marking {
@@ -188,21 +242,16 @@ pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_
     }
 }
 
-/// Marks the descendants of some models, until a moment of the monotonic clock.
+/// Marks the descendants of some models, until a moment of the monotonic clock; counts the pages that it came through.
 async fn mark<H: Host>(
     session: &Session<'_, H>,
     items: &[Item],
     group: &[Marking],
     until_ms: u64,
+    pages: &mut usize,
 ) -> Result<Result<(), Failure>, StoreError> {
-    let hash = digest(
-        group
-            .iter()
-            .map(|marking| format!("{}\n{}", items[marking.at].code, marking.id))
-            .collect::<Vec<_>>()
-            .join("\n")
-            .as_bytes(),
-    );
+    let members: Vec<String> = group.iter().map(|marking| marking.name(&items[marking.at])).collect();
+    let hash = digest(members.join("\n").as_bytes());
     let first = &items[group[0].at];
     let key = key(session, first);
     let mut is_kept = session.plan.marking.contains(&first.waiting.entity);
@@ -216,6 +265,7 @@ async fn mark<H: Host>(
     let mut progress = known.unwrap_or(Progress {
         v: 1,
         hash,
+        members,
         ..Progress::default()
     });
     let since_s = group.iter().map(|marking| marking.since_s).min().unwrap_or(0);
@@ -232,16 +282,29 @@ async fn mark<H: Host>(
             continue;
         }
         if session.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
+            keep_gap(session, &key, &progress).await?;
             return Ok(Err(
                 session.pim_failure(Class::Held, "the rest of the variants is marked later")
             ));
         }
-        let page = match session.pim.descendants(kind, chunk, progress.cursor.as_deref()).await {
-            Ok(page) => page,
-            Err(failure) => return Ok(Err(failure)),
+        let (length, list) = (chunk.len(), List::Below(chunk));
+        let (mut cursor, mut gap) = (progress.cursor.clone(), progress.gap.clone());
+        let turned = session.pim.turn(kind, list, &mut cursor, &mut gap).await;
+        (progress.cursor, progress.gap) = (cursor, gap);
+        let page = match turned {
+            Ok(Turned::Page(page)) => page,
+            Ok(Turned::Again | Turned::PassedOver(_)) => continue,
+            Ok(Turned::Stuck(failure)) | Err(failure) => {
+                keep_gap(session, &key, &progress).await?;
+                return Ok(Err(failure));
+            }
         };
         enqueue(session, kind, &page.items, since_s).await?;
-        progress.take(kind, &page, chunk.len());
+        progress.take(kind, &page, length);
+        *pages += 1;
+        if made(Mistake::MarkWithoutBound) {
+            continue;
+        }
         host::write(session.host, &key, &progress).await?;
         is_kept = true;
         // What begins anew in every tick comes to no end.
@@ -254,6 +317,14 @@ async fn mark<H: Host>(
         session.host.delete(&key).await?;
     }
     Ok(Ok(()))
+}
+
+/// Keeps what is known of entities that cannot be read, so that the next tick goes on from there.
+async fn keep_gap<H: Host>(session: &Session<'_, H>, key: &str, progress: &Progress) -> Result<(), StoreError> {
+    match progress.gap {
+        Some(_) => host::write(session.host, key, progress).await,
+        None => Ok(()),
+    }
 }
 
 /// Whose children are marked, in an order that stays.

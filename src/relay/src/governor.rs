@@ -146,6 +146,8 @@ pub struct Call<'a> {
     /// Whether it is for several entities that can be asked for one by one: then a status that one of them may have
     /// brought about counts as a failure like others.
     pub is_divisible: bool,
+    /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
+    pub is_question: bool,
     /// Whether its entity is tried once more after it was given up: what comes of that tells nothing of the upstream.
     pub is_last_resort: bool,
     /// The path in the log, where the real one holds a secret.
@@ -409,6 +411,7 @@ impl<'a, H: Host> Governor<'a, H> {
             && failure.retry_after_s.is_none()
             && !(failure.unsettled && self.limits.writes)
             && tries == 1
+            && !call.is_question
             && call.attempts + tries < ATTEMPTS_MAX
             && self.host.monotonic_ms() + QUICK_MS < self.until_ms.get()
     }

@@ -276,6 +276,7 @@ async fn pass_on<H: Host>(
         attempts: missing.attempts,
         subject: None,
         is_divisible: false,
+        is_question: false,
         is_last_resort: false,
         shown_path: None,
         request,

@@ -26,7 +26,7 @@ pub enum Mistake {
     IgnoreRetryAfter,
     /// A page of the index is written under one key by all workers.
     SharedPages,
-    /// Marking the variants of models may use up all the time there is.
+    /// Marking the variants of models may use up all the time there is, and begins anew each time.
     MarkWithoutBound,
     /// Whoever served as a probe of an upstream that is down stands where it stood.
     ProbeTheSame,
@@ -45,8 +45,8 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    /// Those that a world of chance shows; the last three are of reconciliation.
-    pub const ALL: [Mistake; 10] = [
+    /// Those that a world of chance shows. The others have worlds of their own.
+    pub const ALL: [Mistake; 13] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,
         Mistake::AcknowledgeBeforeWrite,
@@ -57,6 +57,9 @@ impl Mistake {
         Mistake::HashBeforeVariants,
         Mistake::CountWhileOpen,
         Mistake::IgnoreRetryAfter,
+        Mistake::ProbeTheSame,
+        Mistake::LeaseByItsMoment,
+        Mistake::SharedPages,
     ];
 }
 

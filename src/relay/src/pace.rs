@@ -74,26 +74,28 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn came(of: usize, through: usize) -> Came {
+        Came {
+            of,
+            through,
+            has_advanced: false,
+        }
+    }
+
     #[test]
     fn batches_are_halved_down_to_one_and_grow_again() {
         let (mut pace, kind) = (Pace::default(), Kind::Product);
         let mut sizes = Vec::new();
         for _ in 0..9 {
             sizes.push(pace.size(kind));
-            pace.note(
-                kind,
-                Came {
-                    of: pace.size(kind),
-                    through: 0,
-                },
-            );
+            pace.note(kind, came(pace.size(kind), 0));
         }
         assert_eq!(sizes, [100, 50, 25, 12, 6, 3, 1, 1, 1]);
         assert_eq!(pace.size(Kind::ProductModel), 100);
         // More than half of it is enough.
-        pace.note(kind, Came { of: 4, through: 2 });
+        pace.note(kind, came(4, 2));
         assert_eq!(pace.size(kind), 1);
-        (0..9).for_each(|_| pace.note(kind, Came { of: 1, through: 1 }));
+        (0..9).for_each(|_| pace.note(kind, came(1, 1)));
         assert_eq!(pace.size(kind), 100);
     }
 

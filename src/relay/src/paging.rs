@@ -51,6 +51,7 @@ const OF_A_PAGE: Whose<'_> = Whose {
     subject: Some(SUBJECT),
     attempts: 0,
     is_divisible: false,
+    is_question: false,
 };
 
 /// How large pages of one kind are asked for.
@@ -575,7 +576,11 @@ impl<H: Host> Pim<'_, H> {
             Some(after) => behind(kind, 1, after),
             None => first_page(kind, 1),
         };
-        self.search(kind, &search, &query, OF_A_PAGE).await
+        let whose = Whose {
+            is_question: true,
+            ..OF_A_PAGE
+        };
+        self.search(kind, &search, &query, whose).await
     }
 }
 

@@ -122,14 +122,9 @@ impl<'a, H: Host> Pim<'a, H> {
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
     }
 
-    /// One page of the direct children of some models: their sub-models, or their variants (contract 4.5). They come
-    /// whole: a list can leave out attributes only by naming those that are wanted, and none is known to exist.
-    pub async fn descendants(&self, kind: Kind, models: &[&str], cursor: Option<&str>) -> Result<Page, Failure> {
-        self.page_of(kind, List::Below(models), cursor).await
-    }
-
     /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
-    /// in no category (contract 4.4; 6, trap 17).
+    /// in no category (contract 4.4; 6, trap 17). Lists leave out attributes only by naming those that are wanted, and none
+    /// is known to exist: entities come whole (contract 4.5).
     pub async fn page_of(&self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
         let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
         loop {
@@ -421,6 +416,7 @@ impl<'a, H: Host> Pim<'a, H> {
             subject: asked.whose.subject,
             attempts: asked.whose.attempts,
             is_divisible: asked.whose.is_divisible,
+            is_question: asked.whose.is_question,
             is_last_resort: false,
             shown_path: None,
             request,
@@ -481,6 +477,8 @@ pub(crate) struct Whose<'a> {
     pub(crate) attempts: u32,
     /// Whether it is for several that can be asked for one by one.
     pub(crate) is_divisible: bool,
+    /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
+    pub(crate) is_question: bool,
 }
 
 struct Asked<'a> {

@@ -205,6 +205,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             attempts: 0,
             subject: None,
             is_divisible: false,
+            is_question: false,
             is_last_resort: false,
             shown_path: None,
             request,

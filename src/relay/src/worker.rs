@@ -498,7 +498,9 @@ impl<H: Host> Session<'_, H> {
             self.note_progress();
         }
         self.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
-        if !self.is_hampered() || came.through >= came.of {
+        // Models whose marking goes on in the next tick must be of one batch again.
+        let is_halved_for_nothing = self.is_hampered() || came.has_advanced;
+        if !is_halved_for_nothing || came.through >= came.of {
             self.state.borrow_mut().pace.note(kind, came);
         }
     }

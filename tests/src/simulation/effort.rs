@@ -2,15 +2,18 @@
 //! worked at for nothing.
 
 use relay::entity::Entity;
-use relay::key::{Key, Keyspace};
+use relay::key::{Hold, Key, Keyspace};
 use std::collections::BTreeMap;
 
 /// What is known of an entity in the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Standing {
-    waits: bool,
+    /// Events that wait.
+    events: u32,
     /// Whether it is to be looked at again.
     is_rechecked: bool,
+    /// Whether it is held: it looks gone and is looked at once more before it is deleted, or the brake holds it.
+    is_held: bool,
     attempts: u32,
     dead_letters: u32,
 }
@@ -38,6 +41,9 @@ pub const ALIKE_MAX: u32 = 25;
 
 /// How many calls may come to nothing: those under way when an upstream breaks, and tries of single entities.
 const CALLS: f64 = 200.0;
+
+/// How many more for each entity that the PIM cannot render: the search for its place, halving by halving.
+const CALLS_FOR_A_GAP: f64 = 200.0;
 
 /// How many more in an hour: probes of every breaker of both upstreams, and a look at each kind.
 const CALLS_AN_HOUR: f64 = 200.0;
@@ -80,25 +86,28 @@ impl Effort {
         &mut self,
         store: &BTreeMap<String, Vec<u8>>,
         entities: usize,
+        gaps: usize,
         has_read_pages: bool,
         now_ms: u64,
     ) -> Option<String> {
         let queue = queue(store);
         let has_moved = |(entity, was): (&Entity, &Standing)| {
             let is = queue.get(entity).copied().unwrap_or_default();
-            (was.waits && !is.waits)
+            is.events < was.events
                 || (was.is_rechecked && !is.is_rechecked)
+                || (is.is_held && !was.is_held)
                 || is.attempts > was.attempts
                 || is.dead_letters != was.dead_letters
         };
-        let is_new =
-            |(entity, is): (&Entity, &Standing)| is.waits && !self.queue.get(entity).is_some_and(|was| was.waits);
+        let is_new = |(entity, is): (&Entity, &Standing)| {
+            is.events > 0 && self.queue.get(entity).is_none_or(|was| was.events == 0)
+        };
         if has_read_pages || self.queue.iter().any(has_moved) || queue.iter().any(is_new) {
             self.came_of_it(now_ms);
         }
         self.queue = queue;
         let hours = now_ms.saturating_sub(self.since_ms) as f64 / 3_600_000.0;
-        let calls = CALLS + CALLS_AN_HOUR * hours + 5.0 * entities as f64;
+        let calls = CALLS + CALLS_AN_HOUR * hours + 5.0 * entities as f64 + CALLS_FOR_A_GAP * gaps as f64;
         let (calls, writes) = (self.calls as f64 / calls, self.writes as f64 / (calls * WRITES_A_CALL));
         self.worst = (self.worst.0.max(calls), self.worst.1.max(writes));
         (calls > 1.0 || writes > 1.0).then(|| {
@@ -115,12 +124,16 @@ fn queue(store: &BTreeMap<String, Vec<u8>>) -> BTreeMap<Entity, Standing> {
     let mut queue: BTreeMap<Entity, Standing> = BTreeMap::new();
     for key in store.keys() {
         match keys.parse(key) {
-            Some(Key::Event(event)) => queue.entry(event.entity).or_default().waits = true,
+            Some(Key::Event(event)) => queue.entry(event.entity).or_default().events += 1,
             Some(Key::Retry(retry)) => {
-                let is_recheck = retry.is_recheck();
+                let (is_recheck, is_held) = (
+                    retry.is_recheck(),
+                    matches!(retry.hold, Some(Hold::Doubt | Hold::Brake)),
+                );
                 let standing = queue.entry(retry.entity).or_default();
                 standing.attempts = standing.attempts.max(retry.attempts);
                 standing.is_rechecked |= is_recheck;
+                standing.is_held |= is_held;
             }
             Some(Key::DeadLetter(letter)) => queue.entry(letter.entity).or_default().dead_letters += 1,
             _ => {}

@@ -27,6 +27,10 @@ const WALKED_MAX_MS: u64 = 3 * 86_400_000;
 /// The same where a person asks for one.
 const WALK_ASKED_MAX_MS: u64 = 4 * 3_600_000;
 
+/// How often it is looked, in milliseconds. Not in step with the ticks: one that has just begun must not be all that is ever
+/// seen.
+const STEP_MS: u64 = 20 * TICK_MS - 700;
+
 impl Run {
     /// Whether a rule was broken already: the rest is not waited for.
     pub(super) fn is_broken(&self) -> bool {
@@ -49,7 +53,7 @@ impl Run {
         let full_ms = if is_brim { 3 * 3_600_000 } else { 0 };
         let most_ms = HEALTHY_MAX_MS + HEALTHY_EACH_MS * entities + LONE_EACH_MS * lone + full_ms;
         loop {
-            self.run_for(20 * TICK_MS, random);
+            self.run_for(STEP_MS, random);
             let missing = rules::healthy_differences(self);
             if self.senders.get() == 0 && missing.is_empty() {
                 return;
@@ -73,7 +77,7 @@ impl Run {
     pub(super) fn run_until_quiet(&self, random: &mut Rng) {
         let until_ms = self.executor.now_ms() + QUIET_MAX_MS + self.shared.borrow().nature.pause.most_ms;
         while self.executor.now_ms() < until_ms && !self.is_broken() {
-            self.run_for(20 * TICK_MS, random);
+            self.run_for(STEP_MS, random);
             if self.senders.get() == 0 && self.is_quiet() {
                 return;
             }
@@ -116,7 +120,7 @@ impl Run {
                 let told = "a walk has not come to its end, or what it found has not".to_owned();
                 return self.shared.borrow_mut().violations.push(told);
             }
-            self.run_for(20 * TICK_MS, random);
+            self.run_for(STEP_MS, random);
             self.release_brake();
         }
     }

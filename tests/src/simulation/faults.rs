@@ -110,12 +110,16 @@ impl Lone {
             .any(|text| text.contains(&key) && !text.contains("NOT IN"))
     }
 
+    /// Whether the PIM has it, and no page with it comes.
+    pub(super) fn cannot_be_rendered(&self) -> bool {
+        self.of_pim && matches!(self.status, 408 | 413 | 500..)
+    }
+
     /// Whether an answer of the PIM would show it, and the PIM cannot render it. Nobody refuses a page for what is on it,
     /// with whatever else an entity may be answered alone.
     pub(super) fn is_shown(&self, response: &Response<Bytes>, now_ms: u64) -> bool {
-        let cannot_render = matches!(self.status, 408 | 413 | 500..);
         let key = self.id.key();
-        let may_be = self.strikes(true, now_ms) && cannot_render;
+        let may_be = self.strikes(true, now_ms) && self.cannot_be_rendered();
         if !may_be || !String::from_utf8_lossy(response.body()).contains(&key) {
             return false;
         }

@@ -72,9 +72,10 @@ impl SimHost {
         }
         let has_read_pages = line["pages"] != 0;
         let entities = shared.entities;
+        let gaps = shared.lone.iter().filter(|lone| lone.cannot_be_rendered()).count();
         let wasted = shared
             .effort
-            .tick_ended(&shared.store, entities, has_read_pages, now_ms);
+            .tick_ended(&shared.store, entities, gaps, has_read_pages, now_ms);
         if let (Some(wasted), false) = (
             wasted,
             shared.violations.iter().any(|known| known.contains("nothing came")),

@@ -2,7 +2,7 @@
 
 mod equality;
 mod index;
-mod keys;
+pub mod keys;
 
 use super::run::Run;
 pub(super) use equality::healthy_differences;

@@ -3,6 +3,7 @@
 use super::effort::Effort;
 use super::faults::{Lone, Proxy};
 use super::nature::Nature;
+use super::rules::keys::SentByPath;
 use fastrand::Rng;
 use simulator::destination::Destination;
 use simulator::pim::Pim;
@@ -67,6 +68,8 @@ pub struct Shared {
     pub paused: u64,
     /// When each entity was fetched: the beginning of the call, by code.
     pub fetches: Vec<(u64, Vec<u8>, String)>,
+    /// What the destination was sent.
+    pub sent: SentByPath,
     /// What was broken, found while it happened.
     pub violations: Vec<String>,
     /// Writes of the store, deletions included, by the kind of key.
@@ -126,6 +129,7 @@ impl Shared {
             killed: 0,
             paused: 0,
             fetches: Vec::new(),
+            sent: SentByPath::new(),
             violations: Vec::new(),
             writes: BTreeMap::new(),
             alerts: BTreeSet::new(),

@@ -219,6 +219,7 @@ impl Stage {
         let mut world = self.world();
         world.pim.calls.clear();
         world.fetches.clear();
+        world.sent.clear();
         world.destination.log.clear();
         world.writes.clear();
     }

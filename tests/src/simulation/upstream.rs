@@ -1,6 +1,7 @@
 //! Calls of upstreams: how long they take, what stands between, and what is learned of them.
 
 use super::host::{SKEW_MAX_MS, SimHost};
+use super::rules::keys::Sent;
 use super::shared::{Shared, Wait};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -44,7 +45,7 @@ impl SimHost {
     }
 
     /// Lets the upstream have a request, unless something stands between. The call is open until its answer has come.
-    fn reply(&self, request: &Request<Bytes>, is_pim: bool) -> (Reply, Option<Open<'_>>) {
+    fn reply(&self, request: &Request<Bytes>, is_pim: bool, decided_ms: u64) -> (Reply, Option<Open<'_>>) {
         let now_ms = self.executor.now_ms();
         let shared = &mut *self.shared.borrow_mut();
         shared.effort.call();
@@ -69,6 +70,8 @@ impl SimHost {
             return (Reply::now(lone.answer()), None);
         }
         if !is_pim {
+            let sent = shared.sent.entry(request.uri().path().to_owned()).or_default();
+            sent.push(Sent::of(request, decided_ms));
             let reply = shared.destination.handle(request, now_ms);
             note_taken(shared, now_ms);
             return (reply, Some(Open { host: self, is_pim }));
@@ -136,11 +139,13 @@ impl Http for SimHost {
         let request = request.map(Bytes::from);
         let is_pim = request.uri().host() == Some("pim.test");
         let upstream = if is_pim { "pim" } else { "destination" };
-        self.watch_waits(upstream, self.executor.now_ms(), None);
+        // Whoever stands still from here on cannot know what others do before the request goes.
+        let decided_ms = self.executor.now_ms();
+        self.watch_waits(upstream, decided_ms, None);
         let what = || format!("{} {}", request.method(), request.uri());
         self.call(what, async || {
             let begun_ms = self.executor.now_ms();
-            let (reply, open) = self.reply(&request, is_pim);
+            let (reply, open) = self.reply(&request, is_pim, decided_ms);
             let Reply {
                 after_ms,
                 response,

@@ -116,6 +116,17 @@ impl Waiting {
             .map(|(_, key)| key.as_str())
     }
 
+    /// The key of its newest event that was told, and not raised by the marking of a model above it: that model's marking
+    /// reaches all below.
+    pub fn newest_told_event(&self) -> Option<&str> {
+        let told = self
+            .events
+            .iter()
+            .filter(|(event, _)| event.change != Change::Inherited);
+        told.max_by_key(|(event, key)| (event.time_s, key))
+            .map(|(_, key)| key.as_str())
+    }
+
     /// Whether `updated` cannot tell that what a list gave reflects all events (contract 6, traps 9 and 11). It tells
     /// seconds: of two edits in one second the list may show the first only, and then two events name that second. And
     /// where the list gives what was pushed before, an event that names no later moment is an old one, or of a PIM whose

@@ -1,36 +1,57 @@
-//! Idempotency keys. A destination that keeps them answers a repeated one without doing anything: one may come again only
-//! if nothing else was done to its entity meanwhile.
+//! Idempotency keys. A destination that keeps them answers a repeated one without doing anything: one may be sent again only
+//! if nothing else was asked of its entity meanwhile.
 
 use crate::simulation::run::Run;
-use simulator::destination::Received;
+use http::{Method, Request};
+use simulator::destination::sha256;
 use std::collections::BTreeMap;
+
+/// A request that the destination was sent: when its worker decided to, with which key, and what it asks for. When it
+/// goes and arrives is the host's and the network's matter.
+#[derive(Debug)]
+pub struct Sent {
+    at_ms: u64,
+    key: String,
+    what: String,
+}
+
+impl Sent {
+    /// What a request says.
+    pub(in crate::simulation) fn of(request: &Request<impl AsRef<[u8]>>, at_ms: u64) -> Sent {
+        let key = request.headers().get("idempotency-key");
+        Sent {
+            at_ms,
+            key: String::from_utf8_lossy(key.map_or(&[], |key| key.as_bytes())).into_owned(),
+            what: match *request.method() {
+                Method::DELETE => "gone".to_owned(),
+                _ => sha256(request.body().as_ref()),
+            },
+        }
+    }
+}
+
+/// What was sent, by path.
+pub type SentByPath = BTreeMap<String, Vec<Sent>>;
 
 /// Checks the rule.
 pub(super) fn no_idempotency_key_comes_back(run: &Run) -> Vec<String> {
     let shared = run.shared.borrow();
-    let mut by_path: BTreeMap<&str, Vec<&Received>> = BTreeMap::new();
-    for request in shared.destination.log.iter().filter(|request| request.applied) {
-        by_path.entry(&request.path).or_default().push(request);
-    }
-    by_path
-        .into_iter()
-        .filter_map(|(path, requests)| comes_back(path, &requests))
-        .collect()
+    let comes_back = |(path, sent): (&String, &Vec<Sent>)| {
+        let mut sent: Vec<&Sent> = sent.iter().collect();
+        sent.sort_by_key(|sent| sent.at_ms);
+        comes_back(path, &sent)
+    };
+    shared.sent.iter().filter_map(comes_back).collect()
 }
 
-fn comes_back(path: &str, requests: &[&Received]) -> Option<String> {
-    let what = |request: &Received| match request.method.as_str() {
-        "DELETE" => "gone".to_owned(),
-        _ => request.body_sha256.clone(),
-    };
-    let key = |request: &Received| request.header("idempotency-key").unwrap_or_default().to_owned();
-    let at = (0..requests.len()).find(|at| {
-        let (key_of_it, what_of_it) = (key(requests[*at]), what(requests[*at]));
-        let before = requests[..*at].iter().rposition(|known| key(known) == key_of_it);
-        before.is_some_and(|before| requests[before + 1..*at].iter().any(|other| what(other) != what_of_it))
+fn comes_back(path: &str, sent: &[&Sent]) -> Option<String> {
+    let at = (0..sent.len()).find(|at| {
+        let it = sent[*at];
+        let before = sent[..*at].iter().rposition(|known| known.key == it.key);
+        before.is_some_and(|before| sent[before + 1..*at].iter().any(|other| other.what != it.what))
     })?;
     Some(format!(
         "the idempotency key of {path} at {} was another body's before the last one's",
-        requests[at].at_ms
+        sent[at].at_ms
     ))
 }
