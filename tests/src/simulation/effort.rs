@@ -42,8 +42,8 @@ pub const ALIKE_MAX: u32 = 25;
 /// How many calls may come to nothing: those under way when an upstream breaks, and tries of single entities.
 const CALLS: f64 = 200.0;
 
-/// How many more for each entity that the PIM cannot render: the search for its place, halving by halving.
-const CALLS_FOR_A_GAP: f64 = 200.0;
+/// How many more for each entity that the PIM cannot render: the search for its place in two lists, halving by halving.
+const CALLS_FOR_A_GAP: f64 = 400.0;
 
 /// How many more in an hour: probes of every breaker of both upstreams, and a look at each kind.
 const CALLS_AN_HOUR: f64 = 200.0;
@@ -107,7 +107,9 @@ impl Effort {
         }
         self.queue = queue;
         let hours = now_ms.saturating_sub(self.since_ms) as f64 / 3_600_000.0;
-        let calls = CALLS + CALLS_AN_HOUR * hours + 5.0 * entities as f64 + CALLS_FOR_A_GAP * gaps as f64;
+        let held = self.queue.values().filter(|standing| standing.is_held).count();
+        let lone = 5.0 * entities as f64 + CALLS_FOR_A_GAP * gaps as f64 + 2.0 * held as f64;
+        let calls = CALLS + CALLS_AN_HOUR * hours + lone;
         let (calls, writes) = (self.calls as f64 / calls, self.writes as f64 / (calls * WRITES_A_CALL));
         self.worst = (self.worst.0.max(calls), self.worst.1.max(writes));
         (calls > 1.0 || writes > 1.0).then(|| {

@@ -276,6 +276,13 @@ async fn list<H: Host>(
         Ok(Turned::Stuck(failure)) => {
             let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
             if !is_lasting {
+                // What was learned on the way counts, or the same answer would be judged for ever.
+                walk.step = Some(Step::List {
+                    kind,
+                    scan,
+                    passed,
+                    is_broken,
+                });
                 return Ok(Err(failure));
             }
             // One list that does not come must not keep the walk from the others.
@@ -286,7 +293,15 @@ async fn list<H: Host>(
             walk.trouble = None;
             return Ok(Ok(Some(end_list(walk, kind, &scan, now_ms, Some(failure.reason)))));
         }
-        Err(failure) => return Ok(Err(failure)),
+        Err(failure) => {
+            walk.step = Some(Step::List {
+                kind,
+                scan,
+                passed,
+                is_broken,
+            });
+            return Ok(Err(failure));
+        }
     };
     walk.page_ms = now_ms;
     let listed = listed(kind, &page.items);
