@@ -123,7 +123,7 @@ impl Item {
             code: &self.code,
             name: &self.name,
             attempts: self.waiting.attempts(),
-            newest_event: self.waiting.newest_event().unwrap_or_default(),
+            cause: self.waiting.cause(),
             pushes: self.pushes,
             changes: self.tried.as_ref().map_or(0, |tried| tried.changes),
             is_last_resort: self.waiting.own_try().is_some(),

@@ -31,8 +31,8 @@ pub struct Cargo<'a> {
     pub name: &'a str,
     /// Attempts used up.
     pub attempts: u32,
-    /// The key of the newest event that waits for it.
-    pub newest_event: &'a str,
+    /// The key of what it is pushed for: the newest event that waits for it, or the dead letter that it is tried again for.
+    pub cause: &'a str,
     /// How often it was pushed or deleted before.
     pub pushes: u64,
     /// How often the content was another one since then, without coming through.
@@ -109,14 +109,7 @@ impl<'a, H: Host> Destination<'a, H> {
             0 => cargo.pushes.to_string(),
             changes => format!("{}.{changes}", cargo.pushes),
         };
-        let parts = [
-            cargo.kind.name(),
-            cargo.code,
-            cargo.newest_event,
-            &pushes,
-            method.as_str(),
-            "",
-        ];
+        let parts = [cargo.kind.name(), cargo.code, cargo.cause, &pushes, method.as_str(), ""];
         let key = digest(parts.join("\n").as_bytes());
         let key = digest(&[key.as_bytes(), &body].concat());
         let call = Call {

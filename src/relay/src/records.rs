@@ -105,7 +105,7 @@ fn what_the_worker_keeps_is_read_back() {
 fn what_waits_is_read_back() {
     reads_back::<EventValue>(json!({ "v": 1, "code": "1", "at_ms": MANY, "event": "{\"price\":1.50}" }));
     reads_back::<RetryValue>(json!({ "v": 1, "code": "c", "failures": [failure()] }));
-    reads_back::<RetryValue>(json!({ "v": 1, "code": "c", "failures": [], "tried": { "hash": "h", "changes": 2 } }));
+    reads_back::<RetryValue>(json!({ "v": 1, "code": "c", "failures": [], "tried": { "content": "h", "changes": 2 } }));
     reads_back::<DeadLetter>(json!({
         "v": 1, "kind": "product", "code": "c", "failed_s": MANY, "reason": "r", "failures": [failure(), failure()],
         "events": ["{}"], "hash": "h", "thinned": true,

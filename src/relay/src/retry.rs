@@ -49,8 +49,8 @@ pub struct RetryValue {
 /// What an entity's last push was to bring, since anything last came through of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
-    /// The hash of the content; empty for a deletion.
-    hash: String,
+    /// The digest of its body; empty for a deletion.
+    content: String,
     /// How often it was another content than before. A push that nobody knows the end of may have arrived: when an
     /// earlier content comes back after another one it needs an idempotency key of its own.
     pub changes: u64,
@@ -58,12 +58,9 @@ pub struct Tried {
 
 impl Tried {
     /// What is known once this content is tried.
-    pub fn next(known: Option<Tried>, hash: &str) -> Tried {
-        let changes = known.map_or(0, |known| known.changes + u64::from(known.hash != hash));
-        Tried {
-            hash: hash.to_owned(),
-            changes,
-        }
+    pub fn next(known: Option<Tried>, content: String) -> Tried {
+        let changes = known.map_or(0, |known| known.changes + u64::from(known.content != content));
+        Tried { content, changes }
     }
 }
 
@@ -82,8 +79,8 @@ mod tests {
     #[test]
     fn a_content_that_comes_back_after_another_one_is_told_from_its_first_try() {
         let mut tried = None;
-        let changes = ["a", "a", "b", "b", "a", "", "a"].map(|hash| {
-            let next = Tried::next(tried.take(), hash);
+        let changes = ["a", "a", "b", "b", "a", "", "a"].map(|content| {
+            let next = Tried::next(tried.take(), content.to_owned());
             let changes = next.changes;
             tried = Some(next);
             changes

@@ -70,9 +70,14 @@ impl SimHost {
             return (Reply::now(lone.answer()), None);
         }
         if !is_pim {
-            let sent = shared.sent.entry(request.uri().path().to_owned()).or_default();
-            sent.push(Sent::of(request, decided_ms));
+            let known = shared.destination.log.len();
             let reply = shared.destination.handle(request, now_ms);
+            // What was turned away is nothing that an idempotency key is remembered for.
+            let is_turned_away = shared.destination.log.get(known).is_some_and(|push| !push.applied);
+            if !is_turned_away {
+                let sent = shared.sent.entry(request.uri().path().to_owned()).or_default();
+                sent.push(Sent::of(request, decided_ms));
+            }
             note_taken(shared, now_ms);
             return (reply, Some(Open { host: self, is_pim }));
         }

@@ -2,7 +2,7 @@
 
 use super::{Item, Stage, Stop};
 use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
-use crate::entity::Kind;
+use crate::entity::{Kind, digest};
 use crate::failure::{self, Class, Failure};
 use crate::fanout;
 use crate::history;
@@ -134,9 +134,9 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
 /// Takes note of what is about to be pushed, beside what was to be pushed before.
 pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
     for item in items.iter_mut() {
-        let hash = match &item.stage {
-            Stage::Upsert { hash, .. } => hash.as_str(),
-            Stage::Delete(_) => "",
+        let content = match &item.stage {
+            Stage::Upsert { upsert, .. } => digest(crate::json::write(&upsert.body).as_bytes()),
+            Stage::Delete(_) => String::new(),
             _ => continue,
         };
         let has_retry = item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck());
@@ -145,7 +145,7 @@ pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [I
         } else {
             None
         };
-        item.tried = Some(Tried::next(known, hash));
+        item.tried = Some(Tried::next(known, content));
     }
     Ok(())
 }

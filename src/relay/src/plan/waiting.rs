@@ -109,11 +109,17 @@ impl Waiting {
     }
 
     /// The key of its newest event.
-    pub fn newest_event(&self) -> Option<&str> {
+    fn newest_event(&self) -> Option<&str> {
         self.events
             .iter()
             .max_by_key(|(event, key)| (event.time_s, key))
             .map(|(_, key)| key.as_str())
+    }
+
+    /// The key of what it is pushed for: its newest event, or the dead letter that it is tried again for.
+    pub fn cause(&self) -> &str {
+        let letter = self.own_try().and(self.dead_letters.last());
+        self.newest_event().or(letter.map(String::as_str)).unwrap_or_default()
     }
 
     /// The key of its newest event that was told, and not raised by the marking of a model above it: that model's marking

@@ -30,7 +30,7 @@ impl Sent {
     }
 }
 
-/// What was sent, by path.
+/// What was sent and not turned away, by path.
 pub type SentByPath = BTreeMap<String, Vec<Sent>>;
 
 /// Checks the rule.
