@@ -2,19 +2,27 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
 use peak_alloc::PeakAlloc;
-use relay::entity::Kind;
+use relay::entity::{Entity, Kind, Segment};
 use relay::index::PAGES;
-use relay::key::{Key, Keyspace};
+use relay::key::{Change, EventKey, Key, Keyspace};
+use relay::plan::{Arrangement, Plan};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::Received;
 use simulator::pim::CallKind;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use tests::simulation::stage::Stage;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
+/// Whoever measures is alone.
+static MEASURING: Mutex<()> = Mutex::new(());
+
 const PRODUCTS: usize = 100_000;
+
+/// Product models among them, as roots and below.
+const MODELS: usize = 2000;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -35,17 +43,23 @@ const VALUE_MAX: usize = 90 << 10;
 
 #[test]
 fn a_hundred_thousand_products_cost_a_call_for_every_hundred() {
-    let mut stage = Stage::with(PRODUCTS, 0, 10, |_, worker| worker.destination_rate = 20);
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stage = Stage::on_hosts(&[0, 1500], PRODUCTS, MODELS, 10, |_, worker| {
+        worker.destination_rate = 20
+    });
     let products = stage.products();
+    let all = [stage.models(), stage.products()].concat();
     // The first load, while webhooks come in.
     let (mut pending, mut lags_ms, mut deepest) = (Vec::new(), Vec::new(), 0);
     let begun_ms = stage.now_ms();
     let loaded = |stage: &Stage| stage.reconciliation().walk.finished_ms > 0 && stage.is_quiet();
     while !loaded(&stage) {
         assert!(stage.now_ms() < begun_ms + 48 * HOUR_MS, "the first load does not end");
-        let at = stage.random.usize(..products.len());
-        pending.push((products[at].key(), stage.now_ms()));
-        stage.announce(&touch(&products[at]));
+        // One in twenty is a model, whose variants follow it.
+        let among = if stage.random.u8(..20) == 0 { MODELS } else { all.len() };
+        let edited = &all[stage.random.usize(..among)];
+        pending.push((simulator::encode_segment(&edited.key()), stage.now_ms()));
+        stage.announce(&touch(edited));
         stage.run_for(MINUTE_MS);
         let world = stage.world();
         pending.retain(|(key, edited_ms)| {
@@ -85,7 +99,7 @@ fn a_hundred_thousand_products_cost_a_call_for_every_hundred() {
     // Recent changes are looked at meanwhile: two calls for each kind every five minutes.
     let minutes = (stage.now_ms() - stage.reconciliation().walk.began_ms) / MINUTE_MS;
     assert!(
-        calls <= PRODUCTS / 100 + 10 + 4 * (minutes as usize / 5 + 1),
+        calls <= (PRODUCTS + MODELS) / 100 + 10 + 4 * (minutes as usize / 5 + 1),
         "{calls} in {minutes} minutes"
     );
 
@@ -111,6 +125,45 @@ fn a_hundred_thousand_products_cost_a_call_for_every_hundred() {
     assert!(list_calls(&stage) <= 2 * PRODUCTS / 100 / 100 + 10, "{calls} calls");
 }
 
+/// What a plan of so many events takes, until the last batch is made of it; each is of a product of its own.
+fn planned(events: u64) -> usize {
+    let keys = Keyspace::new("main");
+    let before = Memory::now();
+    let listing: Vec<String> = (0..events)
+        .map(|number| {
+            let uuid = uuid::Builder::from_random_bytes((u128::from(number) << 80 | 7).to_be_bytes()).into_uuid();
+            let event = EventKey {
+                time_s: 1_800_000_000 + number / 100,
+                change: Change::Updated,
+                floor_s: Some(0),
+                entity: Entity::new(Kind::Product, &uuid.to_string()),
+                id: Segment::of(&uuid.to_string()),
+            };
+            keys.encode(&Key::Event(event))
+        })
+        .collect();
+    let plan = Plan::of(&keys, listing);
+    assert_eq!(plan.depth, events);
+    let mut due = plan.due(1_800_000_000, 0);
+    let mut served = 0;
+    while let Some(batch) = due.next(|_| Arrangement::default()) {
+        served += batch.len() as u64;
+    }
+    assert_eq!(served, events);
+    before.more()
+}
+
+#[test]
+fn a_long_queue_is_planned_in_little_memory() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    const MIB: usize = 1 << 20;
+    for (events, most) in [(400_000, 64 * MIB), (1_000_000, 160 * MIB)] {
+        let bytes = planned(events);
+        println!("{events} events are listed, planned and served in {} MiB", bytes / MIB);
+        assert!(bytes <= most, "{bytes} bytes for {events} events");
+    }
+}
+
 /// The writes of the store, in all and by kind of key, for each product.
 fn writes(stage: &Stage) -> String {
     let writes = stage.world().writes.clone();
@@ -128,9 +181,16 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// How much more it has been at most.
+    fn more(&self) -> usize {
+        ALLOCATOR.peak_usage().saturating_sub(self.0)
+    }
+}
+
 impl std::fmt::Display for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let more = ALLOCATOR.peak_usage().saturating_sub(self.0);
+        let more = self.more();
         write!(
             f,
             "memory of the worker and of the simulated PIM's answers {:.1} MB at most ({} bytes a product)",
