@@ -5,17 +5,17 @@ use crate::load::{Load, Sent, announce_all};
 use futures_util::future::join_all;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
-use simulator::catalogue::Catalogue;
+use simulator::catalogue::{Action, Catalogue};
 use simulator::fault::{Effect, Fault};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tests::application::{Application, Setup};
-use tests::world::World;
+use tests::world::{World, deliver_all, platform_deliveries};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -64,6 +64,69 @@ async fn two_hosts_on_one_redis_lose_nothing_and_stay_within_the_limits() {
     );
     let waiting: Vec<String> = redis.keys("r1.*.[ed].*").await.unwrap();
     assert_eq!(waiting, ["r1.fourth.e.broken"]);
+}
+
+/// A worker that is stopped in the middle of a batch for longer than anything of it counts as under way; another one works on
+/// meanwhile, and it wakes up then.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes twenty-five minutes and needs redis-server: `cargo xtask test --full for_eleven_minutes`"]
+async fn a_worker_stopped_for_eleven_minutes_leaves_nothing_old_behind() {
+    const STOPPED: Duration = Duration::from_secs(11 * 60);
+    let server = Server::start().await;
+    let mut redis = server.connect().await.unwrap();
+    let world = world(9).await;
+    let one = Arc::new(Application::start(server.setup(&world)).await.unwrap());
+    let other = Application::start(server.setup(&world)).await.unwrap();
+    announce_all(&world, &one).await;
+    one.tick_until_idle().await.unwrap();
+    assert_eq!(world.differences(), []);
+
+    let touched = world.touch_all().unwrap();
+    deliver_all(&one, &platform_deliveries(&touched, 1)).await.unwrap();
+    let (pushes, ticking) = (world.pushes("PUT"), one.clone());
+    let tick = tokio::spawn(async move { ticking.tick().await });
+    while world.pushes("PUT") < pushes + 10 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    one.signal("STOP").unwrap();
+    let stopped = Instant::now();
+    println!("stopped after {} pushes of its batch", world.pushes("PUT") - pushes);
+
+    // All that it was about to push changes again, and some of it goes.
+    let mut changes = world.touch_all().unwrap();
+    for product in world.products().iter().step_by(20) {
+        changes.extend(world.edit(product, Action::Delete).unwrap());
+    }
+    deliver_all(&other, &platform_deliveries(&changes, 2)).await.unwrap();
+    while stopped.elapsed() < STOPPED {
+        other.tick().await.unwrap();
+        sleep(Duration::from_secs(2)).await;
+    }
+    println!("{} differ before it wakes up", world.differences().len());
+    one.signal("CONT").unwrap();
+    println!(
+        "what it came to: {:?}",
+        tick.await.unwrap().map(|report| report.to_string())
+    );
+    println!("{} differ after its tick has ended", world.differences().len());
+
+    // What it pushed late is looked at again ten minutes later.
+    loop {
+        let in_flight: Vec<String> = redis.keys("r1.*.f.*").await.unwrap();
+        if in_flight.is_empty() && world.differences().is_empty() {
+            break;
+        }
+        assert!(
+            stopped.elapsed() < STOPPED * 3,
+            "{in_flight:?}, {:?}",
+            world.differences()
+        );
+        for host in [&one, &other] {
+            host.tick().await.unwrap();
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+    println!("equal {} s after it woke up", (stopped.elapsed() - STOPPED).as_secs());
 }
 
 async fn world(seed: u64) -> Arc<World> {

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use simulator::catalogue::{Action, Catalogue, Change, EntityId};
+use simulator::catalogue::{Action, Catalogue, Change, Edit, EntityId};
 use simulator::compare::Difference;
 use simulator::fault::{Effect, Fault};
 use simulator::pim::{CallKind, PimConfig, PostSearch};
@@ -136,6 +136,61 @@ async fn a_models_edit_reaches_its_variants() {
         root.1,
         world.pushes("PUT")
     );
+}
+
+/// An import: every model of many changes at once, at a PIM and a destination that take as long as real ones.
+#[tokio::test]
+async fn four_hundred_models_of_ten_variants_each_change_at_once() {
+    const MODELS: usize = 400;
+    let mut catalogue = Catalogue::generate(0, 0, 7);
+    for number in 0..MODELS {
+        let model = format!("import {number}");
+        let root = Edit::new(EntityId::Model(model.clone()), Action::create());
+        catalogue.edit(&root, 1_000_000).unwrap();
+        for variant in 0..10 {
+            let uuid = uuid::Builder::from_random_bytes(
+                ((number * 10 + variant) as u128)
+                    .wrapping_mul(u128::MAX / 4001)
+                    .to_be_bytes(),
+            );
+            let variant = Edit::new(EntityId::Product(uuid.into_uuid()), Action::create_below(&model));
+            catalogue.edit(&variant, 1_000_000).unwrap();
+        }
+    }
+    let world = World::start(catalogue).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    catch_up(&world, &application).await;
+    world.forget_calls();
+    let slow = |ms| Fault::always(Effect::Slow { ms });
+    world.pim.with(|pim| pim.faults.add(slow(200).path("/api/rest/v1/")));
+    world.destination.with(|destination| destination.faults.add(slow(50)));
+    let mut changes = Vec::new();
+    for model in world.models() {
+        let set = Action::SetValue {
+            attribute: "name".to_owned(),
+            locale: Some("en_US".to_owned()),
+            scope: None,
+            data: json!("imported"),
+        };
+        changes.extend(world.edit(&model, set).unwrap());
+    }
+    assert_eq!(world.differences().len(), MODELS * 11);
+    deliver_all(&application, &platform_deliveries(&changes, 1))
+        .await
+        .unwrap();
+    let (began, before, mut ticks) = (std::time::Instant::now(), world.pushes("PUT"), 0);
+    while world.differences() != [] {
+        let report = application.tick().await.unwrap();
+        assert!(report["outcome"] == "worked" && ticks < 60, "tick {ticks}: {report}");
+        ticks += 1;
+    }
+    let calls: usize = world.pim.with(|pim| pim.calls.len());
+    println!(
+        "{MODELS} models with ten variants each: {} pushes and {calls} calls of the PIM in {ticks} ticks and {} s",
+        world.pushes("PUT") - before,
+        began.elapsed().as_secs()
+    );
+    assert!(calls <= 3 * MODELS, "{calls} calls of the PIM");
 }
 
 #[tokio::test]

@@ -168,6 +168,21 @@ impl Application {
         })
     }
 
+    /// Sends its process a signal, by the name that `kill` knows it by.
+    ///
+    /// # Errors
+    /// If it has ended, or there is no such signal.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let process = self.child.id().context("it has ended")?;
+        let status = std::process::Command::new("kill")
+            .args([format!("-{name}"), process.to_string()])
+            .status()?;
+        if !status.success() {
+            bail!("kill -{name}: {status}");
+        }
+        Ok(())
+    }
+
     /// Kills it with SIGKILL; gives its store's folder and its setup, to start another one.
     ///
     /// # Errors

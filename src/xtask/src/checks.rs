@@ -23,6 +23,9 @@ const FULL: [(&str, &str); 4] = [
 /// In the names of tests that need a Spin, which the variable SPIN names. `cargo test` alone ignores them.
 const ON_SPIN: &str = "on_spin";
 
+/// In the names of tests that take so long that only somebody who names them wants them.
+const LONG: &str = "for_eleven_minutes";
+
 /// Which tests to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,6 +52,9 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         bring(&mut tests)?;
     } else {
         tests.args(FULL.iter().flat_map(|(name, _)| ["--skip", name]));
+    }
+    if !args.filter.as_ref().is_some_and(|filter| filter.contains(LONG)) {
+        tests.args(["--skip", LONG]);
     }
     let spin = std::env::var_os("SPIN");
     if spin.is_none() {
