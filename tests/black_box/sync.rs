@@ -179,7 +179,7 @@ async fn four_hundred_models_of_ten_variants_each_change_at_once() {
         .await
         .unwrap();
     let (began, before, mut ticks) = (std::time::Instant::now(), world.pushes("PUT"), 0);
-    while world.differences() != [] {
+    while !world.differences().is_empty() {
         let report = application.tick().await.unwrap();
         assert!(report["outcome"] == "worked" && ticks < 60, "tick {ticks}: {report}");
         ticks += 1;
