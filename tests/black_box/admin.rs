@@ -17,7 +17,7 @@ use tests::client::{Answer, bearer};
 use tests::world::{DESTINATION_TOKEN, NOTIFICATION_SECRET, World, deliver_all, platform_deliveries, secrets};
 
 /// Every route of the administration, and one that is none.
-const ROUTES: [(Method, &str); 13] = [
+const ROUTES: [(Method, &str); 14] = [
     (Method::GET, "/admin/dead-letters"),
     (Method::POST, "/admin/dead-letters/replay"),
     (Method::DELETE, "/admin/dead-letters"),
@@ -28,6 +28,7 @@ const ROUTES: [(Method, &str); 13] = [
     (Method::GET, "/admin/entities/products/x"),
     (Method::POST, "/admin/adopt"),
     (Method::POST, "/admin/brake/release"),
+    (Method::POST, "/admin/waits/end"),
     (Method::POST, "/admin/reconcile"),
     (Method::GET, "/admin/nothing"),
     (Method::GET, "/admin"),
@@ -605,6 +606,44 @@ async fn braked_deletions_are_told_and_go_when_they_are_released() {
     assert_eq!(answer.status, 202, "{:?}", answer.json());
     application.tick_until_idle().await.unwrap();
     assert_eq!((world.pushes("DELETE"), world.differences()), (9, vec![]));
+}
+
+/// An upstream that asks to be left alone for a day, by mistake; and one that is called too often for it.
+#[tokio::test]
+async fn a_person_ends_the_waits_that_upstreams_asked_for() {
+    let world = World::start(Catalogue::generate(6, 0, 7)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    let throttled = |headers: Value| -> Effect {
+        serde_json::from_value(json!({ "effect": "status", "status": 429, "headers": headers })).unwrap()
+    };
+    for headers in [json!([["retry-after", "999999999"]]), json!([])] {
+        world
+            .destination
+            .with(|destination| destination.faults.add(Fault::next(1, throttled(headers))));
+        let changes = touch(&world, &world.products());
+        deliver_all(&application, &platform_deliveries(&changes, 1))
+            .await
+            .unwrap();
+        application.tick().await.unwrap();
+        let status = ask(&application, Method::GET, "/admin/status", json!(null))
+            .await
+            .json();
+        let upstream = &status["upstreams"]["destination"];
+        let is_waiting = upstream["asked_to_wait_until"].is_string() || upstream["slowed_to_per_second"].is_string();
+        assert!(is_waiting, "{upstream}");
+        let answer = ask(&application, Method::POST, "/admin/waits/end", json!(null)).await;
+        assert_eq!(answer.status, 202, "{:?}", answer.json());
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(world.differences(), []);
+        let status = ask(&application, Method::GET, "/admin/status", json!(null))
+            .await
+            .json();
+        let upstream = &status["upstreams"]["destination"];
+        assert!(
+            upstream["asked_to_wait_until"].is_null() && upstream["slowed_to_per_second"].is_null(),
+            "{upstream}"
+        );
+    }
 }
 
 #[tokio::test]

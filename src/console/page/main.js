@@ -129,6 +129,8 @@ function listen() {
     () => command("/reconcile", { scan: "full" }, "Asked for: the next tick begins a walk"));
   asked("brake-release", () => ["Release the brake?", "For an hour, all that is gone from the PIM is deleted at the destination, however much. First see that the connection has not lost permissions in the PIM.", "Release", true],
     () => command("/brake/release", undefined, "Asked for: the next tick lets the deletions go"));
+  asked("waits-end", () => ["End the waits?", "What asked to be left alone for a while, or to be called less often, is called again at its configured rate. If it still asks, it waits again.", "End the waits"],
+    () => command("/waits/end", undefined, "Asked for: the next tick calls again"));
   asked("adopt", adoption,
     () => command("/adopt", { empty_index: $("adopt-empty").checked, configured: JSON.parse($("adopt").dataset.seen) }, "Asked for: the next tick adopts it"));
   document.addEventListener("visibilitychange", () => document.hidden || wake());

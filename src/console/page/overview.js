@@ -21,6 +21,7 @@ function drawStatus(status) {
   show($("upstreams"), status.upstreams, () => [
     upstream("PIM", status.upstreams.pim), upstream("Destination", status.upstreams.destination),
     upstream("Alerts", status.upstreams.alert)]);
+  $("waits").hidden = !Object.values(status.upstreams).some((state) => state.slowed_to_per_second || isWaiting(state));
   drawReconciliation(status.reconciliation);
   drawControls(status);
   drawMore(status);
@@ -68,17 +69,20 @@ function drawTiles(status) {
     h("dt", {}, name), h("dd", { class: isBad ? "number bad" : "number" }, number), h("dd", { class: "sub" }, sub))));
 }
 
+const isWaiting = (state) => Boolean(state.asked_to_wait_until) && secondsSince(state.asked_to_wait_until) < 0;
+
 function upstream(name, state) {
   const open = Object.entries(state.left_alone || {});
-  const waits = state.asked_to_wait_until && secondsSince(state.asked_to_wait_until) < 0;
+  const waits = isWaiting(state);
   const [tone, word] = open.length > 0 ? [open.some(([, circuit]) => circuit.needs_a_person) ? "down" : "degraded", "Left alone"]
-    : waits ? ["degraded", "Asked to wait"] : state.calls > 0 ? ["ok", "Healthy"] : ["", "Not called yet"];
+    : waits ? ["degraded", "Asked to wait"] : state.slowed_to_per_second ? ["degraded", "Slowed down"] : state.calls > 0 ? ["ok", "Healthy"] : ["", "Not called yet"];
   const share = state.calls > 0 ? ` (${(100 * state.errors / state.calls).toFixed(1)}%)` : "";
   return h("div", { class: `upstream ${tone}` },
     h("div", { class: "bar" }, h("h3", {}, name), h("span", { class: "badge" }, word)),
     open.map(([circuit, { reason, since: from, next_probe: next }]) => h("p", { class: "small" },
       `${capital(circuit)}: ${reason}. Since `, since(from), next ? ", next try " : "", next && since(next), ".")),
     waits && h("p", { class: "small" }, "It asked not to be called before ", since(state.asked_to_wait_until), "."),
+    state.slowed_to_per_second && h("p", { class: "small" }, `It answers 429 and is called ${state.slowed_to_per_second} times a second at most, more as it bears more.`),
     state.calls > 0 && h("dl", { class: "facts" },
       fact("Calls", count(state.calls)), fact("Failed", count(state.errors) + share),
       fact("Answered 429", count(state.throttled)), fact("Retries saved up", count(state.retries_left))));

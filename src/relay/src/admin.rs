@@ -1,5 +1,5 @@
 //! What people ask of a running application: to see its state and its dead letters, to replay or discard these, to
-//! adopt another pair of PIM and destination, to release the brake, to reconcile now.
+//! adopt another pair of PIM and destination, to release the brake, to end waits, to reconcile now.
 //!
 //! Everything is behind the administration's token. What the worker alone may change is asked of it by a
 //! [`crate::command`].
@@ -50,6 +50,8 @@ pub enum Route {
     Adopt,
     /// Deletions that are held back may go.
     ReleaseBrake,
+    /// What upstreams asked to wait for is over.
+    EndWaits,
     /// Reconciliation is to look now.
     Reconcile,
 }
@@ -76,6 +78,7 @@ pub fn admit(
         "/history" => only(method, &Method::GET, Route::History),
         "/adopt" => only(method, &Method::POST, Route::Adopt),
         "/brake/release" => only(method, &Method::POST, Route::ReleaseBrake),
+        "/waits/end" => only(method, &Method::POST, Route::EndWaits),
         "/reconcile" => only(method, &Method::POST, Route::Reconcile),
         _ => {
             if let Some((kind, code)) = entity_of(path, "/dead-letters/") {
@@ -148,6 +151,7 @@ pub async fn answer<H: Store + Clock + Log + Random>(
             Err(detail) => Ok(bad(detail)),
         },
         Route::ReleaseBrake => ask(host, config, Command::ReleaseBrake).await,
+        Route::EndWaits => ask(host, config, Command::EndWaits).await,
         Route::Reconcile => match reconciliation(body) {
             Ok(command) => ask(host, config, command).await,
             Err(detail) => Ok(bad(detail)),
@@ -246,6 +250,7 @@ mod tests {
         );
         assert_eq!(asked(Method::POST, "/admin/adopt"), Ok(Route::Adopt));
         assert_eq!(asked(Method::POST, "/admin/brake/release"), Ok(Route::ReleaseBrake));
+        assert_eq!(asked(Method::POST, "/admin/waits/end"), Ok(Route::EndWaits));
         assert_eq!(asked(Method::POST, "/admin/reconcile"), Ok(Route::Reconcile));
         assert_eq!(
             asked(Method::DELETE, "/admin/dead-letters/product-models/a%2Fb%20c"),

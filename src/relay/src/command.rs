@@ -10,6 +10,7 @@ use crate::media;
 use crate::meta::Meta;
 use crate::plan::Plan;
 use crate::reconciliation::{Reconciliation, Rehearsal};
+use crate::retry::DELAY_MAX_S;
 use crate::state::State;
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub enum Command {
     },
     /// Deletions that the brake holds back are let through, for an hour.
     ReleaseBrake,
+    /// What upstreams asked to wait for, or to come less often, is over: a person knows better.
+    EndWaits,
     /// A look at the PIM by reconciliation, now.
     Reconcile {
         /// Which.
@@ -100,6 +103,7 @@ pub(crate) async fn carry_out<H: Host>(
                 true
             }
             Some(Command::ReleaseBrake) => release_brake(host, config, lease, plan, state).await?,
+            Some(Command::EndWaits) => end_waits(host, config, lease, plan, state).await?,
             None => {
                 let reason = "not in a format that this version reads: dropped";
                 log::write(
@@ -231,7 +235,46 @@ async fn release_brake<H: Host>(
     state.brake.release(now_s);
     state.save(host, &config.keys).await?;
     let held: Vec<(RetryKey, &String)> = held_back(plan, now_s).collect();
-    for chunk in held.chunks(MANY) {
+    let is_done = let_come(host, config, lease, &held, now_s).await?;
+    if is_done {
+        let fields = json!({ "do": "release-brake", "released": held.len() });
+        log::write(host, config.log, "command", false, fields);
+    }
+    Ok(is_done)
+}
+
+/// Lets all upstreams be called again at their configured rates, and what waits for longer than an entity waits by itself
+/// be tried again; says whether it came to the end.
+async fn end_waits<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    let now_s = host.now_ms() / 1000;
+    for upstream in [&mut state.pim, &mut state.destination, &mut state.alert] {
+        upstream.end_waits();
+    }
+    state.save(host, &config.keys).await?;
+    let put_off: Vec<(RetryKey, &String)> = plan.put_off_beyond(now_s + DELAY_MAX_S).collect();
+    let is_done = let_come(host, config, lease, &put_off, now_s).await?;
+    if is_done {
+        let fields = json!({ "do": "end-waits", "released": put_off.len() });
+        log::write(host, config.log, "command", false, fields);
+    }
+    Ok(is_done)
+}
+
+/// Lets retries be due now; says whether it came to the end.
+async fn let_come<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    retries: &[(RetryKey, &String)],
+    now_s: u64,
+) -> Result<bool, StoreError> {
+    for chunk in retries.chunks(MANY) {
         if !lease.holds(host) {
             return Ok(false);
         }
@@ -249,8 +292,6 @@ async fn release_brake<H: Host>(
         let old: Vec<String> = chunk.iter().map(|(_, key)| (*key).clone()).collect();
         delete_all(host, &old).await?;
     }
-    let fields = json!({ "do": "release-brake", "released": held.len() });
-    log::write(host, config.log, "command", false, fields);
     Ok(true)
 }
 

@@ -121,6 +121,11 @@ impl GovernorState {
         Some(format!("{}.{}", milli / 1000, milli % 1000 / 100))
     }
 
+    /// What the upstream asked to wait for, or to come less often, is over.
+    pub(crate) fn end_waits(&mut self) {
+        (self.not_before_ms, self.wait_ms, self.slowed) = (0, 0, None);
+    }
+
     /// The breakers that are open: what of the upstream is left alone.
     pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
         self.breakers.iter().filter_map(|(circuit, breaker)| {

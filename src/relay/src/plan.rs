@@ -275,19 +275,23 @@ impl Plan {
 
     /// The retries that the brake holds back, with their keys.
     pub fn held_back(&self) -> impl Iterator<Item = (RetryKey, &String)> {
-        let is_held = |item: &&Item| {
-            matches!(
-                item.what,
-                What::Retry {
-                    hold: Some(Hold::Brake),
-                    ..
-                }
-            )
+        self.retries_that(|hold, _| hold == Some(Hold::Brake))
+    }
+
+    /// The retries that are due after a moment, in seconds since the Unix epoch, with their keys.
+    pub fn put_off_beyond(&self, moment_s: u64) -> impl Iterator<Item = (RetryKey, &String)> {
+        self.retries_that(move |hold, due_s| hold.is_none() && due_s > moment_s)
+    }
+
+    fn retries_that(&self, is_meant: impl Fn(Option<Hold>, u64) -> bool) -> impl Iterator<Item = (RetryKey, &String)> {
+        let is_meant = move |item: &&Item| match item.what {
+            What::Retry { hold, .. } => is_meant(hold, item.time_s),
+            _ => false,
         };
         let keys = self
             .items
             .iter()
-            .filter(is_held)
+            .filter(is_meant)
             .map(|item| &self.texts[item.text as usize]);
         keys.filter_map(|text| match self.keys.as_ref()?.parse(text) {
             Some(Key::Retry(retry)) => Some((retry, text)),

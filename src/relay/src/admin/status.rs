@@ -165,6 +165,7 @@ fn upstream(state: &GovernorState) -> Value {
     json!({
         "left_alone": open.collect::<Map<_, _>>(),
         "asked_to_wait_until": moment(state.not_before_ms / 1000),
+        "slowed_to_per_second": state.slowed_to(),
         "retries_left": state.budget.left(),
         "calls": state.calls,
         "errors": state.errors,
