@@ -282,7 +282,7 @@ async fn mark<H: Host>(
             continue;
         }
         if session.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
-            keep_gap(session, &key, &progress).await?;
+            keep_gap(session, &key, &progress, is_kept).await?;
             return Ok(Err(
                 session.pim_failure(Class::Held, "the rest of the variants is marked later")
             ));
@@ -295,7 +295,7 @@ async fn mark<H: Host>(
             Ok(Turned::Page(page)) => page,
             Ok(Turned::Again | Turned::PassedOver(_)) => continue,
             Ok(Turned::Stuck(failure)) | Err(failure) => {
-                keep_gap(session, &key, &progress).await?;
+                keep_gap(session, &key, &progress, is_kept).await?;
                 return Ok(Err(failure));
             }
         };
@@ -319,12 +319,18 @@ async fn mark<H: Host>(
     Ok(Ok(()))
 }
 
-/// Keeps what is known of entities that cannot be read, so that the next tick goes on from there.
-async fn keep_gap<H: Host>(session: &Session<'_, H>, key: &str, progress: &Progress) -> Result<(), StoreError> {
-    match progress.gap {
-        Some(_) => host::write(session.host, key, progress).await,
-        None => Ok(()),
+/// Keeps what is known of entities that cannot be read, so that the next tick goes on from there; or that nothing is known
+/// any more, lest what was doubted once be judged for ever.
+async fn keep_gap<H: Host>(
+    session: &Session<'_, H>,
+    key: &str,
+    progress: &Progress,
+    is_kept: bool,
+) -> Result<(), StoreError> {
+    if is_kept || progress.gap.is_some() {
+        host::write(session.host, key, progress).await?;
     }
+    Ok(())
 }
 
 /// Whose children are marked, in an order that stays.

@@ -689,15 +689,32 @@ impl<'a, H: Host> Governor<'a, H> {
             }
         }
         let is_throttled = failure.status == Some(429) && failure.class == Class::Transient;
-        // Only the one that is alone at the slowest may be at fault itself.
-        let is_alone =
-            is_throttled && failure.retry_after_s.is_none() && self.slow_down(&mut state) && call.entity.is_some();
-        if is_throttled && !is_alone {
+        if is_throttled {
+            let is_slowest = failure.retry_after_s.is_none() && self.slow_down(&mut state);
             let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
-            let is_again = call.entity.is_some_and(|entity| breaker.throttled(entity));
-            // Not its fault, perhaps; but it need not come at every tick.
-            failure.class = if is_again { Class::Unavailable } else { Class::Held };
-            return;
+            let is_alone = call.entity.is_some_and(|entity| breaker.throttled(entity));
+            failure.class = match (is_slowest, is_alone) {
+                // At the slowest, and others come through: it is at fault itself.
+                (true, true) => Class::Transient,
+                // Nothing comes through, however slowly it is called.
+                (true, false) => Class::Unavailable,
+                // Not its fault, perhaps; but it need not come at every tick.
+                (false, true) => Class::Unavailable,
+                (false, false) => Class::Held,
+            };
+            if is_slowest && !is_alone {
+                let reason = failure.reason.clone();
+                let subject = call.entity.or(call.subject);
+                let known = Event::of(&reason, now_ms, chance);
+                breaker.open(Event {
+                    subject,
+                    was_probe,
+                    ..known
+                });
+            }
+            if !(is_slowest && is_alone) {
+                return;
+            }
         }
         if call.is_last_resort && failure.status.is_some() {
             // It was given up while others came through: whatever it is answered now is its own.

@@ -188,7 +188,8 @@ pub struct DeadLetterKey {
 }
 
 /// How long after it was given up an entity is tried again by itself, in seconds: the first time and the second.
-const OWN_TRIES_S: [u64; 2] = [60, 3600];
+/// A tick comes up to ten seconds later.
+const OWN_TRIES_S: [u64; 2] = [50, 3600];
 
 impl DeadLetterKey {
     /// One that only people try again.
