@@ -690,9 +690,11 @@ impl<'a, H: Host> Governor<'a, H> {
         }
         let is_throttled = failure.status == Some(429) && failure.class == Class::Transient;
         if is_throttled {
-            let is_slowest = failure.retry_after_s.is_none() && self.slow_down(&mut state);
+            // A wait that was asked for is all that follows from it.
+            let is_vague = failure.retry_after_s.is_none();
+            let is_slowest = is_vague && self.slow_down(&mut state);
             let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
-            let is_alone = call.entity.is_some_and(|entity| breaker.throttled(entity));
+            let is_alone = is_vague && call.entity.is_some_and(|entity| breaker.throttled(entity));
             failure.class = match (is_slowest, is_alone) {
                 // At the slowest, and others come through: it is at fault itself.
                 (true, true) => Class::Transient,

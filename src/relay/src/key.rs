@@ -188,8 +188,8 @@ pub struct DeadLetterKey {
 }
 
 /// How long after it was given up an entity is tried again by itself, in seconds: the first time and the second.
-/// A tick comes up to ten seconds later.
-const OWN_TRIES_S: [u64; 2] = [50, 3600];
+/// What is refused is known a moment after it was told, and a tick comes up to ten seconds later.
+const OWN_TRIES_S: [u64; 2] = [45, 3600];
 
 impl DeadLetterKey {
     /// One that only people try again.
