@@ -39,8 +39,9 @@ pub struct Effort {
 /// told, and every worker may have died before it kept that.
 pub const ALIKE_MAX: u32 = 25;
 
-/// How many calls may come to nothing: those under way when an upstream breaks, and tries of single entities.
-const CALLS: f64 = 200.0;
+/// How many calls may come to nothing: those under way when an upstream breaks, tries of single entities, and one search
+/// for the place of what only seems to be unreadable, since pages failed by chance.
+const CALLS: f64 = 600.0;
 
 /// How many more for each entity that the PIM cannot render: the search for its place in two lists, halving by halving.
 const CALLS_FOR_A_GAP: f64 = 400.0;
