@@ -235,12 +235,7 @@ async fn release_brake<H: Host>(
     state.brake.release(now_s);
     state.save(host, &config.keys).await?;
     let held: Vec<(RetryKey, &String)> = held_back(plan, now_s).collect();
-    let is_done = let_come(host, config, lease, &held, now_s).await?;
-    if is_done {
-        let fields = json!({ "do": "release-brake", "released": held.len() });
-        log::write(host, config.log, "command", false, fields);
-    }
-    Ok(is_done)
+    let_come(host, config, lease, &held, "release-brake").await
 }
 
 /// Lets all upstreams be called again at their configured rates, and what waits for longer than an entity waits by itself
@@ -258,22 +253,18 @@ async fn end_waits<H: Host>(
     }
     state.save(host, &config.keys).await?;
     let put_off: Vec<(RetryKey, &String)> = plan.put_off_beyond(now_s + DELAY_MAX_S).collect();
-    let is_done = let_come(host, config, lease, &put_off, now_s).await?;
-    if is_done {
-        let fields = json!({ "do": "end-waits", "released": put_off.len() });
-        log::write(host, config.log, "command", false, fields);
-    }
-    Ok(is_done)
+    let_come(host, config, lease, &put_off, "end-waits").await
 }
 
-/// Lets retries be due now; says whether it came to the end.
+/// Lets retries be due now, as this command asks; says whether it came to the end.
 async fn let_come<H: Host>(
     host: &H,
     config: &WorkerConfig,
     lease: &Lease,
     retries: &[(RetryKey, &String)],
-    now_s: u64,
+    command: &str,
 ) -> Result<bool, StoreError> {
+    let now_s = host.now_ms() / 1000;
     for chunk in retries.chunks(MANY) {
         if !lease.holds(host) {
             return Ok(false);
@@ -292,6 +283,8 @@ async fn let_come<H: Host>(
         let old: Vec<String> = chunk.iter().map(|(_, key)| (*key).clone()).collect();
         delete_all(host, &old).await?;
     }
+    let fields = json!({ "do": command, "released": retries.len() });
+    log::write(host, config.log, "command", false, fields);
     Ok(true)
 }
 

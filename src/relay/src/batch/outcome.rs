@@ -57,14 +57,8 @@ pub(super) async fn persist<H: Host>(
         fanout::remember(session, item, is_over).await?;
         match &item.stage {
             Stage::Failed(..) => keep_failure(session, item).await?,
-            Stage::Braked => {
-                let earlier = earlier(session, &item.waiting).await?;
-                hold(session, item, earlier, Hold::Brake).await?;
-            }
-            Stage::Doubted => {
-                let earlier = earlier(session, &item.waiting).await?;
-                hold(session, item, earlier, Hold::Doubt).await?;
-            }
+            Stage::Braked => hold_as_it_is(session, item, Hold::Brake).await?,
+            Stage::Doubted => hold_as_it_is(session, item, Hold::Doubt).await?,
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
             _ => {}
         }
@@ -185,6 +179,12 @@ async fn earlier<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result
     Ok(earlier)
 }
 
+/// Holds an entity back with no more to keep than was known of it.
+async fn hold_as_it_is<H: Host>(session: &Session<'_, H>, item: &mut Item, why: Hold) -> Result<(), StoreError> {
+    let earlier = earlier(session, &item.waiting).await?;
+    hold(session, item, earlier, why).await
+}
+
 /// Holds an entity back for a while without using an attempt.
 async fn hold<H: Host>(
     session: &Session<'_, H>,
@@ -215,8 +215,7 @@ pub(super) async fn stand_back<H: Host>(
     if !had_time || session.is_hampered() || item.waiting.own_try().is_some() {
         return Ok(());
     }
-    let earlier = earlier(session, &item.waiting).await?;
-    hold(session, item, earlier, Hold::Probe).await?;
+    hold_as_it_is(session, item, Hold::Probe).await?;
     let old = item.waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
     let old: Vec<String> = old.map(|(_, key)| key.clone()).collect();
     delete_all(session.host, &old).await

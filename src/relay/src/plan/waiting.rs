@@ -108,10 +108,10 @@ impl Waiting {
             .max()
     }
 
-    /// The key of its newest event.
-    fn newest_event(&self) -> Option<&str> {
-        self.events
-            .iter()
+    /// The key of the newest of its events that are meant.
+    fn newest(&self, is_meant: impl Fn(&EventKey) -> bool) -> Option<&str> {
+        let meant = self.events.iter().filter(|(event, _)| is_meant(event));
+        meant
             .max_by_key(|(event, key)| (event.time_s, key))
             .map(|(_, key)| key.as_str())
     }
@@ -119,18 +119,13 @@ impl Waiting {
     /// The key of what it is pushed for: its newest event, or the dead letter that it is tried again for.
     pub fn cause(&self) -> &str {
         let letter = self.own_try().and(self.dead_letters.last());
-        self.newest_event().or(letter.map(String::as_str)).unwrap_or_default()
+        self.newest(|_| true).or(letter.map(String::as_str)).unwrap_or_default()
     }
 
     /// The key of its newest event that was told, and not raised by the marking of a model above it: that model's marking
     /// reaches all below.
     pub fn newest_told_event(&self) -> Option<&str> {
-        let told = self
-            .events
-            .iter()
-            .filter(|(event, _)| event.change != Change::Inherited);
-        told.max_by_key(|(event, key)| (event.time_s, key))
-            .map(|(_, key)| key.as_str())
+        self.newest(|event| event.change != Change::Inherited)
     }
 
     /// Whether `updated` cannot tell that what a list gave reflects all events (contract 6, traps 9 and 11). It tells

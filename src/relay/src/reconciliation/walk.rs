@@ -251,7 +251,12 @@ async fn list<H: Host>(
         return Ok(Ok(Some(step)));
     };
     let now_ms = session.host.now_ms();
-    let page = match scan::ask(session, kind, List::All, &mut scan).await? {
+    let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
+    let asked = match scan::ask(session, kind, List::All, &mut scan).await? {
+        Ok(Turned::Stuck(failure)) if !is_lasting => Err(failure),
+        asked => asked,
+    };
+    let page = match asked {
         Ok(Turned::Page(page)) => page,
         Ok(Turned::Again) => {
             return Ok(Ok(Some(Step::List {
@@ -274,17 +279,6 @@ async fn list<H: Host>(
             })));
         }
         Ok(Turned::Stuck(failure)) => {
-            let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
-            if !is_lasting {
-                // What was learned on the way counts, or the same answer would be judged for ever.
-                walk.step = Some(Step::List {
-                    kind,
-                    scan,
-                    passed,
-                    is_broken,
-                });
-                return Ok(Err(failure));
-            }
             // One list that does not come must not keep the walk from the others.
             session.log_failure(
                 "walk",
@@ -294,6 +288,7 @@ async fn list<H: Host>(
             return Ok(Ok(Some(end_list(walk, kind, &scan, now_ms, Some(failure.reason)))));
         }
         Err(failure) => {
+            // What was learned on the way counts, or the same answer would be judged for ever.
             walk.step = Some(Step::List {
                 kind,
                 scan,
