@@ -148,14 +148,16 @@ async fn without_a_destination_a_run_is_dry() {
 #[tokio::test]
 async fn an_unset_alert_address_stops_nothing() {
     let world = World::start(Catalogue::generate(10, 0, 7)).await.unwrap();
-    let application = Application::start(world.setup().with("alert_url", "https://unset.invalid"))
-        .await
-        .unwrap();
-    deliver_all(&application, &platform_deliveries(&touch_all(&world), 1))
-        .await
-        .unwrap();
-    application.tick_until_idle().await.unwrap();
-    assert_eq!(world.differences(), []);
+    for unset in ["https://unset.invalid", ""] {
+        let application = Application::start(world.setup().with("alert_url", unset))
+            .await
+            .unwrap();
+        deliver_all(&application, &platform_deliveries(&touch_all(&world), 1))
+            .await
+            .unwrap();
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(world.differences(), []);
+    }
 }
 
 #[tokio::test]
@@ -236,9 +238,10 @@ async fn a_token_that_no_header_carries_is_told() {
 
 #[tokio::test]
 async fn an_empty_address_is_told_where_spin_denies_all_calls_for_it() {
+    // Every version of Spin denies them for a blank one, and Spin before 4.1 for an empty one, too.
     for name in ["alert_url", "destination_url"] {
         let says: [&str; 2] = [&format!("`{name}` is empty"), "leave it unset"];
-        is_told_and_heals(|setup| setup.with(name, ""), &says).await;
+        is_told_and_heals(|setup| setup.with(name, " \n"), &says).await;
     }
     is_told_and_heals(|setup| setup.with("pim_url", ""), &["`pim_url` is not set"]).await;
 }
@@ -412,7 +415,6 @@ async fn a_dry_run_does_nothing_where_a_destination_was() {
 
     for (seed, unset) in [(2, "https://unset.invalid"), (3, "")] {
         receiver.with(|receiver| receiver.log.clear());
-        // Spin would deny an empty address the alert as well, but then there is nothing to deny.
         let dry = setup.clone().with("destination_url", unset);
         let application = Application::start_on(application.state(), dry).await.unwrap();
         let waiting = touch_all(&world);

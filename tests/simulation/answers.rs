@@ -1,6 +1,8 @@
 //! What upstreams answer: kept for the people of the house, and told to nobody else.
 
+use crate::acts::{become_equal, by_events_alone, touch};
 use relay::dead_letter::DeadLetter;
+use relay::shape::Shape;
 use serde_json::json;
 use simulator::catalogue::{Action, Edit};
 use simulator::fault::{Effect, Fault};
@@ -73,5 +75,58 @@ fn no_alert_holds_what_an_upstream_said() {
         assert!(told.iter().any(|text| text.contains(says)), "{told:?}");
         assert!(told.iter().any(|text| text.starts_with("reconciliation: ")), "{told:?}");
         assert!(!told.concat().contains("own words"), "{told:?}");
+    }
+}
+
+/// A product that is told of on a stage with this shape.
+fn told_under(shape: &str, go_wrong: impl Fn(&Stage, &str)) -> Stage {
+    let mut stage = Stage::with(20, 0, 7, |_, worker| {
+        by_events_alone(worker);
+        worker.shape = Shape::read(shape).expect("a good shape");
+    });
+    become_equal(&mut stage);
+    let product = stage.products()[3].clone();
+    go_wrong(&stage, &product.key());
+    stage.tell(&touch(&product));
+    stage
+}
+
+#[test]
+fn a_refusal_passes_where_the_shape_says_so() {
+    let refuse = |times| {
+        move |stage: &Stage, id: &str| {
+            let fault = Fault::next(times, Fault::status(422)).entity(id);
+            stage.world().destination.faults.add(fault);
+        }
+    };
+    for shape in [
+        r#"{"answers": {"busy": [422]}}"#,
+        r#"{"products": {"answers": {"busy": [400, 422]}}}"#,
+    ] {
+        for times in [1, 5] {
+            let mut stage = told_under(shape, refuse(times));
+            stage.run_until(60 * MINUTE_MS, "it comes through", |stage| {
+                stage.is_quiet() && stage.differences().is_empty()
+            });
+            assert_eq!(stage.dead_letters(), 0);
+        }
+        let mut stage = told_under(shape, refuse(6));
+        stage.run_until(60 * MINUTE_MS, "six times are all", |stage| stage.dead_letters() == 1);
+    }
+    let mut stage = told_under(r#"{"product-models": {"answers": {"busy": [422]}}}"#, refuse(1));
+    stage.run_until(MINUTE_MS, "it is another kind's", |stage| stage.dead_letters() == 1);
+}
+
+#[test]
+fn pages_of_html_are_the_destinations_own_where_the_shape_says_so() {
+    for (shape, is_done) in [
+        (r#"{"answers": {"html": "done"}}"#, true),
+        (r#"{"products": {"answers": {"html": "done"}}}"#, true),
+        (r#"{"answers": {"html": "unavailable"}}"#, false),
+        ("{}", false),
+    ] {
+        let mut stage = told_under(shape, |stage, _| stage.answer_with_pages(false, 200));
+        stage.run_for(5 * MINUTE_MS);
+        assert_eq!((stage.is_quiet(), stage.dead_letters()), (is_done, 0), "{shape}");
     }
 }

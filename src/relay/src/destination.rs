@@ -6,7 +6,7 @@ use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits, transient};
 use crate::host::Host;
 use crate::html;
-use crate::shape::{Headers, Removal, Shape, Upsert};
+use crate::shape::{Answers, Headers, Removal, Shape, Upsert};
 use http::{Method, Request, Response, StatusCode, header};
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
@@ -68,7 +68,7 @@ impl<'a, H: Host> Destination<'a, H> {
             &upsert.method,
             &upsert.path,
             crate::json::write(&upsert.body).into_bytes(),
-            &judge_answer,
+            judge_answer,
         )
         .await
     }
@@ -91,7 +91,7 @@ impl<'a, H: Host> Destination<'a, H> {
 
     /// Deletes an entity; one that is not there is deleted.
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
-        self.send(cargo, &removal.method, &removal.path, Vec::new(), &judge_removal)
+        self.send(cargo, &removal.method, &removal.path, Vec::new(), judge_removal)
             .await
     }
 
@@ -101,7 +101,7 @@ impl<'a, H: Host> Destination<'a, H> {
         method: &Method,
         path: &str,
         body: Vec<u8>,
-        judge: crate::governor::Judge<'_>,
+        judge: fn(&Response<Vec<u8>>, &Answers) -> Option<Class>,
     ) -> Result<(), Failure> {
         // The same over retries, another for the next change even if that changes back: what has come through since
         // makes it another one, and so does a newer event.
@@ -130,7 +130,9 @@ impl<'a, H: Host> Destination<'a, H> {
                 body,
             )?,
         };
-        self.governor.call(call, judge).await.map(|_| ())
+        let answers = self.shape.answers_of(cargo.kind);
+        let judge = |response: &Response<Vec<u8>>| judge(response, answers);
+        self.governor.call(call, &judge).await.map(|_| ())
     }
 
     fn request(
@@ -166,33 +168,33 @@ impl<'a, H: Host> Destination<'a, H> {
 
 /// What follows from the destination's answer to an upsert: a page of HTML with a good status is somebody else's, such as
 /// a proxy's word that the destination is being mended.
-fn judge_answer(response: &Response<Vec<u8>>) -> Option<Class> {
-    match judge_upsert(response.status()) {
-        None if html::is_page(response.body()) => Some(Class::Unavailable),
+fn judge_answer(response: &Response<Vec<u8>>, answers: &Answers) -> Option<Class> {
+    match judge_upsert(response.status(), answers) {
+        None if !answers.are_pages_its_own && html::is_page(response.body()) => Some(Class::Unavailable),
         class => class,
     }
 }
 
 /// What follows from the destination's status to an upsert.
-pub(crate) fn judge_upsert(status: StatusCode) -> Option<Class> {
+pub(crate) fn judge_upsert(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status.as_u16() {
         200..=299 => None,
+        status if answers.passes(status) => Some(Class::Transient),
         // A path that is not there is a wrong address, not a wrong entity.
         401 | 403 | 404 | 405 | 415 | 300..=399 => Some(Class::Misconfigured),
-        // What may pass: a conflict, a lock, too early.
-        409 | 423 | 425 => Some(Class::Transient),
         _ => transient(status).or(Some(Class::Permanent)),
     }
 }
 
 /// What follows from the destination's answer to a deletion: what is not there is deleted, if the destination says so
 /// itself.
-fn judge_removal(response: &Response<Vec<u8>>) -> Option<Class> {
+fn judge_removal(response: &Response<Vec<u8>>, answers: &Answers) -> Option<Class> {
     match response.status().as_u16() {
         404 | 410 if is_own_word(response.body()) => None,
+        404 | 410 if answers.are_pages_its_own && html::is_page(response.body()) => None,
         // A proxy that does not know the destination: tried again, and then a person's.
         404 | 410 => Some(Class::Transient),
-        _ => judge_answer(response),
+        _ => judge_answer(response, answers),
     }
 }
 
@@ -228,7 +230,11 @@ mod tests {
         ];
         for body in own {
             for status in [404, 410] {
-                assert_eq!(judge_removal(&answer(status, body)), None, "{status} {body}");
+                assert_eq!(
+                    judge_removal(&answer(status, body), &Answers::default()),
+                    None,
+                    "{status} {body}"
+                );
             }
         }
         let others = [
@@ -239,22 +245,56 @@ mod tests {
             "no healthy upstream",
         ];
         for body in others {
-            assert_eq!(judge_removal(&answer(404, body)), Some(Class::Transient), "{body}");
+            assert_eq!(
+                judge_removal(&answer(404, body), &Answers::default()),
+                Some(Class::Transient),
+                "{body}"
+            );
         }
-        assert_eq!(judge_removal(&answer(204, "")), None);
-        assert_eq!(judge_removal(&answer(503, "")), Some(Class::Transient));
+        assert_eq!(judge_removal(&answer(204, ""), &Answers::default()), None);
+        assert_eq!(
+            judge_removal(&answer(503, ""), &Answers::default()),
+            Some(Class::Transient)
+        );
+    }
+
+    #[test]
+    fn answers_mean_what_the_shape_says() {
+        let shape = Shape::read(r#"{"answers": {"busy": [422, 404], "html": "done"}}"#).expect("a good shape");
+        let answers = shape.answers_of(Kind::Product);
+        let page = "<!doctype html><p>Saved";
+        for (status, body, class) in [
+            (200, page, None),
+            (422, "", Some(Class::Transient)),
+            (404, "", Some(Class::Transient)),
+            (400, "", Some(Class::Permanent)),
+            (403, page, Some(Class::Misconfigured)),
+        ] {
+            assert_eq!(judge_answer(&answer(status, body), answers), class, "{status} {body}");
+        }
+        for body in ["", page] {
+            assert_eq!(judge_removal(&answer(404, body), answers), None, "what is gone is gone");
+        }
     }
 
     #[test]
     fn a_page_with_a_good_status_is_no_success_and_plain_words_are() {
         for body in ["", "ok", "{}", "<xml/>", "Created"] {
-            assert_eq!(judge_answer(&answer(200, body)), None, "{body}");
+            assert_eq!(judge_answer(&answer(200, body), &Answers::default()), None, "{body}");
         }
         for body in ["<!doctype html><p>Back soon", "  <HTML>", "\u{feff}<!-- x --><html>"] {
-            assert_eq!(judge_answer(&answer(200, body)), Some(Class::Unavailable), "{body}");
+            assert_eq!(
+                judge_answer(&answer(200, body), &Answers::default()),
+                Some(Class::Unavailable),
+                "{body}"
+            );
         }
         for status in [409, 423, 425, 429, 408, 500] {
-            assert_eq!(judge_answer(&answer(status, "")), Some(Class::Transient), "{status}");
+            assert_eq!(
+                judge_answer(&answer(status, ""), &Answers::default()),
+                Some(Class::Transient),
+                "{status}"
+            );
         }
     }
 }

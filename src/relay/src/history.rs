@@ -311,7 +311,7 @@ pub(crate) fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
         let reached_s = match &item.stage {
             Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
             Stage::Done => None,
-            Stage::Failed(failure, _) if is_buried(item, failure) => None,
+            Stage::Failed(failure, _) if is_buried(item, failure, &session.config.shape) => None,
             _ => continue,
         };
         history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);

@@ -188,8 +188,9 @@ pub struct DeadLetterKey {
 }
 
 /// How long after it was given up an entity is tried again by itself, in seconds: the first time and the second.
-/// What is refused is known a moment after it was told, and a tick comes up to ten seconds later.
-const OWN_TRIES_S: [u64; 2] = [45, 3600];
+/// The first comes behind all that waits, and so at the end of the load that it was refused in; a tick comes up to ten
+/// seconds later, and within a minute people would look.
+const OWN_TRIES_S: [u64; 2] = [30, 3600];
 
 impl DeadLetterKey {
     /// One that only people try again.

@@ -12,7 +12,7 @@ use crate::host::{self, Host, SendError, StoreError};
 use crate::key::Key;
 use crate::pim;
 use crate::session::Session;
-use crate::shape::{File, Media};
+use crate::shape::{Answers, File, Media};
 use crate::wire;
 use crate::worker::TIME_IS_UP;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -306,7 +306,9 @@ async fn pass_on<H: Host>(
     let arrived = match became.to {
         Some(sent) => session
             .destination_governor
-            .leave(&to, at_destination, sent, &|response| judge_file(response.status()))
+            .leave(&to, at_destination, sent, &|response| {
+                judge_file(response.status(), &session.config.shape.answers)
+            })
             .map(|_| ()),
         None => {
             session.destination_governor.withdraw(at_destination);
@@ -321,10 +323,10 @@ async fn pass_on<H: Host>(
 }
 
 /// A file brings a type of its own, which alone may be refused.
-fn judge_file(status: StatusCode) -> Option<Class> {
+fn judge_file(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),
-        status => judge_upsert(status),
+        status => judge_upsert(status, answers),
     }
 }
 

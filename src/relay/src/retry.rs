@@ -27,11 +27,6 @@ pub fn delay_s(attempts: u32, chance: u64, floor_s: Option<u64>) -> u64 {
 /// How often a refusal that may pass is tried again like a failure, before it counts as one.
 pub(crate) const PASSING_MAX: u32 = 6;
 
-/// Whether a destination refused for a reason that may pass: a conflict (409), a lock (423), too early (425).
-pub(crate) fn is_passing(failure: &Failure) -> bool {
-    matches!(failure.status, Some(409 | 423 | 425)) && failure.upstream == "destination"
-}
-
 /// The value of a retry's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryValue {

@@ -3,6 +3,7 @@
 //! The variable `shape` is a JSON document; an empty one sends every entity as the PIM gives it. Whatever is wrong in
 //! it is told with its place before anything is sent.
 
+mod answers;
 #[cfg(test)]
 mod codes;
 mod document;
@@ -30,6 +31,7 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
+pub use answers::Answers;
 pub use document::Mistake;
 use document::{Mistakes, Node};
 pub use headers::{Authentication, Headers};
@@ -77,6 +79,8 @@ pub struct Shape {
     name: String,
     /// The headers of files, and of every kind that has none of its own.
     pub headers: Headers,
+    /// What the answers to files mean, and to every kind that has nothing of its own.
+    pub answers: Answers,
     /// How files are sent; none if they are not.
     pub media: Option<Media>,
     products: Rules,
@@ -94,6 +98,7 @@ impl Default for Shape {
         Shape {
             name: IDENTITY.to_owned(),
             headers: Headers::default(),
+            answers: Answers::default(),
             media: None,
             products: Rules::of(Kind::Product),
             models: Rules::of(Kind::ProductModel),
@@ -128,7 +133,7 @@ impl Shape {
     fn of(document: &Value, node: &Node<'_>) -> Shape {
         let mut shape = Shape::default();
         let kinds = Kind::ALL.map(Kind::name);
-        if !node.is_object_of(&[&["authentication", "headers", "media"], &kinds[..]].concat()) {
+        if !node.is_object_of(&[&["answers", "authentication", "headers", "media"], &kinds[..]].concat()) {
             return shape;
         }
         if document.as_object().is_some_and(|members| !members.is_empty()) {
@@ -137,6 +142,7 @@ impl Shape {
             shape.name = digest(document.to_string().as_bytes());
         }
         shape.headers.amend(node);
+        shape.answers.amend(node);
         shape.media = node.member("media").and_then(|node| Media::read(&node));
         shape.has_categories = node.member(Kind::Category.name()).is_some();
         for (kind, rules) in [
@@ -145,6 +151,7 @@ impl Shape {
             (Kind::Category, &mut shape.categories),
         ] {
             rules.headers = shape.headers.clone();
+            rules.answers = shape.answers.clone();
             if let Some(node) = node.member(kind.name()) {
                 rules.amend(&node, kind);
             }
@@ -216,6 +223,11 @@ impl Shape {
     /// The headers of a kind's requests.
     pub fn headers_of(&self, kind: Kind) -> &Headers {
         &self.rules(kind).headers
+    }
+
+    /// What the answers to a kind's requests mean.
+    pub fn answers_of(&self, kind: Kind) -> &Answers {
+        &self.rules(kind).answers
     }
 
     /// The hash of a request: over its method, its path, its body in canonical form, its headers but for the token's,

@@ -48,8 +48,8 @@ impl AllowedHosts {
     /// caller has to keep the error and do the same.
     pub fn parse(entries: &[String], variables: &Variables) -> Result<Self> {
         variables.all_readable()?;
-        let parse = |entry: &String| Entry::parse(&variables.render(entry)?);
-        let entries = entries.iter().map(parse).collect::<Result<_>>()?;
+        let filled = entries.iter().map(|entry| Entry::fill(entry, variables));
+        let entries = filled.filter_map(Result::transpose).collect::<Result<_>>()?;
         Ok(Self { entries })
     }
 
@@ -60,7 +60,7 @@ impl AllowedHosts {
     pub fn validate(entries: &[String], defaults: &Variables) -> Result<()> {
         for entry in entries {
             match defaults.render(entry) {
-                Ok(filled) => drop(Entry::parse(&filled)?),
+                Ok(_) => drop(Entry::fill(entry, defaults)?),
                 Err(error) => ensure!(entry.contains("}}"), error),
             }
         }
@@ -75,6 +75,18 @@ impl AllowedHosts {
 }
 
 impl Entry {
+    /// Fills and reads one entry. One that a variable leaves empty allows nothing and denies nothing, as in Spin from 4.1
+    /// on; before that it denies every connection of the component.
+    fn fill(entry: &str, variables: &Variables) -> Result<Option<Self>> {
+        let filled = variables.render(entry)?;
+        let is_left_empty = filled != entry && matches!(filled.as_str(), "" | "http://" | "https://");
+        if is_left_empty {
+            Ok(None)
+        } else {
+            Self::parse(&filled).map(Some)
+        }
+    }
+
     fn parse(entry: &str) -> Result<Self> {
         let entry = entry.trim();
         let (scheme, rest) = entry.split_once("://").with_context(|| {
@@ -180,6 +192,7 @@ fn well_known_port(scheme: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Variable;
 
     fn parse(entry: &str) -> Result<AllowedHosts> {
         AllowedHosts::parse(&[entry.to_owned()], &Variables::default())
@@ -228,6 +241,33 @@ mod tests {
             "ht-tp://a.example:1",
         ] {
             assert!(parse(entry).is_err(), "{entry:?} was accepted");
+        }
+    }
+
+    fn variable(value: &str) -> Variable {
+        Variable {
+            default: Some(value.to_owned()),
+            required: false,
+            secret: false,
+            description: None,
+        }
+    }
+
+    #[test]
+    fn an_entry_that_a_variable_leaves_empty_allows_nothing_and_denies_nothing() {
+        let filled = |value: &str| {
+            let declared = [("url".to_owned(), variable(value))].into();
+            let variables = Variables::resolve(&declared, &[], |_| Err(std::env::VarError::NotPresent));
+            let entries = ["{{ url }}".to_owned(), "https://pim.example".to_owned()];
+            AllowedHosts::parse(&entries, &variables.expect("good variables"))
+        };
+        for empty in ["", "http://", "https://"] {
+            let hosts = filled(empty).expect(empty);
+            assert!(hosts.allows(&Url::parse("https://pim.example").expect("an address")));
+            assert!(!hosts.allows(&Url::parse("https://other.example").expect("an address")));
+        }
+        for blank in [" ", " \n"] {
+            filled(blank).expect_err("Spin refuses it");
         }
     }
 

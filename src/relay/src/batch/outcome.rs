@@ -14,8 +14,9 @@ use crate::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
 use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::plan::Waiting;
-use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s, is_passing};
+use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
 use crate::session::Session;
+use crate::shape::Shape;
 use serde_json::json;
 
 /// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
@@ -115,7 +116,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
         return hold(session, item, earlier, Hold::Probe).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
-    if is_buried(item, failure) {
+    if is_buried(item, failure, &session.config.shape) {
         let (reason, hash) = (failure.reason.clone(), hash.clone());
         let left = own_tries(item, failure, attempts);
         return bury(session, item, reason, earlier.failures, hash, (attempts, left)).await;
@@ -320,7 +321,7 @@ pub(super) async fn clear<H: Host>(
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
-            Stage::Failed(failure, _) if is_buried(item, failure) => {
+            Stage::Failed(failure, _) if is_buried(item, failure, &session.config.shape) => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
             Stage::Failed(..) | Stage::Braked | Stage::Doubted => {
@@ -357,8 +358,11 @@ async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<V
     Ok(keys.into_iter().filter(is_ours).collect())
 }
 
-pub(crate) fn is_buried(item: &Item, failure: &Failure) -> bool {
-    let most = if is_passing(failure) { PASSING_MAX } else { ATTEMPTS_MAX };
+/// Whether an entity is given up for this failure, under what the shape says of answers.
+pub(crate) fn is_buried(item: &Item, failure: &Failure, shape: &Shape) -> bool {
+    let answers = shape.answers_of(item.waiting.entity.kind);
+    let passes = failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
+    let most = if passes { PASSING_MAX } else { ATTEMPTS_MAX };
     failure.class == Class::Permanent
         || (failure.cost() > 0 && item.waiting.own_try().is_some())
         || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= most)

@@ -3,7 +3,7 @@
 //! It is made under a shape that nobody has adopted yet, once for each.
 
 use super::compare::{Verdict, judge, listed};
-use super::{Reconciliation, Scan, scan};
+use super::{Reconciliation, STALLED_MS, Scan, scan};
 use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
@@ -48,6 +48,9 @@ pub struct Rehearsal {
     kinds: usize,
     /// Where it is in the next one.
     scan: Scan,
+    /// Since when the list of that kind has come in no size and from no place, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stuck_since_ms: Option<u64>,
     /// What was found so far.
     pub counts: Counts,
 }
@@ -63,7 +66,7 @@ impl Rehearsal {
 
     /// A kind is done with; what the shape does not speak of is passed over.
     fn end_kind(&mut self, kinds: &[Kind]) {
-        (self.kinds, self.scan) = (self.kinds + 1, Scan::default());
+        (self.kinds, self.scan, self.stuck_since_ms) = (self.kinds + 1, Scan::default(), None);
         if self.kinds >= kinds.len() {
             self.kinds = Kind::ALL.len();
         }
@@ -174,8 +177,15 @@ async fn step<H: Host>(
             rehearsal.counts.unread += codes.len().max(1) as u64;
             return Ok(Ok(()));
         }
-        // The rest of this kind is left out: what can be counted is worth more than a counting that never ends.
+        // For an hour it is asked for again. Then the rest of this kind is left out: what can be counted is worth more than
+        // a counting that never ends.
         Ok(Turned::Stuck(failure)) => {
+            let now_ms = session.host.now_ms();
+            let since_ms = *rehearsal.stuck_since_ms.get_or_insert(now_ms);
+            if now_ms.saturating_sub(since_ms) < STALLED_MS {
+                rehearsal.save(session.host, &session.config.keys).await?;
+                return Ok(Err(failure));
+            }
             session.log_failure("rehearsal", json!({ "kind": kind.name(), "reason": failure.reason }));
             rehearsal.counts.unread += 1;
             rehearsal.end_kind(session.config.shape.kinds());
@@ -183,6 +193,8 @@ async fn step<H: Host>(
         }
         Err(failure) => return Ok(Err(failure)),
     };
+    rehearsal.stuck_since_ms = None;
+    rehearsal.counts.unread += page.nameless as u64;
     let verdicts = match judge(session, kind, &listed(kind, &page.items)).await? {
         Ok(verdicts) => verdicts,
         Err(failure) => return Ok(Err(failure)),

@@ -112,7 +112,15 @@ pub(super) async fn ask<H: Host>(
             let reason = "a page of the PIM's list leads to itself";
             return Ok(Err(session.pim_failure(Class::Permanent, reason)));
         }
-        Ok(Turned::Page(_)) => session.report(|report| report.pages += 1),
+        Ok(Turned::Page(page)) => {
+            session.report(|report| report.pages += 1);
+            if page.nameless > 0 {
+                scan.unread += page.nameless as u64;
+                let reason = "the ids of so many in the PIM are no Unicode: enter them anew there";
+                let fields = json!({ "kind": kind.name(), "nameless": page.nameless, "reason": reason });
+                session.log_failure("unread", fields);
+            }
+        }
         Ok(Turned::PassedOver(ids)) => {
             scan.unread += ids.len().max(1) as u64;
             let fields =

@@ -308,6 +308,7 @@ async fn list<H: Host>(
     };
     page_came(&mut walk.trouble);
     let turn = scan.turn(&page, now_ms);
+    let is_broken = is_broken || page.nameless > 0;
     let is_closing = kind == Kind::Product && turn != Turn::Again;
     let passed = if is_closing {
         let stretch = Stretch {

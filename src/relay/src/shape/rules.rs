@@ -1,6 +1,7 @@
 //! What the shape document says of one kind.
 
 use super::Links;
+use super::answers::Answers;
 use super::document::Node;
 use super::field::{Field, whole};
 use super::headers::Headers;
@@ -22,6 +23,7 @@ pub(super) struct Rules {
     pub(super) upsert: Route,
     pub(super) delete: Route,
     pub(super) headers: Headers,
+    pub(super) answers: Answers,
     pub(super) selection: Selection,
     values: Values,
     fields: Option<Vec<Field>>,
@@ -43,6 +45,7 @@ impl Rules {
             upsert: route(Method::PUT),
             delete: route(Method::DELETE),
             headers: Headers::default(),
+            answers: Answers::default(),
             selection: Selection::default(),
             values: Values::default(),
             fields: None,
@@ -61,15 +64,17 @@ impl Rules {
             "delete",
             "authentication",
             "headers",
+            "answers",
             "selection",
             "fields",
             "values",
         ];
-        let known = if kind == Kind::Category { &known[..6] } else { &known };
+        let known = if kind == Kind::Category { &known[..7] } else { &known };
         if !node.is_object_of(known) {
             return;
         }
         self.headers.amend(node);
+        self.answers.amend(node);
         let upserts = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
         if let Some(node) = node.member("upsert") {
             self.upsert.amend(&node, &upserts, true);
@@ -93,6 +98,7 @@ impl Rules {
             upsert: self.upsert.clone(),
             delete: self.delete.clone(),
             headers: self.headers.clone(),
+            answers: self.answers.clone(),
             ..Rules::of(kind)
         };
         *self == plain
