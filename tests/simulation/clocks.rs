@@ -153,3 +153,55 @@ fn variants_reach_the_destination_whatever_the_clocks_of_hosts() {
         }
     }
 }
+
+/// Where its clock is ahead, every count of the worker seems old to ingest, as if the worker were dead.
+#[test]
+fn an_ingest_whose_clock_is_ahead_puts_nothing_off() {
+    for ahead_ms in [84 * SECOND_MS, HOUR_MS, 23 * HOUR_MS] {
+        let mut stage = Stage::with(20, 0, 66, |shared, worker| {
+            by_events_alone(worker);
+            worker.high_water = 10_000;
+            shared.ingest_ahead_ms = i64::try_from(ahead_ms).unwrap();
+        });
+        stage.ingest_high_water(10_000);
+        stage.walk();
+        for product in stage.products() {
+            stage.tell(&touch(&product));
+            stage.run_for(70 * SECOND_MS);
+        }
+        assert_eq!(stage.world().put_off, 0, "{ahead_ms} ms");
+        assert_eq!(stage.differences(), []);
+    }
+}
+
+/// Where no worker counts any more, ingest stops when as many may have come as may wait.
+#[test]
+fn an_ingest_without_a_worker_stops_in_time_whatever_its_clock() {
+    for ahead_ms in [0, HOUR_MS] {
+        let mut stage = Stage::on_hosts(&[], 20, 0, 67, |shared, _| {
+            shared.ingest_ahead_ms = i64::try_from(ahead_ms).unwrap();
+        });
+        stage.ingest_high_water(10_000);
+        let status = json!({ "v": 1, "depth": 0, "listed_ms": stage.now_ms() }).to_string();
+        stage
+            .world()
+            .store
+            .insert("r1.main.status".to_owned(), status.into_bytes());
+        let begun_ms = stage.now_ms();
+        for product in stage.products().iter().cycle() {
+            stage.tell(&touch(product));
+            stage.run_for(5 * SECOND_MS);
+            if stage.world().put_off > 0 {
+                break;
+            }
+            assert!(
+                stage.now_ms() < begun_ms + 10 * MINUTE_MS,
+                "with a clock {ahead_ms} ms ahead"
+            );
+        }
+        assert!(
+            stage.now_ms() > begun_ms + MINUTE_MS,
+            "not before any worker may count again"
+        );
+    }
+}

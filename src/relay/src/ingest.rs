@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::config::{ConfigError, IngestConfig};
 use crate::event::{self, Author, Decoded, Event};
-use crate::host::{Clock, Log, Store, StoreError, set_all};
+use crate::host::{self, Clock, Log, Store, StoreError, set_all};
 use crate::key::{Key, Record};
 use crate::log;
 use crate::mistake::{Mistake, made};
@@ -24,6 +24,9 @@ const EVENT_KEPT: usize = 64 << 10;
 /// How many events are assumed to have come in every second since the worker last counted: more than either channel
 /// sends (contract 1).
 const ASSUMED_RATE: u64 = 120;
+
+/// How old the worker's last count may seem, in milliseconds, before ingest looks how long it has known of it.
+const COUNTED_LATELY_MS: u64 = 60_000;
 
 /// How often a refused signature is written down at most, in milliseconds.
 const REFUSED_EVERY_MS: u64 = 60_000;
@@ -316,8 +319,33 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         let Some(status) = value.as_deref().and_then(Status::read) else {
             return Ok(0);
         };
-        let since_s = self.host.now_ms().saturating_sub(status.listed_ms) / 1000;
-        Ok(status.depth.saturating_add(since_s.saturating_mul(ASSUMED_RATE)))
+        let mut since_ms = self.host.now_ms().saturating_sub(status.listed_ms);
+        if since_ms > COUNTED_LATELY_MS {
+            since_ms = since_ms.min(self.known_for_ms(status.listed_ms).await?);
+        }
+        Ok(status
+            .depth
+            .saturating_add((since_ms / 1000).saturating_mul(ASSUMED_RATE)))
+    }
+
+    /// How long the worker's last count has been known here, in milliseconds by this host's own clock: where that is ahead
+    /// of the worker's, every count seems to be old.
+    async fn known_for_ms(&self, listed_ms: u64) -> Result<u64, StoreError> {
+        let key = self.config.keys.record(Record::Counted);
+        let known: Option<Counted> = host::read(self.host, &key).await?;
+        let now_ms = self.host.now_ms();
+        match known.filter(|known| known.listed_ms == listed_ms) {
+            Some(known) => Ok(now_ms.saturating_sub(known.at_ms)),
+            None => {
+                let counted = Counted {
+                    v: 1,
+                    listed_ms,
+                    at_ms: now_ms,
+                };
+                host::write(self.host, &key, &counted).await?;
+                Ok(0)
+            }
+        }
     }
 
     fn verify_legacy(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
@@ -414,6 +442,16 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
         .flat_map(|line| line.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii);
     values.filter(|value| !value.is_empty()).collect()
+}
+
+/// Since when the worker's last count has been known.
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    v: u32,
+    /// Which count, by the worker's clock, in milliseconds since the Unix epoch.
+    listed_ms: u64,
+    /// When an ingest first met it, by its own clock, in milliseconds since the Unix epoch.
+    at_ms: u64,
 }
 
 /// The value of an event's key.

@@ -305,10 +305,12 @@ pub enum Record {
     Notification,
     /// How far reconciliation has come.
     Reconciliation,
+    /// Since when ingest has known the worker's last count, by its own clock.
+    Counted,
 }
 
 impl Record {
-    const NAMES: [(Record, &str); 9] = [
+    const NAMES: [(Record, &str); 10] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::History, "history"),
@@ -318,6 +320,7 @@ impl Record {
         (Record::Refused, "refused"),
         (Record::Notification, "notification"),
         (Record::Reconciliation, "reconciliation"),
+        (Record::Counted, "counted"),
     ];
 }
 

@@ -317,15 +317,30 @@ impl Plan {
         self.commands.is_empty()
             && self.stale.is_empty()
             && self.unfinished.is_empty()
-            && !self.in_flight.iter().any(|batch| batch.is_settled(now_s))
+            && !self.in_flight.iter().any(|batch| batch.is_due(now_s))
             && !self.numbers().any(|number| self.facts(number).is_due(now_s, done_s))
     }
 }
 
 impl InFlight {
-    /// Whether all that was under way has arrived or never will. A moment far ahead is of a clock that was wrong.
+    /// Whether there is anything to do about it: all that was under way has arrived or never will, or its moment is wrong.
+    pub fn is_due(&self, now_s: u64) -> bool {
+        self.is_settled(now_s) || self.is_ahead(now_s)
+    }
+
+    /// Whether all that was under way has arrived or never will.
     pub fn is_settled(&self, now_s: u64) -> bool {
-        self.time_s + SETTLED_S <= now_s || self.time_s > now_s + 2 * SKEW_S + SETTLED_S
+        self.time_s + SETTLED_S <= now_s
+    }
+
+    /// Whether its moment is so far ahead that the clock that told it was wrong.
+    pub fn is_ahead(&self, now_s: u64) -> bool {
+        self.time_s > now_s + 2 * SKEW_S + SETTLED_S
+    }
+
+    /// Whether it has been there for so long that either nobody worked for hours, or the reader's own clock is wrong.
+    pub fn is_old(&self, now_s: u64) -> bool {
+        self.time_s + 2 * SKEW_S + SETTLED_S < now_s
     }
 }
 

@@ -402,14 +402,18 @@ pub(crate) const TIME_IS_UP: &str = "the tick's time is used up";
 
 /// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
 async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let keys = &session.config.keys;
-    let settled = session
-        .plan
-        .in_flight
-        .iter()
-        .filter(|batch| batch.is_settled(session.planned_s));
-    for batch in settled {
+    let due = session.plan.in_flight.iter();
+    for batch in due.filter(|batch| batch.is_due(session.planned_s)) {
         let value: Option<InFlightValue> = host::read(session.host, &batch.key).await?;
+        if batch.is_ahead(session.planned_s) {
+            // It settles from now on: what its writer's clock said is of no use.
+            session.check_lease()?;
+            if let Some(value) = value {
+                look_again(session, session.planned_s, value).await?;
+            }
+            session.host.delete(&batch.key).await?;
+            continue;
+        }
         let (is_second, kept) = value.map_or((true, Vec::new()), |value| (value.is_second, value.entities));
         let entities: Vec<(Entity, String)> = kept
             .iter()
@@ -429,19 +433,27 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
             .collect();
         session.note_raised(raised.len());
         set_all(session.host, &raised).await?;
-        if !is_second && session.state.borrow().clocks_differ() {
-            // By the clock of the worker that wrote it, it may not have settled yet.
-            let again = Key::InFlight(session.fresh_id(), session.planned_s + SKEW_S);
+        // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
+        if !is_second && (session.state.borrow().clocks_differ() || batch.is_old(session.planned_s)) {
             let value = InFlightValue {
                 is_second: true,
                 ..InFlightValue::new(kept)
             };
-            session.host.set(&keys.encode(&again), &value.to_bytes()).await?;
+            look_again(session, session.planned_s + SKEW_S, value).await?;
         }
         session.host.delete(&batch.key).await?;
         session.note_progress();
     }
     Ok(())
+}
+
+/// Lets a batch that may be in flight be looked at ten minutes after a moment, in seconds since the Unix epoch.
+async fn look_again<H: Host>(session: &Session<'_, H>, at_s: u64, value: InFlightValue) -> Result<(), StoreError> {
+    let key = Key::InFlight(session.fresh_id(), at_s);
+    session
+        .host
+        .set(&session.config.keys.encode(&key), &value.to_bytes())
+        .await
 }
 
 /// What a tick was at, and whether anything came of it.

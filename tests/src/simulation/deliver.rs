@@ -105,7 +105,8 @@ impl Run {
     /// follows from its keys has followed from the events, which its repetition tells no more of.
     async fn deliver(&self, delivery: &Delivery, chance: &mut Rng) -> Option<u16> {
         let clocks_ms = self.shared.borrow().nature.clocks_ms;
-        let skew_ms = chance.i64(-clocks_ms..=clocks_ms);
+        let ahead_ms = self.shared.borrow().ingest_ahead_ms;
+        let skew_ms = chance.i64(-clocks_ms..=clocks_ms) + ahead_ms;
         let host = SimHost::new(&self.executor, &self.shared, "ingest", false, skew_ms);
         let (task, answer, set) = (host.task(), Rc::new(Cell::new(None)), host.keys_set());
         let (config, sent, given) = (self.ingest.clone(), delivery.clone(), answer.clone());

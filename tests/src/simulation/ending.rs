@@ -5,6 +5,7 @@ use super::nature::Dimension;
 use super::rules;
 use super::run::{Run, TICK_MS};
 use fastrand::Rng;
+use relay::dead_letter::DeadLetter;
 use relay::entity::Segment;
 use relay::key::{Change, EventKey, Key, Keyspace};
 
@@ -46,9 +47,6 @@ impl Run {
             let lone = lone + shared.destination.rejections.len();
             (shared.entities as u64, lone as u64, shared.nature.has(Dimension::Brim))
         };
-        if lone == 0 {
-            return;
-        }
         // What fails and has nearly filled the queue must be given up first.
         let full_ms = if is_brim { 3 * 3_600_000 } else { 0 };
         let most_ms = HEALTHY_MAX_MS + HEALTHY_EACH_MS * entities + LONE_EACH_MS * lone + full_ms;
@@ -144,6 +142,26 @@ impl Run {
             _ => None,
         });
         dead.collect()
+    }
+
+    /// Nobody is given up for calls that were too many for an upstream, but for whom alone it tells so (contract 4.7).
+    pub(super) fn check_who_was_given_up(&self) {
+        let keys = Keyspace::new("main");
+        let shared = &mut *self.shared.borrow_mut();
+        let given_up = shared.store.iter().filter_map(|(key, value)| {
+            let Some(Key::DeadLetter(_)) = keys.parse(key) else {
+                return None;
+            };
+            serde_json::from_slice::<DeadLetter>(value).ok()
+        });
+        let for_coming_too_often = given_up.filter(|letter| {
+            let mut failures = letter.failures.iter();
+            let are_of_all = !letter.failures.is_empty() && failures.all(|failure| failure.status == Some(429));
+            are_of_all && !shared.asked_alone.iter().any(|id| id.key() == letter.code)
+        });
+        let told = for_coming_too_often.map(|letter| format!("{} was given up for 429s that all got", letter.code));
+        let told: Vec<String> = told.collect();
+        shared.violations.extend(told);
     }
 
     /// What a person does once the world is well again.

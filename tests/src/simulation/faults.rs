@@ -110,6 +110,11 @@ impl Lone {
             .any(|text| text.contains(&key) && !text.contains("NOT IN"))
     }
 
+    /// Whether it is asked to come less often, alone.
+    pub(super) fn asks_to_come_less_often(&self) -> bool {
+        self.status == 429
+    }
+
     /// Whether the PIM has it, and no page with it comes.
     pub(super) fn cannot_be_rendered(&self) -> bool {
         self.of_pim && matches!(self.status, 408 | 413 | 500..)
@@ -271,7 +276,7 @@ fn any_fault(random: &mut Rng) -> Fault {
         headers: vec![("retry-after".to_owned(), random.u64(1..60).to_string())],
         body: None,
     };
-    let effect = match random.u8(..9) {
+    let effect = match random.u8(..11) {
         0 => Fault::status(500),
         1 => Fault::status(503),
         2 => Fault::status(408),
@@ -283,7 +288,9 @@ fn any_fault(random: &mut Rng) -> Fault {
         6 => Effect::Slow {
             ms: random.u64(100..30_000),
         },
-        7 => Effect::Cut { applied: random.bool() },
+        7 => Effect::Gzip,
+        8 => Effect::CutBody,
+        9 => Effect::Cut { applied: random.bool() },
         _ => Effect::LandLate {
             after_ms: random.u64(1000..400_000),
         },

@@ -47,6 +47,18 @@ pub(super) fn families(catalogue: &mut Catalogue, random: &mut Rng) {
     }
 }
 
+/// Gives the catalogue products that share a page of the index.
+pub(super) fn crowd(catalogue: &mut Catalogue, random: &mut Rng) {
+    let first = random.u8(..);
+    for _ in 0..random.u8(5..15) {
+        let mut bytes = random.u128(..).to_be_bytes();
+        bytes[0] = first;
+        let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
+        let edit = Edit::new(EntityId::Product(uuid), Action::create());
+        catalogue.edit(&edit, MADE_MS).expect("it is new");
+    }
+}
+
 /// How many times as large as they are the PIM's answers must count so that a page of all products is between a third and
 /// thrice what is read at most.
 pub(super) fn bulk(shared: &Shared, random: &mut Rng) -> f64 {

@@ -1,6 +1,7 @@
 //! One process's world: everything it asks goes through here, and may fail, take long, or be its last.
 
 use super::executor::{Executor, TaskId};
+use super::nature::Dimension;
 pub use super::shared::{Chances, Shared, Stall};
 use relay::host::{Clock, Log, Random, Store, StoreError};
 use serde_json::Value;
@@ -119,13 +120,32 @@ impl SimHost {
             self.die().await;
         }
         if pauses {
-            let (ms, is_suspension) = {
-                let mut shared = self.shared.borrow_mut();
-                let pause = shared.nature.pause;
-                (pause.length_ms(&mut shared.random), pause.is_suspension)
-            };
-            self.note(|| format!("stands still for {} s", ms / 1000));
-            self.stand_still(ms, is_suspension).await;
+            self.pause().await;
+        }
+    }
+
+    /// Stands still for as long as workers do in this world.
+    async fn pause(&self) {
+        let (ms, is_suspension) = {
+            let mut shared = self.shared.borrow_mut();
+            let pause = shared.nature.pause;
+            (pause.length_ms(&mut shared.random), pause.is_suspension)
+        };
+        self.note(|| format!("stands still for {} s", ms / 1000));
+        self.stand_still(ms, is_suspension).await;
+    }
+
+    /// Where workers stand still out of the ordinary, they do so most where it matters: between deciding what lies at the
+    /// destination and doing or keeping it.
+    pub(super) async fn pause_where_it_matters(&self) {
+        const CHANCE: f64 = 0.01;
+        let pauses = {
+            let mut shared = self.shared.borrow_mut();
+            let may_pause = self.is_worker && shared.chances.pause > 0.0 && shared.nature.has(Dimension::Pauses);
+            may_pause && shared.random.f64() < CHANCE
+        };
+        if pauses {
+            self.pause().await;
         }
     }
 
@@ -241,6 +261,9 @@ impl SimHost {
     /// Sets keys, unless something goes wrong: the write may land late, when its writer has long been told that it
     /// failed, or is dead.
     async fn write(&self, what: impl FnOnce() -> String, entries: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        if entries.iter().any(|(key, _)| kind_of(key) == "index") {
+            self.pause_where_it_matters().await;
+        }
         let late = {
             let mut shared = self.shared.borrow_mut();
             let (chances, late) = (shared.chances, shared.nature.late_writes);

@@ -37,11 +37,13 @@ pub enum Dimension {
     LateWrites,
     /// Reconciliation is at work beside the events.
     Reconciliation,
+    /// Many products lie on one page of the index, as those whose UUIDs are of version 7 do.
+    Crowded,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 15] = [
+    pub const ALL: [Dimension; 16] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -57,6 +59,7 @@ impl Dimension {
         Dimension::Values,
         Dimension::LateWrites,
         Dimension::Reconciliation,
+        Dimension::Crowded,
     ];
 
     /// Its name on the command line.
@@ -77,6 +80,7 @@ impl Dimension {
             Dimension::Values => "values",
             Dimension::LateWrites => "late-writes",
             Dimension::Reconciliation => "reconciliation",
+            Dimension::Crowded => "crowded",
         }
     }
 
@@ -93,7 +97,7 @@ impl Dimension {
             Dimension::Values => 60,
             Dimension::Bodies | Dimension::PimClock => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
-            Dimension::Latency | Dimension::Settings | Dimension::LateWrites => 5,
+            Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
             Dimension::Alone | Dimension::Reverts | Dimension::Hasty => 3,
         }
     }
@@ -197,6 +201,8 @@ pub struct Nature {
     pub late_writes: f64,
     /// How many times as large as it is an answer of the PIM counts.
     pub bulk: f64,
+    /// The one tick of the first host, by its number, in which its clock is a year ahead.
+    pub year_ahead: Option<u64>,
 }
 
 /// How the application is configured in most worlds.
@@ -226,6 +232,7 @@ impl Nature {
             clocks_ms: 2000,
             late_writes: 0.0,
             bulk: 1.0,
+            year_ahead: None,
         }
     }
 
@@ -254,6 +261,14 @@ impl Nature {
         }
         if let Some(mut random) = nature.random(Dimension::Clocks) {
             nature.clocks_ms = log_uniform(&mut random, 10_000, 1_800_000) as i64;
+            nature.year_ahead = random.bool().then(|| random.u64(2..20));
+        }
+        if let Some(mut random) = nature.random(Dimension::Families) {
+            // However slow it is, all of them are to arrive.
+            let least_ms = random.u64(50..500);
+            if nature.pim.most_ms < least_ms {
+                (nature.pim.least_ms, nature.pim.most_ms) = (least_ms, least_ms + 100);
+            }
         }
         if let Some(mut random) = nature.random(Dimension::LateWrites) {
             nature.late_writes = random.f64();

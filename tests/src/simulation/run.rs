@@ -31,6 +31,8 @@ pub(super) const TICK_MS: u64 = 10_000;
 /// The same where hours and days go by.
 const SLOW_TICK_MS: u64 = 60_000;
 
+const YEAR_MS: i64 = 365 * 86_400_000;
+
 /// A shape that sends so little of an entity that edits go back to what was.
 const LITTLE: &str = r#"{
     "products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}, {"from": "/categories", "to": "/categories"}]},
@@ -94,6 +96,13 @@ fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
     // What waits is counted by the worker's clock, and by how long that is ago by ingest's.
     shared.is_watched = !nature.has(Dimension::Brim) && !nature.has(Dimension::Clocks);
     shared.lone = lone(shared, BEGIN_MS);
+    let is_asked = |lone: &&Lone| lone.asks_to_come_less_often();
+    shared.asked_alone = shared
+        .lone
+        .iter()
+        .filter(is_asked)
+        .map(|lone| lone.id.clone())
+        .collect();
     shared.proxies = proxies(shared, BEGIN_MS);
     if let Some(mut random) = bodies {
         shared.nature.bulk = fill::bulk(shared, &mut random);
@@ -180,6 +189,9 @@ impl Run {
         catalogue.lag_ms = lag_ms;
         if let Some(mut random) = nature.random(Dimension::Families) {
             fill::families(&mut catalogue, &mut random);
+        }
+        if let Some(mut random) = nature.random(Dimension::Crowded) {
+            fill::crowd(&mut catalogue, &mut random);
         }
         let limits = Limits {
             at_once: Some(5),
@@ -272,6 +284,7 @@ impl Run {
             self.run_until_reconciled(scenario.world == WorldKind::Random, random);
         }
         let dead_letters = self.dead_letters().len();
+        self.check_who_was_given_up();
         for _ in 0..3 {
             if self.dead_letters().is_empty() || self.is_broken() {
                 break;
@@ -356,6 +369,8 @@ impl Run {
                 run.executor.sleep_ms(beginning_ms as u64).await;
                 for tick in 0.. {
                     if living.get() < 3 {
+                        let is_ahead = n == 0 && run.shared.borrow().nature.year_ahead == Some(tick);
+                        let skew_ms = if is_ahead { YEAR_MS } else { skew_ms };
                         run.start_tick(&format!("worker{n}.{tick}"), skew_ms, living.clone());
                     }
                     run.executor.sleep_ms(run.tick_ms).await;

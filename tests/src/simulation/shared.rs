@@ -5,6 +5,7 @@ use super::faults::{Lone, Proxy};
 use super::nature::Nature;
 use super::rules::keys::SentByPath;
 use fastrand::Rng;
+use simulator::catalogue::EntityId;
 use simulator::destination::Destination;
 use simulator::pim::Pim;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +88,8 @@ pub struct Shared {
     pub stalls: Vec<Stall>,
     /// Deliveries that were put off with 429.
     pub put_off: u64,
+    /// How far the clocks of ingest's hosts are ahead, in milliseconds.
+    pub ingest_ahead_ms: i64,
     /// Alerts with their texts and times.
     pub told: Vec<(u64, String)>,
     /// The largest share of its budget that retries have used.
@@ -95,6 +98,8 @@ pub struct Shared {
     pub nature: Nature,
     /// Entities that fail alone.
     pub(super) lone: Vec<Lone>,
+    /// Entities that an upstream alone asks to come less often.
+    pub(super) asked_alone: Vec<EntityId>,
     /// Proxies that answer in place of upstreams.
     pub(super) proxies: Vec<Proxy>,
     /// Writes that have not landed yet.
@@ -139,10 +144,12 @@ impl Shared {
             waits: Vec::new(),
             stalls: Vec::new(),
             put_off: 0,
+            ingest_ahead_ms: 0,
             told: Vec::new(),
             largest_ratio: 0.0,
             nature: Nature::ordinary(),
             lone: Vec::new(),
+            asked_alone: Vec::new(),
             proxies: Vec::new(),
             landing: 0,
             landed: 0,

@@ -147,7 +147,15 @@ impl Http for SimHost {
         // Whoever stands still from here on cannot know what others do before the request goes.
         let decided_ms = self.executor.now_ms();
         self.watch_waits(upstream, decided_ms, None);
-        let what = || format!("{} {}", request.method(), request.uri());
+        if !is_pim {
+            self.pause_where_it_matters().await;
+        }
+        let what = || {
+            // What is searched for is in the body.
+            let body = String::from_utf8_lossy(request.body());
+            let search = if is_pim { body.get(..200).unwrap_or(&body) } else { "" };
+            format!("{} {} {search}", request.method(), request.uri())
+        };
         self.call(what, async || {
             let begun_ms = self.executor.now_ms();
             let (reply, open) = self.reply(&request, is_pim, decided_ms);

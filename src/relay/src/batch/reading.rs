@@ -9,6 +9,7 @@ use crate::pim::Read;
 use crate::plan::{BATCH_MAX, Waiting};
 use crate::session::Session;
 use crate::time;
+use crate::worker::TIME_IS_UP;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -53,8 +54,12 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
                     ranges.extend([range.start..middle, middle..range.end]);
                 }
             }
-            Err(failure) if failure.is_for_size() => by_id.push(range.start),
-            Err(failure) => items[range.start].stage = Item::failed(failure, None),
+            Err(failure) => {
+                if failure.is_for_size() {
+                    by_id.push(range.start);
+                }
+                items[range.start].stage = Item::failed(failure, None);
+            }
         }
     }
     read_by_id(session, kind, items, by_id).await;
@@ -153,9 +158,17 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
                 Stage::Found(entity)
             }
             Ok(Read::Gone) => Stage::Gone,
+            // The list that was to give it alone was the last call that the PIM is let have: it counts as its own, or it would
+            // be the next probe again, and the one after that.
+            Err(failure) if is_left_alone(&failure) && matches!(items[at].stage, Stage::Failed(..)) => continue,
             Err(failure) => Item::failed(failure, None),
         };
     }
+}
+
+/// Whether a call was not made because its upstream is left alone, and not for lack of time.
+fn is_left_alone(failure: &Failure) -> bool {
+    failure.class == Class::Held && failure.reason != TIME_IS_UP
 }
 
 /// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
