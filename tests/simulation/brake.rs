@@ -1,6 +1,7 @@
 //! A released brake lets go what it held, whatever walks there are meanwhile.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, become_equal, delete};
+use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::Fault;
 use tests::simulation::stage::Stage;
 
@@ -56,4 +57,55 @@ fn what_two_walks_missed_is_let_go_once() {
     stage.run_until(HOUR_MS, "all are deleted", |stage| stage.pushes("DELETE") == 70);
     stage.run_for(HOUR_MS);
     assert_eq!(stage.pushes("DELETE"), 70);
+}
+
+/// What inherits from a model goes with it, and the PIM may tell of the model alone.
+#[test]
+fn what_goes_with_a_model_that_was_announced_is_no_surprise() {
+    for (seed, has_sub_models, is_told) in [
+        (40, false, true),
+        (41, true, true),
+        (42, false, false),
+        (43, true, false),
+    ] {
+        let mut stage = Stage::with(60, 0, seed, |_, worker| worker.reconciliation.recent_s = None);
+        let root = EntityId::Model("family".to_owned());
+        let create = |stage: &Stage, id: &EntityId, parent: Option<&str>| {
+            let action = parent.map_or_else(Action::create, Action::create_below);
+            let made = stage.edit(&Edit::new(id.clone(), action));
+            assert!(!made.is_empty(), "{id}");
+        };
+        create(&stage, &root, None);
+        let mut parent = "family";
+        if has_sub_models {
+            parent = "family in red";
+            create(&stage, &EntityId::Model(parent.to_owned()), Some("family"));
+        }
+        let mut variants = Vec::new();
+        for number in 0..30_u128 {
+            let uuid = uuid::Uuid::from_u128((number << 120) | (1 << 78) | u128::from(seed));
+            variants.push(EntityId::Product(uuid));
+            create(&stage, &variants[variants.len() - 1], Some(parent));
+        }
+        become_equal(&mut stage);
+        let gone = stage.edit(&delete(&root));
+        assert!(gone.len() > variants.len(), "they go with it");
+        if is_told {
+            let of_the_root: Vec<_> = gone.into_iter().filter(|change| change.entity == root).collect();
+            stage.tell_now(&of_the_root);
+        }
+        stage.run_for(5 * MINUTE_MS);
+        let walked_ms = stage.reconciliation().walk.finished_ms;
+        stage.command(WALK);
+        stage.run_until(2 * HOUR_MS, "a walk", |stage| {
+            stage.reconciliation().walk.finished_ms > walked_ms
+        });
+        stage.run_for(10 * MINUTE_MS);
+        if is_told {
+            assert_eq!(stage.differences(), []);
+        } else {
+            let withheld = stage.reconciliation().walk.withheld;
+            assert_eq!((withheld > 30, stage.pushes("DELETE")), (true, 0), "{withheld}");
+        }
+    }
 }

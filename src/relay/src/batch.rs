@@ -12,7 +12,7 @@ use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::host::{self, Host, StoreError};
 use crate::in_flight::InFlightValue;
-use crate::index::{Entry, Pages};
+use crate::index::{Entry, Mark, Pages};
 use crate::key::{Hold, Key};
 use crate::media;
 use crate::mistake::{Mistake, made};
@@ -69,6 +69,10 @@ pub(crate) struct Item {
     read_s: u64,
     /// Whether the PIM has nothing of it.
     pub(crate) is_gone: bool,
+    /// Whether it is gone together with a model of which an event said that it is deleted.
+    went_with_a_model: bool,
+    /// The model that it inherits from, as it was read.
+    pub(crate) parent: Option<Mark>,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
@@ -98,7 +102,6 @@ pub(crate) enum Stage {
         upsert: Upsert,
         hash: String,
         updated_s: u64,
-        parent: bool,
     },
     /// To be deleted, like this.
     Delete(Removal),
@@ -159,6 +162,11 @@ impl Item {
         self.is_listed != Some(false) && !was_doubted
     }
 
+    /// Whether an event said that it is deleted, or that a model is with which it went.
+    fn is_deletion_announced(&self) -> bool {
+        self.waiting.is_deletion_announced() || self.went_with_a_model
+    }
+
     fn is_to_be_pushed(&self) -> bool {
         matches!(self.stage, Stage::Upsert { .. } | Stage::Delete(_))
     }
@@ -204,6 +212,9 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
     reading::unite_spellings(&mut items, &mut pages);
     reread_what_the_index_denies(session, kind, &mut items, &pages).await;
     enrich(session, kind, &mut items).await?;
+    for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Gone)) {
+        item.went_with_a_model = session.went_with_a_model(&mut pages, &item.waiting.entity).await?;
+    }
     decide(session, &mut items, &pages);
     if session.destination.is_none() {
         dry_run(session, &mut items);
@@ -282,6 +293,8 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 by_id: false,
                 read_s: session.now_s(),
                 is_gone: false,
+                went_with_a_model: false,
+                parent: None,
                 is_new: false,
                 source: None,
                 marked: None,
@@ -352,7 +365,7 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
                 // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
                 Some(removal) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(removal),
                 Some(removal) if entry.is_some() => {
-                    if session.brake_lets_through(&item.waiting.entity) {
+                    if item.went_with_a_model || session.brake_lets_through(&item.waiting.entity) {
                         Stage::Delete(removal)
                     } else {
                         Stage::Braked
@@ -373,6 +386,7 @@ fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) 
 fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Option<&Entry>, entity: &Value) -> Stage {
     let kind = item.waiting.entity.kind;
     item.updated_s = updated_s(entity);
+    item.parent = entity.get("parent").and_then(Value::as_str).map(Mark::of_model);
     if kind == Kind::ProductModel && !session.config.shape.sends_all_of(kind) {
         item.source = Some(source_hash(entity));
     }
@@ -388,7 +402,6 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
                 upsert,
                 hash,
                 updated_s: updated_s(entity),
-                parent: entity.get("parent").is_some_and(|parent| !parent.is_null()),
             }
         }
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
@@ -513,7 +526,9 @@ async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_me
             }
             (Ok(()), _) => {
                 session.report(|report| report.deletes += 1);
-                session.note_deleted(&items[at].waiting);
+                if !items[at].is_deletion_announced() {
+                    session.note_unannounced(&items[at].waiting.entity);
+                }
                 session.note_done();
                 Stage::Deleted
             }

@@ -171,10 +171,10 @@ fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<
     let newest = item.waiting.newest_told_event().unwrap_or_default();
     let id_of = |hash: &str| digest(format!("{hash}\n{newest}").as_bytes());
     match (&item.stage, &item.source) {
-        (Stage::Upsert { hash, parent, .. }, source) => Some(Marking {
+        (Stage::Upsert { hash, .. }, source) => Some(Marking {
             at,
             id: id_of(source.as_ref().unwrap_or(hash)),
-            is_root: !parent,
+            is_root: item.parent.is_none(),
             since_s: 0,
         }),
         // The destination's copy of the model does not change (same hash, or not sent), but its variants may inherit

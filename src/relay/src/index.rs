@@ -12,6 +12,7 @@ use crate::entity::{Entity, Kind, Segment, uuid_bytes};
 use crate::host::{self, Clock, Store, StoreError, delete_all};
 use crate::key::{Key, Keyspace};
 use crate::mistake::{Mistake, made};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many pages a kind has: at 100,000 products a page is about 50 KB.
 pub const PAGES: u8 = 128;
 
-/// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it back.
-const REMOVED_S: u64 = 86_400;
+/// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it back,
+/// and the daily walk finds what went with a model.
+const REMOVED_S: u64 = 2 * 86_400;
+
+/// How many generations of models a product can have above it (contract 4.2).
+const GENERATIONS: usize = 2;
 
 /// What is known of an entity at the destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +48,34 @@ pub struct Entry {
     /// When it was removed, in seconds since the Unix epoch: then it is no entry, but for telling so.
     #[serde(rename = "g", skip_serializing_if = "Option::is_none", default)]
     removed_s: Option<u64>,
+    /// The model that it inherits from.
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
+    parent: Option<Mark>,
+    /// Of what was removed, whether an event had said that it is deleted.
+    #[serde(rename = "a", skip_serializing_if = "std::ops::Not::not", default)]
+    was_announced: bool,
+}
+
+/// The first bytes of a model's digest: enough to find it by, and little room in every entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(String);
+
+impl Mark {
+    /// Of the model of this code.
+    pub fn of_model(code: &str) -> Mark {
+        Mark::of(&Entity::new(Kind::ProductModel, code).segment)
+    }
+
+    fn of(segment: &Segment) -> Mark {
+        Mark(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..6]))
+    }
+
+    /// The page of the model.
+    fn page(&self) -> Option<u8> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
+        Some(page_of_digest(*bytes.first()?))
+    }
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -66,9 +99,9 @@ impl Entry {
                 hash: None,
                 updated_s: self.updated_s.max(other.updated_s),
                 code: self.code.or(other.code),
-                missed_by: None,
                 pushes: self.pushes,
-                removed_s: None,
+                parent: self.parent.filter(|parent| other.parent.as_ref() == Some(parent)),
+                ..Entry::default()
             },
         }
     }
@@ -86,12 +119,17 @@ pub fn page_of(entity: &Entity) -> u8 {
         Some(uuid) if entity.kind == Kind::Product => return page_of_uuid(&uuid),
         _ => Sha256::digest(entity.segment.as_str())[0],
     };
+    page_of_digest(first)
+}
+
+/// The page of what has a digest, or a UUID, that begins with this byte.
+fn page_of_digest(first: u8) -> u8 {
     first / (u8::MAX / PAGES + 1)
 }
 
 /// The page of products whose UUIDs begin like this.
 pub fn page_of_uuid(uuid: &[u8; 16]) -> u8 {
-    uuid[0] / (u8::MAX / PAGES + 1)
+    page_of_digest(uuid[0])
 }
 
 /// Under which keys the pages lie, as one listing tells: by which worker each was written.
@@ -262,31 +300,72 @@ impl Pages {
     }
 
     /// Sets the entry of an entity whose page was read: pushed, with the hash of what; or, without one, of unknown
-    /// content.
+    /// content. What it inherits from stays.
     pub fn set(&mut self, entity: &Entity, code: &str, hash: Option<String>, updated_s: u64) {
         let code = entity.segment.code().is_none().then(|| code.to_owned());
         let pushes = self.pushes(entity) + u64::from(hash.is_some());
+        let parent = self.get(entity).and_then(|entry| entry.parent.clone());
         let entry = Entry {
             hash,
             updated_s,
             code,
-            missed_by: None,
             pushes,
-            removed_s: None,
+            parent,
+            ..Entry::default()
         };
         self.put(entity, entry);
     }
 
-    /// Removes the entry of an entity whose page was read.
-    pub fn remove(&mut self, entity: &Entity, now_s: u64) {
-        if self.get(entity).is_some() {
+    /// Notes what an entity that has an entry inherits from.
+    pub fn set_parent(&mut self, entity: &Entity, parent: Option<Mark>) {
+        if let Some(entry) = self.get(entity).cloned() {
+            self.put(entity, Entry { parent, ..entry });
+        }
+    }
+
+    /// Removes the entry of an entity whose page was read, since an event said that it is deleted, or not.
+    pub fn remove(&mut self, entity: &Entity, now_s: u64, was_announced: bool) {
+        let is_there = self.get(entity).is_some();
+        // What goes with a model is to be known although the destination does not have the model itself.
+        if is_there || (was_announced && entity.kind == Kind::ProductModel) {
+            let parent = self.known(entity).and_then(|entry| entry.parent.clone());
             let entry = Entry {
-                pushes: self.pushes(entity) + 1,
+                pushes: self.pushes(entity) + u64::from(is_there),
                 removed_s: Some(now_s),
+                parent,
+                was_announced,
                 ..Entry::default()
             };
             self.put(entity, entry);
         }
+    }
+
+    /// Whether an entity went with a model of which an event said that it is deleted; reads the pages of the models that it
+    /// inherits from.
+    pub async fn went_with_a_model<H: Store>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &Directory,
+        entity: &Entity,
+    ) -> Result<bool, StoreError> {
+        let mut parent = self.known(entity).and_then(|entry| entry.parent.clone());
+        for _ in 0..GENERATIONS {
+            let Some((mark, page)) = parent.and_then(|mark| Some((mark.clone(), mark.page()?))) else {
+                return Ok(false);
+            };
+            self.read(host, keys, directory, Kind::ProductModel, page).await?;
+            let entries = self.pages.get(&(Kind::ProductModel, page));
+            let mut entries = entries.into_iter().flat_map(|page| &page.entries);
+            let Some((_, model)) = entries.find(|(segment, _)| Mark::of(segment) == mark) else {
+                return Ok(false);
+            };
+            if model.removed_s.is_some() && model.was_announced {
+                return Ok(true);
+            }
+            parent = model.parent.clone();
+        }
+        Ok(false)
     }
 
     fn put(&mut self, entity: &Entity, entry: Entry) {

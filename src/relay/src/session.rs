@@ -256,13 +256,11 @@ impl<'a, H: Host> Session<'a, H> {
         self.state.borrow_mut().done_s = self.now_s();
     }
 
-    /// Counts a deletion that came through, if nobody announced it.
-    pub(crate) fn note_deleted(&self, waiting: &Waiting) {
-        if !waiting.is_deletion_announced() {
-            let mut state = self.state.borrow_mut();
-            state.brake.done(&waiting.entity);
-            *state.deleted.entry(waiting.entity.kind).or_default() += 1;
-        }
+    /// Counts a deletion that came through and that nobody announced.
+    pub(crate) fn note_unannounced(&self, entity: &Entity) {
+        let mut state = self.state.borrow_mut();
+        state.brake.done(entity);
+        *state.deleted.entry(entity.kind).or_default() += 1;
     }
 
     /// Before what the brake let through is carried out: a killed tick must not forget that it counted.
@@ -338,6 +336,15 @@ impl<'a, H: Host> Session<'a, H> {
             .read(self.host, &self.config.keys, &directory, kind, number)
             .await?;
         Ok(pages)
+    }
+
+    /// Whether an entity went with a model of which an event said that it is deleted: then its own deletion is no more a
+    /// surprise than the model's, and does not count towards the brake.
+    pub(crate) async fn went_with_a_model(&self, pages: &mut Pages, entity: &Entity) -> Result<bool, StoreError> {
+        let directory = self.index.borrow().clone();
+        pages
+            .went_with_a_model(self.host, &self.config.keys, &directory, entity)
+            .await
     }
 
     /// Keeps the changed pages of the index.

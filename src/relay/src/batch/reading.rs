@@ -93,7 +93,7 @@ pub(super) fn unite_spellings(items: &mut [Item], pages: &mut Pages) {
         };
         let entity = items[at].waiting.entity.clone();
         if let Some(entry) = pages.get(&other).cloned() {
-            pages.remove(&other, items[at].read_s);
+            pages.remove(&other, items[at].read_s, false);
             if pages.get(&entity).is_none() {
                 pages.set(&entity, &items[at].code, entry.hash, entry.updated_s);
             }

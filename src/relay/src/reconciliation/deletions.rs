@@ -9,7 +9,7 @@ use crate::batch::Stop;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::Failure;
 use crate::host::{Host, StoreError};
-use crate::index::PAGES;
+use crate::index::{PAGES, Pages};
 use crate::key::Change;
 use crate::plan::BATCH_MAX;
 use crate::session::Session;
@@ -46,18 +46,22 @@ fn places(kinds: &[Kind]) -> impl Iterator<Item = (Kind, u8)> {
 
 /// Judges what a walk that has come to its end did not meet; and counts the index.
 pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) -> Result<(), Stop> {
-    let (mut indexed, mut missing) = (0, 0);
+    let (mut indexed, mut missing, mut unannounced) = (0, 0, 0);
     for figures in walk.last.values_mut() {
         figures.missing = 0;
     }
     for (kind, number) in places(session.config.shape.kinds()) {
-        let (all, missed) = missed_on(session, walk.number, kind, number, None).await?;
-        indexed += all;
+        let mut pages = session.load_page(kind, number).await?;
+        let missed = missed_on(session, &pages, walk.number, (kind, number), None).await?;
+        indexed += pages.entries(kind, number).count();
         if kind == Kind::Product && walk.is_unordered {
             continue;
         }
         walk.last.entry(kind).or_default().missing += missed.len() as u64;
         missing += missed.len();
+        for (entity, _) in &missed {
+            unannounced += usize::from(!session.went_with_a_model(&mut pages, entity).await?);
+        }
     }
     let now_s = session.now_s();
     (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
@@ -65,7 +69,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
         let mut state = session.state.borrow_mut();
         state.indexed = i64::try_from(indexed).unwrap_or(i64::MAX);
         let let_through = state.brake.left(indexed, now_s);
-        if missing > let_through {
+        if unannounced > let_through {
             walk.withheld = missing as u64;
             state.brake.hold(now_s);
         } else {
@@ -92,16 +96,15 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
 pub const UNORDERED: &str =
     "the PIM does not list products in the order of their UUIDs, so those that it deleted cannot be told";
 
-/// How many entities a page of the index has, and those behind an entry that a walk did not meet, with their codes.
-/// What the destination refused to delete is left to people.
+/// The entities of a page of the index, behind an entry, that a walk did not meet, with their codes. What the destination
+/// refused to delete is left to people.
 async fn missed_on<H: Host>(
     session: &Session<'_, H>,
+    pages: &Pages,
     walk: u64,
-    kind: Kind,
-    number: u8,
+    (kind, number): (Kind, u8),
     after: Option<&Segment>,
-) -> Result<(usize, Vec<(Entity, String)>), StoreError> {
-    let pages = session.load_page(kind, number).await?;
+) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut missed = Vec::new();
     for (segment, entry) in pages.entries(kind, number) {
         let is_behind = after.is_none_or(|after| segment > after);
@@ -115,7 +118,7 @@ async fn missed_on<H: Host>(
             missed.push((entity, code));
         }
     }
-    Ok((pages.entries(kind, number).count(), missed))
+    Ok(missed)
 }
 
 /// Queues what was missed, a hundred at a time.
@@ -126,7 +129,8 @@ pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<()
     let mut missed: Vec<(Entity, String)> = Vec::new();
     let kinds = session.config.shape.kinds();
     for (kind, number) in places(kinds).skip(raising.pages) {
-        let (_, more) = missed_on(session, raising.walk, kind, number, raising.after.as_ref()).await?;
+        let pages = session.load_page(kind, number).await?;
+        let more = missed_on(session, &pages, raising.walk, (kind, number), raising.after.as_ref()).await?;
         let room = BATCH_MAX - missed.len();
         let is_all = more.len() <= room;
         missed.extend(more.into_iter().take(room));
