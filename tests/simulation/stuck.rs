@@ -231,3 +231,17 @@ fn one_entity_with_many_events_keeps_reconciliation_from_nothing() {
         stage.differences().is_empty()
     });
 }
+
+/// The reading, the marking and the pushing of a batch are then in ticks of their own.
+#[test]
+fn a_pim_that_takes_most_of_a_tick_for_every_call_is_got_through_too() {
+    let mut stage = Stage::with(60, 400, 21, |_, worker| by_events_alone(worker));
+    become_equal(&mut stage);
+    slow_down_the_pim(&stage, 12 * SECOND_MS);
+    let (models, begun_ms) = (stage.models(), stage.now_ms());
+    tell_all(&mut stage, &models);
+    until_pushed(&mut stage, &models, begun_ms, HOUR_MS, "12 s a call");
+    stage.run_until(HOUR_MS, "all", |stage| {
+        stage.is_quiet() && stage.differences().is_empty()
+    });
+}

@@ -42,11 +42,15 @@ pub enum Mistake {
     WatermarkAtTheEnd,
     /// A page that cannot be eaten is asked for in the same size again.
     NeverNarrow,
+    /// What is answered to a read by id is taken for what was asked for.
+    TakeAnyItem,
+    /// Any 404 to a read by id says that the entity is gone, whoever answers it.
+    BelieveAnyAbsence,
 }
 
 impl Mistake {
     /// Those that a world of chance shows. The others have worlds of their own.
-    pub const ALL: [Mistake; 13] = [
+    pub const ALL: [Mistake; 15] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,
         Mistake::AcknowledgeBeforeWrite,
@@ -60,6 +64,8 @@ impl Mistake {
         Mistake::ProbeTheSame,
         Mistake::LeaseByItsMoment,
         Mistake::SharedPages,
+        Mistake::TakeAnyItem,
+        Mistake::BelieveAnyAbsence,
     ];
 }
 

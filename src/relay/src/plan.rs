@@ -437,7 +437,7 @@ impl<'a> Facts<'a> {
     fn is_due(&self, now_s: u64, done_s: u64) -> bool {
         if self.is_own_try() {
             let due = |(_, left, failed_s): (u8, u8, u64)| {
-                DeadLetterKey::due_s(left.into(), failed_s).is_some_and(|due_s| due_s <= now_s && failed_s < done_s)
+                DeadLetterKey::due_s(left.into(), failed_s).is_some_and(|due_s| due_s <= now_s && failed_s <= done_s)
             };
             return self.letter().is_some_and(due);
         }

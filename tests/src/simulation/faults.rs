@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator::catalogue::EntityId;
 use simulator::fault::{Effect, Fault, error_body, respond, set_header};
 
@@ -268,6 +268,21 @@ pub(super) fn go_wrong(shared: &mut Shared, random: &mut Rng) -> bool {
         shared.destination.reject(&refused, "refused until somebody mends it");
     }
     chances.kill == 0.0 && chances.pause == 0.0 && chances.store == 0.0 && shared.nature.late_writes == 0.0
+}
+
+/// Another entity than the one that was asked for: a cache that confuses its keys, a proxy that folds paths.
+pub(super) fn strange(shared: &Shared, random: &mut Rng) -> Fault {
+    let mut body = shared.pim.bodies(None).next().map(|(_, body)| body);
+    if let Some(body) = &mut body {
+        let uuid = uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid();
+        body["uuid"] = json!(uuid);
+    }
+    let other = Effect::Status {
+        status: 200,
+        headers: Vec::new(),
+        body,
+    };
+    Fault::share(random.f64() * 0.5, other).path("/api/rest/v1/product")
 }
 
 fn any_fault(random: &mut Rng) -> Fault {

@@ -27,6 +27,8 @@ pub struct SimHost {
     still_until_ms: Cell<u64>,
     /// How long it was suspended, in milliseconds.
     suspended_ms: Cell<u64>,
+    /// What its monotonic clock said last, in milliseconds.
+    monotonic_ms: Cell<u64>,
     /// The keys it has set, told or not, and when, in milliseconds.
     set: Rc<RefCell<Vec<(String, u64)>>>,
 }
@@ -50,6 +52,7 @@ impl SimHost {
             started_ms: executor.now_ms(),
             still_until_ms: Cell::default(),
             suspended_ms: Cell::default(),
+            monotonic_ms: Cell::default(),
             set: Rc::default(),
         }
     }
@@ -417,7 +420,10 @@ impl Clock for SimHost {
 
     fn monotonic_ms(&self) -> u64 {
         let now_ms = self.executor.now_ms().saturating_sub(self.suspended_ms.get());
-        now_ms.saturating_sub(self.started_ms)
+        // It stands still while the machine does, and never goes back.
+        let last_ms = self.monotonic_ms.get().max(now_ms.saturating_sub(self.started_ms));
+        self.monotonic_ms.set(last_ms);
+        last_ms
     }
 
     async fn sleep_ms(&self, ms: u64) {

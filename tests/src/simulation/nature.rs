@@ -39,11 +39,13 @@ pub enum Dimension {
     Reconciliation,
     /// Many products lie on one page of the index, as those whose UUIDs are of version 7 do.
     Crowded,
+    /// The PIM answers reads by id with another entity than was asked for, now and then.
+    Strange,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 16] = [
+    pub const ALL: [Dimension; 17] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -60,6 +62,7 @@ impl Dimension {
         Dimension::LateWrites,
         Dimension::Reconciliation,
         Dimension::Crowded,
+        Dimension::Strange,
     ];
 
     /// Its name on the command line.
@@ -81,6 +84,7 @@ impl Dimension {
             Dimension::LateWrites => "late-writes",
             Dimension::Reconciliation => "reconciliation",
             Dimension::Crowded => "crowded",
+            Dimension::Strange => "strange",
         }
     }
 
@@ -95,7 +99,7 @@ impl Dimension {
             Dimension::Families => 60,
             Dimension::Brim => 120,
             Dimension::Values => 60,
-            Dimension::Bodies | Dimension::PimClock => 10,
+            Dimension::Bodies | Dimension::PimClock | Dimension::Strange => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
             Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
             Dimension::Alone | Dimension::Reverts | Dimension::Hasty => 3,

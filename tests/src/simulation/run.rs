@@ -2,7 +2,7 @@
 //! but for entities that fail alone, then those do, and the rules are checked.
 
 use super::executor::Executor;
-use super::faults::{Lone, go_wrong, lone, proxies};
+use super::faults::{Lone, go_wrong, lone, proxies, strange};
 use super::fill;
 use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
@@ -108,6 +108,10 @@ fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
         shared.nature.bulk = fill::bulk(shared, &mut random);
     }
     let gone = values.map(|mut random| fill::values(shared, &mut random));
+    if let Some(mut random) = shared.nature.random(Dimension::Strange) {
+        let fault = strange(shared, &mut random);
+        shared.pim.faults.add(fault);
+    }
     if let Some(mut random) = brim {
         shared.nature.settings.high_water = 10_000;
         // The destination is too busy for it, so that they stay for as long as it gets another try.
