@@ -8,6 +8,7 @@ use fastrand::Rng;
 use relay::dead_letter::DeadLetter;
 use relay::entity::Segment;
 use relay::key::{Change, EventKey, Key, Keyspace};
+use relay::retry::RetryValue;
 
 /// How long a healed world may take to become quiet, in milliseconds: all retries and what was in flight.
 const QUIET_MAX_MS: u64 = 6 * 3_600_000;
@@ -27,6 +28,9 @@ const WALKED_MAX_MS: u64 = 3 * 86_400_000;
 
 /// The same where a person asks for one.
 const WALK_ASKED_MAX_MS: u64 = 4 * 3_600_000;
+
+/// From how many attempts on it is looked what an entity paid them for: at the lowest rate one may seem to be alone.
+const PAID_MAX: u32 = 3;
 
 /// How often it is looked, in milliseconds. Not in step with the ticks: one that has just begun must not be all that is ever
 /// seen.
@@ -144,22 +148,26 @@ impl Run {
         dead.collect()
     }
 
-    /// Nobody is given up for calls that were too many for an upstream, but for whom alone it tells so (contract 4.7).
-    pub(super) fn check_who_was_given_up(&self) {
+    /// Nobody pays for calls that were too many for an upstream, but for whom alone it tells so (contract 4.7).
+    pub(super) fn check_who_paid(&self) {
         let keys = Keyspace::new("main");
         let shared = &mut *self.shared.borrow_mut();
-        let given_up = shared.store.iter().filter_map(|(key, value)| {
-            let Some(Key::DeadLetter(_)) = keys.parse(key) else {
-                return None;
-            };
-            serde_json::from_slice::<DeadLetter>(value).ok()
+        let failed = shared.store.iter().filter_map(|(key, value)| match keys.parse(key)? {
+            Key::DeadLetter(_) => {
+                let letter: DeadLetter = serde_json::from_slice(value).ok()?;
+                Some((letter.code, letter.failures))
+            }
+            Key::Retry(retry) if retry.attempts >= PAID_MAX => {
+                let retry: RetryValue = serde_json::from_slice(value).ok()?;
+                Some((retry.code, retry.failures))
+            }
+            _ => None,
         });
-        let for_coming_too_often = given_up.filter(|letter| {
-            let mut failures = letter.failures.iter();
-            let are_of_all = !letter.failures.is_empty() && failures.all(|failure| failure.status == Some(429));
-            are_of_all && !shared.asked_alone.iter().any(|id| id.key() == letter.code)
+        let for_coming_too_often = failed.filter(|(code, failures)| {
+            let are_of_all = !failures.is_empty() && failures.iter().all(|failure| failure.status == Some(429));
+            are_of_all && !shared.asked_alone.iter().any(|id| id.key() == *code)
         });
-        let told = for_coming_too_often.map(|letter| format!("{} was given up for 429s that all got", letter.code));
+        let told = for_coming_too_often.map(|(code, _)| format!("{code} pays with its attempts for 429s that all get"));
         let told: Vec<String> = told.collect();
         shared.violations.extend(told);
     }

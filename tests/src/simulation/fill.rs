@@ -7,12 +7,15 @@ use fastrand::Rng;
 use relay::entity::{Entity, Kind, Segment};
 use relay::index::page_of;
 use relay::ingest::EventValue;
-use relay::key::{Change, EventKey, Key, Keyspace};
+use relay::key::{Change, EventKey, Key, Keyspace, RetryKey};
 use serde_json::{Map, json};
 use simulator::catalogue::{Action, Catalogue, Edit, EntityId};
 
 /// When what is there from the beginning was made, in milliseconds since the Unix epoch.
 const MADE_MS: u64 = 1_000_000;
+
+/// How long what fills the queue waits, in seconds: longer than healthy entities may take.
+const AWAY_S: u64 = 4 * 3600;
 
 /// The largest answer that is read, in bytes; see `governor.rs`.
 const ANSWER_MAX: f64 = (48 << 20) as f64;
@@ -71,7 +74,7 @@ pub(super) fn bulk(shared: &Shared, random: &mut Rng) -> f64 {
 }
 
 /// Fills the queue with events of one product, which is returned: up to the mark, but mostly a little over a quarter of it,
-/// where the relay's own events are put off.
+/// where the relay's own events are put off; then its next try is hours away.
 pub(super) fn brim(shared: &mut Shared, now_ms: u64, random: &mut Rng) -> Option<EntityId> {
     let product = shared.pim.catalogue.truth().products(None).next()?.id.clone();
     let high_water = shared.nature.settings.high_water;
@@ -82,6 +85,16 @@ pub(super) fn brim(shared: &mut Shared, now_ms: u64, random: &mut Rng) -> Option
         high_water / 4 + random.u64(1..100)
     };
     let keys = Keyspace::new("main");
+    if count < high_water / 2 {
+        let retry = RetryKey {
+            entity: Entity::new(Kind::Product, &product.key()),
+            attempts: 1,
+            hold: None,
+            due_s: now_ms / 1000 + AWAY_S,
+        };
+        let value = json!({ "v": 1, "code": product.key(), "failures": [] }).to_string();
+        shared.store.insert(keys.encode(&Key::Retry(retry)), value.into_bytes());
+    }
     for number in 0..count {
         let event = EventKey {
             time_s: now_ms / 1000,

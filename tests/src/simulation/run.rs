@@ -280,6 +280,7 @@ impl Run {
     pub(super) fn drive(&self, scenario: &Scenario, random: &mut Rng) -> usize {
         self.start_ticks();
         self.play(&scenario.world, random);
+        self.check_who_paid();
         self.heal();
         self.run_until_the_healthy_have_arrived(random);
         self.heal_the_lone();
@@ -288,7 +289,7 @@ impl Run {
             self.run_until_reconciled(scenario.world == WorldKind::Random, random);
         }
         let dead_letters = self.dead_letters().len();
-        self.check_who_was_given_up();
+        self.check_who_paid();
         for _ in 0..3 {
             if self.dead_letters().is_empty() || self.is_broken() {
                 break;
