@@ -129,7 +129,7 @@ fn an_entry_under_another_spelling_is_moved() {
         }
     }
     // As another worker would have written it: a page may lie under several keys.
-    let writer = Some(Segment::of("another"));
+    let writer = Some((Segment::of("another"), 0));
     let key = Keyspace::new("main").encode(&Key::IndexPage(Kind::ProductModel, page_of(&other), writer));
     let page = json!({ "v": 1, "entries": { other.segment.as_str(): entry.unwrap() } });
     stage.world().store.insert(key, page.to_string().into_bytes());

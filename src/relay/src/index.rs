@@ -14,11 +14,19 @@ use crate::key::{Key, Keyspace};
 use crate::mistake::{Mistake, made};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many pages a kind has: at 100,000 products a page is about 50 KB.
 pub const PAGES: u8 = 128;
+
+/// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store may
+/// be (DynamoDB takes 400 KB), and so lies in several.
+const PART_MAX: usize = 300_000;
+
+/// Which worker wrote a page, and which part of it a key holds; none is of an older version.
+type Writer = Option<(Segment, u8)>;
 
 /// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it back,
 /// and the daily walk finds what went with a model.
@@ -113,6 +121,25 @@ struct Page {
     entries: BTreeMap<Segment, Entry>,
 }
 
+impl Page {
+    /// The values that it is written as: one, or as many as it takes. What is read is united, whatever it lay in.
+    fn parts(&self) -> Vec<Vec<u8>> {
+        let whole = json!(self).to_string().into_bytes();
+        // Some more than need be, since no two entries are of one size.
+        let count = match whole.len() {
+            ..=PART_MAX => return vec![whole],
+            bytes => bytes / (PART_MAX - PART_MAX / 5) + 1,
+        };
+        let entries: Vec<(&Segment, &Entry)> = self.entries.iter().collect();
+        let parts = entries.chunks(entries.len().div_ceil(count).max(1));
+        let part = |entries: &[(&Segment, &Entry)]| {
+            let entries: BTreeMap<&Segment, &Entry> = entries.iter().copied().collect();
+            json!({ "v": self.v, "entries": entries }).to_string().into_bytes()
+        };
+        parts.map(part).collect()
+    }
+}
+
 /// The page of an entity.
 pub fn page_of(entity: &Entity) -> u8 {
     let first = match entity.segment.code().as_deref().and_then(uuid_bytes) {
@@ -135,12 +162,12 @@ pub fn page_of_uuid(uuid: &[u8; 16]) -> u8 {
 /// Under which keys the pages lie, as one listing tells: by which worker each was written.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    writers: BTreeMap<(Kind, u8), Vec<Option<Segment>>>,
+    writers: BTreeMap<(Kind, u8), Vec<Writer>>,
 }
 
 impl Directory {
     /// Takes note of a page's key.
-    pub(crate) fn add(&mut self, kind: Kind, page: u8, writer: Option<Segment>) {
+    pub(crate) fn add(&mut self, kind: Kind, page: u8, writer: Writer) {
         self.writers.entry((kind, page)).or_default().push(writer);
     }
 
@@ -160,7 +187,12 @@ impl Directory {
 
     /// The pages that several workers have written, and that are to be merged.
     pub(crate) fn divided(&self) -> Vec<(Kind, u8)> {
-        let divided = self.writers.iter().filter(|(_, writers)| writers.len() > 1);
+        let worker = |writer: &Writer| writer.as_ref().map(|(worker, _)| worker.clone());
+        let is_divided = |writers: &Vec<Writer>| {
+            let first = writers.first().map(worker);
+            writers.iter().any(|writer| Some(worker(writer)) != first)
+        };
+        let divided = self.writers.iter().filter(|(_, writers)| is_divided(writers));
         divided.map(|(place, _)| *place).collect()
     }
 }
@@ -405,12 +437,16 @@ impl Pages {
                     .removed_s
                     .is_none_or(|removed_s| removed_s.abs_diff(now_s) < REMOVED_S)
             });
-            let writer = Some(worker.clone()).filter(|_| !made(Mistake::SharedPages));
-            let own = keys.encode(&Key::IndexPage(place.0, place.1, writer.clone()));
-            host::write(host, &own, page).await?;
+            let (mut own, mut writers) = (Vec::new(), Vec::new());
+            for (number, part) in (0..).zip(page.parts()) {
+                let writer = Some((worker.clone(), number)).filter(|_| !made(Mistake::SharedPages));
+                let key = keys.encode(&Key::IndexPage(place.0, place.1, writer.clone()));
+                host.set(&key, &part).await?;
+                (own.push(key), writers.push(writer));
+            }
             let old = directory.keys(keys, place.0, place.1);
-            let old: Vec<String> = old.into_iter().filter(|key| *key != own).collect();
-            directory.writers.insert(place, vec![writer]);
+            let old: Vec<String> = old.into_iter().filter(|key| !own.contains(key)).collect();
+            directory.writers.insert(place, writers);
             delete_all(host, &old).await?;
         }
         Ok(std::mem::take(&mut self.added))
@@ -459,6 +495,32 @@ mod tests {
                 ..Entry::default()
             }
         );
+    }
+
+    #[test]
+    fn a_page_of_a_million_products_lies_in_parts_that_any_store_takes() {
+        for (count, parts) in [(0, 1), (1, 1), (2500, 1), (8000, 4), (30_000, 13)] {
+            let entry = |number: u32| {
+                let entry = Entry {
+                    hash: Some(format!("{number:022}")),
+                    updated_s: 1_800_000_000,
+                    parent: Some(Mark::of_model("a model")),
+                    pushes: u64::from(number),
+                    ..Entry::default()
+                };
+                (Segment::of(&format!("{number:022}")), entry)
+            };
+            let entries: BTreeMap<Segment, Entry> = (0..count).map(entry).collect();
+            let page = Page { v: 1, entries };
+            let written = page.parts();
+            assert_eq!(written.len(), parts, "{count} entries");
+            assert!(written.iter().all(|part| part.len() <= PART_MAX));
+            let mut read = Page::default();
+            for part in &written {
+                read.entries.extend(read_page(Some(part)).expect("a page").entries);
+            }
+            assert_eq!(read.entries, page.entries);
+        }
     }
 
     prop_compose! {

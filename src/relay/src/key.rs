@@ -265,9 +265,9 @@ pub enum Key {
     InFlight(Segment, u64),
     /// How far a model's change has reached its variants.
     Fanout(Entity),
-    /// A page of what was last pushed, as one worker wrote it: by that worker's token. One without is of a version that
-    /// had no others.
-    IndexPage(Kind, u8, Option<Segment>),
+    /// A page of what was last pushed, as one worker wrote it: by that worker's token, and which part of it. One without is
+    /// of a version that had no others.
+    IndexPage(Kind, u8, Option<(Segment, u8)>),
     /// A page of the files that the destination has.
     MediaPage(u16),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
@@ -377,7 +377,10 @@ impl Keyspace {
             Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
             Key::Fanout(of) => format!("n.{}", of.key()),
             Key::IndexPage(kind, page, None) => format!("i.{}.{page}", kind.letter()),
-            Key::IndexPage(kind, page, Some(worker)) => format!("i.{}.{page}.{}", kind.letter(), worker.as_str()),
+            Key::IndexPage(kind, page, Some((worker, 0))) => format!("i.{}.{page}.{}", kind.letter(), worker.as_str()),
+            Key::IndexPage(kind, page, Some((worker, part))) => {
+                format!("i.{}.{page}.{}.{part}", kind.letter(), worker.as_str())
+            }
             Key::MediaPage(page) => format!("m.{page}"),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
@@ -421,7 +424,12 @@ impl Keyspace {
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
             ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, None),
             ["i", kind, page, worker] => {
-                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, Some(Segment::parse(worker)?))
+                let writer = Some((Segment::parse(worker)?, 0));
+                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, writer)
+            }
+            ["i", kind, page, worker, part] => {
+                let writer = Some((Segment::parse(worker)?, part.parse().ok().filter(|part| *part > 0)?));
+                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, writer)
             }
             ["m", page] => Key::MediaPage(page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
@@ -586,7 +594,7 @@ mod tests {
                 Key::Fanout(entity),
                 Key::InFlight(Segment::of(&code), time),
                 Key::IndexPage(kind, page, None),
-                Key::IndexPage(kind, page, Some(Segment::of(&code))),
+                Key::IndexPage(kind, page, Some((Segment::of(&code), page))),
                 Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),

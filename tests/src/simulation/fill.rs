@@ -124,7 +124,7 @@ pub(super) fn values(shared: &mut Shared, random: &mut Rng) -> Vec<EntityId> {
     let product = product.id.key();
     let page = page_of(&Entity::new(Kind::Product, &product));
     let mut entries = Map::new();
-    let wanted = VALUE_MAX * 3 / 4 - random.usize(100..300);
+    let wanted = VALUE_MAX - random.usize(1000..100_000);
     let mut bytes = 30;
     while bytes < wanted {
         let digits: String = (0..30).map(|_| random.digit(16)).collect();
