@@ -442,7 +442,8 @@ impl Pages {
                 let writer = Some((worker.clone(), number)).filter(|_| !made(Mistake::SharedPages));
                 let key = keys.encode(&Key::IndexPage(place.0, place.1, writer.clone()));
                 host.set(&key, &part).await?;
-                (own.push(key), writers.push(writer));
+                own.push(key);
+                writers.push(writer);
             }
             let old = directory.keys(keys, place.0, place.1);
             let old: Vec<String> = old.into_iter().filter(|key| !own.contains(key)).collect();

@@ -45,14 +45,16 @@ impl Run {
     /// Until all has arrived but for the entities that fail alone, which may keep no other from it for longer than a bound.
     pub(super) fn run_until_the_healthy_have_arrived(&self, random: &mut Rng) {
         let begun_ms = self.executor.now_ms();
-        let (entities, lone, is_brim) = {
+        let (entities, lone, is_full) = {
             let shared = self.shared.borrow();
             let lone = shared.lone.iter().filter(|lone| !lone.is_over(begun_ms)).count();
             let lone = lone + shared.destination.rejections.len();
-            (shared.entities as u64, lone as u64, shared.nature.has(Dimension::Brim))
+            let waiting = shared.store.keys().filter(|key| key.starts_with("r1.main.e.")).count() as u64;
+            let is_full = waiting > shared.nature.settings.high_water / 2;
+            (shared.entities as u64, lone as u64, is_full)
         };
         // What fails and has nearly filled the queue must be given up first.
-        let full_ms = if is_brim { 3 * 3_600_000 } else { 0 };
+        let full_ms = if is_full { 3 * 3_600_000 } else { 0 };
         let most_ms = HEALTHY_MAX_MS + HEALTHY_EACH_MS * entities + LONE_EACH_MS * lone + full_ms;
         loop {
             self.run_for(STEP_MS, random);
