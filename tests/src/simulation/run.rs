@@ -8,12 +8,12 @@ use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
-use relay::config::{IngestConfig, ProviderFailed, Variables, WorkerConfig};
+use relay::config::{ConfigError, IngestConfig, ProviderFailed, Telling, Variables, WorkerConfig};
 use relay::entity::{Entity, Segment};
 use relay::key::{Key, Keyspace, Record};
 use relay::reconciliation::Reconciliation;
 use relay::shape::Shape;
-use relay::worker;
+use relay::{standstill, worker};
 use simulator::catalogue::{Catalogue, EntityId};
 use simulator::destination::{Destination, DestinationConfig};
 use simulator::meter::Limits;
@@ -141,7 +141,8 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     }
 }
 
-fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
+/// The variables; a secret as it comes out of a file.
+pub(super) fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
     let value = match name {
         "pim_url" => PIM,
         "destination_url" => DESTINATION,
@@ -151,6 +152,7 @@ fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
         "pim_password" => "simulated-password",
         "event_platform_secret" | "events_api_secret" => "secret-of-the-simulation",
         "timestamp_tolerance_seconds" => "86400",
+        "destination_token" => "token-of-the-simulation\n",
         "destination_calls_per_second" => "100",
         _ => return Ok(None),
     };
@@ -387,12 +389,43 @@ impl Run {
     fn start_tick(&self, name: &str, skew_ms: i64, living: Rc<Cell<usize>>) {
         let host = SimHost::new(&self.executor, &self.shared, name, true, skew_ms);
         let task = host.task();
-        let config = self.worker.clone();
+        let config = self.configured();
         let alive = Alive::of([living, self.under_way.clone()]);
         task.set(self.executor.spawn(async move {
             let _alive = alive;
-            worker::tick(&host, &config).await;
+            match config {
+                Ok(config) => drop(worker::tick(&host, &config).await),
+                Err((telling, error)) => standstill::count_and_tell(&host, &telling, &error).await,
+            }
         }));
+    }
+
+    /// The configuration as a tick reads it, as the component does: a variable may not be readable.
+    fn configured(&self) -> Result<WorkerConfig, (Telling, ConfigError)> {
+        const NAMES: [&str; 4] = ["destination_url", "pim_password", "recent_seconds", "shape"];
+        let unread = {
+            let shared = &mut *self.shared.borrow_mut();
+            let share = shared.nature.unread_variables;
+            let fails = share > 0.0 && shared.random.f64() < share;
+            fails.then(|| NAMES[shared.random.usize(..NAMES.len())])
+        };
+        let Some(unread) = unread else {
+            return Ok(self.worker.clone());
+        };
+        let given = |name: &str| {
+            if name == unread {
+                Err(ProviderFailed)
+            } else {
+                variable(name)
+            }
+        };
+        match WorkerConfig::read(&Variables(&given)) {
+            Ok(read) => Ok(WorkerConfig {
+                destination: read.destination,
+                ..self.worker.clone()
+            }),
+            Err(error) => Err((self.worker.telling(), error)),
+        }
     }
 
     pub(super) fn clone_handles(&self) -> Run {
