@@ -8,7 +8,7 @@ use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
-use relay::config::{ConfigError, IngestConfig, ProviderFailed, Telling, Variables, WorkerConfig};
+use relay::config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
 use relay::entity::{Entity, Segment};
 use relay::key::{Key, Keyspace, Record};
 use relay::reconciliation::Reconciliation;
@@ -389,19 +389,19 @@ impl Run {
     fn start_tick(&self, name: &str, skew_ms: i64, living: Rc<Cell<usize>>) {
         let host = SimHost::new(&self.executor, &self.shared, name, true, skew_ms);
         let task = host.task();
-        let config = self.configured();
+        let (config, telling) = (self.configured(), self.worker.telling());
         let alive = Alive::of([living, self.under_way.clone()]);
         task.set(self.executor.spawn(async move {
             let _alive = alive;
             match config {
                 Ok(config) => drop(worker::tick(&host, &config).await),
-                Err((telling, error)) => standstill::count_and_tell(&host, &telling, &error).await,
+                Err(error) => standstill::count_and_tell(&host, &telling, &error).await,
             }
         }));
     }
 
     /// The configuration as a tick reads it, as the component does: a variable may not be readable.
-    fn configured(&self) -> Result<WorkerConfig, (Telling, ConfigError)> {
+    fn configured(&self) -> Result<WorkerConfig, ConfigError> {
         const NAMES: [&str; 4] = ["destination_url", "pim_password", "recent_seconds", "shape"];
         let unread = {
             let shared = &mut *self.shared.borrow_mut();
@@ -419,13 +419,11 @@ impl Run {
                 variable(name)
             }
         };
-        match WorkerConfig::read(&Variables(&given)) {
-            Ok(read) => Ok(WorkerConfig {
-                destination: read.destination,
-                ..self.worker.clone()
-            }),
-            Err(error) => Err((self.worker.telling(), error)),
-        }
+        let read = WorkerConfig::read(&Variables(&given))?;
+        Ok(WorkerConfig {
+            destination: read.destination,
+            ..self.worker.clone()
+        })
     }
 
     pub(super) fn clone_handles(&self) -> Run {
