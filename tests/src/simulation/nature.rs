@@ -43,11 +43,13 @@ pub enum Dimension {
     Crowded,
     /// The PIM answers reads by id with another entity than was asked for, now and then.
     Strange,
+    /// A person lets go what the brake withholds while the next walk is under way.
+    Purge,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 17] = [
+    pub const ALL: [Dimension; 18] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -65,6 +67,7 @@ impl Dimension {
         Dimension::Reconciliation,
         Dimension::Crowded,
         Dimension::Strange,
+        Dimension::Purge,
     ];
 
     /// Its name on the command line.
@@ -87,6 +90,7 @@ impl Dimension {
             Dimension::Reconciliation => "reconciliation",
             Dimension::Crowded => "crowded",
             Dimension::Strange => "strange",
+            Dimension::Purge => "purge",
         }
     }
 
@@ -99,7 +103,7 @@ impl Dimension {
     fn one_in(self) -> u64 {
         match self {
             Dimension::Families => 60,
-            Dimension::Brim => 120,
+            Dimension::Brim | Dimension::Purge => 120,
             Dimension::Values => 60,
             Dimension::Bodies | Dimension::PimClock | Dimension::Strange => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,

@@ -131,8 +131,9 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     (worker.high_water, ingest.high_water) = (settings.high_water, settings.high_water);
     worker.reconciliation.recent_s = Some(settings.recent_s);
     worker.reconciliation.overlap_s = settings.overlap_s;
-    let is_reconciling =
-        matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. }) || nature.has(Dimension::Reconciliation);
+    let is_reconciling = matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. })
+        || nature.has(Dimension::Reconciliation)
+        || nature.has(Dimension::Purge);
     if !is_reconciling {
         (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
     }
@@ -195,6 +196,9 @@ impl Run {
         catalogue.lag_ms = lag_ms;
         if let Some(mut random) = nature.random(Dimension::Families) {
             fill::families(&mut catalogue, &mut random);
+        }
+        if let Some(mut random) = nature.random(Dimension::Purge) {
+            fill::pages(&mut catalogue, &mut random);
         }
         if let Some(mut random) = nature.random(Dimension::Crowded) {
             fill::crowd(&mut catalogue, &mut random);
@@ -289,6 +293,9 @@ impl Run {
         self.run_until_quiet(random);
         if self.is_reconciling() {
             self.run_until_reconciled(scenario.world == WorldKind::Random, random);
+        }
+        if self.shared.borrow().nature.has(Dimension::Purge) && !self.is_broken() {
+            self.let_go_during_a_walk(random);
         }
         let dead_letters = self.dead_letters().len();
         self.check_who_paid();
