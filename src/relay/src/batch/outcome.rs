@@ -43,8 +43,10 @@ pub(super) async fn persist<H: Host>(
                 pages.set_parent(entity, item.parent.clone());
             }
             Stage::Deleted => pages.remove(entity, session.now_s(), item.is_deletion_announced()),
-            // The destination has no such model, and yet what goes with it is to be known.
-            Stage::Done if item.is_gone && item.is_deletion_announced() => pages.remove(entity, session.now_s(), true),
+            // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
+            Stage::Done if session.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
+                pages.remove(entity, session.now_s(), true);
+            }
             // What lies there now is not known: no later content may be taken for it.
             Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
                 if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
