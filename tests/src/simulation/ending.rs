@@ -9,6 +9,8 @@ use relay::dead_letter::DeadLetter;
 use relay::entity::Segment;
 use relay::key::{Change, EventKey, Key, Keyspace};
 use relay::retry::RetryValue;
+use simulator::catalogue::{Action, Edit, EntityId};
+use simulator::fault::Fault;
 
 /// How long a healed world may take to become quiet, in milliseconds: all retries and what was in flight.
 const QUIET_MAX_MS: u64 = 6 * 3_600_000;
@@ -148,6 +150,58 @@ impl Run {
             _ => None,
         });
         dead.collect()
+    }
+
+    /// A walk misses more than the brake lets through. While the next one is under way, and has passed some of that, a
+    /// person lets it go: all of it must go.
+    pub(super) fn let_go_during_a_walk(&self, random: &mut Rng) {
+        let gone: Vec<EntityId> = self.products().into_iter().take(50).step_by(5).collect();
+        for product in &gone {
+            self.edit(&Edit::new(product.clone(), Action::Delete));
+        }
+        let walk = |id: &str| self.command(id, r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        walk("missing");
+        self.run_for_until(random, || self.reconciliation().walk.withheld >= gone.len() as u64);
+        // The first page of the next walk comes, and the second does not.
+        let page = Fault::always(Fault::status(503)).path("/api/rest/v1/products-uuid");
+        self.shared
+            .borrow_mut()
+            .pim
+            .faults
+            .add(page.entity("search_after=").after(0));
+        walk("passing");
+        self.run_for(10 * 60_000, random);
+        self.released_ms.borrow_mut().push(self.executor.now_ms());
+        self.command("release", r#"{"v":1,"do":"release-brake"}"#);
+        let is_gone = |product: &EntityId| {
+            let end = format!("/{}", simulator::encode_segment(&product.key()));
+            !self
+                .shared
+                .borrow()
+                .destination
+                .state
+                .keys()
+                .any(|path| path.ends_with(&end))
+        };
+        self.run_for_until(random, || gone.iter().all(is_gone));
+        let left = gone.iter().filter(|product| !is_gone(product)).count();
+        let mut shared = self.shared.borrow_mut();
+        if left > 0 {
+            let told = format!(
+                "{left} of {} were not let go, though a person released the brake",
+                gone.len()
+            );
+            shared.violations.push(told);
+        }
+        shared.pim.faults.clear();
+    }
+
+    /// Until something is so, for half an hour at most.
+    fn run_for_until(&self, random: &mut Rng, is_so: impl Fn() -> bool) {
+        let until_ms = self.executor.now_ms() + 1_800_000;
+        while !is_so() && self.executor.now_ms() < until_ms && !self.is_broken() {
+            self.run_for(STEP_MS, random);
+        }
     }
 
     /// Nobody pays for calls that were too many for an upstream, but for whom alone it tells so (contract 4.7).

@@ -62,6 +62,15 @@ pub(super) fn crowd(catalogue: &mut Catalogue, random: &mut Rng) {
     }
 }
 
+/// Gives the catalogue more products than a page of the PIM's holds.
+pub(super) fn pages(catalogue: &mut Catalogue, random: &mut Rng) {
+    for _ in 0..random.u8(110..150) {
+        let uuid = uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid();
+        let edit = Edit::new(EntityId::Product(uuid), Action::create());
+        catalogue.edit(&edit, MADE_MS).expect("it is new");
+    }
+}
+
 /// How many times as large as they are the PIM's answers must count so that a page of all products is between a third and
 /// thrice what is read at most.
 pub(super) fn bulk(shared: &Shared, random: &mut Rng) -> f64 {

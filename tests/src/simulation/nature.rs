@@ -1,7 +1,9 @@
 //! What a world of chance is made of. Most of it is ordinary in most worlds; each dimension is at its edges in some of
 //! them, whatever the others are.
 
+use super::run::variable;
 use fastrand::Rng;
+use relay::config::{Variables, WorkerConfig};
 
 /// What can be out of the ordinary. Whether it is, and how, follows from the seed and from nothing else, so that a
 /// dimension can be taken away from a world to see whether it matters.
@@ -29,7 +31,7 @@ pub enum Dimension {
     Hasty,
     /// As many events wait as may.
     Brim,
-    /// Configured values lie at their edges.
+    /// Configured values lie at their edges, and what provides them fails now and then.
     Settings,
     /// The store takes values of 400 KB at most, and has one that is nearly as large.
     Values,
@@ -41,11 +43,13 @@ pub enum Dimension {
     Crowded,
     /// The PIM answers reads by id with another entity than was asked for, now and then.
     Strange,
+    /// A person lets go what the brake withholds while the next walk is under way.
+    Purge,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 17] = [
+    pub const ALL: [Dimension; 18] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -63,6 +67,7 @@ impl Dimension {
         Dimension::Reconciliation,
         Dimension::Crowded,
         Dimension::Strange,
+        Dimension::Purge,
     ];
 
     /// Its name on the command line.
@@ -85,6 +90,7 @@ impl Dimension {
             Dimension::Reconciliation => "reconciliation",
             Dimension::Crowded => "crowded",
             Dimension::Strange => "strange",
+            Dimension::Purge => "purge",
         }
     }
 
@@ -97,7 +103,7 @@ impl Dimension {
     fn one_in(self) -> u64 {
         match self {
             Dimension::Families => 60,
-            Dimension::Brim => 120,
+            Dimension::Brim | Dimension::Purge => 120,
             Dimension::Values => 60,
             Dimension::Bodies | Dimension::PimClock | Dimension::Strange => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
@@ -205,6 +211,8 @@ pub struct Nature {
     pub late_writes: f64,
     /// How many times as large as it is an answer of the PIM counts.
     pub bulk: f64,
+    /// In what share of ticks a variable cannot be read.
+    pub unread_variables: f64,
     /// The one tick of the first host, by its number, in which its clock is a year ahead.
     pub year_ahead: Option<u64>,
 }
@@ -236,6 +244,7 @@ impl Nature {
             clocks_ms: 2000,
             late_writes: 0.0,
             bulk: 1.0,
+            unread_variables: 0.0,
             year_ahead: None,
         }
     }
@@ -255,6 +264,7 @@ impl Nature {
         // Settings first: what an upstream may take depends on them.
         if let Some(mut random) = nature.random(Dimension::Settings) {
             nature.settings = settings(&mut random);
+            nature.unread_variables = random.f64() * 0.3;
         }
         if let Some(mut random) = nature.random(Dimension::Latency) {
             nature.draw_latency(&mut random);
@@ -318,16 +328,29 @@ impl Nature {
         self.pim = self.pim.up_to(most_ms);
         self.destination = self.destination.up_to(most_ms);
         self.late_writes = 0.0;
+        self.unread_variables = 0.0;
     }
+}
+
+/// The first of some values that a variable may have.
+fn least(name: &str, values: &[u64]) -> u64 {
+    let is_taken = |value: &&u64| {
+        let given = |asked: &str| match asked {
+            asked if asked == name => Ok(Some(value.to_string())),
+            asked => variable(asked),
+        };
+        WorkerConfig::read(&Variables(&given)).is_ok()
+    };
+    *values.iter().find(is_taken).expect("one of them is good")
 }
 
 fn settings(random: &mut Rng) -> Settings {
     let mut one_of = |choices: &[u64]| choices[random.usize(..choices.len())];
     Settings {
-        tick_s: one_of(&[3, 5, 10, 20, 25]),
+        tick_s: one_of(&[least("tick_seconds", &[1, 2, 3]), 5, 10, 20, 25]),
         call_timeout_s: one_of(&[1, 3, 15, 25]),
         destination_rate: one_of(&[1, 5, 100, 1000]) as usize,
-        high_water: one_of(&[10_000, 1_000_000]),
+        high_water: one_of(&[least("high_water_mark", &[400, 10_000]), 1_000_000]),
         recent_s: one_of(&[1, 60, 300, 3600]),
         overlap_s: one_of(&[60, 600, 86_400]),
     }

@@ -8,12 +8,12 @@ use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
-use relay::config::{IngestConfig, ProviderFailed, Variables, WorkerConfig};
+use relay::config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
 use relay::entity::{Entity, Segment};
 use relay::key::{Key, Keyspace, Record};
 use relay::reconciliation::Reconciliation;
 use relay::shape::Shape;
-use relay::worker;
+use relay::{standstill, worker};
 use simulator::catalogue::{Catalogue, EntityId};
 use simulator::destination::{Destination, DestinationConfig};
 use simulator::meter::Limits;
@@ -131,8 +131,9 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     (worker.high_water, ingest.high_water) = (settings.high_water, settings.high_water);
     worker.reconciliation.recent_s = Some(settings.recent_s);
     worker.reconciliation.overlap_s = settings.overlap_s;
-    let is_reconciling =
-        matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. }) || nature.has(Dimension::Reconciliation);
+    let is_reconciling = matches!(scenario.world, WorldKind::Week | WorldKind::Stage { .. })
+        || nature.has(Dimension::Reconciliation)
+        || nature.has(Dimension::Purge);
     if !is_reconciling {
         (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
     }
@@ -141,7 +142,8 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     }
 }
 
-fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
+/// The variables; a secret as it comes out of a file.
+pub(super) fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
     let value = match name {
         "pim_url" => PIM,
         "destination_url" => DESTINATION,
@@ -151,6 +153,7 @@ fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
         "pim_password" => "simulated-password",
         "event_platform_secret" | "events_api_secret" => "secret-of-the-simulation",
         "timestamp_tolerance_seconds" => "86400",
+        "destination_token" => "token-of-the-simulation\n",
         "destination_calls_per_second" => "100",
         _ => return Ok(None),
     };
@@ -193,6 +196,9 @@ impl Run {
         catalogue.lag_ms = lag_ms;
         if let Some(mut random) = nature.random(Dimension::Families) {
             fill::families(&mut catalogue, &mut random);
+        }
+        if let Some(mut random) = nature.random(Dimension::Purge) {
+            fill::pages(&mut catalogue, &mut random);
         }
         if let Some(mut random) = nature.random(Dimension::Crowded) {
             fill::crowd(&mut catalogue, &mut random);
@@ -287,6 +293,9 @@ impl Run {
         self.run_until_quiet(random);
         if self.is_reconciling() {
             self.run_until_reconciled(scenario.world == WorldKind::Random, random);
+        }
+        if self.shared.borrow().nature.has(Dimension::Purge) && !self.is_broken() {
+            self.let_go_during_a_walk(random);
         }
         let dead_letters = self.dead_letters().len();
         self.check_who_paid();
@@ -387,12 +396,41 @@ impl Run {
     fn start_tick(&self, name: &str, skew_ms: i64, living: Rc<Cell<usize>>) {
         let host = SimHost::new(&self.executor, &self.shared, name, true, skew_ms);
         let task = host.task();
-        let config = self.worker.clone();
+        let (config, telling) = (self.configured(), self.worker.telling());
         let alive = Alive::of([living, self.under_way.clone()]);
         task.set(self.executor.spawn(async move {
             let _alive = alive;
-            worker::tick(&host, &config).await;
+            match config {
+                Ok(config) => drop(worker::tick(&host, &config).await),
+                Err(error) => standstill::count_and_tell(&host, &telling, &error).await,
+            }
         }));
+    }
+
+    /// The configuration as a tick reads it, as the component does: a variable may not be readable.
+    fn configured(&self) -> Result<WorkerConfig, ConfigError> {
+        const NAMES: [&str; 4] = ["destination_url", "pim_password", "recent_seconds", "shape"];
+        let unread = {
+            let shared = &mut *self.shared.borrow_mut();
+            let share = shared.nature.unread_variables;
+            let fails = share > 0.0 && shared.random.f64() < share;
+            fails.then(|| NAMES[shared.random.usize(..NAMES.len())])
+        };
+        let Some(unread) = unread else {
+            return Ok(self.worker.clone());
+        };
+        let given = |name: &str| {
+            if name == unread {
+                Err(ProviderFailed)
+            } else {
+                variable(name)
+            }
+        };
+        let read = WorkerConfig::read(&Variables(&given))?;
+        Ok(WorkerConfig {
+            destination: read.destination,
+            ..self.worker.clone()
+        })
     }
 
     pub(super) fn clone_handles(&self) -> Run {
