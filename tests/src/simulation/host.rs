@@ -286,6 +286,7 @@ impl SimHost {
                 })
                 .await;
         }
+        self.note_before(entries.iter().map(|(key, _)| key));
         let set = |store: &mut BTreeMap<String, Vec<u8>>| {
             let now_ms = self.executor.now_ms();
             if !self.is_worker {
@@ -314,6 +315,27 @@ impl SimHost {
             shared.landing -= 1;
             shared.landed += 1;
         });
+    }
+
+    /// Takes note of what is there before a write, where it may be read later.
+    fn note_before<'k>(&self, keys: impl Iterator<Item = &'k String>) {
+        let now_ms = self.executor.now_ms();
+        let shared = &mut *self.shared.borrow_mut();
+        if shared.nature.stale_ms > 0 {
+            for key in keys {
+                let before = (now_ms, self.name.clone(), shared.store.get(key).cloned());
+                shared.before.insert(key.clone(), before);
+            }
+        }
+    }
+
+    /// What a key held before somebody else wrote it a moment ago, if that is what is read.
+    fn stale(&self, key: &str) -> Option<Option<Vec<u8>>> {
+        let now_ms = self.executor.now_ms();
+        let shared = &mut *self.shared.borrow_mut();
+        let (at_ms, writer, before) = shared.before.get(key)?;
+        let may_be = *writer != self.name && at_ms + shared.nature.stale_ms > now_ms;
+        (may_be && shared.random.bool()).then(|| before.clone())
     }
 
     /// Takes note of a write; fails if no store would take it.
@@ -369,8 +391,10 @@ pub const SKEW_MAX_MS: u64 = 6000;
 
 impl Store for SimHost {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store(|| format!("get {key}"), |store| store.get(key).cloned())
-            .await
+        let found = self
+            .store(|| format!("get {key}"), |store| store.get(key).cloned())
+            .await?;
+        Ok(self.stale(key).unwrap_or(found))
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {

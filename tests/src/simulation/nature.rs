@@ -45,11 +45,13 @@ pub enum Dimension {
     Strange,
     /// A person lets go what the brake withholds while the next walk is under way.
     Purge,
+    /// What others wrote a moment ago is not read yet, as in a store that is replicated.
+    StaleReads,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 18] = [
+    pub const ALL: [Dimension; 19] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -68,6 +70,7 @@ impl Dimension {
         Dimension::Crowded,
         Dimension::Strange,
         Dimension::Purge,
+        Dimension::StaleReads,
     ];
 
     /// Its name on the command line.
@@ -91,6 +94,7 @@ impl Dimension {
             Dimension::Crowded => "crowded",
             Dimension::Strange => "strange",
             Dimension::Purge => "purge",
+            Dimension::StaleReads => "stale-reads",
         }
     }
 
@@ -105,7 +109,7 @@ impl Dimension {
             Dimension::Families => 60,
             Dimension::Brim | Dimension::Purge => 120,
             Dimension::Values => 60,
-            Dimension::Bodies | Dimension::PimClock | Dimension::Strange => 10,
+            Dimension::Bodies | Dimension::PimClock | Dimension::Strange | Dimension::StaleReads => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
             Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
             Dimension::Alone | Dimension::Reverts | Dimension::Hasty => 3,
@@ -211,6 +215,8 @@ pub struct Nature {
     pub late_writes: f64,
     /// How many times as large as it is an answer of the PIM counts.
     pub bulk: f64,
+    /// For how long a value may be read as it was before, in milliseconds, by whoever did not write it.
+    pub stale_ms: u64,
     /// In what share of ticks a variable cannot be read.
     pub unread_variables: f64,
     /// The one tick of the first host, by its number, in which its clock is a year ahead.
@@ -244,6 +250,7 @@ impl Nature {
             clocks_ms: 2000,
             late_writes: 0.0,
             bulk: 1.0,
+            stale_ms: 0,
             unread_variables: 0.0,
             year_ahead: None,
         }
@@ -283,6 +290,9 @@ impl Nature {
             if nature.pim.most_ms < least_ms {
                 (nature.pim.least_ms, nature.pim.most_ms) = (least_ms, least_ms + 100);
             }
+        }
+        if let Some(mut random) = nature.random(Dimension::StaleReads) {
+            nature.stale_ms = log_uniform(&mut random, 50, 3000);
         }
         if let Some(mut random) = nature.random(Dimension::LateWrites) {
             nature.late_writes = random.f64();

@@ -102,6 +102,8 @@ pub struct Shared {
     pub(super) asked_alone: Vec<EntityId>,
     /// Proxies that answer in place of upstreams.
     pub(super) proxies: Vec<Proxy>,
+    /// Of every key that was written, when last, in milliseconds, by whom, and what was there before.
+    pub(super) before: BTreeMap<String, (u64, String, Option<Vec<u8>>)>,
     /// Writes that have not landed yet.
     pub(super) landing: usize,
     /// Writes that landed late.
@@ -151,6 +153,7 @@ impl Shared {
             lone: Vec::new(),
             asked_alone: Vec::new(),
             proxies: Vec::new(),
+            before: BTreeMap::new(),
             landing: 0,
             landed: 0,
             published_ms: 0,
