@@ -3,7 +3,7 @@
 
 use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, tell_all, touch, until_pushed};
 use relay::shape::Shape;
-use simulator::catalogue::EntityId;
+use simulator::catalogue::{Action, Catalogue, Edit, EntityId};
 use simulator::destination::Rejection;
 use simulator::fault::Fault;
 use tests::simulation::stage::Stage;
@@ -40,6 +40,78 @@ fn one_entity_that_the_pim_answers_so_holds_up_no_other() {
         for at in [0, 9, 19] {
             one_alone(true, status, at);
         }
+    }
+}
+
+/// A family of models of two levels, with two variants below each of the lower one.
+fn family(catalogue: &mut Catalogue, name: &str, random: &mut fastrand::Rng) {
+    // What is created in one second cannot be told apart where one of it cannot be read.
+    let mut made_ms = 1_000_000;
+    let mut make = |id: EntityId, parent: Option<&str>| {
+        let action = parent.map_or_else(Action::create, Action::create_below);
+        made_ms += 1000;
+        catalogue.edit(&Edit::new(id, action), made_ms).expect("it is new");
+    };
+    make(EntityId::Model(name.to_owned()), None);
+    for number in 0..6 {
+        let sub_model = format!("{name} no {number}");
+        make(EntityId::Model(sub_model.clone()), Some(name));
+        for _ in 0..2 {
+            make(
+                EntityId::Product(uuid::Uuid::from_u128(random.u128(..))),
+                Some(&sub_model),
+            );
+        }
+    }
+}
+
+/// All that is of families and not of these sub-models: their roots and what inherits from them.
+fn inheriting(stage: &Stage, without: &[&str]) -> Vec<EntityId> {
+    let world = stage.world();
+    let truth = world.pim.catalogue.truth();
+    let is_other = |model: &str| model.contains(" family") && !without.contains(&model);
+    let is_of_it = |entity: &&simulator::catalogue::Entity| match &entity.id {
+        EntityId::Model(code) => is_other(code),
+        _ => entity.parent.as_deref().is_some_and(is_other),
+    };
+    truth
+        .entities()
+        .filter(is_of_it)
+        .map(|entity| entity.id.clone())
+        .collect()
+}
+
+/// Whatever names a sub-model is answered so, also what asks for the variants of its whole family.
+#[test]
+fn a_sub_model_that_the_pim_answers_so_holds_up_neither_its_family_nor_another() {
+    for (seed, status) in [(60, 302), (61, 403), (62, 404), (63, 422), (64, 500)] {
+        let mut stage = Stage::with(20, 0, seed, |shared, worker| {
+            by_events_alone(worker);
+            let mut random = fastrand::Rng::with_seed(seed);
+            for name in ["a family", "the family"] {
+                family(&mut shared.pim.catalogue, name, &mut random);
+            }
+        });
+        become_equal(&mut stage);
+        let bad = ["a family no 3", "the family no 0"];
+        let (all, told_ms) = (inheriting(&stage, &bad), stage.now_ms());
+        assert_eq!(all.len(), 2 * (1 + 5 + 10));
+        for sub_model in bad {
+            stage.fail_alone(true, &EntityId::Model(sub_model.to_owned()), status);
+        }
+        for root in ["a family", "the family"] {
+            stage.tell(&touch(&EntityId::Model(root.to_owned())));
+        }
+        let what = format!("two sub-models are answered {status}");
+        until_pushed(&mut stage, &all, told_ms, 30 * MINUTE_MS, &what);
+        // What lies below the others comes when they do; what no list could show, with the next walk.
+        stage.mend();
+        if status == 500 {
+            stage.walk();
+        }
+        stage.run_until(8 * HOUR_MS, &format!("the rest of {status} comes"), |stage| {
+            stage.dead_letters() > 0 || stage.differences().is_empty()
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Workers that stand still: wherever they do, and for however long, everything is equal afterwards without a person.
 
-use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, delete, touch};
+use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, by_events_alone, delete, touch};
 use relay::entity::{Entity, Kind};
 use relay::key::{Key, Keyspace};
 use relay::mistake::Mistake;
@@ -96,6 +96,37 @@ fn what_was_deleted_meanwhile_does_not_come_back() {
             stage.is_quiet() && stage.differences().is_empty()
         });
     }
+}
+
+/// Two workers stand still with their pushes done and nothing kept of that; then the first one's content comes again.
+#[test]
+fn a_content_that_comes_back_has_a_key_of_its_own_though_nobody_kept_what_was_pushed() {
+    let mut stage = Stage::with(60, 0, 46, |_, worker| {
+        by_events_alone(worker);
+        worker.shape = Shape::read(LITTLE).expect("a good shape");
+    });
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_for(10 * MINUTE_MS);
+    stage.forget();
+    let product = EntityId::Product(uuid::Uuid::from_u128(7 << 64));
+    let enable = |enabled: bool| Edit::new(product.clone(), Action::Enable { enabled });
+    let was_enabled = |stage: &Stage| enabled(stage, &product);
+    stall(&stage, write_of_the_index(&product), 3 * HOUR_MS, true);
+    stage.tell(&Edit::new(product.clone(), Action::create()));
+    until_it_stands_still(&mut stage);
+    let first = was_enabled(&stage).expect("it is pushed");
+    for (content, is_last) in [(!first, false), (first, true)] {
+        if !is_last {
+            stall(&stage, write_of_the_index(&product), 3 * HOUR_MS, true);
+        }
+        stage.edit(&enable(content));
+        stage.run_until(5 * MINUTE_MS, "it is pushed", |stage| {
+            was_enabled(stage) == Some(content)
+        });
+    }
+    stage.run_for(4 * HOUR_MS);
+    assert_eq!(stage.keys_that_came_back(), Vec::<String>::new());
+    assert_eq!(was_enabled(&stage), Some(first));
 }
 
 const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}]}, "product-models": false}"#;

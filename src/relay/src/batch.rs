@@ -133,6 +133,11 @@ impl Item {
         }
     }
 
+    /// What is written down of its push.
+    fn in_flight(&self) -> (Kind, String, Option<Tried>) {
+        (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
+    }
+
     /// Whether its push means that its variants may have changed. Not for a model that reconciliation found and that
     /// was never pushed before: reconciliation looks at its variants by itself.
     pub(crate) fn has_variants_to_mark(&self) -> bool {
@@ -222,12 +227,12 @@ pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Ve
     media::put_off(session, &mut items).await?;
     session.check_lease()?;
     session.keep_brake().await?;
+    outcome::note_tried(session, &mut items).await?;
     let in_flight = write_in_flight(session, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut items).await?;
     media::send_all(session, &mut items).await?;
-    outcome::note_tried(session, &mut items).await?;
     push_all(session, &mut items).await;
     if let Err(stop) = session.check_lease() {
         note_late_pushes(session, &items).await?;
@@ -450,24 +455,19 @@ fn dry_run<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
 
 /// Writes down whose pushes are about to begin; says under which key.
 async fn write_in_flight<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<Option<String>, StoreError> {
-    let entities: Vec<(Kind, String)> = items
-        .iter()
-        .filter(|item| item.is_to_be_pushed())
-        .map(|item| (item.waiting.entity.kind, item.code.clone()))
-        .collect();
-    keep_in_flight(session, entities).await
+    keep_in_flight(session, items.iter().filter(|item| item.is_to_be_pushed())).await
 }
 
 async fn keep_in_flight<H: Host>(
     session: &Session<'_, H>,
-    entities: Vec<(Kind, String)>,
+    items: impl Iterator<Item = &Item>,
 ) -> Result<Option<String>, StoreError> {
-    if entities.is_empty() || made(Mistake::NoInFlightKey) {
+    let value = InFlightValue::of(items.map(Item::in_flight));
+    if value.entities.is_empty() || made(Mistake::NoInFlightKey) {
         return Ok(None);
     }
     let key = Key::InFlight(session.fresh_id(), session.now_s());
     let key = session.config.keys.encode(&key);
-    let value = InFlightValue::new(entities);
     session.host.set(&key, &value.to_bytes()).await?;
     Ok(Some(key))
 }
@@ -479,9 +479,9 @@ async fn note_late_pushes<H: Host>(session: &Session<'_, H>, items: &[Item]) -> 
         return Ok(());
     }
     let is_pushed = |item: &&Item| matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Failed(..));
-    let pushed = items.iter().filter(is_pushed);
-    let entities = pushed.map(|item| (item.waiting.entity.kind, item.code.clone()));
-    keep_in_flight(session, entities.collect()).await.map(|_| ())
+    keep_in_flight(session, items.iter().filter(is_pushed))
+        .await
+        .map(|_| ())
 }
 
 /// A push under way: its number, and what came of it.

@@ -19,7 +19,7 @@ use crate::session::Session;
 use crate::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How far the marking of some models' variants has come, under the key of the first of them.
 #[derive(Default, Serialize, Deserialize)]
@@ -45,6 +45,12 @@ struct Progress {
     /// The next page of the next ones.
     #[serde(default)]
     cursor: Option<String>,
+    /// For how many parents one call asks, since it failed for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_once: Option<usize>,
+    /// Whether the next sub-model's list failed, and the PIM was not asked yet whether it answers others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_doubted: bool,
     /// What is known of entities there that cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gap: Option<Box<Gap>>,
@@ -95,6 +101,9 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
     // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
     let mut groups = vec![again, fresh];
     begun(session, items, &mut groups).await?;
+    if session.pim_governor.is_probing(Kind::Product.name()) {
+        groups = one_by_one(session, groups);
+    }
     let mut has_advanced = false;
     while let Some(group) = groups.pop() {
         if group.is_empty() {
@@ -111,6 +120,8 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
             }
             Err(failure) if group.len() > 1 && failure.class != Class::Held && failure.status.is_some() => {
                 let mut one = group;
+                // Put together again it would only fail again.
+                session.host.delete(&key(session, &items[one[0].at])).await?;
                 let other = one.split_off(one.len() / 2);
                 groups.extend([one, other]);
             }
@@ -122,6 +133,15 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         }
     }
     Ok(has_advanced)
+}
+
+/// The lists of variants do not come, and one of the models may be why: the one call that the PIM is let have is for a
+/// single one, and not always for the same.
+fn one_by_one<H: Host>(session: &Session<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec<Marking>> {
+    let mut groups: Vec<Vec<Marking>> = groups.into_iter().flatten().map(|marking| vec![marking]).collect();
+    let count = groups.len().max(1) as u64;
+    groups.rotate_left(usize::try_from(session.host.chance() % count).unwrap_or(0));
+    groups
 }
 
 /// Puts models whose marking an earlier tick has begun together again, whatever else has come to wait meanwhile: the
@@ -271,9 +291,7 @@ async fn mark<H: Host>(
     let since_s = group.iter().map(|marking| marking.since_s).min().unwrap_or(0);
     loop {
         let kind = progress.kind.unwrap_or(Kind::ProductModel);
-        let parents = parents(items, group, &progress);
-        let chunk = &parents[progress.parents.min(parents.len())..];
-        let chunk = &chunk[..chunk_length(session, kind, chunk)];
+        let chunk = chunk(session, kind, &parents(items, group, &progress), &progress);
         if chunk.is_empty() {
             if kind == Kind::Product {
                 break;
@@ -287,14 +305,20 @@ async fn mark<H: Host>(
                 session.pim_failure(Class::Held, "the rest of the variants is marked later")
             ));
         }
-        let (length, list) = (chunk.len(), List::Below(chunk));
-        let (mut cursor, mut gap) = (progress.cursor.clone(), progress.gap.clone());
-        let turned = session.pim.turn(kind, list, &mut cursor, &mut gap).await;
-        (progress.cursor, progress.gap) = (cursor, gap);
-        let page = match turned {
-            Ok(Turned::Page(page)) => page,
-            Ok(Turned::Again | Turned::PassedOver(_)) => continue,
-            Ok(Turned::Stuck(failure)) | Err(failure) => {
+        let length = chunk.len();
+        let page = match ask(session, kind, &chunk, &mut progress).await {
+            Ok(Asked::Page(page)) => page,
+            Ok(Asked::Again) => continue,
+            Ok(Asked::PassOver) => {
+                leave_to_itself(session, &chunk[0]).await?;
+                progress.pass(1);
+                host::write(session.host, &key, &progress).await?;
+                is_kept = true;
+                continue;
+            }
+            // Of several models, which of them is at fault is told by marking fewer.
+            Err(failure) if group.len() == 1 && progress.narrows(length, &failure) => continue,
+            Err(failure) => {
                 keep_gap(session, &key, &progress, is_kept).await?;
                 return Ok(Err(failure));
             }
@@ -319,6 +343,57 @@ async fn mark<H: Host>(
     Ok(Ok(()))
 }
 
+/// What came of asking for what lies below some parents.
+enum Asked {
+    Page(Page),
+    /// It is to be asked once more.
+    Again,
+    /// What lies below the one sub-model does not come, although the PIM answers other searches.
+    PassOver,
+}
+
+/// Asks for the next page of what lies below some parents.
+async fn ask<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    chunk: &[String],
+    progress: &mut Progress,
+) -> Result<Asked, Failure> {
+    if progress.is_doubted {
+        let answers = session.pim.answers(kind).await;
+        progress.is_doubted = matches!(&answers, Err(failure) if failure.class == Class::Held);
+        return answers.map(|()| Asked::PassOver);
+    }
+    let is_sub_model = chunk.len() == 1 && progress.sub_models.contains(&chunk[0]);
+    let models: Vec<&str> = chunk.iter().map(String::as_str).collect();
+    let (mut cursor, mut gap) = (progress.cursor.clone(), progress.gap.clone());
+    let turned = session
+        .pim
+        .turn(kind, List::Below(&models), &mut cursor, &mut gap)
+        .await;
+    (progress.cursor, progress.gap) = (cursor, gap);
+    match turned {
+        Ok(Turned::Page(page)) => Ok(Asked::Page(page)),
+        Ok(Turned::Again | Turned::PassedOver(_)) => Ok(Asked::Again),
+        Ok(Turned::Stuck(_)) if is_sub_model => Ok(Asked::PassOver),
+        Err(failure) if is_sub_model && failure.class != Class::Held && failure.status.is_some() => {
+            progress.is_doubted = true;
+            Ok(Asked::Again)
+        }
+        Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
+    }
+}
+
+/// The variants of a sub-model whose list does not come are its own affair, so that nothing else waits for them: its own
+/// push marks them, is tried again, and is given up where people see it.
+async fn leave_to_itself<H: Host>(session: &Session<'_, H>, sub_model: &str) -> Result<(), StoreError> {
+    let fields = json!({ "entity": format!("{}/{sub_model}", Kind::ProductModel.name()) });
+    session.log_failure("variants-left-out", fields);
+    let raised = [session.raise(Kind::ProductModel, sub_model, Change::Forced)];
+    session.note_raised(raised.len());
+    set_all(session.host, &raised).await
+}
+
 /// Keeps what is known of entities that cannot be read, so that the next tick goes on from there; or that nothing is known
 /// any more, lest what was doubted once be judged for ever.
 async fn keep_gap<H: Host>(
@@ -327,7 +402,7 @@ async fn keep_gap<H: Host>(
     progress: &Progress,
     is_kept: bool,
 ) -> Result<(), StoreError> {
-    if is_kept || progress.gap.is_some() {
+    if is_kept || progress.gap.is_some() || progress.at_once.is_some() || progress.is_doubted {
         host::write(session.host, key, progress).await?;
     }
     Ok(())
@@ -342,13 +417,14 @@ fn parents<'a>(items: &'a [Item], group: &[Marking], progress: &'a Progress) -> 
     models.chain(sub_models.map(String::as_str)).collect()
 }
 
-/// For how many parents one call can ask.
-fn chunk_length<H: Host>(session: &Session<'_, H>, kind: Kind, parents: &[&str]) -> usize {
-    let mut length = parents.len().min(BATCH_MAX);
-    while length > 1 && session.pim.is_too_long(kind, &parents[..length]) {
+/// The next parents, as many as one call can ask for.
+fn chunk<H: Host>(session: &Session<'_, H>, kind: Kind, parents: &[&str], progress: &Progress) -> Vec<String> {
+    let left = parents.get(progress.parents..).unwrap_or_default();
+    let mut length = left.len().min(progress.at_once.unwrap_or(BATCH_MAX));
+    while length > 1 && session.pim.is_too_long(kind, &left[..length]) {
         length /= 2;
     }
-    length
+    left[..length].iter().map(|parent| (*parent).to_owned()).collect()
 }
 
 impl Progress {
@@ -360,8 +436,26 @@ impl Progress {
         }
         self.cursor = page.next.clone();
         if self.cursor.is_none() {
-            self.parents += parents;
+            self.pass(parents);
         }
+    }
+
+    /// So many parents are done with; more of them may come by one call again.
+    fn pass(&mut self, parents: usize) {
+        self.parents += parents;
+        (self.cursor, self.gap) = (None, None);
+        let more = self.at_once.map(|at_once| at_once * 2);
+        self.at_once = more.filter(|more| *more < BATCH_MAX);
+    }
+
+    /// One of so many parents may be why their list does not come: says whether fewer are asked for now. What came of the
+    /// list so far is of the first of them, too.
+    fn narrows(&mut self, parents: usize, failure: &Failure) -> bool {
+        let narrows = parents > 1 && failure.class != Class::Held && failure.status.is_some();
+        if narrows {
+            (self.at_once, self.gap) = (Some(parents / 2), None);
+        }
+        narrows
     }
 }
 

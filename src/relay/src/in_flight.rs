@@ -4,6 +4,7 @@
 //! whose end nobody saw: once they have settled, their entities count as never pushed and are looked at anew.
 
 use crate::entity::Kind;
+use crate::retry::Tried;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -17,6 +18,9 @@ pub struct InFlightValue {
     pub v: u32,
     /// The entities, by kind and code.
     pub entities: Vec<(Kind, String)>,
+    /// What the push of each of them was to bring, in the same order; of older versions none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Option<Tried>>,
     /// Whether they were looked at once already, and this key is there because the clocks of hosts differ: by another
     /// one's the first look may have come too early.
     #[serde(default)]
@@ -24,13 +28,22 @@ pub struct InFlightValue {
 }
 
 impl InFlightValue {
-    /// Of entities whose pushes are about to begin, or have begun.
-    pub(crate) fn new(entities: Vec<(Kind, String)>) -> InFlightValue {
+    /// Of entities whose pushes are about to begin, or have begun, and what each is to bring.
+    pub(crate) fn of(entities: impl IntoIterator<Item = (Kind, String, Option<Tried>)>) -> InFlightValue {
+        let entities = entities.into_iter().map(|(kind, code, tried)| ((kind, code), tried));
+        let (entities, tried) = entities.unzip();
         InFlightValue {
             v: 1,
             entities,
+            tried,
             is_second: false,
         }
+    }
+
+    /// What was to be brought to whom, where it is known.
+    pub(crate) fn into_tried(self) -> impl Iterator<Item = ((Kind, String), Tried)> {
+        let known = self.entities.into_iter().zip(self.tried);
+        known.filter_map(|(entity, tried)| Some((entity, tried?)))
     }
 
     /// The bytes in the store.

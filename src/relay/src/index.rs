@@ -91,6 +91,11 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Entry {
+    /// Whether it tells what lies at the destination, if only that nothing does.
+    fn is_known(&self) -> bool {
+        self.hash.is_some() || self.removed_s.is_some()
+    }
+
     /// Of two entries of one entity, the one that counts. Where two workers pushed different contents and neither knew
     /// of the other, which of them lies at the destination is not known.
     fn merged(self, other: Entry) -> Entry {
@@ -236,8 +241,8 @@ impl Pages {
         }
         let mut page = Page::default();
         for key in directory.keys(keys, kind, number) {
-            let other = read_page(host.get(&key).await?.as_deref())?;
-            self.merge(kind, &mut page, other);
+            let value = host.get(&key).await?.ok_or_else(|| missing(&key))?;
+            self.merge(kind, &mut page, read_page(&value)?);
         }
         self.pages.insert((kind, number), page);
         Ok(())
@@ -252,9 +257,9 @@ impl Pages {
             match page.entries.remove(&segment) {
                 None => drop(page.entries.insert(segment, entry)),
                 Some(known) => {
-                    let was_known = known.hash.is_some() && entry.hash.is_some();
+                    let was_known = known.is_known() && entry.is_known();
                     let merged = known.merged(entry);
-                    if was_known && merged.hash.is_none() && merged.removed_s.is_none() {
+                    if was_known && !merged.is_known() {
                         self.unknown.push((Entity::of(kind, &segment), merged.code.clone()));
                     }
                     page.entries.insert(segment, merged);
@@ -355,21 +360,18 @@ impl Pages {
         }
     }
 
-    /// Removes the entry of an entity whose page was read, since an event said that it is deleted, or not.
+    /// Notes that an entity whose page was read is removed, since an event said that it is deleted, or not. Also of one
+    /// without an entry: a worker that was paused may have pushed it, and its entry may yet come.
     pub fn remove(&mut self, entity: &Entity, now_s: u64, was_announced: bool) {
-        let is_there = self.get(entity).is_some();
-        // What goes with a model is to be known although the destination does not have the model itself.
-        if is_there || (was_announced && entity.kind == Kind::ProductModel) {
-            let parent = self.known(entity).and_then(|entry| entry.parent.clone());
-            let entry = Entry {
-                pushes: self.pushes(entity) + u64::from(is_there),
-                removed_s: Some(now_s),
-                parent,
-                was_announced,
-                ..Entry::default()
-            };
-            self.put(entity, entry);
-        }
+        let parent = self.known(entity).and_then(|entry| entry.parent.clone());
+        let entry = Entry {
+            pushes: self.pushes(entity) + 1,
+            removed_s: Some(now_s),
+            parent,
+            was_announced,
+            ..Entry::default()
+        };
+        self.put(entity, entry);
     }
 
     /// Whether an entity went with a model of which an event said that it is deleted; reads the pages of the models that it
@@ -454,8 +456,15 @@ impl Pages {
     }
 }
 
-fn read_page(value: Option<&[u8]>) -> Result<Page, StoreError> {
-    let Some(value) = value else { return Ok(Page::default()) };
+/// A store whose reads lag behind its listing. Taking the page for empty would forget what lies at the destination; the next
+/// tick lists anew.
+fn missing(key: &str) -> StoreError {
+    StoreError(format!(
+        "the store lists {key} and reads nothing there; if that stays so, delete the key"
+    ))
+}
+
+fn read_page(value: &[u8]) -> Result<Page, StoreError> {
     match host::decoded::<Page>(value) {
         Some(page) if page.v == 1 => Ok(page),
         // Taking it for empty would forget what lies at the destination.
@@ -498,6 +507,30 @@ mod tests {
         );
     }
 
+    /// Two workers that each knew nothing of it pushed and deleted an entity: the entry that lands last is not taken for what
+    /// lies there.
+    #[test]
+    fn an_entry_that_lands_after_its_removal_is_looked_at_again() {
+        let entity = Entity::new(Kind::ProductModel, "a model");
+        let place = (entity.kind, page_of(&entity));
+        let (mut late, mut other) = (Pages::default(), Pages::default());
+        late.set(&entity, "a model", Some("a".to_owned()), 5);
+        other.remove(&entity, 6, false);
+        let mut page = late.pages.remove(&place).expect("a page");
+        let removed = other.pages.remove(&place).expect("a page");
+        let mut united = Pages::default();
+        united.merge(entity.kind, &mut page, removed);
+        assert_eq!(united.unknown, [(entity.clone(), None)]);
+        // Once it was deleted again, that counts.
+        united.pages.insert(place, page);
+        united.remove(&entity, 7, false);
+        let mut page = united.pages.remove(&place).expect("a page");
+        late.set(&entity, "a model", Some("a".to_owned()), 5);
+        united.merge(entity.kind, &mut page, late.pages.remove(&place).expect("a page"));
+        united.pages.insert(place, page);
+        assert_eq!(united.get(&entity), None);
+    }
+
     #[test]
     fn a_page_of_a_million_products_lies_in_parts_that_any_store_takes() {
         for (count, parts) in [(0, 1), (1, 1), (2500, 1), (8000, 4), (30_000, 13)] {
@@ -518,7 +551,7 @@ mod tests {
             assert!(written.iter().all(|part| part.len() <= PART_MAX));
             let mut read = Page::default();
             for part in &written {
-                read.entries.extend(read_page(Some(part)).expect("a page").entries);
+                read.entries.extend(read_page(part).expect("a page").entries);
             }
             assert_eq!(read.entries, page.entries);
         }

@@ -111,6 +111,9 @@ fn what_waits_is_read_back() {
         "events": ["{}"], "hash": "h", "thinned": true,
     }));
     reads_back::<InFlightValue>(json!({ "v": 1, "entities": [["product", "a"], ["category", "1"]] }));
+    reads_back::<InFlightValue>(json!({
+        "v": 1, "entities": [["product", "a"], ["category", "1"]], "tried": [null, { "content": "c", "changes": MANY }],
+    }));
     reads_back::<Refused>(json!({ "v": 1, "at_ms": MANY, "channel": "events-api", "reason": "r" }));
     reads_back::<Notification>(json!({
         "v": 1, "state": "suspended", "kind": "k", "reason": "r", "subscription": "s", "sent_s": MANY, "at_ms": MANY,

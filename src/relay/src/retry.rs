@@ -52,9 +52,11 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// What is known once this content is tried.
-    pub fn next(known: Option<Tried>, content: String) -> Tried {
-        let changes = known.map_or(0, |known| known.changes + u64::from(known.content != content));
+    /// What is known once this content is tried after others. Where two were tried at once, either may be the last.
+    pub fn next(known: &[Tried], content: String) -> Tried {
+        let most = known.iter().map(|known| known.changes).max().unwrap_or(0);
+        let mut last = known.iter().filter(|known| known.changes == most);
+        let changes = most + u64::from(last.any(|known| known.content != content));
         Tried { content, changes }
     }
 }
@@ -73,14 +75,23 @@ mod tests {
 
     #[test]
     fn a_content_that_comes_back_after_another_one_is_told_from_its_first_try() {
-        let mut tried = None;
+        let mut tried = Vec::new();
         let changes = ["a", "a", "b", "b", "a", "", "a"].map(|content| {
-            let next = Tried::next(tried.take(), content.to_owned());
+            let next = Tried::next(&tried, content.to_owned());
             let changes = next.changes;
-            tried = Some(next);
+            tried = vec![next];
             changes
         });
         assert_eq!(changes, [0, 0, 1, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn of_two_contents_tried_at_once_neither_comes_back_under_its_key() {
+        let first = Tried::next(&[], "a".to_owned());
+        let at_once = ["b", "c"].map(|content| Tried::next(std::slice::from_ref(&first), content.to_owned()));
+        let known = [at_once.as_slice(), &[first]].concat();
+        assert_eq!(Tried::next(&known, "b".to_owned()).changes, 2);
+        assert_eq!(Tried::next(&at_once[..1], "b".to_owned()).changes, 1);
     }
 
     proptest! {

@@ -9,7 +9,8 @@ use crate::failure::{Class, Failure};
 use crate::fanout;
 use crate::governor::Governor;
 use crate::history::History;
-use crate::host::{Host, StoreError};
+use crate::host::{self, Host, StoreError};
+use crate::in_flight::InFlightValue;
 use crate::index::{Directory, Pages};
 use crate::key::{Change, Key};
 use crate::lease::Lease;
@@ -18,13 +19,14 @@ use crate::meta::Meta;
 use crate::pim::{self, Pim};
 use crate::plan::{BATCH_MAX, Plan, Waiting};
 use crate::reconciliation::Reconciliation;
+use crate::retry::Tried;
 use crate::shape::{Lookups, Shaped};
 use crate::state::State;
 use crate::token;
 use serde::Serialize;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What a tick did, for its log line and its answer.
@@ -90,6 +92,9 @@ impl Report {
 /// How many events of reconciliation may wait at once: more would only make every listing longer.
 const RECONCILING_MAX: u64 = 10_000;
 
+/// What was to be pushed last, by kind and code.
+type TriedByEntity = BTreeMap<(Kind, String), Vec<Tried>>;
+
 /// The tools of a tick.
 pub(crate) struct Session<'a, H> {
     pub(crate) host: &'a H,
@@ -122,6 +127,8 @@ pub(crate) struct Session<'a, H> {
     /// What it was at last.
     at: RefCell<Option<String>>,
     is_brake_used: Cell<bool>,
+    /// What the pushes were to bring that were in flight when the tick began, once it is read.
+    in_flight: RefCell<Option<TriedByEntity>>,
     /// Entities that a batch was begun with: what was listed of them waits no more.
     begun: RefCell<BTreeSet<Entity>>,
     /// Entities that reconciliation queued since the listing.
@@ -193,6 +200,7 @@ impl<'a, H: Host> Session<'a, H> {
             report: RefCell::new(report),
             raised: Cell::new(0),
             is_brake_used: Cell::new(false),
+            in_flight: RefCell::default(),
             begun: RefCell::default(),
             queued: RefCell::default(),
         }
@@ -202,6 +210,7 @@ impl<'a, H: Host> Session<'a, H> {
     pub(crate) fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
         *self.index.get_mut() = Rc::new(plan.index.clone());
         (self.plan, self.planned_s) = (plan, planned_s);
+        *self.in_flight.get_mut() = None;
         self.raised.set(0);
         self.begun.get_mut().clear();
         self.queued.get_mut().clear();
@@ -345,6 +354,23 @@ impl<'a, H: Host> Session<'a, H> {
         pages
             .went_with_a_model(self.host, &self.config.keys, &directory, entity)
             .await
+    }
+
+    /// What pushes of an entity were to bring that are in flight, or were when their worker died.
+    pub(crate) async fn tried_in_flight(&self, kind: Kind, code: &str) -> Result<Vec<Tried>, StoreError> {
+        if self.in_flight.borrow().is_none() {
+            let mut tried = TriedByEntity::new();
+            for batch in &self.plan.in_flight {
+                let value: Option<InFlightValue> = host::read(self.host, &batch.key).await?;
+                for (entity, known) in value.into_iter().flat_map(InFlightValue::into_tried) {
+                    tried.entry(entity).or_default().push(known);
+                }
+            }
+            *self.in_flight.borrow_mut() = Some(tried);
+        }
+        let known = self.in_flight.borrow();
+        let of_this = known.as_ref().and_then(|known| known.get(&(kind, code.to_owned())));
+        Ok(of_this.cloned().unwrap_or_default())
     }
 
     /// Keeps the changed pages of the index.

@@ -414,8 +414,13 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
             session.host.delete(&batch.key).await?;
             continue;
         }
-        let (is_second, kept) = value.map_or((true, Vec::new()), |value| (value.is_second, value.entities));
-        let entities: Vec<(Entity, String)> = kept
+        // What reads as nothing was looked at by another worker.
+        let value = value.unwrap_or_else(|| InFlightValue {
+            is_second: true,
+            ..InFlightValue::of([])
+        });
+        let entities: Vec<(Entity, String)> = value
+            .entities
             .iter()
             .map(|(kind, code)| (Entity::new(*kind, code), code.clone()))
             .collect();
@@ -434,10 +439,10 @@ async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
         session.note_raised(raised.len());
         set_all(session.host, &raised).await?;
         // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
-        if !is_second && (session.state.borrow().clocks_differ() || batch.is_old(session.planned_s)) {
+        if !value.is_second && (session.state.borrow().clocks_differ() || batch.is_old(session.planned_s)) {
             let value = InFlightValue {
                 is_second: true,
-                ..InFlightValue::new(kept)
+                ..value
             };
             look_again(session, session.planned_s + SKEW_S, value).await?;
         }

@@ -96,8 +96,7 @@ impl SimHost {
         shared.put_off += 1;
         let waiting = shared.store.keys().filter(|key| kind_of(key) == "event").count();
         // A worker that stood still may have published what it had counted long before.
-        let is_old = shared.paused + shared.landed > 0 || shared.landing > 0;
-        let is_counted = is_for_the_queue && !is_old && shared.published_ms + COUNTED_MS > now_ms;
+        let is_counted = is_for_the_queue && !shared.is_disturbed() && shared.published_ms + COUNTED_MS > now_ms;
         if is_counted && (waiting as u64) < shared.nature.settings.high_water / 2 && shared.is_watched {
             let told = format!("a delivery was put off at {now_ms} although {waiting} events waited");
             shared.violations.push(told);
@@ -335,7 +334,10 @@ impl SimHost {
         let shared = &mut *self.shared.borrow_mut();
         let (at_ms, writer, before) = shared.before.get(key)?;
         let may_be = *writer != self.name && at_ms + shared.nature.stale_ms > now_ms;
-        (may_be && shared.random.bool()).then(|| before.clone())
+        let is_stale = may_be && shared.random.bool();
+        let before = is_stale.then(|| before.clone());
+        shared.read_stale += u64::from(is_stale);
+        before
     }
 
     /// Takes note of a write; fails if no store would take it.

@@ -333,7 +333,7 @@ impl Nature {
     /// The world is well from now on: upstreams are as slow as they may be for work to be done at all, which is read, read
     /// by id, mark and push within a tick.
     pub fn heal(&mut self) {
-        let most_ms = (self.settings.tick_s * 1000 - 2000) / 6;
+        let most_ms = (self.settings.tick_s * 1000).saturating_sub(2000) / 6;
         let most_ms = most_ms.min(self.settings.call_timeout_s * 500).max(30);
         self.pim = self.pim.up_to(most_ms);
         self.destination = self.destination.up_to(most_ms);

@@ -108,6 +108,8 @@ pub struct Shared {
     pub(super) landing: usize,
     /// Writes that landed late.
     pub(super) landed: u64,
+    /// Values that were read as they had been a moment before.
+    pub(super) read_stale: u64,
     /// When the worker last published what waits, in milliseconds.
     pub(super) published_ms: u64,
     /// Whether clocks of hosts may be further apart than what is asked of hosts' clocks.
@@ -156,12 +158,19 @@ impl Shared {
             before: BTreeMap::new(),
             landing: 0,
             landed: 0,
+            read_stale: 0,
             published_ms: 0,
             has_far_clocks: false,
             entities: 0,
             is_watched: false,
             effort: Effort::default(),
         }
+    }
+
+    /// Whether a worker may not have known what another one had written: it stood still, or the write was late, or what was
+    /// read was old.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.paused + self.landed + self.read_stale > 0 || self.landing > 0
     }
 
     pub(super) fn note(&mut self, now_ms: u64, who: &str, what: impl FnOnce() -> String) {

@@ -3,6 +3,7 @@
 
 use super::faults::{Lone, Proxy};
 use super::host::Shared;
+use super::rules::keys;
 use super::run::Run;
 use super::scenario::{Scenario, WorldKind};
 use fastrand::Rng;
@@ -254,6 +255,11 @@ impl Stage {
             ..Mapping::default()
         };
         differences(&shared.pim, &shared.destination, &mapping)
+    }
+
+    /// What was sent under an idempotency key that had been another content's meanwhile.
+    pub fn keys_that_came_back(&self) -> Vec<String> {
+        keys::no_idempotency_key_comes_back(&self.run)
     }
 
     /// How many requests of a method the destination has seen.

@@ -17,8 +17,7 @@ impl SimHost {
         match response {
             None => {
                 // Whoever was killed or paused over it may have told nobody, or something older may have landed since.
-                let disturbed = shared.killed + shared.paused + shared.landed > 0 || shared.landing > 0;
-                let untold = disturbed || shared.has_far_clocks;
+                let untold = shared.killed > 0 || shared.is_disturbed() || shared.has_far_clocks;
                 let waits =
                     |wait: &Wait| wait.upstream == upstream && begun_ms < wait.until_ms && begun_ms > wait.told_ms;
                 if !untold && shared.waits.iter().any(waits) {

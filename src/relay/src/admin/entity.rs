@@ -27,9 +27,12 @@ pub(super) async fn read<H: Store>(
     code: &str,
 ) -> Result<Value, StoreError> {
     let entity = Entity::new(kind, code);
-    let plan = Plan::of(&config.keys, host.keys().await?);
+    let (plan, pages) = match list(host, config, &entity).await {
+        // The worker may have moved the page since the listing.
+        Err(_) => list(host, config, &entity).await?,
+        Ok(listed) => listed,
+    };
     let waiting = plan.find(&entity);
-    let pages = Pages::load(host, &config.keys, &plan.index, [&entity]).await?;
     let indexed = pages.get(&entity).map(|entry| {
         json!({
             "hash": entry.hash,
@@ -53,6 +56,12 @@ pub(super) async fn read<H: Store>(
         "dead_letters": dead_letters,
         "index": indexed,
     }))
+}
+
+async fn list<H: Store>(host: &H, config: &ConsoleConfig, entity: &Entity) -> Result<(Plan, Pages), StoreError> {
+    let plan = Plan::of(&config.keys, host.keys().await?);
+    let pages = Pages::load(host, &config.keys, &plan.index, [entity]).await?;
+    Ok((plan, pages))
 }
 
 async fn events<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::{Item, Stage, Stop};
 use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
-use crate::entity::{Kind, digest};
+use crate::entity::digest;
 use crate::failure::{self, Class, Failure};
 use crate::fanout;
 use crate::history;
@@ -71,13 +71,10 @@ pub(super) async fn persist<H: Host>(
             _ => {}
         }
     }
-    let unsettled: Vec<(Kind, String)> = items
-        .iter()
-        .filter(|item| is_unsettled(item))
-        .map(|item| (item.waiting.entity.kind, item.code.clone()))
-        .collect();
-    if let (Some(key), false) = (in_flight, unsettled.is_empty()) {
-        session.host.set(key, &InFlightValue::new(unsettled).to_bytes()).await?;
+    let mut unsettled = items.iter().filter(|item| is_unsettled(item)).peekable();
+    if let (Some(key), Some(_)) = (in_flight, unsettled.peek()) {
+        let value = InFlightValue::of(unsettled.map(Item::in_flight));
+        session.host.set(key, &value.to_bytes()).await?;
     }
     Ok(())
 }
@@ -141,13 +138,11 @@ pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [I
             Stage::Delete(_) => String::new(),
             _ => continue,
         };
-        let has_retry = item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck());
-        let known = if has_retry {
-            earlier(session, &item.waiting).await?.tried
-        } else {
-            None
-        };
-        item.tried = Some(Tried::next(known, content));
+        let mut known = session.tried_in_flight(item.waiting.entity.kind, &item.code).await?;
+        if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
+            known.extend(earlier(session, &item.waiting).await?.tried);
+        }
+        item.tried = Some(Tried::next(&known, content));
     }
     Ok(())
 }

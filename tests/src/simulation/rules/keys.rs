@@ -34,7 +34,7 @@ impl Sent {
 pub type SentByPath = BTreeMap<String, Vec<Sent>>;
 
 /// Checks the rule.
-pub(super) fn no_idempotency_key_comes_back(run: &Run) -> Vec<String> {
+pub(in crate::simulation) fn no_idempotency_key_comes_back(run: &Run) -> Vec<String> {
     let shared = run.shared.borrow();
     let comes_back = |(path, sent): (&String, &Vec<Sent>)| {
         let mut sent: Vec<&Sent> = sent.iter().collect();
