@@ -1,13 +1,14 @@
 //! The PIM client reads Akeneo's own REST payloads, and answers of its own in the same shapes.
 
 use http::{Request, Response};
-use relay::config::{Credentials, LogLevel, PimConfig};
+use relay::config::{Credentials, PimConfig};
 use relay::entity::Kind;
 use relay::failure::{Class, Failure};
 use relay::governor::{Deadlines, Governor, GovernorState};
 use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 use relay::key::Keyspace;
 use relay::lease::Lease;
+use relay::log::LogLevel;
 use relay::paging::List;
 use relay::pim::{Page, Pim, Read, limits};
 use serde_json::{Value, json};

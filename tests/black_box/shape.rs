@@ -80,7 +80,7 @@ fn every_example_of_a_value_is_sent_in_both_forms() {
 }
 
 /// Wrong shapes: the place that must be named, and a word of the remedy.
-const WRONG_SHAPES: &str = include_str!("../../src/relay/src/shape/wrong_shapes.json");
+const WRONG_SHAPES: &str = include_str!("../../src/relay/shape/src/wrong_shapes.json");
 
 #[tokio::test]
 async fn a_wrong_shape_is_told_with_its_place_and_pushes_nothing() {

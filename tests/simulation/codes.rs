@@ -3,7 +3,7 @@
 use relay::entity::{Entity, Kind, Segment};
 use relay::index::page_of;
 use relay::key::{Change, EventKey, Key, Keyspace};
-use relay::shape::path_segment;
+use relay::path::path_segment;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};

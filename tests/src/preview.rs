@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use indicatif::ProgressBar;
-use relay::config::{LogLevel, PimConfig, Variables, WorkerConfig};
+use relay::config::{PimConfig, Variables, WorkerConfig};
 use relay::entity::Kind;
 use relay::failure::Failure;
 use relay::governor::{Deadlines, Governor, GovernorState};
 use relay::json;
 use relay::key::Keyspace;
 use relay::lease::Lease;
+use relay::log::LogLevel;
 use relay::paging::List;
 use relay::pim::{Pim, limits};
 use relay::shape::{Lookups, Shape, Shaped};

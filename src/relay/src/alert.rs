@@ -2,21 +2,20 @@
 //! every cause at most once an hour.
 
 mod facts;
-mod template;
 
-use crate::config::{AlertConfig, LogLevel, Telling, WorkerConfig};
+use crate::config::{AlertConfig, Telling, WorkerConfig};
 use crate::entity::digest;
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Deadlines, Governor, Limits, transient};
 use crate::host::{Host, StoreError};
 use crate::lease::Lease;
 use crate::log;
+use crate::log::LogLevel;
 use crate::plan::Plan;
 use crate::state::State;
 use facts::{Alert, Facts};
 use http::{Method, Request, Response};
 use serde_json::json;
-pub(crate) use template::Template;
 
 /// The longest that one alert may take, in milliseconds.
 const TIMEOUT_MS: u64 = 5000;

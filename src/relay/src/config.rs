@@ -1,12 +1,13 @@
 //! The application's variables, read and checked.
 
+mod template;
 mod variables;
-
-use crate::alert::Template;
 
 use crate::entity::digest;
 use crate::key::Keyspace;
+use crate::log::LogLevel;
 use crate::shape::{self, Shape};
+pub use template::{PLACES, Template};
 pub use variables::{ProviderFailed, UNSET_ORIGIN, Variables};
 
 /// A variable that is missing or makes no sense; the text names it and says what to do.
@@ -20,15 +21,6 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// Which log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// One line per delivery, per call and per tick.
-    All,
-    /// Only what failed.
-    Failures,
-}
 
 fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
     Ok(if variables.choice("log", &["all", "failures"])? == "all" {

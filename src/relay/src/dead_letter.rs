@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::host::{self, Store, StoreError};
 use crate::key::{Key, Keyspace};
 use crate::plan::Plan;
-use crate::state::State;
 use crate::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -63,16 +62,17 @@ impl DeadLetter {
     }
 }
 
-/// Thins the oldest beyond those that keep their details, a few at a time; says whether it did. None is dropped: only
+/// Thins the oldest beyond those that keep their details, a few at a time, behind the last one that was thinned; says which
+/// is the last now, by when it failed in seconds since the Unix epoch and its key, if there was any to thin. None is dropped: only
 /// its entity's success or a person ends it.
 pub(crate) async fn thin_oldest<H: Store>(
     host: &H,
     keys: &Keyspace,
     plan: &Plan,
-    state: &mut State,
+    last: (u64, &str),
     now_s: u64,
-) -> Result<bool, StoreError> {
-    let next = to_thin(keys, plan, (state.thinned_s, &state.thinned_key), now_s);
+) -> Result<Option<(u64, String)>, StoreError> {
+    let next = to_thin(keys, plan, last, now_s);
     for (_, key) in &next {
         let letter: Option<DeadLetter> = host::read(host, key).await?;
         let Some(mut letter) = letter.filter(|letter| !letter.thinned) else {
@@ -84,11 +84,7 @@ pub(crate) async fn thin_oldest<H: Store>(
             host.set(key, &letter.to_bytes()).await?;
         }
     }
-    let Some((failed_s, key)) = next.last() else {
-        return Ok(false);
-    };
-    (state.thinned_s, state.thinned_key) = (*failed_s, (*key).clone());
-    Ok(true)
+    Ok(next.last().map(|(failed_s, key)| (*failed_s, (*key).clone())))
 }
 
 /// The next to be thinned, oldest first, with when they failed: those after the last one thinned, as far as there are
@@ -179,7 +175,7 @@ mod tests {
 
     #[test]
     fn thinning_drops_details_and_no_entity_and_brings_back_nothing() {
-        let (store, keys, mut state) = (Memory::default(), Keyspace::new("main"), State::default());
+        let (store, keys, mut last) = (Memory::default(), Keyspace::new("main"), (0, String::new()));
         for n in 0..DETAILED as u64 + 4 {
             let (code, failed_s) = (format!("product-{n}"), 1_800_000_000 + n);
             let key = keys.encode(&Key::DeadLetter(DeadLetterKey::new(
@@ -196,10 +192,12 @@ mod tests {
         )));
         store.0.borrow_mut().remove(&cleared);
         for expected in [true, false] {
-            let thinned = thin_oldest(&store, &keys, &plan, &mut state, 1_900_000_000).now_or_never();
-            assert_eq!(thinned, Some(Ok(expected)));
+            let thinned = thin_oldest(&store, &keys, &plan, (last.0, &last.1), 1_900_000_000).now_or_never();
+            let thinned = thinned.expect("no wait").expect("a store");
+            assert_eq!(thinned.is_some(), expected);
+            last = thinned.unwrap_or(last);
         }
-        assert_eq!(state.thinned_s, 1_800_000_003);
+        assert_eq!(last.0, 1_800_000_003);
         let letters: Vec<DeadLetter> = store
             .0
             .borrow()

@@ -1,7 +1,7 @@
 //! What both push channels say, turned into one kind of event.
 
 use crate::entity::{Entity, Kind, Segment, digest};
-use crate::key::{Change, EventKey, ListKey};
+use crate::key::{Change, EventKey, ListKey, UNTOLD_FLOOR_S};
 use crate::text::{elements, members};
 use crate::time;
 use serde::de::IgnoredAny;
@@ -39,10 +39,6 @@ const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
 
 /// What every type of the Event Platform begins with (contract 3.4).
 const PLATFORM_PREFIX: &str = "com.akeneo.pim.v1.";
-
-/// How late the search index and the sender's clock may make an entity look, in seconds, where an event names no
-/// `updated` of its own: the entity is good if it was updated at most this long before the event.
-pub(crate) const UNTOLD_FLOOR_S: i64 = 5;
 
 /// The most events that one delivery may hold. Akeneo sends ten (contract 2.1).
 pub const BATCH_MAX: usize = 100;

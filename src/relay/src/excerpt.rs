@@ -1,7 +1,7 @@
 //! What is kept of an upstream's answer: its text as people read it, without secrets.
 
 use crate::log::cut;
-use crate::shape::path_segment;
+use crate::path::path_segment;
 use crate::text;
 
 /// What stands in a secret's place.

@@ -6,6 +6,7 @@
 //! being kept, and the next batch of models is smaller.
 
 use crate::batch::{Item, Stage, updated_s};
+use crate::entity::BATCH_MAX;
 use crate::entity::{Entity, Kind, Segment, digest};
 use crate::failure::{Class, Failure};
 use crate::host::{self, Clock, Host, Random, StoreError, set_all};
@@ -14,7 +15,6 @@ use crate::key::{Change, EventKey, Key};
 use crate::mistake::{Mistake, made};
 use crate::paging::{Gap, List, Turned};
 use crate::pim::Page;
-use crate::plan::BATCH_MAX;
 use crate::session::Session;
 use crate::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

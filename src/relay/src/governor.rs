@@ -5,17 +5,17 @@
 
 use crate::breaker::{Breaker, Event};
 use crate::budget::Budget;
-use crate::config::LogLevel;
 use crate::excerpt::excerpt;
+use crate::failure::TIME_IS_UP;
 use crate::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
 use crate::host::{CallLimits, Host, SendError};
 use crate::lease::Lease;
 use crate::log;
+use crate::log::LogLevel;
 use crate::mistake::{Mistake, made};
 use crate::retry::{ATTEMPTS_MAX, WAIT_MAX_S};
 use crate::time::{self, CLOCKS_S};
 use crate::wire;
-use crate::worker::TIME_IS_UP;
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

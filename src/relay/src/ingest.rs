@@ -101,7 +101,7 @@ pub fn too_large() -> Answer {
 pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigError) -> Answer {
     log::write(
         host,
-        crate::config::LogLevel::All,
+        crate::log::LogLevel::All,
         "configuration",
         true,
         json!({ "reason": error.0 }),
@@ -113,7 +113,7 @@ pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigE
 pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreError) -> Answer {
     log::write(
         host,
-        crate::config::LogLevel::All,
+        crate::log::LogLevel::All,
         "store",
         true,
         json!({ "reason": error.0 }),

@@ -4,8 +4,6 @@
 //! that is not known here, belongs to somebody else and is left alone. A key is at most 200 bytes long.
 
 use crate::entity::{Entity, Kind, Segment};
-use crate::event::UNTOLD_FLOOR_S;
-use crate::plan::RECHECK_S;
 use crate::retry::{DELAY_MAX_S, WAIT_MAX_S};
 use crate::time::{CLOCKS_S, SKEW_S};
 use std::ops::Range;
@@ -15,6 +13,13 @@ const FORMAT: &str = "r1";
 
 /// The longest name of an instance, in bytes.
 pub const INSTANCE_MAX: usize = 32;
+
+/// How long the search index is given to catch up, in seconds.
+pub(crate) const RECHECK_S: u64 = 60;
+
+/// How late the search index and the sender's clock may make an entity look, in seconds, where an event names no
+/// `updated` of its own: the entity is good if it was updated at most this long before the event.
+pub(crate) const UNTOLD_FLOOR_S: i64 = 5;
 
 /// Why an entity is to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,6 +6,7 @@
 use crate::batch::{Item, Push, Stage, Stop, at_once};
 use crate::destination::{Destination, judge_upsert};
 use crate::entity::digest;
+use crate::failure::TIME_IS_UP;
 use crate::failure::{Class, Failure};
 use crate::governor::Call;
 use crate::host::{self, Host, SendError, StoreError};
@@ -14,7 +15,6 @@ use crate::pim;
 use crate::session::Session;
 use crate::shape::{Answers, File, Media};
 use crate::wire;
-use crate::worker::TIME_IS_UP;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};

@@ -5,9 +5,9 @@
 //! a tick and no more, and people hear of it.
 
 use crate::batch::Came;
+use crate::entity::BATCH_MAX;
 use crate::entity::Kind;
 use crate::mistake::{Mistake, made};
-use crate::plan::BATCH_MAX;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -4,12 +4,12 @@
 //! comes through is kept, by kind, and grows again. An entity that cannot be read even alone is passed over, while the
 //! PIM answers other searches: where it ends is found by asking from other places of the list (contract 4.4, 4.5).
 
+use crate::entity::BATCH_MAX;
 use crate::entity::{Kind, uuid_bytes, uuid_text};
 use crate::failure::{Class, Failure};
 use crate::host::Host;
 use crate::mistake::{Mistake, made};
 use crate::pim::{Page, Pim, Whose, first_page};
-use crate::plan::BATCH_MAX;
 use crate::time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

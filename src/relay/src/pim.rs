@@ -3,21 +3,21 @@
 mod answer;
 
 use crate::config::PimConfig;
+use crate::entity::BATCH_MAX;
 use crate::entity::{Kind, is_same};
 use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, Limits};
 use crate::host::Host;
 use crate::key::Keyspace;
 use crate::paging::{List, PageSizes, Turned, is_same_place, sized};
-use crate::plan::BATCH_MAX;
-use crate::shape::path_segment;
+use crate::path::path_segment;
 use crate::token::Tokens;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 
+pub(crate) use answer::judge;
 pub use answer::{Page, Read};
-pub(crate) use answer::{UNREADABLE, judge};
 
 /// What Akeneo allows one connection, with room for nobody else's calls (contract 4.8).
 pub fn limits(timeout_ms: u64) -> Limits {

@@ -4,7 +4,6 @@ mod batches;
 mod waiting;
 
 pub use batches::{Arrangement, Due};
-pub(crate) use waiting::RECHECK_S;
 pub use waiting::Waiting;
 
 use crate::entity::{Entity, Kind, Segment, uuid_bytes};
@@ -14,9 +13,6 @@ use crate::key::{Change, DeadLetterKey, Hold, Key, Keyspace, ListKey, RetryKey};
 use crate::mistake::{Mistake, made};
 use crate::time::SKEW_S;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The most entities in one batch: what the PIM gives in one page (contract 4.4).
-pub const BATCH_MAX: usize = 100;
 
 /// A batch whose pushes had begun.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,6 +27,7 @@ use crate::batch::Stop;
 use crate::brake::Brake;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
+use crate::failure::TIME_IS_UP;
 use crate::failure::{Class, Failure};
 use crate::host::{self, Clock, Host, Store, StoreError};
 use crate::key::{Keyspace, Record};
@@ -35,7 +36,6 @@ use crate::notification::Notification;
 use crate::session::Session;
 use crate::state::State;
 use crate::time;
-use crate::worker::TIME_IS_UP;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -2,10 +2,11 @@
 //! still counted, since ingest lives on that figure, and people are told.
 
 use crate::alert;
-use crate::config::{ConfigError, LogLevel, Telling, WorkerConfig};
+use crate::config::{ConfigError, Telling, WorkerConfig};
 use crate::host::{Clock, Host, Log, StoreError};
 use crate::lease::Lease;
 use crate::log;
+use crate::log::LogLevel;
 use crate::meta::Meta;
 use crate::plan::Plan;
 use crate::session::Report;

@@ -8,6 +8,7 @@ use crate::dead_letter;
 use crate::destination;
 use crate::enrichment;
 use crate::entity::{Entity, Kind, digest};
+use crate::failure::TIME_IS_UP;
 use crate::governor::{Deadlines, Governor, GovernorState};
 use crate::history::History;
 use crate::host::{self, Host, StoreError, set_all};
@@ -148,7 +149,12 @@ async fn look_after<H: Host>(
     state: &mut State,
 ) -> Result<(), StoreError> {
     let now_s = host.now_ms() / 1000;
-    let thinned = dead_letter::thin_oldest(host, &config.keys, plan, state, now_s).await?;
+    let last = (state.thinned_s, state.thinned_key.as_str());
+    let last = dead_letter::thin_oldest(host, &config.keys, plan, last, now_s).await?;
+    let thinned = last.is_some();
+    if let Some(last) = last {
+        (state.thinned_s, state.thinned_key) = last;
+    }
     let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
     let told = alert::tell(host, config, lease, plan, state, end_ms).await?;
     if (thinned || told) && lease.holds(host) {
@@ -396,9 +402,6 @@ async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     session.note_raised(raised.len());
     Ok(session.save_pages(&mut pages).await?)
 }
-
-/// How a governor says that the tick, and not an upstream, has come to its end.
-pub(crate) const TIME_IS_UP: &str = "the tick's time is used up";
 
 /// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
 async fn recover<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {

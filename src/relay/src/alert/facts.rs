@@ -3,7 +3,7 @@
 //! Alerts leave the house, and so nothing that an upstream said is in them: they tell statuses, and the status and the
 //! dead letters tell the rest.
 
-use super::template::PLACES;
+use crate::config::PLACES;
 use crate::config::WorkerConfig;
 use crate::dead_letter::DeadLetter;
 use crate::failure::Class;

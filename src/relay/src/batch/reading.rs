@@ -1,15 +1,16 @@
 //! Reading a batch: by list, and by id what a list cannot be trusted with.
 
 use super::{Item, Stage};
+use crate::entity::BATCH_MAX;
 use crate::entity::{Kind, is_same};
+use crate::failure::TIME_IS_UP;
 use crate::failure::{Class, Failure};
 use crate::host::Host;
 use crate::index::Pages;
 use crate::pim::Read;
-use crate::plan::{BATCH_MAX, Waiting};
+use crate::plan::Waiting;
 use crate::session::Session;
 use crate::time;
-use crate::worker::TIME_IS_UP;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use std::collections::VecDeque;

@@ -1,16 +1,13 @@
 //! What the PIM's answers say. They are what was asked for, or they decide nothing: a proxy, a maintenance page or a
 //! cache may speak in the PIM's place, and what it says is no entity's content and nobody's deletion.
 
-use crate::entity::{Kind, is_same};
+use crate::entity::{Kind, UNREADABLE, is_same};
 use crate::failure::Class;
 use crate::governor::transient;
 use crate::json;
 use crate::mistake::{Mistake, made};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
-
-/// The member that marks an entity whose texts are no Unicode. It is kept equal to nothing: people must mend it.
-pub(crate) const UNREADABLE: &str = "_unreadable";
 
 /// What Akeneo begins its word with that something is absent (contract 4.7).
 const NOUNS: [&str; 4] = ["Product", "Category", "Attribute", "Resource"];

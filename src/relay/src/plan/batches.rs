@@ -1,7 +1,8 @@
 //! The due entities of a plan, batch by batch. A batch is made when it is asked for, so that a long queue costs no more
 //! memory than its listing.
 
-use super::{BATCH_MAX, Facts, Plan, Waiting};
+use super::{Facts, Plan, Waiting};
+use crate::entity::BATCH_MAX;
 use crate::entity::{Kind, digest};
 use std::cmp::Reverse;
 use std::collections::VecDeque;

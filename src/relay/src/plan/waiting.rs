@@ -3,9 +3,6 @@
 use crate::entity::Entity;
 use crate::key::{Change, DeadLetterKey, EventKey, RetryKey};
 
-/// How long the search index is given to catch up, in seconds.
-pub(crate) const RECHECK_S: u64 = 60;
-
 /// An entity and all that waits for it.
 #[derive(Debug, Clone)]
 pub struct Waiting {

@@ -6,12 +6,12 @@
 use super::compare::{Verdict, is_refused, queue};
 use super::walk::Walk;
 use crate::batch::Stop;
+use crate::entity::BATCH_MAX;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::Failure;
 use crate::host::{Host, StoreError};
 use crate::index::{PAGES, Pages};
 use crate::key::Change;
-use crate::plan::BATCH_MAX;
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

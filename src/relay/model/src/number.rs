@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 /// A number in the one form that stands for all ways to write its value, if it is one that the library would not write as
 /// it was: as a double, where that loses no digit, else by its digits. A whole number and the same one with a point are
 /// two: `1` and `1.0`.
-pub(super) fn canonical(value: &Value) -> Option<Value> {
+pub fn canonical(value: &Value) -> Option<Value> {
     let decimal = Decimal::of(json::written(value)?);
     let double = decimal.double().map(Value::Number);
     Some(double.unwrap_or_else(|| json::number_of(&decimal.text())))
@@ -14,7 +14,7 @@ pub(super) fn canonical(value: &Value) -> Option<Value> {
 
 /// The text of a number, if a value is one: in the form that hashes take, but with the digits as they were written where
 /// that would lose any.
-pub(super) fn text(value: &Value) -> Option<String> {
+pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
         other => {
@@ -26,7 +26,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
 }
 
 /// Makes every number in a document canonical.
-pub(super) fn make_canonical(value: &mut Value) {
+pub fn make_canonical(value: &mut Value) {
     if let Some(canonical) = canonical(value) {
         *value = canonical;
     }

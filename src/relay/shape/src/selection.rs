@@ -3,8 +3,8 @@
 use super::document::Node;
 use super::lookups::{Lookups, Need};
 use super::values::View;
-use crate::entity::{Kind, is_same};
-use crate::json::{number, text};
+use model::entity::{Kind, is_same};
+use model::json::{number, text};
 use serde_json::Value;
 
 /// Why an entity is not wanted.

@@ -105,8 +105,8 @@ fn names(body: &Value, code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::entity::Kind;
-    use crate::shape::{File, Lookups, Shape, Shaped};
+    use crate::{File, Lookups, Shape, Shaped};
+    use model::entity::Kind;
     use serde_json::{Value, json};
 
     const PACKSHOT: &str = "f/2/e/6/f2e6674e_my File.pdf";

@@ -6,13 +6,13 @@ use super::document::Node;
 use super::field::{Field, whole};
 use super::headers::Headers;
 use super::lookups::{Lookups, Need};
-use super::path_segment;
 use super::place::{Body, index};
 use super::selection::{Refusal, Selection};
-use super::template::{Piece, pieces};
 use super::values::Values;
-use crate::entity::Kind;
 use http::Method;
+use model::entity::Kind;
+use model::path::path_segment;
+use model::template::{Piece, pieces};
 use serde_json::Value;
 
 /// What a kind's entities become.

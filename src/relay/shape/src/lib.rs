@@ -11,7 +11,6 @@ mod field;
 mod headers;
 mod lookups;
 mod media;
-mod number;
 #[cfg(test)]
 mod numbers;
 mod place;
@@ -19,16 +18,15 @@ mod place;
 mod properties;
 mod rules;
 mod selection;
-pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use crate::entity::{Kind, digest};
-use crate::json;
-use crate::pim::UNREADABLE;
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use model::entity::UNREADABLE;
+use model::entity::{Kind, digest};
+use model::json;
+use model::number;
 use serde_json::{Map, Value};
 
 pub use answers::Answers;
@@ -285,20 +283,12 @@ pub fn wants_categories(document: &str) -> bool {
 }
 
 /// The hash of an entity as the PIM gives it.
-pub(crate) fn source_hash(entity: &Value) -> String {
+pub fn source_hash(entity: &Value) -> String {
     let mut entity = entity.clone();
     if let Some(members) = entity.as_object_mut() {
         members.remove("_links");
     }
     digest(canonical(&entity, &[]).to_string().as_bytes())
-}
-
-/// What stands unencoded in a segment of a path (RFC 3986, unreserved).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// A code as a segment of a path.
-pub fn path_segment(code: &str) -> String {
-    utf8_percent_encode(code, UNRESERVED).to_string()
 }
 
 /// Members that Akeneo writes as `{}` or as `[]` when they are empty (contract 6, trap 14).

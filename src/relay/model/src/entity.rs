@@ -7,6 +7,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+/// The most entities in one batch: what the PIM gives in one page (contract 4.4).
+pub const BATCH_MAX: usize = 100;
+
+/// The member that marks an entity whose texts are no Unicode. It is kept equal to nothing: people must mend it.
+pub const UNREADABLE: &str = "_unreadable";
+
 /// The kinds of entity that are kept equal. The worker serves the greatest first: what others refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -117,7 +123,7 @@ impl Segment {
     }
 
     /// A segment that was read out of a key before.
-    pub(crate) fn known(text: &str) -> Segment {
+    pub fn known(text: &str) -> Segment {
         Segment(text.to_owned())
     }
 

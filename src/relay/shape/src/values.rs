@@ -1,7 +1,7 @@
 //! An entity's values: which of them, of which channel and locale, and in which form.
 
 use super::document::Node;
-use crate::entity::is_same;
+use model::entity::is_same;
 use serde_json::{Map, Value};
 
 /// How values are sent.

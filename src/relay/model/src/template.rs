@@ -2,7 +2,7 @@
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// Text that stays.
     Text(String),
     /// The name of what is filled in.
@@ -10,7 +10,7 @@ pub(crate) enum Piece {
 }
 
 /// The pieces of a template; else what is wrong with it.
-pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
+pub fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
     let mut pieces = Vec::new();
     let (mut piece, mut in_place) = (String::new(), false);
     let mut rest = text.chars();

@@ -1,6 +1,6 @@
 //! Reading the shape document: whatever is wrong in it is named with its place and the remedy, and all of it at once.
 
-use crate::json;
+use model::json;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;

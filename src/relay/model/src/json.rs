@@ -58,12 +58,12 @@ pub fn unmarked(text: &str) -> String {
 }
 
 /// The number that a value is, if the library would not write it as it was: as it was written.
-pub(crate) fn written(value: &Value) -> Option<&str> {
+pub fn written(value: &Value) -> Option<&str> {
     value.as_str()?.strip_prefix(NUMBER)
 }
 
 /// The value that is a number written like this.
-pub(crate) fn number_of(digits: &str) -> Value {
+pub fn number_of(digits: &str) -> Value {
     Value::String(format!("{NUMBER}{digits}"))
 }
 
@@ -77,7 +77,7 @@ pub fn number(value: &Value) -> Option<Number> {
 }
 
 /// The number that the library reads; into a [`Value`], as everything is, so that there is one such code.
-pub(crate) fn read_number(digits: &str) -> Option<Number> {
+pub fn read_number(digits: &str) -> Option<Number> {
     match serde_json::from_slice(digits.as_bytes()).ok()? {
         Value::Number(number) => Some(number),
         _ => None,

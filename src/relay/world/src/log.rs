@@ -1,9 +1,17 @@
 //! Log lines: one JSON object each, whose first members say when and of what.
 
-use crate::config::LogLevel;
 use crate::host::{Clock, Log};
-use crate::time;
+use model::time;
 use serde_json::{Map, Value, json};
+
+/// Which log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// One line per delivery, per call and per tick.
+    All,
+    /// Only what failed.
+    Failures,
+}
 
 /// Writes a line: `fields` is a JSON object. At level `failures` only lines that are told to be failures are written.
 pub fn write<H: Log + Clock>(host: &H, level: LogLevel, what: &str, failed: bool, fields: Value) {

@@ -46,8 +46,8 @@ fn status(node: &Node<'_>) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use crate::entity::Kind;
-    use crate::shape::Shape;
+    use crate::Shape;
+    use model::entity::Kind;
 
     #[test]
     fn a_kind_takes_the_answers_of_all_kinds_on_and_may_change_them() {

@@ -22,14 +22,17 @@ pub enum Class {
     Held,
 }
 
+/// How a governor says that the tick, and not an upstream, has come to its end.
+pub const TIME_IS_UP: &str = "the tick's time is used up";
+
 /// How much of an upstream's answer stands in a reason, in bytes.
-pub(crate) const REASON_KEPT: usize = 200;
+pub const REASON_KEPT: usize = 200;
 
 /// How much of the last answer is kept for people, in bytes: what a destination says of a dozen fields.
-pub(crate) const ANSWER_KEPT: usize = 4096;
+pub const ANSWER_KEPT: usize = 4096;
 
 /// Adds a failure to those before it, of whose answers their reasons say enough.
-pub(crate) fn keep(failures: &mut Vec<Failure>, failure: Failure) {
+pub fn keep(failures: &mut Vec<Failure>, failure: Failure) {
     for earlier in failures.iter_mut() {
         earlier.answer = None;
     }
@@ -64,7 +67,7 @@ pub struct Failure {
 
 impl Failure {
     /// It as people see it.
-    pub(crate) fn shown(&self) -> Value {
+    pub fn shown(&self) -> Value {
         json!({
             "time": time::text(self.at_s), "upstream": self.upstream, "status": self.status,
             "reason": self.reason, "answer": self.answer, "tracking_id": self.tracking_id, "tries": self.tries,

@@ -5,10 +5,10 @@ use ::time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
 use serde_json::Value;
 
 /// How far clocks are taken to differ at most, of hosts and of the PIM, in seconds.
-pub(crate) const CLOCKS_S: u64 = 600;
+pub const CLOCKS_S: u64 = 600;
 
 /// How far the clocks of hosts may differ, in seconds. What one of them wrote may lie so far ahead of another one's now.
-pub(crate) const SKEW_S: u64 = 3600;
+pub const SKEW_S: u64 = 3600;
 
 /// The latest moment that a key holds, in seconds since the Unix epoch: ten digits.
 pub const LATEST_S: u64 = 9_999_999_999;
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Option<u64> {
 }
 
 /// Reads a date of a header that says its zone, as mail has it (RFC 2822), or a moment of RFC 3339.
-pub(crate) fn parse_date(text: &str) -> Option<u64> {
+pub fn parse_date(text: &str) -> Option<u64> {
     match OffsetDateTime::parse(text, &Rfc2822) {
         Ok(moment) => u64::try_from(moment.unix_timestamp()).ok(),
         Err(_) => parse(text),

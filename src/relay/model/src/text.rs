@@ -10,7 +10,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The text of a JSON document: without a byte order mark, and with U+FFFD in place of what is no character, be it bytes
 /// that are not UTF-8 or the escape of half a surrogate pair (RFC 8259 8.2). What was well formed stays to the letter.
-pub(crate) fn mended(document: &[u8]) -> Cow<'_, str> {
+pub fn mended(document: &[u8]) -> Cow<'_, str> {
     let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
     let mut text = String::from_utf8_lossy(document);
     let halves: Vec<usize> = escapes(&text)
@@ -24,7 +24,7 @@ pub(crate) fn mended(document: &[u8]) -> Cow<'_, str> {
 }
 
 /// JSON text as people read it: in place of the escapes of PHP those characters that JSON lets stand as they are.
-pub(crate) fn unescaped(text: &str) -> String {
+pub fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut end = 0;
     for (at, escape) in escapes(text) {
@@ -45,7 +45,7 @@ pub(crate) fn unescaped(text: &str) -> String {
 
 /// The members of an object, each as it is written: what one holds that cannot be read costs no other. Of a name that
 /// comes twice the last counts. None where the text is no object.
-pub(crate) fn members(text: &str) -> Option<BTreeMap<String, &str>> {
+pub fn members(text: &str) -> Option<BTreeMap<String, &str>> {
     let parts = parts(text, '{', '}')?;
     let (pairs, _) = parts.as_chunks::<2>();
     let named = pairs
@@ -55,7 +55,7 @@ pub(crate) fn members(text: &str) -> Option<BTreeMap<String, &str>> {
 }
 
 /// The elements of a list, each as it is written. None where the text is no list.
-pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
+pub fn elements(text: &str) -> Option<Vec<&str>> {
     parts(text, '[', ']')
 }
 

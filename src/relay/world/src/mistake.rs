@@ -82,12 +82,12 @@ pub fn make(mistake: Option<Mistake>) {
 
 /// Whether this mistake is to be made.
 #[cfg(feature = "mistakes")]
-pub(crate) fn made(mistake: Mistake) -> bool {
+pub fn made(mistake: Mistake) -> bool {
     MADE.get() == Some(mistake)
 }
 
 /// Whether this mistake is to be made: never.
 #[cfg(not(feature = "mistakes"))]
-pub(crate) const fn made(_: Mistake) -> bool {
+pub const fn made(_: Mistake) -> bool {
     false
 }

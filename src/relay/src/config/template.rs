@@ -1,12 +1,12 @@
 //! What an alert is as JSON: a document whose texts have places, for receivers that want a form of their own.
 
 use crate::shape::Mistake;
-use crate::shape::template::{Piece, pieces};
 use crate::text;
+use model::template::{Piece, pieces};
 use serde_json::Value;
 
 /// What can be filled in.
-pub(super) const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];
+pub const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];
 
 /// What alerts are where nobody says: what chats take that want a text, and what tells alerts apart.
 const DEFAULT: &str = r#"{"text":"{text}","cause":"{cause}","instance":"{instance}"}"#;
@@ -40,7 +40,7 @@ impl Template {
     }
 
     /// The document with what stands in the places, in the order of [`PLACES`].
-    pub(super) fn filled(&self, values: [&str; PLACES.len()]) -> Value {
+    pub fn filled(&self, values: [&str; PLACES.len()]) -> Value {
         let mut document = self.0.clone();
         fill(&mut document, &values);
         document

@@ -3,11 +3,11 @@
 use super::Links;
 use super::document::Node;
 use super::lookups::{Lookups, Need};
-use super::number;
 use super::place::{at, tokens};
-use super::template::{Piece, pieces};
 use super::values::{Form, Values, View, member};
-use crate::json::{self, text};
+use model::json::{self, text};
+use model::number;
+use model::template::{Piece, pieces};
 use serde_json::Value;
 use std::borrow::Cow;
 

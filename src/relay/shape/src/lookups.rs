@@ -2,8 +2,8 @@
 
 use super::selection::place;
 use super::values::member;
-use crate::entity::{Kind, is_same};
-use crate::json;
+use model::entity::{Kind, is_same};
+use model::json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,0 +1,22 @@
+//! What the relay speaks of, without anything that it does: entities and their codes, failures, JSON and moments.
+//!
+//! Everything here is a pure value. Nothing knows a store, an upstream or a clock.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`entity`] | kinds of entity, their codes, and how a code stands in a key |
+//! | [`failure`] | what can go wrong with a call, and what follows from it |
+//! | [`json`], [`number`] | JSON as others write it, with the digits that it has, and in the one form that is hashed |
+//! | [`path`] | codes in the paths of requests |
+//! | [`template`] | texts with places to fill in |
+//! | [`text`] | JSON texts that may be cut inside a character or hold what is no Unicode |
+//! | [`time`] | moments, as Akeneo and HTTP write them |
+
+pub mod entity;
+pub mod failure;
+pub mod json;
+pub mod number;
+pub mod path;
+pub mod template;
+pub mod text;
+pub mod time;

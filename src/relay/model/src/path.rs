@@ -1,0 +1,11 @@
+//! Codes in the paths of requests.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What stands unencoded in a segment of a path (RFC 3986, unreserved).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A code as a segment of a path.
+pub fn path_segment(code: &str) -> String {
+    utf8_percent_encode(code, UNRESERVED).to_string()
+}

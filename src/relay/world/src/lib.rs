@@ -1,0 +1,13 @@
+//! What is asked of the world, and nothing of what is made of it: the store, HTTP, clocks, chance, and log lines.
+//!
+//! Whoever runs the relay implements [`host`]: the components on Spin, the simulation on a world of its own.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`host`] | the traits of a host, and reading and writing records through them |
+//! | [`log`] | log lines |
+//! | [`mistake`] | mistakes made on purpose, in builds that check whether a test would find them |
+
+pub mod host;
+pub mod log;
+pub mod mistake;
