@@ -1,7 +1,6 @@
 //! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
 
 use crate::config::WorkerConfig;
-use crate::fanout;
 use crate::host::{self, Clock, Host, MANY, Random, Store, StoreError, delete_all, set_all};
 use crate::key::{Key, Keyspace, Record, RetryKey};
 use crate::lease::Lease;
@@ -9,6 +8,7 @@ use crate::log;
 use crate::media;
 use crate::meta::Meta;
 use crate::plan::Plan;
+use crate::raise;
 use crate::reconciliation::{Reconciliation, Rehearsal};
 use crate::retry::DELAY_MAX_S;
 use crate::state::State;
@@ -71,7 +71,7 @@ fn read(value: &[u8]) -> Option<Command> {
 
 /// Leaves a command for the worker, behind those that are there already.
 pub async fn leave<H: Store + Clock + Random>(host: &H, keys: &Keyspace, command: &Command) -> Result<(), StoreError> {
-    let key = keys.encode(&Key::Command(host.now_ms() / 1000, fanout::fresh_id(host)));
+    let key = keys.encode(&Key::Command(host.now_ms() / 1000, raise::fresh_id(host)));
     let value = CommandValue {
         v: 1,
         command: command.clone(),

@@ -107,14 +107,13 @@ fn digest_of(elements: &Elements) -> String {
     digest(json!(elements).to_string().as_bytes())
 }
 
-impl From<&Need> for ListKey {
-    fn from(need: &Need) -> ListKey {
-        match need {
-            Need::Attributes => ListKey::Attributes,
-            Need::Families => ListKey::Families,
-            Need::Categories => ListKey::Categories,
-            Need::Options(attribute) => ListKey::options(attribute),
-        }
+/// How a list is named in keys.
+pub(crate) fn key_of(need: &Need) -> ListKey {
+    match need {
+        Need::Attributes => ListKey::Attributes,
+        Need::Families => ListKey::Families,
+        Need::Categories => ListKey::Categories,
+        Need::Options(attribute) => ListKey::options(attribute),
     }
 }
 
@@ -167,7 +166,7 @@ impl<H: Host> Session<'_, H> {
         if known.is_some() {
             return Ok(known);
         }
-        let key = self.config.keys.encode(&Key::List(need.into()));
+        let key = self.config.keys.encode(&Key::List(key_of(need)));
         let list: Option<List> = host::read(self.host, &key).await?;
         let is_ours = |list: &List| list.v == FORMAT && locales.iter().all(|locale| list.locales.contains(locale));
         let list = list.filter(is_ours);
@@ -207,7 +206,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Reads a list in the PIM and keeps it, or how far it has come.
     async fn read_list(&self, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
-        let key = self.config.keys.encode(&Key::Reading(need.into()));
+        let key = self.config.keys.encode(&Key::Reading(key_of(need)));
         let kept: Option<Reading> = host::read(self.host, &key).await?;
         let was_begun = kept.is_some();
         let is_ours = |reading: &Reading| {
@@ -290,7 +289,7 @@ impl<H: Host> Session<'_, H> {
         } else {
             self.log("list", fields);
         }
-        let key = self.config.keys.encode(&Key::List(need.into()));
+        let key = self.config.keys.encode(&Key::List(key_of(need)));
         self.host.set(&key, value.as_bytes()).await?;
         self.take_list(need, List { elements, ..list });
         Ok(())
@@ -402,7 +401,7 @@ pub(crate) async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Sto
 async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Result<bool, Stop> {
     let mut needs = Kind::ALL.into_iter().flat_map(|kind| session.config.shape.needs(kind));
     let is_unfinished = session.plan.unfinished.contains(list);
-    let Some((need, locales)) = needs.find(|(need, _)| ListKey::from(need) == *list) else {
+    let Some((need, locales)) = needs.find(|(need, _)| key_of(need) == *list) else {
         if is_unfinished {
             let key = session.config.keys.encode(&Key::Reading(list.clone()));
             session.host.delete(&key).await?;

@@ -7,17 +7,15 @@
 
 use crate::batch::{Item, Stage, updated_s};
 use crate::entity::BATCH_MAX;
-use crate::entity::{Entity, Kind, Segment, digest};
+use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
-use crate::host::{self, Clock, Host, Random, StoreError, set_all};
-use crate::ingest::EventValue;
-use crate::key::{Change, EventKey, Key};
+use crate::host::{self, Host, StoreError, set_all};
+use crate::key::{Change, Key};
 use crate::mistake::{Mistake, made};
 use crate::paging::{Gap, List, Turned};
 use crate::pim::Page;
 use crate::session::Session;
 use crate::time;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -474,41 +472,4 @@ async fn enqueue<H: Host>(
         .collect();
     session.note_raised(entries.len());
     set_all(session.host, &entries).await
-}
-
-/// An id that nobody has had before.
-pub(crate) fn fresh_id<H: Random>(host: &H) -> Segment {
-    Segment::of(&URL_SAFE_NO_PAD.encode(host.bytes()))
-}
-
-/// The key and value of an event that the relay raises itself. Its id is fresh: a key that a slower worker is about to
-/// delete must never be set again.
-pub(crate) fn raised<H: Random + Clock>(
-    host: &H,
-    entity: Entity,
-    code: &str,
-    change: Change,
-) -> (EventKey, EventValue) {
-    let now_ms = host.now_ms();
-    let (time_s, id) = if made(Mistake::ReuseKey) {
-        (1, Segment::of("again"))
-    } else {
-        (now_ms / 1000, fresh_id(host))
-    };
-    let key = EventKey {
-        time_s,
-        change,
-        floor_s: None,
-        entity,
-        id,
-    };
-    (
-        key,
-        EventValue {
-            v: 1,
-            code: code.to_owned(),
-            at_ms: now_ms,
-            event: String::new(),
-        },
-    )
 }

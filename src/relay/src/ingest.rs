@@ -2,12 +2,13 @@
 
 use crate::answer::Answer;
 use crate::config::{ConfigError, IngestConfig};
-use crate::event::{self, Author, Decoded, Event};
+use crate::event::{self, Author, Decoded};
 use crate::host::{self, Clock, Log, Store, StoreError, set_all};
 use crate::key::{Key, Record};
 use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::notification;
+use crate::raise::EventValue;
 use crate::signature;
 use crate::status::Status;
 use crate::text;
@@ -17,9 +18,6 @@ use serde_json::json;
 
 /// The largest delivery that is read, in bytes.
 pub const BODY_MAX: usize = 16 << 20;
-
-/// How much of an event is kept with its key, in bytes.
-const EVENT_KEPT: usize = 64 << 10;
 
 /// How many events are assumed to have come in every second since the worker last counted: more than either channel
 /// sends (contract 1).
@@ -282,7 +280,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         if self.is_own_write(event.author.as_ref()) {
             return self.ignored.push("own write".to_owned());
         }
-        let value = EventValue::new(&event, self.host.now_ms(), text).to_bytes();
+        let value = EventValue::new(&event.code, self.host.now_ms(), text).to_bytes();
         entries.push((self.config.keys.encode(&Key::Event(event.key)), value));
     }
 
@@ -452,33 +450,4 @@ struct Counted {
     listed_ms: u64,
     /// When an ingest first met it, by its own clock, in milliseconds since the Unix epoch.
     at_ms: u64,
-}
-
-/// The value of an event's key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventValue {
-    /// Version of this format.
-    pub v: u32,
-    /// The entity's code, which the key may hold only a hash of.
-    pub code: String,
-    /// When it was taken, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// The event as received, cut at 64 KiB; empty for what the relay raises itself.
-    pub event: String,
-}
-
-impl EventValue {
-    fn new(event: &Event, at_ms: u64, text: &str) -> EventValue {
-        EventValue {
-            v: 1,
-            code: event.code.clone(),
-            at_ms,
-            event: log::cut(text, EVENT_KEPT).to_owned(),
-        }
-    }
-
-    /// The bytes in the store.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        json!(self).to_string().into_bytes()
-    }
 }

@@ -7,7 +7,6 @@ use crate::enrichment::Known;
 use crate::entity::BATCH_MAX;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
-use crate::fanout;
 use crate::governor::Governor;
 use crate::history::History;
 use crate::host::{self, Host, StoreError};
@@ -19,6 +18,7 @@ use crate::log;
 use crate::meta::Meta;
 use crate::pim::{self, Pim};
 use crate::plan::{Plan, Waiting};
+use crate::raise;
 use crate::reconciliation::Reconciliation;
 use crate::retry::Tried;
 use crate::shape::{Lookups, Shaped};
@@ -222,7 +222,7 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     pub(crate) fn fresh_id(&self) -> Segment {
-        fanout::fresh_id(self.host)
+        raise::fresh_id(self.host)
     }
 
     pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
@@ -475,7 +475,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// The key and value of an event of our own.
     pub(crate) fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
-        let (key, value) = fanout::raised(self.host, Entity::new(kind, code), code, change);
+        let (key, value) = raise::raised(self.host, Entity::new(kind, code), code, change);
         (self.config.keys.encode(&Key::Event(key)), value.to_bytes())
     }
 

@@ -233,7 +233,7 @@ impl Run {
         let keys = Keyspace::new("main");
         for (mut event, code) in self.dead_letters() {
             event.id = Segment::of(&format!("{:032x}", random.u128(..)));
-            let value = relay::ingest::EventValue {
+            let value = relay::raise::EventValue {
                 v: 1,
                 code,
                 at_ms: 0,

@@ -6,8 +6,8 @@ use super::nature::log_uniform;
 use fastrand::Rng;
 use relay::entity::{Entity, Kind, Segment};
 use relay::index::page_of;
-use relay::ingest::EventValue;
 use relay::key::{Change, EventKey, Key, Keyspace, RetryKey};
+use relay::raise::EventValue;
 use serde_json::{Map, json};
 use simulator::catalogue::{Action, Catalogue, Edit, EntityId};
 

@@ -6,11 +6,11 @@ use crate::config::ConsoleConfig;
 use crate::dead_letter::DeadLetter;
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
-use crate::fanout;
 use crate::host::{self, Clock, Log, Random, Store, StoreError, set_all};
 use crate::key::{Change, Key, Keyspace};
 use crate::log;
 use crate::plan::{Plan, Waiting};
+use crate::raise;
 use crate::time;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -261,7 +261,7 @@ pub(super) async fn replay<H: Store + Clock + Log + Random>(
         if entries.len() >= room {
             left += 1;
         } else if let Some(code) = code(host, &waiting).await? {
-            let (key, value) = fanout::raised(host, waiting.entity.clone(), &code, Change::Replayed);
+            let (key, value) = raise::raised(host, waiting.entity.clone(), &code, Change::Replayed);
             entries.push((config.keys.encode(&Key::Event(key)), value.to_bytes()));
         }
     }

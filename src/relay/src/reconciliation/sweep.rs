@@ -1,6 +1,7 @@
 //! What lies in the store and nobody needs any more, swept out at the end of each walk.
 
 use crate::batch::Stop;
+use crate::enrichment;
 use crate::entity::Kind;
 use crate::host::{Host, delete_all};
 use crate::key::{Key, ListKey};
@@ -12,7 +13,7 @@ use serde_json::json;
 pub(super) async fn sweep<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let (keys, shape) = (&session.config.keys, &session.config.shape);
     let needs = Kind::ALL.into_iter().flat_map(|kind| shape.needs(kind));
-    let lists: Vec<ListKey> = needs.map(|(need, _)| ListKey::from(&need)).collect();
+    let lists: Vec<ListKey> = needs.map(|(need, _)| enrichment::key_of(&need)).collect();
     let is_needless = |text: &String| match keys.parse(text) {
         Some(Key::Fanout(model)) => !session.plan.has(&model),
         Some(Key::Token(_)) => text != session.pim.tokens.key(),

@@ -3,8 +3,8 @@
 //! The key is there from before the first push until every outcome is known and kept. One that stays tells of pushes
 //! whose end nobody saw: once they have settled, their entities count as never pushed and are looked at anew.
 
-use crate::entity::Kind;
 use crate::retry::Tried;
+use model::entity::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub struct InFlightValue {
 
 impl InFlightValue {
     /// Of entities whose pushes are about to begin, or have begun, and what each is to bring.
-    pub(crate) fn of(entities: impl IntoIterator<Item = (Kind, String, Option<Tried>)>) -> InFlightValue {
+    pub fn of(entities: impl IntoIterator<Item = (Kind, String, Option<Tried>)>) -> InFlightValue {
         let entities = entities.into_iter().map(|(kind, code, tried)| ((kind, code), tried));
         let (entities, tried) = entities.unzip();
         InFlightValue {
@@ -41,7 +41,7 @@ impl InFlightValue {
     }
 
     /// What was to be brought to whom, where it is known.
-    pub(crate) fn into_tried(self) -> impl Iterator<Item = ((Kind, String), Tried)> {
+    pub fn into_tried(self) -> impl Iterator<Item = ((Kind, String), Tried)> {
         let known = self.entities.into_iter().zip(self.tried);
         known.filter_map(|(entity, tried)| Some((entity, tried?)))
     }

@@ -1,7 +1,7 @@
 //! An entity and all that waits for it.
 
-use crate::entity::Entity;
 use crate::key::{Change, DeadLetterKey, EventKey, RetryKey};
+use model::entity::Entity;
 
 /// An entity and all that waits for it.
 #[derive(Debug, Clone)]
@@ -60,19 +60,19 @@ impl Waiting {
     }
 
     /// An entity for which nothing waits.
-    pub(crate) fn of_nothing(entity: Entity) -> Waiting {
+    pub fn of_nothing(entity: Entity) -> Waiting {
         Waiting::new(entity)
     }
 
     /// Takes on what waits for the same entity under another spelling.
-    pub(crate) fn join(&mut self, other: Waiting) {
+    pub fn join(&mut self, other: Waiting) {
         self.events.extend(other.events);
         self.retries.extend(other.retries);
         self.dead_letters.extend(other.dead_letters);
     }
 
     /// Whether the destination may have it although the index does not say so.
-    pub(crate) fn may_be_there(&self) -> bool {
+    pub fn may_be_there(&self) -> bool {
         self.is_deletion_announced() || self.is_recovered()
     }
 

@@ -1,6 +1,6 @@
 //! When to try again.
 
-use crate::failure::Failure;
+use model::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub fn delay_s(attempts: u32, chance: u64, floor_s: Option<u64>) -> u64 {
 }
 
 /// How often a refusal that may pass is tried again like a failure, before it counts as one.
-pub(crate) const PASSING_MAX: u32 = 6;
+pub const PASSING_MAX: u32 = 6;
 
 /// The value of a retry's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,13 @@
 //! Entities given up, with what a person needs to mend them.
 
-use crate::entity::Kind;
-use crate::failure::Failure;
-use crate::host::{self, Store, StoreError};
 use crate::key::{Key, Keyspace};
 use crate::plan::Plan;
-use crate::time::CLOCKS_S;
+use model::entity::Kind;
+use model::failure::Failure;
+use model::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use world::host::{self, Store, StoreError};
 
 /// How many events a dead letter keeps, the newest.
 pub const EVENTS_KEPT: usize = 5;
@@ -65,7 +65,7 @@ impl DeadLetter {
 /// Thins the oldest beyond those that keep their details, a few at a time, behind the last one that was thinned; says which
 /// is the last now, by when it failed in seconds since the Unix epoch and its key, if there was any to thin. None is dropped: only
 /// its entity's success or a person ends it.
-pub(crate) async fn thin_oldest<H: Store>(
+pub async fn thin_oldest<H: Store>(
     host: &H,
     keys: &Keyspace,
     plan: &Plan,
@@ -110,9 +110,9 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str), now_s: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::Entity;
     use crate::key::DeadLetterKey;
     use futures_util::FutureExt;
+    use model::entity::Entity;
     use std::cell::RefCell;
     use std::collections::BTreeMap;
 
@@ -151,7 +151,7 @@ mod tests {
         let failure = Failure {
             at_s: failed_s,
             upstream: "destination".to_owned(),
-            class: crate::failure::Class::Permanent,
+            class: model::failure::Class::Permanent,
             status: Some(422),
             reason: "no".to_owned(),
             answer: Some("no, and why".into()),

@@ -3,9 +3,9 @@
 //! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form
 //! that is not known here, belongs to somebody else and is left alone. A key is at most 200 bytes long.
 
-use crate::entity::{Entity, Kind, Segment};
 use crate::retry::{DELAY_MAX_S, WAIT_MAX_S};
-use crate::time::{CLOCKS_S, SKEW_S};
+use model::entity::{Entity, Kind, Segment};
+use model::time::{CLOCKS_S, SKEW_S};
 use std::ops::Range;
 
 /// The format of keys and values that this version writes and reads.
@@ -15,11 +15,11 @@ const FORMAT: &str = "r1";
 pub const INSTANCE_MAX: usize = 32;
 
 /// How long the search index is given to catch up, in seconds.
-pub(crate) const RECHECK_S: u64 = 60;
+pub const RECHECK_S: u64 = 60;
 
 /// How late the search index and the sender's clock may make an entity look, in seconds, where an event names no
 /// `updated` of its own: the entity is good if it was updated at most this long before the event.
-pub(crate) const UNTOLD_FLOOR_S: i64 = 5;
+pub const UNTOLD_FLOOR_S: i64 = 5;
 
 /// Why an entity is to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,7 +168,7 @@ impl RetryKey {
 
     /// Whether a moment has come, for a key that says the rest. One that lies further ahead than any such key can ask
     /// to wait is of a clock that was wrong, and counts as come.
-    pub(crate) fn is_due_at(attempts: u32, hold: Option<Hold>, due_s: u64, now_s: u64) -> bool {
+    pub fn is_due_at(attempts: u32, hold: Option<Hold>, due_s: u64, now_s: u64) -> bool {
         let longest_s = match (hold, attempts) {
             (Some(_), _) => DELAY_MAX_S,
             // Made later where the clocks of hosts are known to differ.
@@ -209,10 +209,10 @@ impl DeadLetterKey {
     }
 
     /// How many tries what was just refused is given without anybody asking.
-    pub(crate) const OWN_TRIES: u32 = OWN_TRIES_S.len() as u32;
+    pub const OWN_TRIES: u32 = OWN_TRIES_S.len() as u32;
 
     /// When an entity that has so many tries of its own left is tried again, in seconds since the Unix epoch.
-    pub(crate) fn due_s(left: u32, failed_s: u64) -> Option<u64> {
+    pub fn due_s(left: u32, failed_s: u64) -> Option<u64> {
         let after_s = OWN_TRIES_S.iter().rev().nth((left as usize).checked_sub(1)?)?;
         Some(failed_s + after_s)
     }
@@ -452,7 +452,7 @@ impl Keyspace {
     }
 
     /// Where the entity's code stands in the text of an event's, a retry's or a dead letter's key.
-    pub(crate) fn entity_part(&self, text: &str) -> Range<usize> {
+    pub fn entity_part(&self, text: &str) -> Range<usize> {
         let rest = text.get(self.prefix.len()..).unwrap_or_default();
         let before = if rest.starts_with("e.") { 3 } else { 2 };
         let mut from = self.prefix.len();
@@ -536,8 +536,8 @@ mod tests {
             any::<String>(),
             "[A-Za-z0-9_.-]{0,60}",
             "[utxh][A-Za-z0-9_-]{0,24}",
-            any::<[u8; 16]>().prop_map(|bytes| crate::entity::uuid_text(&bytes)),
-            any::<[u8; 16]>().prop_map(|bytes| crate::entity::uuid_text(&bytes).to_uppercase()),
+            any::<[u8; 16]>().prop_map(|bytes| model::entity::uuid_text(&bytes)),
+            any::<[u8; 16]>().prop_map(|bytes| model::entity::uuid_text(&bytes).to_uppercase()),
         ]
     }
 

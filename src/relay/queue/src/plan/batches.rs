@@ -2,8 +2,8 @@
 //! memory than its listing.
 
 use super::{Facts, Plan, Waiting};
-use crate::entity::BATCH_MAX;
-use crate::entity::{Kind, digest};
+use model::entity::BATCH_MAX;
+use model::entity::{Kind, digest};
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 

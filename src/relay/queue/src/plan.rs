@@ -6,13 +6,13 @@ mod waiting;
 pub use batches::{Arrangement, Due};
 pub use waiting::Waiting;
 
-use crate::entity::{Entity, Kind, Segment, uuid_bytes};
 use crate::in_flight::SETTLED_S;
 use crate::index::Directory;
 use crate::key::{Change, DeadLetterKey, Hold, Key, Keyspace, ListKey, RetryKey};
-use crate::mistake::{Mistake, made};
-use crate::time::SKEW_S;
+use model::entity::{Entity, Kind, Segment, uuid_bytes};
+use model::time::SKEW_S;
 use std::collections::{BTreeMap, BTreeSet};
+use world::mistake::{Mistake, made};
 
 /// A batch whose pushes had begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +236,7 @@ impl Plan {
     }
 
     /// Whether anything waits for an entity, a dead letter included.
-    pub(crate) fn has(&self, entity: &Entity) -> bool {
+    pub fn has(&self, entity: &Entity) -> bool {
         self.number(entity).is_some()
     }
 
@@ -250,7 +250,7 @@ impl Plan {
     }
 
     /// Every entity that anything waits for, dead letters included.
-    pub(crate) fn names(&self) -> impl Iterator<Item = Entity> {
+    pub fn names(&self) -> impl Iterator<Item = Entity> {
         self.numbers().map(|number| self.facts(number).entity())
     }
 

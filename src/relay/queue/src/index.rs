@@ -8,15 +8,15 @@
 //! and then deletes those from which it made it. As a rule a page has one key; where two workers were at it, it has
 //! several until the next one merges them, entry by entry.
 
-use crate::entity::{Entity, Kind, Segment, uuid_bytes};
-use crate::host::{self, Clock, Store, StoreError, delete_all};
 use crate::key::{Key, Keyspace};
-use crate::mistake::{Mistake, made};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use world::host::{self, Clock, Store, StoreError, delete_all};
+use world::mistake::{Mistake, made};
 
 /// How many pages a kind has: at 100,000 products a page is about 50 KB.
 pub const PAGES: u8 = 128;
@@ -172,7 +172,7 @@ pub struct Directory {
 
 impl Directory {
     /// Takes note of a page's key.
-    pub(crate) fn add(&mut self, kind: Kind, page: u8, writer: Writer) {
+    pub fn add(&mut self, kind: Kind, page: u8, writer: Writer) {
         self.writers.entry((kind, page)).or_default().push(writer);
     }
 
@@ -185,13 +185,13 @@ impl Directory {
     }
 
     /// The keys of all pages.
-    pub(crate) fn all_keys(&self, keys: &Keyspace) -> Vec<String> {
+    pub fn all_keys(&self, keys: &Keyspace) -> Vec<String> {
         let places = self.writers.keys();
         places.flat_map(|(kind, page)| self.keys(keys, *kind, *page)).collect()
     }
 
     /// The pages that several workers have written, and that are to be merged.
-    pub(crate) fn divided(&self) -> Vec<(Kind, u8)> {
+    pub fn divided(&self) -> Vec<(Kind, u8)> {
         let worker = |writer: &Writer| writer.as_ref().map(|(worker, _)| worker.clone());
         let is_divided = |writers: &Vec<Writer>| {
             let first = writers.first().map(worker);
@@ -270,7 +270,7 @@ impl Pages {
 
     /// Reads the pages that several workers have written, to be saved as one; gives the entities of which the workers
     /// pushed different contents, with their codes.
-    pub(crate) async fn unite<H: Store>(
+    pub async fn unite<H: Store>(
         host: &H,
         keys: &Keyspace,
         directory: &Directory,

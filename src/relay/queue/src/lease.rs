@@ -7,15 +7,15 @@
 //! The lease is advisory all the same. Two workers at once, after a pause, waste calls; that nothing goes wrong for good
 //! is the doing of the in-flight keys and of index pages that are written by one worker each.
 
-use crate::host::{self, Clock, Random, Store, StoreError};
 use crate::key::{Keyspace, Record};
-use crate::mistake::{Mistake, made};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::pin;
+use world::host::{self, Clock, Random, Store, StoreError};
+use world::mistake::{Mistake, made};
 
 /// How long a lease lasts, in milliseconds.
 pub const LEASE_MS: u64 = 60_000;

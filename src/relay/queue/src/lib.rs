@@ -1,0 +1,25 @@
+//! What waits, and what was done: the records of the store that stand for entities, and the plan that one listing of their
+//! keys comes to.
+//!
+//! The queue is its keys. No key is ever changed by two, and none is deleted that was not listed before its entity was
+//! read; so whoever dies between two calls leaves work to be repeated, and never work forgotten.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`key`] | the keys: what each says, and reading it back |
+//! | [`raise`] | events as they wait, and those that the relay raises itself |
+//! | [`plan`] | from one listing to batches, lazily, in order |
+//! | [`lease`] | one worker at a time |
+//! | [`in_flight`] | batches whose pushes have begun |
+//! | [`retry`] | when to try again, and what was tried |
+//! | [`dead_letter`] | what was given up |
+//! | [`index`] | what was last pushed |
+
+pub mod dead_letter;
+pub mod in_flight;
+pub mod index;
+pub mod key;
+pub mod lease;
+pub mod plan;
+pub mod raise;
+pub mod retry;

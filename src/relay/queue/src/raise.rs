@@ -1,0 +1,67 @@
+//! Events as they wait in the store, and those that the relay raises itself.
+
+use crate::key::{Change, EventKey};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use model::entity::{Entity, Segment};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use world::host::{Clock, Random};
+use world::log;
+use world::mistake::{Mistake, made};
+
+/// How much of an event is kept with its key, in bytes.
+const EVENT_KEPT: usize = 64 << 10;
+
+/// The value of an event's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventValue {
+    /// Version of this format.
+    pub v: u32,
+    /// The entity's code, which the key may hold only a hash of.
+    pub code: String,
+    /// When it was taken, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The event as received, cut at 64 KiB; empty for what the relay raises itself.
+    pub event: String,
+}
+
+impl EventValue {
+    /// Of an entity with this code, that was told by this text.
+    pub fn new(code: &str, at_ms: u64, text: &str) -> EventValue {
+        EventValue {
+            v: 1,
+            code: code.to_owned(),
+            at_ms,
+            event: log::cut(text, EVENT_KEPT).to_owned(),
+        }
+    }
+
+    /// The bytes in the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        json!(self).to_string().into_bytes()
+    }
+}
+
+/// An id that nobody has had before.
+pub fn fresh_id<H: Random>(host: &H) -> Segment {
+    Segment::of(&URL_SAFE_NO_PAD.encode(host.bytes()))
+}
+
+/// The key and value of an event that the relay raises itself. Its id is fresh: a key that a slower worker is about to
+/// delete must never be set again.
+pub fn raised<H: Random + Clock>(host: &H, entity: Entity, code: &str, change: Change) -> (EventKey, EventValue) {
+    let now_ms = host.now_ms();
+    let (time_s, id) = if made(Mistake::ReuseKey) {
+        (1, Segment::of("again"))
+    } else {
+        (now_ms / 1000, fresh_id(host))
+    };
+    let key = EventKey {
+        time_s,
+        change,
+        floor_s: None,
+        entity,
+        id,
+    };
+    (key, EventValue::new(code, now_ms, ""))
+}
