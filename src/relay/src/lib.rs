@@ -26,13 +26,13 @@
 
 pub mod admin;
 mod alert;
-pub mod answer;
+pub use ::config::answer;
 mod batch;
 pub mod brake;
 pub mod breaker;
 pub mod budget;
 pub mod command;
-pub mod config;
+pub use ::config;
 pub use queue::dead_letter;
 pub mod destination;
 mod enrichment;

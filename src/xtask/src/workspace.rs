@@ -26,16 +26,16 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The packages that run natively; the components, and what adapts them to Spin, run only as WebAssembly.
-const NATIVE: [&str; 5] = ["relay", "simulator", "runtime", "xtask", "tests"];
+/// The packages that do not run natively: the components, and what adapts them to Spin, are for WebAssembly.
+const FOR_WASM: [&str; 4] = ["console", "host", "ingest", "worker"];
 
 /// cargo for the native packages, always for all of them: with fewer, cargo would choose other features of the
 /// libraries that they share, and build these once more.
 pub(crate) fn native(command: &str) -> Command {
     let mut cargo = cargo();
     cargo
-        .arg(command)
-        .args(NATIVE.iter().flat_map(|name| ["--package", name]));
+        .args([command, "--workspace"])
+        .args(FOR_WASM.iter().flat_map(|name| ["--exclude", name]));
     cargo
 }
 

@@ -1,6 +1,6 @@
 //! Answers of our own endpoints, free of any server's types.
 
-use crate::config::{AdminConfig, ConfigError};
+use crate::{AdminConfig, ConfigError};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;

@@ -1,9 +1,9 @@
 //! What an alert is as JSON: a document whose texts have places, for receivers that want a form of their own.
 
-use crate::shape::Mistake;
-use crate::text;
 use model::template::{Piece, pieces};
+use model::text;
 use serde_json::Value;
+use shape::Mistake;
 
 /// What can be filled in.
 pub const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];

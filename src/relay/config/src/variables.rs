@@ -1,8 +1,8 @@
 //! Single variables, read as people paste them.
 
 use super::ConfigError;
-use crate::key::{Keyspace, is_instance};
 use http::{HeaderName, Uri};
+use queue::key::{Keyspace, is_instance};
 use std::str::FromStr;
 
 /// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.

@@ -1,14 +1,15 @@
 //! The application's variables, read and checked.
 
+pub mod answer;
 mod template;
 mod variables;
 
-use crate::entity::digest;
-use crate::key::Keyspace;
-use crate::log::LogLevel;
-use crate::shape::{self, Shape};
+use model::entity::digest;
+use queue::key::Keyspace;
+use shape::Shape;
 pub use template::{PLACES, Template};
 pub use variables::{ProviderFailed, UNSET_ORIGIN, Variables};
+use world::log::LogLevel;
 
 /// A variable that is missing or makes no sense; the text names it and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
