@@ -422,8 +422,8 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
 #[cfg(test)]
 mod tests {
     use super::{List, Reading};
-    use crate::records::reads_back;
     use serde_json::json;
+    use world::testing::reads_back;
 
     #[test]
     fn lists_are_read_back() {

@@ -2,7 +2,6 @@
 
 use crate::dead_letter::DeadLetter;
 use crate::history::History;
-use crate::host::decoded;
 use crate::in_flight::InFlightValue;
 use crate::ingest::Refused;
 use crate::meta::Meta;
@@ -12,37 +11,11 @@ use crate::reconciliation::{Reconciliation, Rehearsal};
 use crate::retry::RetryValue;
 use crate::state::State;
 use crate::status::Status;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use world::testing::reads_back;
 
 /// A count that no double holds.
 const MANY: u64 = (1 << 53) + 1;
-
-/// Whether all that one document says is in the other.
-fn is_in(part: &Value, whole: &Value) -> bool {
-    match (part, whole) {
-        (Value::Object(part), Value::Object(whole)) => part
-            .iter()
-            .all(|(name, value)| whole.get(name).is_some_and(|whole| is_in(value, whole))),
-        (Value::Array(part), Value::Array(whole)) => {
-            part.len() == whole.len() && part.iter().zip(whole).all(|(part, whole)| is_in(part, whole))
-        }
-        (part, whole) => part == whole,
-    }
-}
-
-/// A record of this type that says all of this, read and written again.
-pub(crate) fn reads_back<T: Serialize + DeserializeOwned>(kept: Value) {
-    let name = std::any::type_name::<T>();
-    let read: T = decoded(kept.to_string().as_bytes()).unwrap_or_else(|| panic!("{name} is not read: {kept}"));
-    let written = json!(read);
-    assert!(is_in(&kept, &written), "{name}: {kept} became {written}");
-    assert!(
-        decoded::<T>(written.to_string().as_bytes()).is_some(),
-        "{name} is not read again: {written}"
-    );
-}
 
 fn failure() -> Value {
     json!({

@@ -11,3 +11,5 @@
 pub mod host;
 pub mod log;
 pub mod mistake;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,10 +1,10 @@
 //! What all calls have in common on the wire, whichever upstream they go to: the headers of a request, and how an
 //! answer's body is packed.
 
-use crate::host::{CallLimits, Http, SendError, Transfer};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use miniz_oxide::inflate::{DecompressError, TINFLStatus, decompress_to_vec_with_limit};
+use world::host::{CallLimits, Http, SendError, Transfer};
 
 /// What every request says unless it says otherwise. Firewalls refuse those without a `User-Agent`, and without an
 /// `Accept-Encoding` any packing is allowed (RFC 9110, section 12.5.3).

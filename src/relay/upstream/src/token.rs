@@ -1,18 +1,18 @@
 //! The PIM's tokens: cached in the store, renewed a little early, and once after a 401 (contract 4.2).
 
-use crate::config::{Credentials, PimConfig};
-use crate::entity::{Segment, digest};
-use crate::failure::{Class, Failure};
 use crate::governor::{Call, Governor, transient};
-use crate::host::{self, Host};
-use crate::json;
-use crate::key::{Key, Keyspace};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use config::{Credentials, PimConfig};
 use futures_util::lock::Mutex;
 use http::{HeaderValue, Request, Response};
+use model::entity::{Segment, digest};
+use model::failure::{Class, Failure};
+use model::json;
+use queue::key::{Key, Keyspace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::cell::Cell;
+use world::host::{self, Host};
 
 /// The circuit of the token endpoint.
 pub const CIRCUIT: &str = "token";
@@ -85,7 +85,7 @@ impl<'a, H: Host> Tokens<'a, H> {
     }
 
     /// The key that it is kept under.
-    pub(crate) fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         &self.key
     }
 
@@ -230,10 +230,10 @@ impl<'a, H: Host> Tokens<'a, H> {
 #[cfg(test)]
 mod tests {
     use super::{Token, read};
-    use crate::failure::Class;
-    use crate::records::reads_back;
     use http::Response;
+    use model::failure::Class;
     use serde_json::json;
+    use world::testing::reads_back;
 
     #[test]
     fn tokens_are_read_back() {

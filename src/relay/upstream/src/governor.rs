@@ -6,21 +6,21 @@
 use crate::breaker::{Breaker, Event};
 use crate::budget::Budget;
 use crate::excerpt::excerpt;
-use crate::failure::TIME_IS_UP;
-use crate::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
-use crate::host::{CallLimits, Host, SendError};
-use crate::lease::Lease;
-use crate::log;
-use crate::log::LogLevel;
-use crate::mistake::{Mistake, made};
-use crate::retry::{ATTEMPTS_MAX, WAIT_MAX_S};
-use crate::time::{self, CLOCKS_S};
 use crate::wire;
 use http::{Request, Response, StatusCode};
+use model::failure::TIME_IS_UP;
+use model::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
+use model::time::{self, CLOCKS_S};
+use queue::lease::Lease;
+use queue::retry::{ATTEMPTS_MAX, WAIT_MAX_S};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use world::host::{CallLimits, Host, SendError};
+use world::log;
+use world::log::LogLevel;
+use world::mistake::{Mistake, made};
 
 /// The largest answer that is read, in bytes.
 const ANSWER_MAX: usize = 48 << 20;
@@ -122,7 +122,7 @@ impl GovernorState {
     }
 
     /// What the upstream asked to wait for, or to come less often, is over.
-    pub(crate) fn end_waits(&mut self) {
+    pub fn end_waits(&mut self) {
         (self.not_before_ms, self.wait_ms, self.slowed) = (0, 0, None);
     }
 

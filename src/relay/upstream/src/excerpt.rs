@@ -1,14 +1,14 @@
 //! What is kept of an upstream's answer: its text as people read it, without secrets.
 
-use crate::log::cut;
-use crate::path::path_segment;
-use crate::text;
+use model::path::path_segment;
+use model::text;
+use world::log::cut;
 
 /// What stands in a secret's place.
 const SECRET: &str = "[secret]";
 
 /// So many bytes of an answer at most.
-pub(crate) fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
+pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
     let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
     let longest = forms.iter().map(String::len).max().unwrap_or(0);
     // Twice as much is read as is kept: an escape is longer than its character.

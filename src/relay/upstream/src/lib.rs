@@ -1,0 +1,19 @@
+//! Every call that goes out, whoever is called: within its limits, under a retry budget, behind breakers that judge by
+//! several entities, and with the token that it wants. Nothing here knows what is asked for.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`governor`] | one upstream: limits, waits, classes of failure, quick retries |
+//! | [`breaker`], [`budget`] | when an upstream is left alone, and how many retries there may be |
+//! | [`token`] | tokens of the PIM: got, kept, refreshed |
+//! | [`wire`] | the headers of every call, and answers that come packed |
+//! | [`html`] | answers that are somebody else's page |
+//! | [`excerpt`] | what is kept of an answer, without secrets |
+
+pub mod breaker;
+pub mod budget;
+pub mod excerpt;
+pub mod governor;
+pub mod html;
+pub mod token;
+pub mod wire;
