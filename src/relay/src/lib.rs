@@ -60,6 +60,7 @@ pub mod notification;
 pub mod pace;
 pub mod paging;
 pub use model::path;
+pub use model::{gap, page_size};
 pub use queue::raise;
 pub mod pim;
 pub use queue::plan;

@@ -7,22 +7,13 @@
 use crate::entity::BATCH_MAX;
 use crate::entity::{Kind, uuid_bytes, uuid_text};
 use crate::failure::{Class, Failure};
+use crate::gap::{Gap, Mark, Measure};
 use crate::host::Host;
 use crate::mistake::{Mistake, made};
+use crate::page_size::{PageSize, SIZES};
+use crate::path::parameter;
 use crate::pim::{Page, Pim, Whose, first_page};
-use crate::time;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// The sizes of pages. Each divides the one before, so that numbered pages can be cut in the middle of a list.
-const SIZES: [usize; 4] = [BATCH_MAX, 25, 5, 1];
-
-/// How many pages must come before a larger one is tried, at least: together they hold as much.
-const PATIENCE: u16 = 4;
-
-/// And at most: each time that the larger one fails soon, it is four times as many.
-const PATIENCE_MAX: u16 = 256;
 
 /// How many entities that cannot be read are told apart at one place at most: the PIM takes twenty criteria (contract 4.3).
 const LEFT_OUT_MAX: usize = 16;
@@ -53,83 +44,6 @@ const OF_A_PAGE: Whose<'_> = Whose {
     is_divisible: false,
     is_question: false,
 };
-
-/// How large pages of one kind are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "u64", into = "u64")]
-pub struct PageSize {
-    /// Which of the sizes, the largest being 0.
-    rung: usize,
-    /// Whether it has grown to this size.
-    has_grown: bool,
-    /// How many pages must come before it grows.
-    patience: u16,
-    /// Pages of this size that came.
-    good: u16,
-}
-
-/// It is kept as one number.
-impl From<u64> for PageSize {
-    fn from(number: u64) -> PageSize {
-        let [.., rung, has_grown, high, low, good_high, good_low] = number.to_be_bytes();
-        PageSize {
-            rung: rung.into(),
-            has_grown: has_grown > 0,
-            patience: u16::from_be_bytes([high, low]),
-            good: u16::from_be_bytes([good_high, good_low]),
-        }
-    }
-}
-
-impl From<PageSize> for u64 {
-    fn from(size: PageSize) -> u64 {
-        let grown = u64::from(size.has_grown) << 32;
-        (size.rung as u64) << 40 | grown | u64::from(size.patience) << 16 | u64::from(size.good)
-    }
-}
-
-/// The sizes of pages, by what the breaker guards.
-pub type PageSizes = BTreeMap<String, PageSize>;
-
-impl PageSize {
-    /// How many entities a page may have.
-    pub fn limit(&self) -> usize {
-        SIZES.get(self.rung).copied().unwrap_or(1)
-    }
-
-    fn patience(&self) -> u16 {
-        self.patience.max(PATIENCE)
-    }
-
-    /// A page came.
-    fn came(&mut self) {
-        self.good = self.good.saturating_add(1);
-        if self.good < self.patience() {
-            return;
-        }
-        if self.rung == 0 {
-            *self = PageSize::default();
-        } else {
-            (self.rung, self.good, self.has_grown) = (self.rung - 1, 0, true);
-        }
-    }
-
-    /// A page of so many failed; says whether a smaller one may come.
-    fn failed(&mut self, asked: usize) -> bool {
-        if self.has_grown && self.good < self.patience() {
-            self.patience = (self.patience() * 4).min(PATIENCE_MAX);
-        }
-        (self.good, self.has_grown) = (0, false);
-        let smaller = SIZES.iter().position(|size| *size < asked);
-        self.rung = smaller.unwrap_or(SIZES.len() - 1);
-        smaller.is_some()
-    }
-
-    /// What failed alone was passed over: it is not the size that does not suit the PIM.
-    fn passed_over(&mut self) {
-        (self.good, self.patience) = (0, 0);
-    }
-}
 
 /// What is listed of a kind.
 #[derive(Debug, Clone, Copy)]
@@ -170,151 +84,6 @@ impl List<'_> {
             (List::UpdatedAfter(moment), _) => json!({ "updated": [{ "operator": ">", "value": moment }] }),
             (List::Below(models), _) => json!({ "parent": [{ "operator": "IN", "value": models }] }),
         }
-    }
-}
-
-/// How a gap is measured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Measure {
-    /// By UUID, which is the cursor of products (contract 4.4).
-    Uuid,
-    /// By when entities were created: other cursors cannot be made up.
-    #[default]
-    Creation,
-    /// By their number in the list.
-    Number,
-}
-
-/// A place behind which the next entity cannot be read, not even alone; and what is known of where it ends.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Gap {
-    measure: Measure,
-    /// Where it begins.
-    begins: Mark,
-    /// Behind this nothing comes.
-    fails: Mark,
-    /// Behind this something does.
-    comes: Option<Mark>,
-    /// Where it may end, since an entity is known there.
-    hint: Option<Mark>,
-    /// What was found already that cannot be read.
-    left_out: Vec<Mark>,
-    /// Whether the list is to be asked for without that: something else there may be good, or as bad.
-    is_left_out: bool,
-    /// How many numbered pages in a row were passed over.
-    row: usize,
-    /// Whether it is certain that something cannot be read there.
-    is_begun: bool,
-    /// Why nothing came where it was last asked, while it is not known whether the PIM answers anything.
-    doubt: Option<String>,
-}
-
-/// A point of a measure, written as a UUID is: whoever reads it must not round it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-struct Mark(u128);
-
-impl From<String> for Mark {
-    fn from(text: String) -> Mark {
-        Mark(uuid_bytes(&text).map_or(0, u128::from_be_bytes))
-    }
-}
-
-impl From<Mark> for String {
-    fn from(mark: Mark) -> String {
-        uuid_text(&mark.0.to_be_bytes())
-    }
-}
-
-impl Gap {
-    /// The gap behind a cursor.
-    fn behind(kind: Kind, cursor: Option<&str>) -> Gap {
-        let after = cursor.map(|cursor| parameter(cursor, "search_after").and_then(uuid_bytes));
-        let (measure, begins) = match (kind, after) {
-            (Kind::Category, _) => (Measure::Number, 0),
-            (Kind::Product, None) => (Measure::Uuid, 0),
-            (Kind::Product, Some(Some(uuid))) => (Measure::Uuid, u128::from_be_bytes(uuid)),
-            _ => (Measure::Creation, 0),
-        };
-        Gap {
-            measure,
-            begins: Mark(begins),
-            fails: Mark(begins),
-            ..Gap::default()
-        }
-    }
-
-    /// Behind which UUID an entity that is known would help to find the end: it may be the one that cannot be read.
-    pub(crate) fn wants_hint(&self) -> Option<[u8; 16]> {
-        let is_new = self.measure == Measure::Uuid && self.is_begun && self.comes.is_none() && self.hint.is_none();
-        is_new.then(|| self.begins.0.to_be_bytes())
-    }
-
-    /// The first entity that is known behind it.
-    pub(crate) fn hint(&mut self, uuid: [u8; 16]) {
-        self.hint = Some(Mark(u128::from_be_bytes(uuid)));
-    }
-
-    /// Where to ask next; nowhere once its end is known to the point. At what is known first, then at the end of the
-    /// list, then ever closer to its beginning, for behind another such entity nothing comes, either.
-    fn next(&self, end: u128) -> Option<u128> {
-        let (begins, fails, hint) = (self.begins.0, self.fails.0, self.hint.map_or(0, |hint| hint.0));
-        let Some(Mark(comes)) = self.comes else {
-            return Some(if hint > fails { hint } else { end });
-        };
-        if comes.saturating_sub(fails) <= 1 {
-            return None;
-        }
-        if comes == hint {
-            return Some(comes - 1);
-        }
-        let bits = |far: u128| u128::BITS - (far - begins).leading_zeros();
-        let near = begins.checked_add(1 << ((bits(fails) + bits(comes)) / 2).min(u128::BITS - 1));
-        let near = near.filter(|near| self.measure == Measure::Uuid && fails < *near && *near < comes);
-        let is_far = bits(comes) > bits(fails) + 2;
-        Some(near.filter(|_| is_far).unwrap_or(fails + (comes - fails) / 2))
-    }
-
-    /// The PIM answers nothing: what was last asked says nothing. A place is asked anew if that is all that was known.
-    fn believed(self) -> Option<Gap> {
-        let is_known = self.is_begun || self.row > 0;
-        is_known.then_some(Gap { doubt: None, ..self })
-    }
-
-    /// It is measured again, without what was found already.
-    fn again(&self) -> Gap {
-        Gap {
-            measure: self.measure,
-            begins: self.begins,
-            fails: self.begins,
-            hint: self.left_out.last().copied().filter(|_| self.measure == Measure::Uuid),
-            left_out: self.left_out.clone(),
-            is_begun: true,
-            ..Gap::default()
-        }
-    }
-
-    /// What a search leaves out, and where it begins, if that is not told by the cursor.
-    fn criteria(&self, search: &mut Value, at: u128) {
-        if self.measure == Measure::Uuid {
-            if !self.left_out.is_empty() {
-                let uuids: Vec<String> = self.left_out.iter().map(|mark| String::from(*mark)).collect();
-                search["uuid"] = json!([{ "operator": "NOT IN", "value": uuids }]);
-            }
-            return;
-        }
-        let moment = |second: u128| time::filter_text(u64::try_from(second).unwrap_or(time::LATEST_S));
-        let left_out = self
-            .left_out
-            .iter()
-            .map(|mark| json!({ "operator": "!=", "value": moment(mark.0) }));
-        let mut created: Vec<Value> = left_out.collect();
-        if !self.is_left_out {
-            created.push(json!({ "operator": ">", "value": moment(at) }));
-        }
-        search["created"] = json!(created);
     }
 }
 
@@ -589,12 +358,6 @@ fn behind(kind: Kind, limit: usize, after: &str) -> String {
     format!("{}&search_after={after}", first_page(kind, limit))
 }
 
-/// A parameter of a query, as it is written there.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
-}
-
 /// A query with other values of these parameters, each in its place or at the end.
 fn with(query: &str, values: &[(&str, usize)]) -> String {
     let is_other = |pair: &&str| values.iter().all(|(name, _)| pair.split('=').next() != Some(name));
@@ -637,33 +400,6 @@ pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_size_shrinks_at_once_and_grows_again_ever_more_slowly() {
-        let mut size = PageSize::default();
-        let mut asked = BTreeMap::new();
-        // Pages of more than 25 fail.
-        for _ in 0..1000 {
-            let limit = size.limit();
-            *asked.entry(limit).or_insert(0) += 1;
-            if limit > 25 {
-                size.failed(limit);
-            } else {
-                size.came();
-            }
-            // As it is kept between ticks.
-            size = serde_json::from_value(json!(size)).expect("a size");
-        }
-        assert!(asked[&100] < 10, "{asked:?}");
-        assert_eq!(asked.len(), 2, "{asked:?}");
-        // All come again.
-        let came = std::iter::from_fn(|| {
-            size.came();
-            (size != PageSize::default()).then_some(())
-        });
-        assert!(came.take(10_000).count() <= 2 * PATIENCE_MAX as usize);
-    }
 
     #[test]
     fn a_numbered_page_is_cut_where_it_begins() {
@@ -692,62 +428,5 @@ mod tests {
         }
         assert!(!is_same_place("page=9&limit=25", "page=2&limit=100"));
         assert!(!is_same_place("search_after=a&limit=1", "search_after=b&limit=1"));
-    }
-
-    /// Where the search for the end of a gap comes to, and after how many questions; behind every point below one of
-    /// these, and behind none that another is next to, nothing comes.
-    fn search(begins: u128, broken: &[u128], good: &[u128], hint: Option<u128>) -> (u128, usize) {
-        let comes = |at: u128| {
-            let next = |all: &[u128]| all.iter().copied().filter(|one| *one > at).min();
-            match (next(broken), next(good)) {
-                (Some(broken), Some(good)) => good < broken,
-                (broken, _) => broken.is_none(),
-            }
-        };
-        let mut gap = Gap {
-            measure: Measure::Uuid,
-            begins: Mark(begins),
-            fails: Mark(begins),
-            hint: hint.map(Mark),
-            ..Gap::default()
-        };
-        for asked in 0..400 {
-            match gap.next(u128::MAX) {
-                None => return (gap.comes.expect("an end").0, asked),
-                Some(at) if comes(at) => gap.comes = Some(Mark(at)),
-                Some(at) => gap.fails = Mark(at),
-            }
-        }
-        panic!("no end");
-    }
-
-    proptest! {
-        #[test]
-        fn the_end_of_a_gap_is_what_cannot_be_read_to_the_point(
-            begins: u128, others in proptest::collection::vec(any::<u128>(), 0..50), is_hinted: bool
-        ) {
-            let broken = others.iter().copied().filter(|one| *one > begins).min().unwrap_or(u128::MAX);
-            prop_assume!(broken > begins && broken < u128::MAX);
-            let good: Vec<u128> = others.into_iter().filter(|one| *one != broken).collect();
-            let (found, asked) = search(begins, &[broken], &good, is_hinted.then_some(broken));
-            prop_assert_eq!(found, broken);
-            prop_assert!(asked <= if is_hinted { 2 } else { 140 }, "{} questions", asked);
-        }
-
-        #[test]
-        fn of_several_one_is_found(begins: u128, mut broken in proptest::collection::vec(any::<u128>(), 2..9), good in proptest::collection::vec(any::<u128>(), 0..50)) {
-            broken.retain(|one| *one > begins && *one < u128::MAX);
-            let first = broken.iter().chain(&good).copied().filter(|one| *one > begins).min();
-            prop_assume!(first.is_some_and(|first| broken.contains(&first)));
-            let (found, _) = search(begins, &broken, &good, good.iter().copied().filter(|one| *one > begins).min());
-            prop_assert!(broken.contains(&found));
-        }
-
-        #[test]
-        fn a_mark_reads_back(number: u128) {
-            let gap = Gap { fails: Mark(number), comes: Some(Mark(number)), ..Gap::default() };
-            let read: Gap = serde_json::from_value(json!(gap)).expect("a gap");
-            prop_assert_eq!(read, gap);
-        }
     }
 }

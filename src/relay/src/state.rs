@@ -7,7 +7,7 @@ use crate::host::{self, Clock, Store, StoreError};
 use crate::key::RECHECK_S;
 use crate::key::{Keyspace, Record};
 use crate::pace::Pace;
-use crate::paging::PageSizes;
+use crate::page_size::PageSizes;
 use crate::time::SKEW_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -7,15 +7,18 @@
 //! | [`entity`] | kinds of entity, their codes, and how a code stands in a key |
 //! | [`failure`] | what can go wrong with a call, and what follows from it |
 //! | [`json`], [`number`] | JSON as others write it, with the digits that it has, and in the one form that is hashed |
-//! | [`path`] | codes in the paths of requests |
+//! | [`page_size`], [`gap`] | how large the pages of a list come, and where one has what cannot be read |
+//! | [`path`] | codes and parameters in the targets of requests |
 //! | [`template`] | texts with places to fill in |
 //! | [`text`] | JSON texts that may be cut inside a character or hold what is no Unicode |
 //! | [`time`] | moments, as Akeneo and HTTP write them |
 
 pub mod entity;
 pub mod failure;
+pub mod gap;
 pub mod json;
 pub mod number;
+pub mod page_size;
 pub mod path;
 pub mod template;
 pub mod text;

@@ -9,3 +9,9 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 pub fn path_segment(code: &str) -> String {
     utf8_percent_encode(code, UNRESERVED).to_string()
 }
+
+/// A parameter of a query, as it is written there.
+pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}

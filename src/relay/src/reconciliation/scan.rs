@@ -2,9 +2,10 @@
 
 use crate::entity::{Kind, uuid_bytes};
 use crate::failure::{Class, Failure};
+use crate::gap::Gap;
 use crate::host::{Host, StoreError};
 use crate::index::page_of_uuid;
-use crate::paging::{Gap, List, Turned, is_same_place};
+use crate::paging::{List, Turned, is_same_place};
 use crate::pim::Page;
 use crate::session::Session;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,216 @@
+//! Where a list has entities that cannot be read: what is known of where they end (contract 4.4, 4.5).
+
+use crate::entity::{Kind, uuid_bytes, uuid_text};
+use crate::path::parameter;
+use crate::time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// How a gap is measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// By UUID, which is the cursor of products (contract 4.4).
+    Uuid,
+    /// By when entities were created: other cursors cannot be made up.
+    #[default]
+    Creation,
+    /// By their number in the list.
+    Number,
+}
+
+/// A place behind which the next entity cannot be read, not even alone; and what is known of where it ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gap {
+    /// How it is measured.
+    pub measure: Measure,
+    /// Where it begins.
+    pub begins: Mark,
+    /// Behind this nothing comes.
+    pub fails: Mark,
+    /// Behind this something does.
+    pub comes: Option<Mark>,
+    /// Where it may end, since an entity is known there.
+    pub hint: Option<Mark>,
+    /// What was found already that cannot be read.
+    pub left_out: Vec<Mark>,
+    /// Whether the list is to be asked for without that: something else there may be good, or as bad.
+    pub is_left_out: bool,
+    /// How many numbered pages in a row were passed over.
+    pub row: usize,
+    /// Whether it is certain that something cannot be read there.
+    pub is_begun: bool,
+    /// Why nothing came where it was last asked, while it is not known whether the PIM answers anything.
+    pub doubt: Option<String>,
+}
+
+/// A point of a measure, written as a UUID is: whoever reads it must not round it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Mark(pub u128);
+
+impl From<String> for Mark {
+    fn from(text: String) -> Mark {
+        Mark(uuid_bytes(&text).map_or(0, u128::from_be_bytes))
+    }
+}
+
+impl From<Mark> for String {
+    fn from(mark: Mark) -> String {
+        uuid_text(&mark.0.to_be_bytes())
+    }
+}
+
+impl Gap {
+    /// The gap behind a cursor.
+    pub fn behind(kind: Kind, cursor: Option<&str>) -> Gap {
+        let after = cursor.map(|cursor| parameter(cursor, "search_after").and_then(uuid_bytes));
+        let (measure, begins) = match (kind, after) {
+            (Kind::Category, _) => (Measure::Number, 0),
+            (Kind::Product, None) => (Measure::Uuid, 0),
+            (Kind::Product, Some(Some(uuid))) => (Measure::Uuid, u128::from_be_bytes(uuid)),
+            _ => (Measure::Creation, 0),
+        };
+        Gap {
+            measure,
+            begins: Mark(begins),
+            fails: Mark(begins),
+            ..Gap::default()
+        }
+    }
+
+    /// Behind which UUID an entity that is known would help to find the end: it may be the one that cannot be read.
+    pub fn wants_hint(&self) -> Option<[u8; 16]> {
+        let is_new = self.measure == Measure::Uuid && self.is_begun && self.comes.is_none() && self.hint.is_none();
+        is_new.then(|| self.begins.0.to_be_bytes())
+    }
+
+    /// The first entity that is known behind it.
+    pub fn hint(&mut self, uuid: [u8; 16]) {
+        self.hint = Some(Mark(u128::from_be_bytes(uuid)));
+    }
+
+    /// Where to ask next; nowhere once its end is known to the point. At what is known first, then at the end of the
+    /// list, then ever closer to its beginning, for behind another such entity nothing comes, either.
+    pub fn next(&self, end: u128) -> Option<u128> {
+        let (begins, fails, hint) = (self.begins.0, self.fails.0, self.hint.map_or(0, |hint| hint.0));
+        let Some(Mark(comes)) = self.comes else {
+            return Some(if hint > fails { hint } else { end });
+        };
+        if comes.saturating_sub(fails) <= 1 {
+            return None;
+        }
+        if comes == hint {
+            return Some(comes - 1);
+        }
+        let bits = |far: u128| u128::BITS - (far - begins).leading_zeros();
+        let near = begins.checked_add(1 << ((bits(fails) + bits(comes)) / 2).min(u128::BITS - 1));
+        let near = near.filter(|near| self.measure == Measure::Uuid && fails < *near && *near < comes);
+        let is_far = bits(comes) > bits(fails) + 2;
+        Some(near.filter(|_| is_far).unwrap_or(fails + (comes - fails) / 2))
+    }
+
+    /// The PIM answers nothing: what was last asked says nothing. A place is asked anew if that is all that was known.
+    pub fn believed(self) -> Option<Gap> {
+        let is_known = self.is_begun || self.row > 0;
+        is_known.then_some(Gap { doubt: None, ..self })
+    }
+
+    /// It is measured again, without what was found already.
+    pub fn again(&self) -> Gap {
+        Gap {
+            measure: self.measure,
+            begins: self.begins,
+            fails: self.begins,
+            hint: self.left_out.last().copied().filter(|_| self.measure == Measure::Uuid),
+            left_out: self.left_out.clone(),
+            is_begun: true,
+            ..Gap::default()
+        }
+    }
+
+    /// What a search leaves out, and where it begins, if that is not told by the cursor.
+    pub fn criteria(&self, search: &mut Value, at: u128) {
+        if self.measure == Measure::Uuid {
+            if !self.left_out.is_empty() {
+                let uuids: Vec<String> = self.left_out.iter().map(|mark| String::from(*mark)).collect();
+                search["uuid"] = json!([{ "operator": "NOT IN", "value": uuids }]);
+            }
+            return;
+        }
+        let moment = |second: u128| time::filter_text(u64::try_from(second).unwrap_or(time::LATEST_S));
+        let left_out = self
+            .left_out
+            .iter()
+            .map(|mark| json!({ "operator": "!=", "value": moment(mark.0) }));
+        let mut created: Vec<Value> = left_out.collect();
+        if !self.is_left_out {
+            created.push(json!({ "operator": ">", "value": moment(at) }));
+        }
+        search["created"] = json!(created);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Where the search for the end of a gap comes to, and after how many questions; behind every point below one of
+    /// these, and behind none that another is next to, nothing comes.
+    fn search(begins: u128, broken: &[u128], good: &[u128], hint: Option<u128>) -> (u128, usize) {
+        let comes = |at: u128| {
+            let next = |all: &[u128]| all.iter().copied().filter(|one| *one > at).min();
+            match (next(broken), next(good)) {
+                (Some(broken), Some(good)) => good < broken,
+                (broken, _) => broken.is_none(),
+            }
+        };
+        let mut gap = Gap {
+            measure: Measure::Uuid,
+            begins: Mark(begins),
+            fails: Mark(begins),
+            hint: hint.map(Mark),
+            ..Gap::default()
+        };
+        for asked in 0..400 {
+            match gap.next(u128::MAX) {
+                None => return (gap.comes.expect("an end").0, asked),
+                Some(at) if comes(at) => gap.comes = Some(Mark(at)),
+                Some(at) => gap.fails = Mark(at),
+            }
+        }
+        panic!("no end");
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_a_gap_is_what_cannot_be_read_to_the_point(
+            begins: u128, others in proptest::collection::vec(any::<u128>(), 0..50), is_hinted: bool
+        ) {
+            let broken = others.iter().copied().filter(|one| *one > begins).min().unwrap_or(u128::MAX);
+            prop_assume!(broken > begins && broken < u128::MAX);
+            let good: Vec<u128> = others.into_iter().filter(|one| *one != broken).collect();
+            let (found, asked) = search(begins, &[broken], &good, is_hinted.then_some(broken));
+            prop_assert_eq!(found, broken);
+            prop_assert!(asked <= if is_hinted { 2 } else { 140 }, "{} questions", asked);
+        }
+
+        #[test]
+        fn of_several_one_is_found(begins: u128, mut broken in proptest::collection::vec(any::<u128>(), 2..9), good in proptest::collection::vec(any::<u128>(), 0..50)) {
+            broken.retain(|one| *one > begins && *one < u128::MAX);
+            let first = broken.iter().chain(&good).copied().filter(|one| *one > begins).min();
+            prop_assume!(first.is_some_and(|first| broken.contains(&first)));
+            let (found, _) = search(begins, &broken, &good, good.iter().copied().filter(|one| *one > begins).min());
+            prop_assert!(broken.contains(&found));
+        }
+
+        #[test]
+        fn a_mark_reads_back(number: u128) {
+            let gap = Gap { fails: Mark(number), comes: Some(Mark(number)), ..Gap::default() };
+            let read: Gap = serde_json::from_value(json!(gap)).expect("a gap");
+            prop_assert_eq!(read, gap);
+        }
+    }
+}
