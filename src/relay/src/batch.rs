@@ -16,6 +16,7 @@ use crate::index::{Entry, Mark, Pages};
 use crate::key::{Hold, Key};
 use crate::media;
 use crate::mistake::{Mistake, made};
+use crate::pace::Came;
 use crate::plan::Waiting;
 use crate::retry::Tried;
 use crate::session::Session;
@@ -24,7 +25,6 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-pub(crate) use outcome::is_buried;
 use outcome::{clear, persist};
 pub(crate) use reading::updated_s;
 use reading::{fetch, reread_what_the_index_denies};
@@ -184,17 +184,6 @@ impl Item {
             Stage::Failed(failure, hash)
         }
     }
-}
-
-/// How far a batch has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Came {
-    /// Entities in it.
-    pub(crate) of: usize,
-    /// Those that it got through with, whatever came of them.
-    pub(crate) through: usize,
-    /// Whether what was put off need not begin anew, since the marking of variants keeps how far it came.
-    pub(crate) has_advanced: bool,
 }
 
 /// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand

@@ -3,10 +3,10 @@
 
 use crate::governor::{GovernorState, Open};
 use crate::history::LastTick;
-use crate::ingest::Refused;
 use crate::meta::NOT_ADOPTED;
 use crate::notification::{Notification, SubscriptionState};
 use crate::reconciliation::Reconciliation;
+use crate::refused::Refused;
 use crate::state::State;
 use crate::status::Status;
 use crate::time;

@@ -3,11 +3,10 @@
 //! It is a record of its own, read and written once by a tick that works. It is bounded: 288 buckets of a hundred bytes
 //! or so. A tick that dies takes its counts with it; they are for people, and nothing is decided by them.
 
-use crate::batch::{Item, Stage, is_buried};
-use crate::host::{self, Host, Store, StoreError};
+use crate::host::{self, Store, StoreError};
 use crate::key::{EventKey, Keyspace, Record};
 use crate::plan::Plan;
-use crate::session::{Report, Session};
+use crate::report::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -226,7 +225,12 @@ impl History {
     }
 
     /// Takes note of events that are done with, and of when they reached the destination if they did.
-    fn note_cleared<'a>(&mut self, events: impl Iterator<Item = &'a EventKey>, reached_s: Option<u64>, now_s: u64) {
+    pub(crate) fn note_cleared<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a EventKey>,
+        reached_s: Option<u64>,
+        now_s: u64,
+    ) {
         for event in events {
             self.depth = self.depth.saturating_sub(1);
             if !event.change.is_told() {
@@ -300,21 +304,6 @@ impl History {
             counts.add(&bucket.counts);
         }
         counts
-    }
-}
-
-/// Takes note of what a batch has cleared.
-pub(crate) fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
-    let now_s = session.now_s();
-    let mut history = session.history.borrow_mut();
-    for item in items {
-        let reached_s = match &item.stage {
-            Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
-            Stage::Done => None,
-            Stage::Failed(failure, _) if is_buried(item, failure, &session.config.shape) => None,
-            _ => continue,
-        };
-        history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);
     }
 }
 

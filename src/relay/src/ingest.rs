@@ -2,13 +2,14 @@
 
 use crate::answer::Answer;
 use crate::config::{ConfigError, IngestConfig};
-use crate::event::{self, Author, Decoded};
+use crate::event::{self, Author, Decoded, Malformed};
 use crate::host::{self, Clock, Log, Store, StoreError, set_all};
 use crate::key::{Key, Record};
 use crate::log;
 use crate::mistake::{Mistake, made};
 use crate::notification;
 use crate::raise::EventValue;
+use crate::refused::Refused;
 use crate::signature;
 use crate::status::Status;
 use crate::text;
@@ -123,19 +124,6 @@ const ENCODED: &str = "the body is not JSON, and its content-encoding says why: 
 
 const STORE_FAILED: &str = "the key-value store failed; send it again";
 
-/// A refused delivery, as ingest leaves it for the worker to alert on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Version of this format.
-    pub v: u32,
-    /// When, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// On which channel.
-    pub channel: String,
-    /// Why.
-    pub reason: String,
-}
-
 /// Takes one delivery whose body was read whole. Answers 200 only once all of it is in the store.
 pub async fn receive<H: Store + Clock + Log>(
     host: &H,
@@ -228,7 +216,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                     "variable `notification_secret` is not set: give the subscriber's notification_webhook_secret",
                     body,
                 )?;
-                let record = notification::read(body, self.host.now_ms())?;
+                let record = notification::read(body, self.host.now_ms()).map_err(Malformed)?;
                 let key = self.config.keys.record(Record::Notification);
                 let known = self.host.get(&key).await?;
                 if let Some(value) = notification::merged(known.as_deref(), record) {

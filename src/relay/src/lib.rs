@@ -32,6 +32,7 @@ pub mod brake;
 pub use upstream::breaker;
 pub use upstream::budget;
 pub mod command;
+mod commands;
 pub use ::config;
 pub use queue::dead_letter;
 pub mod destination;
@@ -64,9 +65,12 @@ pub use model::{gap, page_size};
 pub use queue::raise;
 pub mod pim;
 pub use queue::plan;
+mod reconcile;
 pub mod reconciliation;
 #[cfg(test)]
 mod records;
+pub mod refused;
+pub mod report;
 pub use queue::retry;
 mod session;
 pub use ::shape;
@@ -80,4 +84,4 @@ pub use upstream::token;
 pub use upstream::wire;
 pub mod worker;
 
-pub use session::Report;
+pub use report::Report;

@@ -1,6 +1,5 @@
 //! What the Event Platform says of the subscription: suspended, revoked, resumed (contract 3.7).
 
-use crate::event::Malformed;
 use crate::text;
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -47,10 +46,10 @@ const FRESH_S: u64 = 86_400;
 /// How long text from outside may be, in characters.
 const TEXT_MAX: usize = 500;
 
-/// Reads a notification.
-pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, Malformed> {
+/// Reads a notification; else says what is wrong with it.
+pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, String> {
     let Ok(value) = serde_json::from_slice::<Value>(text::mended(body).as_bytes()) else {
-        return Err(Malformed("the body is not JSON".to_owned()));
+        return Err("the body is not JSON".to_owned());
     };
     let text = |member: &str| {
         value
@@ -59,7 +58,7 @@ pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, Malformed> {
             .map(|text| text.chars().take(TEXT_MAX).collect())
     };
     let Some(kind): Option<String> = text("notification_type") else {
-        return Err(Malformed("the notification has no `notification_type`".to_owned()));
+        return Err("the notification has no `notification_type`".to_owned());
     };
     let state = match kind.as_str() {
         "subscription.resumed" => SubscriptionState::Resumed,

@@ -4,7 +4,6 @@
 //! What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its share of
 //! a tick and no more, and people hear of it.
 
-use crate::batch::Came;
 use crate::entity::BATCH_MAX;
 use crate::entity::Kind;
 use crate::mistake::{Mistake, made};
@@ -16,6 +15,17 @@ pub(crate) const PATIENCE: u32 = 3;
 
 /// How often batches are halved at most: down to one.
 const HALVED_MAX: u32 = BATCH_MAX.ilog2() + 1;
+
+/// How far a batch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// Entities in it.
+    pub(crate) of: usize,
+    /// Those that it got through with, whatever came of them.
+    pub(crate) through: usize,
+    /// Whether what was put off need not begin anew, since the marking of variants keeps how far it came.
+    pub(crate) has_advanced: bool,
+}
 
 /// What is kept of it between ticks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,40 +1,22 @@
-//! Reconciliation finds what no webhook told, by reading the PIM's lists.
-//!
-//! - [`recent`]: every few minutes, what the PIM says was updated since the last look.
-//! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
-//! - [`deletions`]: what a whole walk did not meet, judged by the brake.
-//! - [`rehearsal`]: all of it, under a shape that is not adopted yet, which only counts.
-//!
-//! The others compare with the index of what was last pushed, and queue what differs as events of the relay's own,
-//! behind those of the PIM. One path does the work: whatever is queued is read again before anything is pushed or
-//! deleted. How far each has come is kept after every page, so that a killed tick goes on where it was.
+//! How far reconciliation has come: one record, kept after every page, so that a killed tick goes on where it was.
 
-mod compare;
-mod deletions;
 mod recent;
-pub(crate) mod rehearsal;
+mod rehearsal;
 mod scan;
-mod sweep;
 mod walk;
 
-pub use deletions::{Raising, UNORDERED};
 pub use recent::Recent;
-pub use rehearsal::Rehearsal;
+pub use rehearsal::{Counts, Rehearsal};
 pub use scan::Scan;
-pub use walk::{Figures, Step, Walk};
+pub use walk::{Figures, Raising, Step, UNORDERED, Walk};
 
-use crate::batch::Stop;
-use crate::brake::Brake;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
-use crate::failure::TIME_IS_UP;
 use crate::failure::{Class, Failure};
-use crate::host::{self, Clock, Host, Store, StoreError};
+use crate::host::{self, Store, StoreError};
 use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
-use crate::session::Session;
-use crate::state::State;
 use crate::time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,7 +25,7 @@ use std::collections::BTreeMap;
 const PUT_OFF_MS: u64 = 30_000;
 
 /// How long a scan may fail before people hear of it, in milliseconds.
-const STALLED_MS: u64 = 3_600_000;
+pub const STALLED_MS: u64 = 3_600_000;
 
 /// How long ago its last failure may be, in milliseconds, for it to be failing still.
 const LATELY_MS: u64 = 600_000;
@@ -89,14 +71,14 @@ pub struct Trouble {
 
 impl Trouble {
     /// Whether it has lasted so long, and lasts, that people hear of it and a walk goes on without what it is about.
-    fn is_lasting(&self, now_ms: u64) -> bool {
+    pub fn is_lasting(&self, now_ms: u64) -> bool {
         let age_ms = |moment_ms: u64| now_ms.saturating_sub(moment_ms);
         age_ms(self.since_ms) >= STALLED_MS && age_ms(self.last_ms) < LATELY_MS
     }
 }
 
 /// A page came: a trouble that was before it is over.
-fn page_came(trouble: &mut Option<Trouble>) {
+pub fn page_came(trouble: &mut Option<Trouble>) {
     trouble.take_if(|trouble| !trouble.is_anew);
 }
 
@@ -111,9 +93,12 @@ fn after_trouble(due_ms: u64, trouble: Option<&Trouble>, now_ms: u64) -> u64 {
 
 /// A piece of work: one page, or one look at the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
+pub enum Task {
+    /// A page of the look for recent changes of a kind.
     Recent(Kind),
+    /// A page of the walk.
     Walk,
+    /// What the walk missed is queued.
     Raise,
 }
 
@@ -124,7 +109,12 @@ impl Reconciliation {
         Reconciliation::load_of(host, &config.keys, Meta::of(config)).await
     }
 
-    async fn load_of<H: Store>(host: &H, keys: &Keyspace, pair: Option<Meta>) -> Result<Reconciliation, StoreError> {
+    /// The same of another pair than the configured one.
+    pub async fn load_of<H: Store>(
+        host: &H,
+        keys: &Keyspace,
+        pair: Option<Meta>,
+    ) -> Result<Reconciliation, StoreError> {
         let known = Reconciliation::read(host, keys).await?;
         Ok(known
             .filter(|known| known.pair == pair)
@@ -132,7 +122,7 @@ impl Reconciliation {
     }
 
     /// The beginning, for a pair.
-    pub(crate) fn of(pair: Option<Meta>) -> Reconciliation {
+    pub fn of(pair: Option<Meta>) -> Reconciliation {
         Reconciliation {
             v: 1,
             pair,
@@ -141,7 +131,7 @@ impl Reconciliation {
     }
 
     /// When the index was last emptied; a moment that lies ahead is of a clock that was wrong.
-    pub(crate) fn emptied_s(&self, now_s: u64) -> u64 {
+    pub fn emptied_s(&self, now_s: u64) -> u64 {
         if self.emptied_s <= now_s + time::CLOCKS_S {
             self.emptied_s
         } else {
@@ -168,7 +158,7 @@ impl Reconciliation {
     }
 
     /// The next piece of work, and when it is due; not of kinds that are held.
-    fn next(&self, config: &WorkerConfig, now_ms: u64, is_held: impl Fn(Kind) -> bool) -> Option<(u64, Task)> {
+    pub fn next(&self, config: &WorkerConfig, now_ms: u64, is_held: impl Fn(Kind) -> bool) -> Option<(u64, Task)> {
         let periods = &config.reconciliation;
         let kinds = config.shape.kinds().iter().copied();
         let recent = kinds.filter(|kind| !is_held(*kind)).filter_map(|kind| {
@@ -243,7 +233,7 @@ impl Reconciliation {
     }
 
     /// Leaves alone for a while what failed.
-    fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
+    pub fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
         let trouble = match task {
             Task::Recent(kind) => &mut self.recent.entry(kind).or_default().trouble,
             Task::Walk | Task::Raise => &mut self.walk.trouble,
@@ -260,7 +250,13 @@ impl Reconciliation {
 
     /// Looks back from before a suspension that the Event Platform told of: what it dropped meanwhile is lost
     /// (contract 3.7). Says whether there was anything new.
-    fn look_back(&mut self, notification: Option<&Notification>, overlap_s: u64, kinds: &[Kind], now_s: u64) -> bool {
+    pub fn look_back(
+        &mut self,
+        notification: Option<&Notification>,
+        overlap_s: u64,
+        kinds: &[Kind],
+        now_s: u64,
+    ) -> bool {
         let new = notification.filter(|notification| notification.at_ms != self.told_ms);
         let Some((notification, missing_s)) = new.and_then(|new| Some((new, new.missing_since_s?))) else {
             return false;
@@ -275,105 +271,6 @@ impl Reconciliation {
         self.walk.ask(false);
         true
     }
-}
-
-/// Whether a tick has anything to do for reconciliation.
-pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
-    if config.destination.is_none() {
-        return Ok(false);
-    }
-    let mut record = Reconciliation::load(host, config).await?;
-    let notification: Option<Notification> = host::read(host, &config.keys.record(Record::Notification)).await?;
-    let now_ms = host.now_ms();
-    // The state is large; most ticks need not read it.
-    let brake = match record.walk.withheld {
-        0 => Brake::default(),
-        _ => State::load(host, &config.keys).await?.brake,
-    };
-    let is_released = brake.is_released(now_ms / 1000);
-    let kinds = config.shape.kinds();
-    let overlap_s = config.reconciliation.overlap_s;
-    let looks_back = record.look_back(notification.as_ref(), overlap_s, kinds, now_ms / 1000);
-    Ok(looks_back
-        || record.walk.let_go(is_released)
-        || brake.is_released_ahead(now_ms / 1000)
-        || record
-            .next(config, now_ms, |_| false)
-            .is_some_and(|(due_ms, _)| due_ms <= now_ms))
-}
-
-/// Begins a tick's share: what happened since the last one.
-pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
-    let notification: Option<Notification> =
-        host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
-    let is_changed = {
-        let mut record = session.reconciliation.borrow_mut();
-        let overlap_s = session.config.reconciliation.overlap_s;
-        let looks_back = record.look_back(
-            notification.as_ref(),
-            overlap_s,
-            session.config.shape.kinds(),
-            session.now_s(),
-        );
-        let is_released = {
-            let brake = &mut session.state.borrow_mut().brake;
-            brake.forget_ahead(session.now_s());
-            brake.is_released(session.now_s())
-        };
-        record.walk.let_go(is_released) || looks_back
-    };
-    if is_changed {
-        session.save_reconciliation().await?;
-    }
-    Ok(())
-}
-
-/// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
-pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
-    let now_ms = session.host.now_ms();
-    let is_held = |kind| !even_if_held && session.is_held_at_the_pim(kind);
-    let next = session.reconciliation.borrow().next(session.config, now_ms, is_held);
-    session.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
-}
-
-/// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
-pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
-    let mut has_worked = false;
-    while let Some(task) = next_task(session, until_ms).await {
-        has_worked = true;
-        let result = match task {
-            Task::Recent(kind) => recent::step(session, kind).await?,
-            Task::Walk => walk::step(session).await?,
-            Task::Raise => deletions::raise(session).await?,
-        };
-        if let Err(failure) = result {
-            if failure.class == Class::Held && failure.reason == TIME_IS_UP {
-                break;
-            }
-            let now_ms = session.host.now_ms();
-            session.reconciliation.borrow_mut().put_off(task, &failure, now_ms);
-        }
-        session.check_lease()?;
-        session.save_reconciliation().await?;
-    }
-    Ok(has_worked)
-}
-
-/// The next piece of work that is due, or will be before the time is over; waits for that.
-async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
-    if !session.is_reconciling() || !session.has_room() || !session.lease.holds(session.host) {
-        return None;
-    }
-    let now_ms = session.host.now_ms();
-    // What a breaker holds stays due: it is next once a probe may go.
-    let is_held = |kind| session.is_held_at_the_pim(kind);
-    let (due_ms, task) = session.reconciliation.borrow().next(session.config, now_ms, is_held)?;
-    let wait_ms = due_ms.saturating_sub(now_ms);
-    if session.host.monotonic_ms() + wait_ms >= until_ms {
-        return None;
-    }
-    session.host.sleep_ms(wait_ms).await;
-    Some(task)
 }
 
 #[cfg(test)]

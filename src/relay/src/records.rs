@@ -3,11 +3,11 @@
 use crate::dead_letter::DeadLetter;
 use crate::history::History;
 use crate::in_flight::InFlightValue;
-use crate::ingest::Refused;
 use crate::meta::Meta;
 use crate::notification::Notification;
 use crate::raise::EventValue;
 use crate::reconciliation::{Reconciliation, Rehearsal};
+use crate::refused::Refused;
 use crate::retry::RetryValue;
 use crate::state::State;
 use crate::status::Status;

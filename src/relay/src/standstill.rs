@@ -9,7 +9,7 @@ use crate::log;
 use crate::log::LogLevel;
 use crate::meta::Meta;
 use crate::plan::Plan;
-use crate::session::Report;
+use crate::report::Report;
 use crate::state::State;
 use crate::status;
 use crate::worker::LEASE_MARGIN_MS;

@@ -1,8 +1,8 @@
 //! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
 
 use crate::alert;
-use crate::batch::{self, Came, Stop};
-use crate::command;
+use crate::batch::{self, Stop};
+use crate::commands;
 use crate::config::{DestinationConfig, WorkerConfig};
 use crate::dead_letter;
 use crate::destination;
@@ -19,10 +19,13 @@ use crate::lease::Lease;
 use crate::log;
 use crate::meta::Meta;
 use crate::mistake::{Mistake, made};
+use crate::pace::Came;
 use crate::pim;
 use crate::plan::{Arrangement, Plan};
-use crate::reconciliation::{self, Reconciliation, rehearsal};
-use crate::session::{Parts, Report, Session};
+use crate::reconcile::{self, rehearsal};
+use crate::reconciliation::Reconciliation;
+use crate::report::Report;
+use crate::session::{Parts, Session};
 use crate::standstill;
 use crate::state::State;
 use crate::status::{self, Status};
@@ -67,7 +70,7 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
         0
     };
     let is_idle = plan.is_idle(now_s, done_s)
-        && !reconciliation::is_due(host, config).await?
+        && !reconcile::is_due(host, config).await?
         && !rehearsal::is_due(host, config).await?;
     if is_idle {
         if publish(host, config, &plan, None).await? {
@@ -183,7 +186,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     state.compare_clocks(host.now_ms());
     let mut history = History::load(host, &config.keys).await?;
     history.note_listing(&plan, planned_s);
-    if command::carry_out(host, config, lease, &plan, &mut state).await? {
+    if commands::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = list(host, config).await?;
     }
     let meta = Meta::load(host, &config.keys).await?;
@@ -305,8 +308,8 @@ async fn rounds<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Result<Op
         reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
     }
     loop {
-        let is_ready = reconciliation::is_ready(session, false);
-        let is_owed = reconciliation::is_ready(session, true);
+        let is_ready = reconcile::is_ready(session, false);
+        let is_owed = reconcile::is_ready(session, true);
         let left_ms = share_ms.saturating_sub(reconciled_ms);
         let reserved_ms = if is_ready { left_ms } else { 0 };
         let blocked = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
@@ -332,8 +335,8 @@ async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) 
     session.check_lease()?;
     session.begin_until(end_ms);
     let begun_ms = session.host.monotonic_ms();
-    reconciliation::begin(session).await?;
-    let has_worked = reconciliation::run(session, end_ms.min(begun_ms + for_ms)).await?;
+    reconcile::begin(session).await?;
+    let has_worked = reconcile::run(session, end_ms.min(begun_ms + for_ms)).await?;
     session.keep_news().await?;
     Ok((session.host.monotonic_ms() - begun_ms, has_worked))
 }

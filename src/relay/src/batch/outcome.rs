@@ -5,7 +5,6 @@ use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use crate::entity::digest;
 use crate::failure::{self, Class, Failure};
 use crate::fanout;
-use crate::history;
 use crate::host::{self, Host, StoreError, delete_all};
 use crate::in_flight::InFlightValue;
 use crate::index::Pages;
@@ -340,7 +339,7 @@ pub(super) async fn clear<H: Host>(
     if let (Some(key), true) = (in_flight, is_settled) {
         session.host.delete(&key).await?;
     }
-    history::note_cleared(session, items);
+    note_cleared(session, items);
     session.report(|report| {
         report.entities += items
             .iter()
@@ -348,6 +347,21 @@ pub(super) async fn clear<H: Host>(
             .count() as u64
     });
     Ok(())
+}
+
+/// Takes note of what a batch has cleared.
+fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
+    let now_s = session.now_s();
+    let mut history = session.history.borrow_mut();
+    for item in items {
+        let reached_s = match &item.stage {
+            Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
+            Stage::Done => None,
+            Stage::Failed(failure, _) if is_buried(item, failure, &session.config.shape) => None,
+            _ => continue,
+        };
+        history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);
+    }
 }
 
 /// Events that came after the listing.
@@ -361,7 +375,7 @@ async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<V
 }
 
 /// Whether an entity is given up for this failure, under what the shape says of answers.
-pub(crate) fn is_buried(item: &Item, failure: &Failure, shape: &Shape) -> bool {
+fn is_buried(item: &Item, failure: &Failure, shape: &Shape) -> bool {
     let answers = shape.answers_of(item.waiting.entity.kind);
     let passes = failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
     let most = if passes { PASSING_MAX } else { ATTEMPTS_MAX };

@@ -1,20 +1,8 @@
-//! What the PIM says was updated since the last look.
-//!
-//! The watermark is the PIM's own clock at the first answer of the last look that came to its end; the next begins some
-//! minutes before it. That covers a search index that is behind, edits during the look (pages come in the order of ids,
-//! so an entity that is passed already is missed by it), and several edits in one second (contract 4.4, 4.5, 5).
+//! The looks for recent changes: from where on the next one asks, and how far it has come.
 
-use super::compare::{listed, newest, queue_different, queue_unread};
-use super::scan::{self, Scan, Turn};
-use super::{Trouble, after_trouble, page_came};
-use crate::batch::Stop;
+use super::{Scan, Trouble, after_trouble};
 use crate::config::ReconciliationConfig;
 use crate::entity::Kind;
-use crate::failure::{Class, Failure};
-use crate::host::Host;
-use crate::mistake::{Mistake, made};
-use crate::paging::{List, Turned};
-use crate::session::Session;
 use crate::time::{self, SKEW_S};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +41,7 @@ pub struct Recent {
 
 impl Recent {
     /// Asks for a look, from a moment on if one is given; one under way begins anew then.
-    pub(super) fn ask(&mut self, since_s: Option<u64>) {
+    pub fn ask(&mut self, since_s: Option<u64>) {
         self.is_asked = true;
         if let Some(since_s) = since_s {
             self.since_s = Some(self.since_s.map_or(since_s, |known| known.min(since_s)));
@@ -62,7 +50,7 @@ impl Recent {
     }
 
     /// When there is something to do, in milliseconds since the Unix epoch.
-    pub(super) fn due_ms(&self, periods: &ReconciliationConfig, now_ms: u64) -> Option<u64> {
+    pub fn due_ms(&self, periods: &ReconciliationConfig, now_ms: u64) -> Option<u64> {
         let due_ms = match (&self.scan, &self.last) {
             (Some(scan), _) => scan.due_ms(now_ms),
             (None, _) if self.is_asked => 0,
@@ -73,7 +61,8 @@ impl Recent {
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
-    fn begin(&mut self, kind: Kind, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
+    /// Begins a look, and settles from which moment on it asks.
+    pub fn begin(&mut self, kind: Kind, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
         // Older versions kept what lay ahead. Too early a moment costs pages, too late a one misses changes.
         let now_s = now_ms / 1000;
         let known_s = self
@@ -90,7 +79,8 @@ impl Recent {
         Scan::begin(now_ms)
     }
 
-    fn finish(&mut self, scan: Scan, now_ms: u64) {
+    /// A look has come to its end: its beginning is the watermark of the next.
+    pub fn finish(&mut self, scan: Scan, now_ms: u64) {
         // Without a `Date`, what was updated last is the best that is known of the PIM's clock.
         let seen_s = (self.newest_s > 0).then_some(self.newest_s);
         // Ahead of our own clock it may be the PIM's that is wrong, and what changes until then would be passed over.
@@ -113,63 +103,6 @@ fn after(since_s: u64, offset_s: Option<i64>) -> String {
         Some(_) => 0,
     };
     time::filter_text(since_s.saturating_sub(back_s))
-}
-
-/// Reads one page.
-pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
-    let now_ms = session.host.now_ms();
-    let mut recent = session
-        .reconciliation
-        .borrow()
-        .recent
-        .get(&kind)
-        .cloned()
-        .unwrap_or_default();
-    let known = recent.scan.take();
-    let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.config.reconciliation, now_ms));
-    let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await?;
-    let read = match asked {
-        Ok(Turned::Page(page)) => queue_different(session, kind, &listed(kind, &page.items), false)
-            .await?
-            .map(|found| (page, found)),
-        Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
-        Ok(turned) => {
-            if let Turned::PassedOver(codes) = turned {
-                queue_unread(session, kind, &codes).await?;
-            }
-            recent.scan = Some(scan);
-            session.reconciliation.borrow_mut().recent.insert(kind, recent);
-            return Ok(Ok(()));
-        }
-    };
-    let (page, found) = match read {
-        Ok(read) => read,
-        Err(failure) => {
-            // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
-            recent.scan = (failure.class != Class::Permanent).then_some(scan);
-            session.reconciliation.borrow_mut().recent.insert(kind, recent);
-            return Ok(Err(failure));
-        }
-    };
-    page_came(&mut recent.trouble);
-    if let Some((newest_s, offset_s)) = newest(&page.items) {
-        recent.offset_s = offset_s.or(recent.offset_s);
-        recent.newest_s = if scan.pages == 0 { newest_s } else { recent.newest_s };
-    }
-    scan.found += found;
-    let turn = scan.turn(&page, now_ms);
-    scan.date_s = match () {
-        () if made(Mistake::OwnClockAsWatermark) => Some(scan.began_ms / 1000),
-        () if made(Mistake::WatermarkAtTheEnd) => page.date_s,
-        () => scan.date_s,
-    };
-    if turn == Turn::End {
-        recent.finish(scan, now_ms);
-    } else {
-        recent.scan = Some(scan);
-    }
-    session.reconciliation.borrow_mut().recent.insert(kind, recent);
-    Ok(Ok(()))
 }
 
 #[cfg(test)]

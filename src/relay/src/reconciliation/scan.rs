@@ -1,15 +1,7 @@
-//! A scan over a list of the PIM: page after page, to an end that is certain.
+//! How far a scan over a list of the PIM has come.
 
-use crate::entity::{Kind, uuid_bytes};
-use crate::failure::{Class, Failure};
 use crate::gap::Gap;
-use crate::host::{Host, StoreError};
-use crate::index::page_of_uuid;
-use crate::paging::{List, Turned, is_same_place};
-use crate::pim::Page;
-use crate::session::Session;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// How long after its first sight a page without a next one is read again, in milliseconds. It can be short because
 /// items vanished from it between the PIM's search index and its database (contract 4.4).
@@ -39,19 +31,9 @@ pub struct Scan {
     pub found: u64,
 }
 
-/// What follows from a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The next one.
-    On,
-    /// The same one again, in a minute: it may not be the last.
-    Again,
-    /// Nothing: it was the last.
-    End,
-}
-
 impl Scan {
-    pub(super) fn begin(now_ms: u64) -> Scan {
+    /// The beginning, at this moment in milliseconds since the Unix epoch.
+    pub fn begin(now_ms: u64) -> Scan {
         Scan {
             began_ms: now_ms,
             ..Scan::default()
@@ -59,135 +41,10 @@ impl Scan {
     }
 
     /// When its next page may be read, in milliseconds since the Unix epoch.
-    pub(super) fn due_ms(&self, now_ms: u64) -> u64 {
+    pub fn due_ms(&self, now_ms: u64) -> u64 {
         // A moment that lies ahead is of a clock that was wrong.
         self.short_ms
             .filter(|short_ms| *short_ms <= now_ms)
             .map_or(0, |short_ms| short_ms + AGAIN_MS)
-    }
-
-    /// Whether a page leads to itself: following it would never end.
-    fn is_stuck_at(&self, page: &Page) -> bool {
-        let places = page.next.as_deref().zip(self.cursor.as_deref());
-        places.is_some_and(|(next, cursor)| is_same_place(next, cursor))
-    }
-
-    /// Takes note of a page whose entities have been dealt with.
-    pub(super) fn turn(&mut self, page: &Page, now_ms: u64) -> Turn {
-        if self.pages == 0 && self.short_ms.is_none() {
-            self.date_s = page.date_s;
-        }
-        if page.next.is_none() && self.short_ms.is_none() {
-            self.short_ms = Some(now_ms);
-            return Turn::Again;
-        }
-        self.pages += 1;
-        self.seen += page.items.len() as u64;
-        self.short_ms = None;
-        match &page.next {
-            Some(next) => {
-                self.cursor = Some(next.clone());
-                Turn::On
-            }
-            None => Turn::End,
-        }
-    }
-}
-
-/// Asks for the next page of a scan, once.
-pub(super) async fn ask<H: Host>(
-    session: &Session<'_, H>,
-    kind: Kind,
-    list: List<'_>,
-    scan: &mut Scan,
-) -> Result<Result<Turned, Failure>, StoreError> {
-    if let Some(uuid) = scan.gap.as_deref().and_then(Gap::wants_hint) {
-        let known = next_known(session, uuid).await?;
-        if let (Some(gap), Some(known)) = (&mut scan.gap, known) {
-            gap.hint(known);
-        }
-    }
-    let turned = session.pim.turn(kind, list, &mut scan.cursor, &mut scan.gap).await;
-    match &turned {
-        Ok(Turned::Page(page)) if scan.is_stuck_at(page) => {
-            let reason = "a page of the PIM's list leads to itself";
-            return Ok(Err(session.pim_failure(Class::Permanent, reason)));
-        }
-        Ok(Turned::Page(page)) => {
-            session.report(|report| report.pages += 1);
-            if page.nameless > 0 {
-                scan.unread += page.nameless as u64;
-                let reason = "the ids of so many in the PIM are no Unicode: enter them anew there";
-                let fields = json!({ "kind": kind.name(), "nameless": page.nameless, "reason": reason });
-                session.log_failure("unread", fields);
-            }
-        }
-        Ok(Turned::PassedOver(ids)) => {
-            scan.unread += ids.len().max(1) as u64;
-            let fields =
-                json!({ "kind": kind.name(), "ids": ids, "reason": "the PIM does not give it, not even alone" });
-            session.log_failure("unread", fields);
-        }
-        _ => {}
-    }
-    Ok(turned)
-}
-
-/// The first product behind a UUID that the index has, or the dead letters, on the same page of the index.
-async fn next_known<H: Host>(session: &Session<'_, H>, after: [u8; 16]) -> Result<Option<[u8; 16]>, StoreError> {
-    let number = page_of_uuid(&after);
-    let pages = session.load_page(Kind::Product, number).await?;
-    let entries = pages.entries(Kind::Product, number).map(|(segment, _)| segment.clone());
-    let waiting = session.plan.names().filter(|entity| entity.kind == Kind::Product);
-    let known = entries.chain(waiting.map(|entity| entity.segment));
-    let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));
-    Ok(uuids.filter(|uuid| *uuid > after).min())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page(next: Option<&str>, date_s: u64) -> Page {
-        Page {
-            items: vec![serde_json::json!({})],
-            next: next.map(str::to_owned),
-            date_s: Some(date_s),
-            ..Page::default()
-        }
-    }
-
-    #[test]
-    fn a_page_without_a_next_one_ends_it_when_it_is_so_again_a_minute_later() {
-        let mut scan = Scan::begin(5);
-        assert_eq!(scan.turn(&page(Some("a"), 100), 10), Turn::On);
-        assert_eq!(scan.turn(&page(None, 101), 20), Turn::Again);
-        assert_eq!(scan.due_ms(30), 60_020);
-        assert_eq!(scan.cursor.as_deref(), Some("a"));
-        // It was short for a moment only.
-        assert_eq!(scan.turn(&page(Some("b"), 161), 60_020), Turn::On);
-        assert_eq!(scan.due_ms(60_030), 0);
-        assert_eq!(scan.turn(&page(None, 162), 60_040), Turn::Again);
-        assert_eq!(scan.turn(&page(None, 230), 120_040), Turn::End);
-        assert_eq!((scan.pages, scan.seen, scan.date_s), (3, 3, Some(100)));
-    }
-
-    #[test]
-    fn a_clock_that_jumps_back_does_not_hold_it_up() {
-        let mut scan = Scan::begin(5_000_000);
-        scan.turn(&page(None, 100), 5_000_000);
-        assert_eq!(scan.due_ms(1000), 0);
-    }
-
-    #[test]
-    fn a_page_that_leads_to_itself_is_noticed() {
-        let mut scan = Scan::begin(5);
-        assert!(!scan.is_stuck_at(&page(None, 1)));
-        scan.turn(&page(Some("limit=100&search_after=a"), 100), 10);
-        assert!(scan.is_stuck_at(&page(Some("search_after=a&limit=5"), 1)));
-        assert!(!scan.is_stuck_at(&page(Some("limit=100&search_after=b"), 1)));
-        scan.turn(&page(Some("page=3&limit=100"), 100), 10);
-        assert!(scan.is_stuck_at(&page(Some("page=9&limit=25"), 1)));
-        assert!(!scan.is_stuck_at(&page(Some("page=10&limit=25"), 1)));
     }
 }

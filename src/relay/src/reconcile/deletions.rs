@@ -4,7 +4,6 @@
 //! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
 
 use super::compare::{Verdict, is_refused, queue};
-use super::walk::Walk;
 use crate::batch::Stop;
 use crate::entity::BATCH_MAX;
 use crate::entity::{Entity, Kind, Segment};
@@ -12,30 +11,9 @@ use crate::failure::Failure;
 use crate::host::{Host, StoreError};
 use crate::index::{PAGES, Pages};
 use crate::key::Change;
+use crate::reconciliation::{Raising, UNORDERED, Walk};
 use crate::session::Session;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-
-/// What a walk missed, on its way into the queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Raising {
-    /// The walk's number.
-    pub walk: u64,
-    /// How many pages of the index are done with, those of one kind after those of the other.
-    pub pages: usize,
-    /// The last entry of the next page that is done with.
-    pub after: Option<Segment>,
-}
-
-impl Raising {
-    pub(super) fn of(walk: u64) -> Raising {
-        Raising {
-            walk,
-            ..Raising::default()
-        }
-    }
-}
 
 /// Every page of the index of these kinds.
 fn places(kinds: &[Kind]) -> impl Iterator<Item = (Kind, u8)> {
@@ -91,10 +69,6 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
     session.save_state().await?;
     Ok(())
 }
-
-/// Why deletions among products cannot be told.
-pub const UNORDERED: &str =
-    "the PIM does not list products in the order of their UUIDs, so those that it deleted cannot be told";
 
 /// The entities of a page of the index, behind an entry, that a walk did not meet, with their codes. What the destination
 /// refused to delete is left to people.

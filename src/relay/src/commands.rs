@@ -1,0 +1,250 @@
+//! What people have asked for, carried out by a tick that holds the lease.
+
+use crate::command::{self, Command, ScanKind};
+use crate::config::WorkerConfig;
+use crate::host::{Host, MANY, StoreError, delete_all, set_all};
+use crate::key::{Key, Record, RetryKey};
+use crate::lease::Lease;
+use crate::log;
+use crate::media;
+use crate::meta::Meta;
+use crate::plan::Plan;
+use crate::reconciliation::{Reconciliation, Rehearsal};
+use crate::retry::DELAY_MAX_S;
+use crate::state::State;
+use crate::time;
+use serde_json::json;
+
+/// Carries out what was asked for, oldest first; says whether there was anything, and so the plan is out of date. Each
+/// command's key is deleted last: whoever dies before that leaves it to be done again.
+pub(crate) async fn carry_out<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    for key in &plan.commands {
+        if !lease.holds(host) {
+            break;
+        }
+        let Some(value) = host.get(key).await? else { continue };
+        let is_done = match command::read(&value) {
+            Some(Command::Adopt {
+                empty_index,
+                configured,
+            }) => adopt(host, config, plan, state, empty_index, configured).await?,
+            Some(Command::Reconcile { scan, since_s, force }) => {
+                reconcile(host, config, scan, since_s, force).await?;
+                true
+            }
+            Some(Command::ReleaseBrake) => release_brake(host, config, lease, plan, state).await?,
+            Some(Command::EndWaits) => end_waits(host, config, lease, plan, state).await?,
+            None => {
+                let reason = "not in a format that this version reads: dropped";
+                log::write(
+                    host,
+                    config.log,
+                    "command",
+                    true,
+                    json!({ "key": key, "reason": reason }),
+                );
+                true
+            }
+        };
+        if is_done {
+            host.delete(key).await?;
+        }
+    }
+    Ok(!plan.commands.is_empty())
+}
+
+async fn adopt<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    plan: &Plan,
+    state: &mut State,
+    empty_index: bool,
+    configured: Option<Meta>,
+) -> Result<bool, StoreError> {
+    let refuse = |reason: &str| {
+        let fields = json!({ "do": "adopt", "meant": configured, "reason": reason });
+        log::write(host, config.log, "command", true, fields);
+        Ok(true)
+    };
+    let Some(meta) = Meta::of(config) else {
+        return refuse("there is no destination to adopt: set `destination_url`");
+    };
+    match &configured {
+        None => {
+            return refuse("it does not say which pair and shape are meant: see GET /admin/status, and adopt again");
+        }
+        Some(meant) if *meant != meta => {
+            return refuse(
+                "what is configured is another pair or shape than was meant: see GET /admin/status, and adopt again",
+            );
+        }
+        Some(_) => {}
+    }
+    let known = Reconciliation::read(host, &config.keys).await?.unwrap_or_default();
+    if empty_index {
+        let files = (0..media::PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
+        let pages: Vec<String> = plan.index.all_keys(&config.keys).into_iter().chain(files).collect();
+        delete_all(host, &pages).await?;
+        state.indexed = 0;
+        state.save(host, &config.keys).await?;
+    } else {
+        prepare_for_shape(host, config, state, &meta).await?;
+    }
+    // Whatever was read of the PIM was compared with the old index.
+    let mut anew = Reconciliation::of(Some(meta.clone()));
+    anew.emptied_s = if empty_index {
+        host.now_ms() / 1000
+    } else {
+        known.emptied_s
+    };
+    anew.walk.ask(false);
+    anew.save(host, &config.keys).await?;
+    // Last: until the old index is gone, nothing may be pushed or deleted on its word.
+    meta.save(host, &config.keys).await?;
+    let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": meta.pim, "destination": meta.destination });
+    log::write(host, config.log, "command", false, fields);
+    Ok(true)
+}
+
+async fn reconcile<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    scan: ScanKind,
+    since_s: Option<u64>,
+    force: bool,
+) -> Result<(), StoreError> {
+    let reason = match (Meta::of(config), Meta::load(host, &config.keys).await?) {
+        (None, _) => Some("there is no destination to keep equal: set `destination_url`"),
+        (Some(configured), Some(known)) if configured != known => Some("adopt the configured pair first"),
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        let fields = json!({ "do": "reconcile", "reason": reason });
+        log::write(host, config.log, "command", true, fields);
+        return Ok(());
+    }
+    let mut record = Reconciliation::load(host, config).await?;
+    match scan {
+        ScanKind::Recent => record.ask_recent(config.shape.kinds(), since_s),
+        ScanKind::Full => record.walk.ask(force),
+    }
+    record.save(host, &config.keys).await?;
+    let fields = json!({ "do": "reconcile", "scan": scan, "since": since_s.map(time::text), "force": force });
+    log::write(host, config.log, "command", false, fields);
+    Ok(())
+}
+
+/// Another shape is to reach all entities. Where a rehearsal has told how many it deletes, the brake lets them through.
+async fn prepare_for_shape<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    state: &mut State,
+    meta: &Meta,
+) -> Result<(), StoreError> {
+    let known = Meta::load(host, &config.keys).await?;
+    if !known.is_some_and(|known| known.is_of_other_shape(meta)) {
+        return Ok(());
+    }
+    let rehearsal = Rehearsal::read(host, &config.keys).await?;
+    if rehearsal.is_some_and(|rehearsal| rehearsal.shape == meta.shape && rehearsal.is_done()) {
+        state.brake.release(host.now_ms() / 1000);
+        state.save(host, &config.keys).await?;
+    }
+    host.delete(&config.keys.record(Record::Rehearsal)).await
+}
+
+/// Lets everything go that is held back; says whether it came to the end.
+async fn release_brake<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    let now_s = host.now_ms() / 1000;
+    state.brake.release(now_s);
+    state.save(host, &config.keys).await?;
+    let held: Vec<(RetryKey, &String)> = held_back(plan, now_s).collect();
+    let_come(host, config, lease, &held, "release-brake").await
+}
+
+/// Lets all upstreams be called again at their configured rates, and what waits for longer than an entity waits by itself
+/// be tried again; says whether it came to the end.
+async fn end_waits<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    plan: &Plan,
+    state: &mut State,
+) -> Result<bool, StoreError> {
+    let now_s = host.now_ms() / 1000;
+    for upstream in [&mut state.pim, &mut state.destination, &mut state.alert] {
+        upstream.end_waits();
+    }
+    state.save(host, &config.keys).await?;
+    let put_off: Vec<(RetryKey, &String)> = plan.put_off_beyond(now_s + DELAY_MAX_S).collect();
+    let_come(host, config, lease, &put_off, "end-waits").await
+}
+
+/// Lets retries be due now, as this command asks; says whether it came to the end.
+async fn let_come<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    retries: &[(RetryKey, &String)],
+    command: &str,
+) -> Result<bool, StoreError> {
+    let now_s = host.now_ms() / 1000;
+    for chunk in retries.chunks(MANY) {
+        if !lease.holds(host) {
+            return Ok(false);
+        }
+        let mut due = Vec::new();
+        for (retry, key) in chunk {
+            if let Some(value) = host.get(key).await? {
+                let retry = RetryKey {
+                    due_s: now_s,
+                    ..retry.clone()
+                };
+                due.push((config.keys.encode(&Key::Retry(retry)), value));
+            }
+        }
+        set_all(host, &due).await?;
+        let old: Vec<String> = chunk.iter().map(|(_, key)| (*key).clone()).collect();
+        delete_all(host, &old).await?;
+    }
+    let fields = json!({ "do": command, "released": retries.len() });
+    log::write(host, config.log, "command", false, fields);
+    Ok(true)
+}
+
+/// The retries of a plan that are held back beyond now.
+pub(crate) fn held_back(plan: &Plan, now_s: u64) -> impl Iterator<Item = (RetryKey, &String)> {
+    plan.held_back().filter(move |(retry, _)| retry.due_s > now_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Keyspace;
+
+    #[test]
+    fn only_what_is_held_back_is_let_go() {
+        let listing = [
+            "r.p.ta.0b.500",
+            "r.p.tb.2.500",
+            "r.p.tc.0b.50",
+            "r.p.td.0.500",
+            "r.p.te.0h.500",
+        ];
+        let plan = Plan::of(&Keyspace::new("main"), listing.map(|key| format!("r1.main.{key}")));
+        let keys: Vec<&String> = held_back(&plan, 100).map(|(_, key)| key).collect();
+        assert_eq!(keys, ["r1.main.r.p.ta.0b.500"]);
+    }
+}

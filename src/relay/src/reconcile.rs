@@ -1,0 +1,128 @@
+//! Reconciliation finds what no webhook told, by reading the PIM's lists.
+//!
+//! - [`recent`]: every few minutes, what the PIM says was updated since the last look.
+//! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
+//! - [`deletions`]: what a whole walk did not meet, judged by the brake.
+//! - [`rehearsal`]: all of it, under a shape that is not adopted yet, which only counts.
+//!
+//! The others compare with the index of what was last pushed, and queue what differs as events of the relay's own,
+//! behind those of the PIM. One path does the work: whatever is queued is read again before anything is pushed or
+//! deleted. How far each has come is kept after every page, so that a killed tick goes on where it was.
+
+mod compare;
+mod deletions;
+mod recent;
+pub(crate) mod rehearsal;
+mod scan;
+mod sweep;
+mod walk;
+
+use crate::batch::Stop;
+use crate::brake::Brake;
+use crate::config::WorkerConfig;
+use crate::failure::{Class, TIME_IS_UP};
+use crate::host::{self, Clock, Host, Store, StoreError};
+use crate::key::Record;
+use crate::notification::Notification;
+use crate::reconciliation::{Reconciliation, Task};
+use crate::session::Session;
+use crate::state::State;
+
+/// Whether a tick has anything to do for reconciliation.
+pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
+    if config.destination.is_none() {
+        return Ok(false);
+    }
+    let mut record = Reconciliation::load(host, config).await?;
+    let notification: Option<Notification> = host::read(host, &config.keys.record(Record::Notification)).await?;
+    let now_ms = host.now_ms();
+    // The state is large; most ticks need not read it.
+    let brake = match record.walk.withheld {
+        0 => Brake::default(),
+        _ => State::load(host, &config.keys).await?.brake,
+    };
+    let is_released = brake.is_released(now_ms / 1000);
+    let kinds = config.shape.kinds();
+    let overlap_s = config.reconciliation.overlap_s;
+    let looks_back = record.look_back(notification.as_ref(), overlap_s, kinds, now_ms / 1000);
+    Ok(looks_back
+        || record.walk.let_go(is_released)
+        || brake.is_released_ahead(now_ms / 1000)
+        || record
+            .next(config, now_ms, |_| false)
+            .is_some_and(|(due_ms, _)| due_ms <= now_ms))
+}
+
+/// Begins a tick's share: what happened since the last one.
+pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+    let notification: Option<Notification> =
+        host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
+    let is_changed = {
+        let mut record = session.reconciliation.borrow_mut();
+        let overlap_s = session.config.reconciliation.overlap_s;
+        let looks_back = record.look_back(
+            notification.as_ref(),
+            overlap_s,
+            session.config.shape.kinds(),
+            session.now_s(),
+        );
+        let is_released = {
+            let brake = &mut session.state.borrow_mut().brake;
+            brake.forget_ahead(session.now_s());
+            brake.is_released(session.now_s())
+        };
+        record.walk.let_go(is_released) || looks_back
+    };
+    if is_changed {
+        session.save_reconciliation().await?;
+    }
+    Ok(())
+}
+
+/// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
+pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
+    let now_ms = session.host.now_ms();
+    let is_held = |kind| !even_if_held && session.is_held_at_the_pim(kind);
+    let next = session.reconciliation.borrow().next(session.config, now_ms, is_held);
+    session.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
+}
+
+/// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
+    let mut has_worked = false;
+    while let Some(task) = next_task(session, until_ms).await {
+        has_worked = true;
+        let result = match task {
+            Task::Recent(kind) => recent::step(session, kind).await?,
+            Task::Walk => walk::step(session).await?,
+            Task::Raise => deletions::raise(session).await?,
+        };
+        if let Err(failure) = result {
+            if failure.class == Class::Held && failure.reason == TIME_IS_UP {
+                break;
+            }
+            let now_ms = session.host.now_ms();
+            session.reconciliation.borrow_mut().put_off(task, &failure, now_ms);
+        }
+        session.check_lease()?;
+        session.save_reconciliation().await?;
+    }
+    Ok(has_worked)
+}
+
+/// The next piece of work that is due, or will be before the time is over; waits for that.
+async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
+    if !session.is_reconciling() || !session.has_room() || !session.lease.holds(session.host) {
+        return None;
+    }
+    let now_ms = session.host.now_ms();
+    // What a breaker holds stays due: it is next once a probe may go.
+    let is_held = |kind| session.is_held_at_the_pim(kind);
+    let (due_ms, task) = session.reconciliation.borrow().next(session.config, now_ms, is_held)?;
+    let wait_ms = due_ms.saturating_sub(now_ms);
+    if session.host.monotonic_ms() + wait_ms >= until_ms {
+        return None;
+    }
+    session.host.sleep_ms(wait_ms).await;
+    Some(task)
+}

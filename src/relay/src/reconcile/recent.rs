@@ -1,0 +1,73 @@
+//! What the PIM says was updated since the last look.
+//!
+//! The watermark is the PIM's own clock at the first answer of the last look that came to its end; the next begins some
+//! minutes before it. That covers a search index that is behind, edits during the look (pages come in the order of ids,
+//! so an entity that is passed already is missed by it), and several edits in one second (contract 4.4, 4.5, 5).
+
+use super::compare::{listed, newest, queue_different, queue_unread};
+use super::scan::{self, Turn};
+use crate::batch::Stop;
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::host::Host;
+use crate::mistake::{Mistake, made};
+use crate::paging::{List, Turned};
+use crate::reconciliation::page_came;
+use crate::session::Session;
+
+/// Reads one page.
+pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
+    let now_ms = session.host.now_ms();
+    let mut recent = session
+        .reconciliation
+        .borrow()
+        .recent
+        .get(&kind)
+        .cloned()
+        .unwrap_or_default();
+    let known = recent.scan.take();
+    let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.config.reconciliation, now_ms));
+    let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await?;
+    let read = match asked {
+        Ok(Turned::Page(page)) => queue_different(session, kind, &listed(kind, &page.items), false)
+            .await?
+            .map(|found| (page, found)),
+        Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
+        Ok(turned) => {
+            if let Turned::PassedOver(codes) = turned {
+                queue_unread(session, kind, &codes).await?;
+            }
+            recent.scan = Some(scan);
+            session.reconciliation.borrow_mut().recent.insert(kind, recent);
+            return Ok(Ok(()));
+        }
+    };
+    let (page, found) = match read {
+        Ok(read) => read,
+        Err(failure) => {
+            // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
+            recent.scan = (failure.class != Class::Permanent).then_some(scan);
+            session.reconciliation.borrow_mut().recent.insert(kind, recent);
+            return Ok(Err(failure));
+        }
+    };
+    page_came(&mut recent.trouble);
+    if let Some((newest_s, offset_s)) = newest(&page.items) {
+        recent.offset_s = offset_s.or(recent.offset_s);
+        recent.newest_s = if scan.pages == 0 { newest_s } else { recent.newest_s };
+    }
+    scan.found += found;
+    let turn = scan::turn(&mut scan, &page, now_ms);
+    scan.date_s = match () {
+        () if made(Mistake::OwnClockAsWatermark) => Some(scan.began_ms / 1000),
+        () if made(Mistake::WatermarkAtTheEnd) => page.date_s,
+        () => scan.date_s,
+    };
+    if turn == Turn::End {
+        recent.finish(scan, now_ms);
+    } else {
+        recent.scan = Some(scan);
+    }
+    session.reconciliation.borrow_mut().recent.insert(kind, recent);
+    Ok(Ok(()))
+}

@@ -1,0 +1,148 @@
+//! What another shape would do: every entity of the PIM, shaped and compared with the index, counted and left alone.
+//!
+//! It is made under a shape that nobody has adopted yet, once for each.
+
+use super::compare::{Verdict, judge, listed};
+use super::scan;
+use crate::batch::Stop;
+use crate::config::WorkerConfig;
+use crate::entity::Kind;
+use crate::failure::{Class, Failure};
+use crate::host::{Host, StoreError};
+use crate::key::Record;
+use crate::meta::{Meta, NOT_ADOPTED};
+use crate::paging::{List, Turned};
+use crate::reconciliation::{Reconciliation, Rehearsal, STALLED_MS};
+use crate::session::Session;
+use serde_json::json;
+
+/// The most pages in one tick: with a tick every ten seconds a page a second, as a walk reads.
+const PAGES_PER_TICK: usize = 10;
+
+/// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Whoever has no shape pays for
+/// no read here: that a shape was taken away is rehearsed with the next event or look of reconciliation.
+pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
+    let Some(configured) = Meta::of(config).filter(|_| !config.shape.is_identity()) else {
+        return Ok(false);
+    };
+    let known = Meta::load(host, &config.keys).await?;
+    if !known.is_some_and(|known| known.is_of_other_shape(&configured)) {
+        return Ok(false);
+    }
+    let rehearsal = Rehearsal::read(host, &config.keys).await?;
+    Ok(!rehearsal.is_some_and(|rehearsal| rehearsal.shape == configured.shape && rehearsal.is_done()))
+}
+
+/// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
+/// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
+pub(crate) async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+    let key = session.config.keys.record(Record::Rehearsal);
+    if session.host.get(&key).await?.is_some() {
+        session.ask_walk().await?;
+        session.host.delete(&key).await?;
+    }
+    Ok(())
+}
+
+/// Goes on counting; says what is known.
+pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
+    let (host, keys) = (session.host, &session.config.keys);
+    // A list of the PIM that is found changed concerns the shape that may come back.
+    *session.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;
+    let shape = session.config.shape.name();
+    let known = Rehearsal::read(host, keys).await?;
+    let mut rehearsal = known
+        .filter(|known| known.shape == shape)
+        .unwrap_or_else(|| Rehearsal::of(shape));
+    for _ in 0..PAGES_PER_TICK {
+        let Some(kind) = Kind::ALL.get(rehearsal.kinds).copied() else {
+            break;
+        };
+        if let Err(failure) = step(session, kind, &mut rehearsal).await? {
+            if failure.class != Class::Held {
+                session.log_failure("rehearsal", json!({ "reason": failure.reason }));
+            }
+            if failure.class != Class::Permanent {
+                break;
+            }
+            // A cursor that is refused is not tried for ever: the next tick begins anew.
+            Rehearsal::of(shape).save(host, keys).await?;
+            break;
+        }
+        session.check_lease()?;
+        rehearsal.save(host, keys).await?;
+        if rehearsal.is_done() {
+            session.log("rehearsal", json!(rehearsal.counts));
+        }
+    }
+    let counts = &rehearsal.counts;
+    let unsendable = match counts.unsendable {
+        0 => String::new(),
+        count => format!(", and could not send {count}"),
+    };
+    let unread = match counts.unread {
+        0 => String::new(),
+        count => format!("; {count} could not be read"),
+    };
+    let so_far = if rehearsal.is_done() {
+        ""
+    } else {
+        " so far (the counting goes on)"
+    };
+    Ok(format!(
+        "{NOT_ADOPTED}: the shape is another one than before. It would push {}, delete {} and leave {} as they are{unsendable}{unread}{so_far}; mend it, or adopt it",
+        counts.push, counts.delete, counts.skip
+    ))
+}
+
+/// Reads and counts one page.
+async fn step<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    rehearsal: &mut Rehearsal,
+) -> Result<Result<(), Failure>, Stop> {
+    let page = match scan::ask(session, kind, List::All, &mut rehearsal.scan).await? {
+        Ok(Turned::Page(page)) => page,
+        Ok(Turned::Again) => return Ok(Ok(())),
+        Ok(Turned::PassedOver(codes)) => {
+            rehearsal.counts.unread += codes.len().max(1) as u64;
+            return Ok(Ok(()));
+        }
+        // For an hour it is asked for again. Then the rest of this kind is left out: what can be counted is worth more than
+        // a counting that never ends.
+        Ok(Turned::Stuck(failure)) => {
+            let now_ms = session.host.now_ms();
+            let since_ms = *rehearsal.stuck_since_ms.get_or_insert(now_ms);
+            if now_ms.saturating_sub(since_ms) < STALLED_MS {
+                rehearsal.save(session.host, &session.config.keys).await?;
+                return Ok(Err(failure));
+            }
+            session.log_failure("rehearsal", json!({ "kind": kind.name(), "reason": failure.reason }));
+            rehearsal.counts.unread += 1;
+            rehearsal.end_kind(session.config.shape.kinds());
+            return Ok(Ok(()));
+        }
+        Err(failure) => return Ok(Err(failure)),
+    };
+    rehearsal.stuck_since_ms = None;
+    rehearsal.counts.unread += page.nameless as u64;
+    let verdicts = match judge(session, kind, &listed(kind, &page.items)).await? {
+        Ok(verdicts) => verdicts,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let counts = &mut rehearsal.counts;
+    for verdict in verdicts {
+        *match verdict {
+            Verdict::Push(_) => &mut counts.push,
+            Verdict::Delete => &mut counts.delete,
+            Verdict::Skip => &mut counts.skip,
+            Verdict::Ignore => &mut counts.ignore,
+            Verdict::Unsendable => &mut counts.unsendable,
+        } += 1;
+    }
+    rehearsal.scan.cursor = page.next;
+    if rehearsal.scan.cursor.is_none() {
+        rehearsal.end_kind(session.config.shape.kinds());
+    }
+    Ok(Ok(()))
+}

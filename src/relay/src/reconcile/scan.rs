@@ -1,0 +1,148 @@
+//! A scan over a list of the PIM: page after page, to an end that is certain.
+
+use crate::entity::{Kind, uuid_bytes};
+use crate::failure::{Class, Failure};
+use crate::gap::Gap;
+use crate::host::{Host, StoreError};
+use crate::index::page_of_uuid;
+use crate::paging::{List, Turned, is_same_place};
+use crate::pim::Page;
+use crate::reconciliation::Scan;
+use crate::session::Session;
+use serde_json::json;
+
+/// What follows from a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The next one.
+    On,
+    /// The same one again, in a minute: it may not be the last.
+    Again,
+    /// Nothing: it was the last.
+    End,
+}
+
+/// Whether a page leads to itself: following it would never end.
+fn is_stuck_at(scan: &Scan, page: &Page) -> bool {
+    let places = page.next.as_deref().zip(scan.cursor.as_deref());
+    places.is_some_and(|(next, cursor)| is_same_place(next, cursor))
+}
+
+/// Takes note of a page whose entities have been dealt with.
+pub(super) fn turn(scan: &mut Scan, page: &Page, now_ms: u64) -> Turn {
+    if scan.pages == 0 && scan.short_ms.is_none() {
+        scan.date_s = page.date_s;
+    }
+    if page.next.is_none() && scan.short_ms.is_none() {
+        scan.short_ms = Some(now_ms);
+        return Turn::Again;
+    }
+    scan.pages += 1;
+    scan.seen += page.items.len() as u64;
+    scan.short_ms = None;
+    match &page.next {
+        Some(next) => {
+            scan.cursor = Some(next.clone());
+            Turn::On
+        }
+        None => Turn::End,
+    }
+}
+
+/// Asks for the next page of a scan, once.
+pub(super) async fn ask<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    list: List<'_>,
+    scan: &mut Scan,
+) -> Result<Result<Turned, Failure>, StoreError> {
+    if let Some(uuid) = scan.gap.as_deref().and_then(Gap::wants_hint) {
+        let known = next_known(session, uuid).await?;
+        if let (Some(gap), Some(known)) = (&mut scan.gap, known) {
+            gap.hint(known);
+        }
+    }
+    let turned = session.pim.turn(kind, list, &mut scan.cursor, &mut scan.gap).await;
+    match &turned {
+        Ok(Turned::Page(page)) if is_stuck_at(scan, page) => {
+            let reason = "a page of the PIM's list leads to itself";
+            return Ok(Err(session.pim_failure(Class::Permanent, reason)));
+        }
+        Ok(Turned::Page(page)) => {
+            session.report(|report| report.pages += 1);
+            if page.nameless > 0 {
+                scan.unread += page.nameless as u64;
+                let reason = "the ids of so many in the PIM are no Unicode: enter them anew there";
+                let fields = json!({ "kind": kind.name(), "nameless": page.nameless, "reason": reason });
+                session.log_failure("unread", fields);
+            }
+        }
+        Ok(Turned::PassedOver(ids)) => {
+            scan.unread += ids.len().max(1) as u64;
+            let fields =
+                json!({ "kind": kind.name(), "ids": ids, "reason": "the PIM does not give it, not even alone" });
+            session.log_failure("unread", fields);
+        }
+        _ => {}
+    }
+    Ok(turned)
+}
+
+/// The first product behind a UUID that the index has, or the dead letters, on the same page of the index.
+async fn next_known<H: Host>(session: &Session<'_, H>, after: [u8; 16]) -> Result<Option<[u8; 16]>, StoreError> {
+    let number = page_of_uuid(&after);
+    let pages = session.load_page(Kind::Product, number).await?;
+    let entries = pages.entries(Kind::Product, number).map(|(segment, _)| segment.clone());
+    let waiting = session.plan.names().filter(|entity| entity.kind == Kind::Product);
+    let known = entries.chain(waiting.map(|entity| entity.segment));
+    let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));
+    Ok(uuids.filter(|uuid| *uuid > after).min())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(next: Option<&str>, date_s: u64) -> Page {
+        Page {
+            items: vec![serde_json::json!({})],
+            next: next.map(str::to_owned),
+            date_s: Some(date_s),
+            ..Page::default()
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_next_one_ends_it_when_it_is_so_again_a_minute_later() {
+        let mut scan = Scan::begin(5);
+        assert_eq!(turn(&mut scan, &page(Some("a"), 100), 10), Turn::On);
+        assert_eq!(turn(&mut scan, &page(None, 101), 20), Turn::Again);
+        assert_eq!(scan.due_ms(30), 60_020);
+        assert_eq!(scan.cursor.as_deref(), Some("a"));
+        // It was short for a moment only.
+        assert_eq!(turn(&mut scan, &page(Some("b"), 161), 60_020), Turn::On);
+        assert_eq!(scan.due_ms(60_030), 0);
+        assert_eq!(turn(&mut scan, &page(None, 162), 60_040), Turn::Again);
+        assert_eq!(turn(&mut scan, &page(None, 230), 120_040), Turn::End);
+        assert_eq!((scan.pages, scan.seen, scan.date_s), (3, 3, Some(100)));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_does_not_hold_it_up() {
+        let mut scan = Scan::begin(5_000_000);
+        turn(&mut scan, &page(None, 100), 5_000_000);
+        assert_eq!(scan.due_ms(1000), 0);
+    }
+
+    #[test]
+    fn a_page_that_leads_to_itself_is_noticed() {
+        let mut scan = Scan::begin(5);
+        assert!(!is_stuck_at(&scan, &page(None, 1)));
+        turn(&mut scan, &page(Some("limit=100&search_after=a"), 100), 10);
+        assert!(is_stuck_at(&scan, &page(Some("search_after=a&limit=5"), 1)));
+        assert!(!is_stuck_at(&scan, &page(Some("limit=100&search_after=b"), 1)));
+        turn(&mut scan, &page(Some("page=3&limit=100"), 100), 10);
+        assert!(is_stuck_at(&scan, &page(Some("page=9&limit=25"), 1)));
+        assert!(!is_stuck_at(&scan, &page(Some("page=10&limit=25"), 1)));
+    }
+}

@@ -1,0 +1,391 @@
+//! The walk over everything, by default once a day: categories first, if the shape wants them, then models, then
+//! products, then what none of them has met.
+//!
+//! It finds what `updated` does not tell, such as a variant that changed through its model, and what was deleted
+//! without a word. Products come in the order of their UUIDs, as the index has them: between one page and the next,
+//! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, and the pages of
+//! categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk that
+//! does not come to its end deletes nothing.
+
+use super::compare::{Listed, listed, queue_different, queue_unread};
+use super::deletions;
+use super::scan::{self, Turn};
+use super::sweep::sweep;
+use crate::batch::Stop;
+use crate::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
+use crate::failure::{Class, Failure};
+use crate::host::{Host, StoreError};
+use crate::index::{Entry, PAGES, Pages, page_of, page_of_uuid};
+use crate::paging::{List, Turned};
+use crate::pim::Page;
+use crate::reconciliation::{Figures, Scan, Step, Walk, page_came};
+use crate::session::Session;
+use crate::time::CLOCKS_S;
+use serde_json::json;
+
+/// How young an entity may be, by its `updated`, for the PIM's search index not to know it yet, in seconds.
+const YOUNG_S: u64 = 120;
+
+/// Reads one page, or does what comes after the last.
+pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
+    let now_ms = session.host.now_ms();
+    let mut walk = {
+        let known = &mut session.reconciliation.borrow_mut().walk;
+        if known.step.is_none() {
+            known.begin(session.config.shape.kinds(), now_ms);
+        }
+        known.clone()
+    };
+    let Some(step) = walk.step.take() else {
+        return Ok(Ok(()));
+    };
+    let next = match step.clone() {
+        step @ Step::List { .. } => list(session, &mut walk, step).await?,
+        step @ Step::Verify { .. } => verify(session, &mut walk, step).await?,
+        Step::Judge => {
+            deletions::judge(session, &mut walk).await?;
+            sweep(session).await?;
+            (walk.finished_ms, walk.trouble) = (now_ms, None);
+            let period_s = session.config.reconciliation.walk_s;
+            walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
+            Ok(None)
+        }
+    };
+    let result = match next {
+        Ok(step) => {
+            walk.step = step;
+            Ok(())
+        }
+        // A cursor that is refused is not tried for ever: the walk begins anew.
+        Err(failure) if failure.class == Class::Permanent => {
+            walk.ask(walk.is_forced);
+            Err(failure)
+        }
+        Err(failure) => {
+            walk.step.get_or_insert(step);
+            Err(failure)
+        }
+    };
+    let known = &mut session.reconciliation.borrow_mut().walk;
+    // A list that was read meanwhile, and has changed, asks for the next one.
+    if let Some(is_forced) = known.asked {
+        walk.ask(is_forced);
+    }
+    *known = walk;
+    Ok(result)
+}
+
+async fn list<H: Host>(
+    session: &Session<'_, H>,
+    walk: &mut Walk,
+    step: Step,
+) -> Result<Result<Option<Step>, Failure>, Stop> {
+    let Step::List {
+        kind,
+        mut scan,
+        passed,
+        is_broken,
+    } = step
+    else {
+        return Ok(Ok(Some(step)));
+    };
+    let now_ms = session.host.now_ms();
+    let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
+    let asked = match scan::ask(session, kind, List::All, &mut scan).await? {
+        Ok(Turned::Stuck(failure)) if !is_lasting => Err(failure),
+        asked => asked,
+    };
+    let page = match asked {
+        Ok(Turned::Page(page)) => page,
+        Ok(Turned::Again) => {
+            return Ok(Ok(Some(Step::List {
+                kind,
+                scan,
+                passed,
+                is_broken,
+            })));
+        }
+        Ok(Turned::PassedOver(codes)) => {
+            queue_unread(session, kind, &codes).await?;
+            // Nothing is concluded of what lies between here and what was read last.
+            let is_broken = is_broken || codes.is_empty();
+            let passed = codes.into_iter().max().or(passed);
+            return Ok(Ok(Some(Step::List {
+                kind,
+                scan,
+                passed,
+                is_broken,
+            })));
+        }
+        Ok(Turned::Stuck(failure)) => {
+            // One list that does not come must not keep the walk from the others.
+            session.log_failure(
+                "walk",
+                json!({ "kind": kind.name(), "left": scan.seen, "reason": failure.reason }),
+            );
+            walk.trouble = None;
+            return Ok(Ok(Some(end_list(walk, kind, &scan, now_ms, Some(failure.reason)))));
+        }
+        Err(failure) => {
+            // What was learned on the way counts, or the same answer would be judged for ever.
+            walk.step = Some(Step::List {
+                kind,
+                scan,
+                passed,
+                is_broken,
+            });
+            return Ok(Err(failure));
+        }
+    };
+    walk.page_ms = now_ms;
+    let listed = listed(kind, &page.items);
+    // What is read again to be sure of the end was pushed at its first sight.
+    let is_forced = walk.is_forced && scan.short_ms.is_none();
+    scan.found += match queue_different(session, kind, &listed, is_forced).await? {
+        Ok(found) => found,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    page_came(&mut walk.trouble);
+    let turn = scan::turn(&mut scan, &page, now_ms);
+    let is_broken = is_broken || page.nameless > 0;
+    let is_closing = kind == Kind::Product && turn != Turn::Again;
+    let passed = if is_closing {
+        let stretch = Stretch {
+            passed,
+            is_broken,
+            is_end: turn == Turn::End,
+        };
+        close(session, walk, stretch, &listed, &page).await?
+    } else {
+        passed
+    };
+    let is_broken = is_broken && turn == Turn::Again;
+    Ok(Ok(Some(if turn == Turn::End {
+        end_list(walk, kind, &scan, now_ms, None)
+    } else {
+        Step::List {
+            kind,
+            scan,
+            passed,
+            is_broken,
+        }
+    })))
+}
+
+/// The list of a kind has come to its end, or is left before it for a reason; says what is next.
+fn end_list(walk: &mut Walk, kind: Kind, scan: &Scan, now_ms: u64, cut: Option<String>) -> Step {
+    let figures = Figures {
+        finished_ms: now_ms,
+        pages: scan.pages,
+        seen: scan.seen,
+        found: scan.found,
+        missing: 0,
+        unread: scan.unread,
+        cut,
+    };
+    walk.last.insert(kind, figures);
+    match kind {
+        Kind::Product => Step::Judge,
+        kind => Step::Verify {
+            kind,
+            page: 0,
+            after: None,
+            is_doubted: false,
+        },
+    }
+}
+
+/// What lies between two pages of products.
+struct Stretch {
+    /// The last UUID of the page before.
+    passed: Option<String>,
+    /// Whether something in it was passed over, at a UUID that is not known.
+    is_broken: bool,
+    /// Whether it reaches to the end of the list.
+    is_end: bool,
+}
+
+/// Marks the products of the index that lie between the last page and the end of this one and are not on it; says what
+/// was passed.
+async fn close<H: Host>(
+    session: &Session<'_, H>,
+    walk: &mut Walk,
+    stretch: Stretch,
+    listed: &[Listed<'_>],
+    page: &Page,
+) -> Result<Option<String>, Stop> {
+    let uuids: Vec<[u8; 16]> = listed.iter().filter_map(|listed| uuid_bytes(&listed.code)).collect();
+    let passed = stretch.passed.as_deref().and_then(uuid_bytes);
+    let is_ordered =
+        uuids.is_sorted_by(|one, other| one < other) && uuids.first().is_none_or(|first| passed < Some(*first));
+    walk.is_unordered |= !is_ordered;
+    let last = uuids.last().copied();
+    // Of a stretch in which something was passed over, only what lies on this page and between is known.
+    let from = if stretch.is_broken {
+        uuids.first().copied()
+    } else {
+        passed
+    };
+    let is_unknown = last.is_none() && (stretch.is_broken || !stretch.is_end);
+    if walk.is_unordered || is_unknown {
+        return Ok(stretch.passed);
+    }
+    let to = last.filter(|_| !stretch.is_end);
+    let uuid_of = |segment: &Segment| segment.code().as_deref().and_then(uuid_bytes);
+    let is_listed = |segment: &Segment| uuid_of(segment).is_some_and(|uuid| uuids.binary_search(&uuid).is_ok());
+    let is_passed =
+        |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
+    let date_s = page.date_s.unwrap_or_else(|| session.now_s());
+    for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
+        let mut pages = session.load_page(Kind::Product, number).await?;
+        let (mut missed, mut met) = (Vec::new(), Vec::new());
+        for (segment, entry) in pages.entries(Kind::Product, number) {
+            if is_listed(segment) {
+                met.push(Entity::of(Kind::Product, segment));
+            } else if is_passed(segment) && !is_young(entry, date_s) {
+                missed.push(Entity::of(Kind::Product, segment));
+            }
+        }
+        mark(session, walk.number, &mut pages, &missed, &met).await?;
+    }
+    Ok(last.map(|last| uuid_text(&last)).or(stretch.passed))
+}
+
+/// Whether the PIM's search index may not know an entity yet. An `updated` that lies far ahead tells nothing: some PIMs
+/// write it with an offset that is not the one of its digits.
+fn is_young(entry: &Entry, date_s: u64) -> bool {
+    (date_s.saturating_sub(YOUNG_S - 1)..=date_s + CLOCKS_S).contains(&entry.updated_s)
+}
+
+/// Marks what a walk did not meet and takes the marks from what it met, in index pages that were read just now.
+async fn mark<H: Host>(
+    session: &Session<'_, H>,
+    walk: u64,
+    pages: &mut Pages,
+    missed: &[Entity],
+    met: &[Entity],
+) -> Result<(), Stop> {
+    for entity in missed {
+        pages.miss(entity, walk);
+    }
+    for entity in met {
+        pages.meet(entity);
+    }
+    session.check_lease()?;
+    Ok(session.save_pages(pages).await?)
+}
+
+/// Asks for the next ones of the models or categories that the index has, a hundred or as many as come at once, and marks
+/// those that the PIM does not name. Of one that is not even answered for alone nothing is concluded.
+async fn verify<H: Host>(
+    session: &Session<'_, H>,
+    walk: &mut Walk,
+    step: Step,
+) -> Result<Result<Option<Step>, Failure>, Stop> {
+    let Step::Verify {
+        kind,
+        page,
+        after,
+        is_doubted,
+    } = step
+    else {
+        return Ok(Ok(Some(step)));
+    };
+    let again = |is_doubted| Step::Verify {
+        kind,
+        page,
+        after: after.clone(),
+        is_doubted,
+    };
+    let most = if is_doubted {
+        1
+    } else {
+        session.pim.page_size(kind.name())
+    };
+    let mut asked = next_of_index(session, kind, page, after.clone(), most).await?;
+    let is_too_long = |asked: &[(Entity, String)]| {
+        let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
+        session.pim.is_too_long(kind, &codes)
+    };
+    while is_too_long(&asked) {
+        asked.truncate(asked.len() / 2);
+    }
+    let Some((last, _)) = asked.last() else {
+        let next = match kind {
+            Kind::Category => Kind::ProductModel,
+            _ => Kind::Product,
+        };
+        return Ok(Ok(Some(Step::list(next, session.host.now_ms()))));
+    };
+    let next = Step::Verify {
+        kind,
+        page: page_of(last),
+        after: Some(last.segment.clone()),
+        is_doubted: false,
+    };
+    walk.page_ms = session.host.now_ms();
+    if is_doubted {
+        return Ok(match session.pim.answers(kind).await {
+            Ok(()) => {
+                walk.last.entry(kind).or_default().unread += 1;
+                let codes: Vec<&String> = asked.iter().map(|(_, code)| code).collect();
+                session.log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
+                Ok(Some(next))
+            }
+            Err(failure) => {
+                // It is asked for again: that nothing came says nothing of it.
+                walk.step = (failure.class != Class::Held).then(|| again(false));
+                Err(failure)
+            }
+        });
+    }
+    let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
+    let found = match session.pim.list(kind, &codes, 0).await {
+        Ok(found) => found,
+        Err(failure) if session.pim.page_narrows(kind.name(), codes.len(), &failure) => {
+            return Ok(Ok(Some(again(false))));
+        }
+        Err(failure) if failure.is_for_size() && codes.len() == 1 => return Ok(Ok(Some(again(true)))),
+        Err(failure) => return Ok(Err(failure)),
+    };
+    session.pim.page_came(kind.name());
+    page_came(&mut walk.trouble);
+    let found = listed(kind, &found);
+    let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
+    let asked = asked.into_iter().map(|(entity, _)| entity);
+    let (met, missing): (Vec<Entity>, Vec<Entity>) = asked.partition(is_named);
+    // Read now: the index may have changed while the PIM was asked.
+    let mut pages = session.load_pages(met.iter().chain(&missing)).await?;
+    let now_s = session.now_s();
+    let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
+    let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
+    mark(session, walk.number, &mut pages, &missed, &met).await?;
+    Ok(Ok(Some(next)))
+}
+
+/// Up to so many entities of the index, from a page on and behind an entry.
+async fn next_of_index<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    from: u8,
+    mut after: Option<Segment>,
+    most: usize,
+) -> Result<Vec<(Entity, String)>, StoreError> {
+    let mut next = Vec::new();
+    for number in from..PAGES {
+        let pages = session.load_page(kind, number).await?;
+        for (segment, entry) in pages.entries(kind, number) {
+            if after.as_ref().is_some_and(|after| segment <= after) {
+                continue;
+            }
+            if next.len() == most {
+                return Ok(next);
+            }
+            if let Some(code) = segment.code().or_else(|| entry.code.clone()) {
+                next.push((Entity::of(kind, segment), code));
+            }
+        }
+        after = None;
+    }
+    Ok(next)
+}
