@@ -1,9 +1,9 @@
 //! The looks for recent changes: from where on the next one asks, and how far it has come.
 
 use super::{Scan, Trouble, after_trouble};
-use crate::config::ReconciliationConfig;
-use crate::entity::Kind;
-use crate::time::{self, SKEW_S};
+use config::ReconciliationConfig;
+use model::entity::Kind;
+use model::time::{self, SKEW_S};
 use serde::{Deserialize, Serialize};
 
 /// How far back the first look goes, and how much further any look while the PIM's offset from UTC is not known, in

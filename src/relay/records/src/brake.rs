@@ -1,7 +1,7 @@
 //! The brake on deletions that nobody announced: lost permissions look just like them.
 
-use crate::entity::Entity;
-use crate::time::CLOCKS_S;
+use model::entity::Entity;
+use model::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ impl Brake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::Kind;
+    use model::entity::Kind;
     use serde_json::json;
 
     #[test]

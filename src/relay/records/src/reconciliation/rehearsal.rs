@@ -1,10 +1,10 @@
 //! What another shape would do, as far as it is counted.
 
 use super::Scan;
-use crate::entity::Kind;
-use crate::host::{self, Store, StoreError};
-use crate::key::{Keyspace, Record};
+use model::entity::Kind;
+use queue::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
+use world::host::{self, Store, StoreError};
 
 /// How many entities would have what done to them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

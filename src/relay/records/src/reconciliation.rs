@@ -10,16 +10,16 @@ pub use rehearsal::{Counts, Rehearsal};
 pub use scan::Scan;
 pub use walk::{Figures, Raising, Step, UNORDERED, Walk};
 
-use crate::config::WorkerConfig;
-use crate::entity::Kind;
-use crate::failure::{Class, Failure};
-use crate::host::{self, Store, StoreError};
-use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
 use crate::notification::Notification;
-use crate::time;
+use config::WorkerConfig;
+use model::entity::Kind;
+use model::failure::{Class, Failure};
+use model::time;
+use queue::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use world::host::{self, Store, StoreError};
 
 /// How long a scan that failed is left alone, in milliseconds.
 const PUT_OFF_MS: u64 = 30_000;

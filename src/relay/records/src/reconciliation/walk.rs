@@ -1,9 +1,9 @@
 //! The walk over everything: where it is, and what the last one saw.
 
 use super::{Scan, Trouble, after_trouble};
-use crate::config::ReconciliationConfig;
-use crate::entity::{Kind, Segment};
-use crate::time::SKEW_S;
+use config::ReconciliationConfig;
+use model::entity::{Kind, Segment};
+use model::time::SKEW_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

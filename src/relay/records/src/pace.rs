@@ -4,27 +4,27 @@
 //! What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its share of
 //! a tick and no more, and people hear of it.
 
-use crate::entity::BATCH_MAX;
-use crate::entity::Kind;
-use crate::mistake::{Mistake, made};
+use model::entity::BATCH_MAX;
+use model::entity::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use world::mistake::{Mistake, made};
 
 /// How many ticks in a row may have work and come to nothing before people hear of it.
-pub(crate) const PATIENCE: u32 = 3;
+pub const PATIENCE: u32 = 3;
 
 /// How often batches are halved at most: down to one.
 const HALVED_MAX: u32 = BATCH_MAX.ilog2() + 1;
 
 /// How far a batch has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Came {
+pub struct Came {
     /// Entities in it.
-    pub(crate) of: usize,
+    pub of: usize,
     /// Those that it got through with, whatever came of them.
-    pub(crate) through: usize,
+    pub through: usize,
     /// Whether what was put off need not begin anew, since the marking of variants keeps how far it came.
-    pub(crate) has_advanced: bool,
+    pub has_advanced: bool,
 }
 
 /// What is kept of it between ticks.
@@ -43,13 +43,13 @@ pub struct Pace {
 
 impl Pace {
     /// The most entities in a batch of a kind.
-    pub(crate) fn size(&self, kind: Kind) -> usize {
+    pub fn size(&self, kind: Kind) -> usize {
         let halved = self.halved.get(&kind).copied().unwrap_or(0).min(HALVED_MAX);
         (BATCH_MAX >> halved).max(1)
     }
 
     /// Takes note of how far a batch came before its time was up.
-    pub(crate) fn note(&mut self, kind: Kind, came: Came) {
+    pub fn note(&mut self, kind: Kind, came: Came) {
         let halved = self.halved.entry(kind).or_default();
         if came.through >= came.of {
             *halved = halved.saturating_sub(1);
@@ -60,7 +60,7 @@ impl Pace {
 
     /// Takes note of a tick that had work: what it was at last, and whether anything came of it. Says whether people are
     /// to hear that nothing has for a while.
-    pub(crate) fn note_tick(&mut self, has_progressed: bool, at: Option<&str>, now_s: u64) -> bool {
+    pub fn note_tick(&mut self, has_progressed: bool, at: Option<&str>, now_s: u64) -> bool {
         let Some(at) = at.filter(|_| !has_progressed) else {
             (self.stalled, self.since_s) = (0, 0);
             self.at.clear();

@@ -3,12 +3,12 @@
 //! It is a record of its own, read and written once by a tick that works. It is bounded: 288 buckets of a hundred bytes
 //! or so. A tick that dies takes its counts with it; they are for people, and nothing is decided by them.
 
-use crate::host::{self, Store, StoreError};
-use crate::key::{EventKey, Keyspace, Record};
-use crate::plan::Plan;
 use crate::report::Report;
+use queue::key::{EventKey, Keyspace, Record};
+use queue::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use world::host::{self, Store, StoreError};
 
 /// How long a bucket is, in seconds.
 pub const BUCKET_S: u64 = 300;
@@ -207,13 +207,13 @@ impl History {
     }
 
     /// Writes the record.
-    pub(crate) async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+    pub async fn save<H: Store>(&mut self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
         self.v = VERSION;
         host::write(host, &keys.record(Record::History), self).await
     }
 
     /// Takes note of what a tick found waiting.
-    pub(crate) fn note_listing(&mut self, plan: &Plan, now_s: u64) {
+    pub fn note_listing(&mut self, plan: &Plan, now_s: u64) {
         // What came is what is there now and neither was there before nor has been cleared since.
         let new = plan.told.saturating_sub(self.told);
         (self.told, self.depth) = (plan.told, plan.depth);
@@ -225,12 +225,7 @@ impl History {
     }
 
     /// Takes note of events that are done with, and of when they reached the destination if they did.
-    pub(crate) fn note_cleared<'a>(
-        &mut self,
-        events: impl Iterator<Item = &'a EventKey>,
-        reached_s: Option<u64>,
-        now_s: u64,
-    ) {
+    pub fn note_cleared<'a>(&mut self, events: impl Iterator<Item = &'a EventKey>, reached_s: Option<u64>, now_s: u64) {
         for event in events {
             self.depth = self.depth.saturating_sub(1);
             if !event.change.is_told() {
@@ -246,12 +241,12 @@ impl History {
     }
 
     /// Takes note of events that were done with without concerning an entity.
-    pub(crate) fn note_refreshed(&mut self, events: usize) {
+    pub fn note_refreshed(&mut self, events: usize) {
         self.depth = self.depth.saturating_sub(events as u64);
     }
 
     /// Takes note of a tick that is about to end.
-    pub(crate) fn note_tick(&mut self, report: &Report, ms: u64, now_s: u64) {
+    pub fn note_tick(&mut self, report: &Report, ms: u64, now_s: u64) {
         let counts = Counts {
             entities: report.entities,
             upserts: report.upserts,
@@ -314,8 +309,8 @@ fn is_zero(number: &u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::{Entity, Kind, Segment};
-    use crate::key::{Change, Key};
+    use model::entity::{Entity, Kind, Segment};
+    use queue::key::{Change, Key};
 
     const NOW_S: u64 = 1_800_000_000;
 

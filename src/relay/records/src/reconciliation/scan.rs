@@ -1,6 +1,6 @@
 //! How far a scan over a list of the PIM has come.
 
-use crate::gap::Gap;
+use model::gap::Gap;
 use serde::{Deserialize, Serialize};
 
 /// How long after its first sight a page without a next one is read again, in milliseconds. It can be short because

@@ -1,9 +1,9 @@
 //! What the index was built for. Another PIM, another destination or another shape must not inherit it unasked.
 
-use crate::config::WorkerConfig;
-use crate::host::{self, Store, StoreError};
-use crate::key::{Keyspace, Record};
+use config::WorkerConfig;
+use queue::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
+use world::host::{self, Store, StoreError};
 
 /// The record; and what is configured, as people see it and say which they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Meta {
 }
 
 /// How the reason begins for which nothing at all is done.
-pub(crate) const NOT_ADOPTED: &str = "nothing is pushed or deleted";
+pub const NOT_ADOPTED: &str = "nothing is pushed or deleted";
 
 impl Meta {
     /// What the configuration says; none for a dry run.
@@ -34,12 +34,12 @@ impl Meta {
     }
 
     /// Whether another one differs from this by its shape alone.
-    pub(crate) fn is_of_other_shape(&self, other: &Meta) -> bool {
+    pub fn is_of_other_shape(&self, other: &Meta) -> bool {
         self.shape != other.shape && (&self.pim, &self.destination) == (&other.pim, &other.destination)
     }
 
     /// Why nothing is done under another configuration than this, and what to do.
-    pub(crate) fn denies(&self, configured: &Meta) -> Option<String> {
+    pub fn denies(&self, configured: &Meta) -> Option<String> {
         if self.is_of_other_shape(configured) {
             return Some(format!(
                 "{NOT_ADOPTED}: the shape is another one than before; see in GET /admin/status what it would do, then mend it, or adopt it"
@@ -54,7 +54,7 @@ impl Meta {
     }
 
     /// Why a run without a destination does nothing on the store of this one, and what to do.
-    pub(crate) fn denies_dry_run(&self) -> String {
+    pub fn denies_dry_run(&self) -> String {
         format!(
             "variable `destination_url` is unset, but what waits here is for {}: set it again, or give another `instance` for a dry run; until then no event is used up",
             self.destination

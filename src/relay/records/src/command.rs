@@ -1,10 +1,10 @@
 //! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
 
-use crate::host::{self, Clock, Random, Store, StoreError};
-use crate::key::{Key, Keyspace};
 use crate::meta::Meta;
-use crate::raise;
+use queue::key::{Key, Keyspace};
+use queue::raise;
 use serde::{Deserialize, Serialize};
+use world::host::{self, Clock, Random, Store, StoreError};
 
 /// The commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

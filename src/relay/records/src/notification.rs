@@ -1,7 +1,7 @@
 //! What the Event Platform says of the subscription: suspended, revoked, resumed (contract 3.7).
 
-use crate::text;
-use crate::time;
+use model::text;
+use model::time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -1,16 +1,16 @@
 //! What the worker keeps between ticks.
 
 use crate::brake::Brake;
-use crate::entity::Kind;
-use crate::governor::GovernorState;
-use crate::host::{self, Clock, Store, StoreError};
-use crate::key::RECHECK_S;
-use crate::key::{Keyspace, Record};
 use crate::pace::Pace;
-use crate::page_size::PageSizes;
-use crate::time::SKEW_S;
+use model::entity::Kind;
+use model::page_size::PageSizes;
+use model::time::SKEW_S;
+use queue::key::RECHECK_S;
+use queue::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use upstream::governor::GovernorState;
+use world::host::{self, Clock, Store, StoreError};
 
 /// By how much the clocks of hosts may differ before people hear of it, in seconds.
 const SKEW_TOLD_S: u64 = 60;
@@ -70,7 +70,7 @@ impl State {
     }
 
     /// A tick begins: learns by how much the clocks of hosts differ.
-    pub(crate) fn compare_clocks(&mut self, now_ms: u64) {
+    pub fn compare_clocks(&mut self, now_ms: u64) {
         let ahead_s = self.saved_ms.saturating_sub(now_ms).div_ceil(1000);
         if ahead_s > 1 {
             (self.skewed_ticks, self.skew_s) = (SKEWED_TICKS, self.skew_s.max(ahead_s.min(SKEW_S)));
@@ -83,13 +83,13 @@ impl State {
     }
 
     /// Whether the clocks of hosts differ by more than people should leave them.
-    pub(crate) fn clocks_differ(&self) -> bool {
+    pub fn clocks_differ(&self) -> bool {
         self.skew_s > SKEW_TOLD_S
     }
 
     /// How long after a reading another one is made that the PIM's search index cannot be behind, in seconds: whichever
     /// host makes it, by its own clock.
-    pub(crate) fn recheck_s(&self) -> u64 {
+    pub fn recheck_s(&self) -> u64 {
         RECHECK_S + self.skew_s
     }
 

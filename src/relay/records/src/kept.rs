@@ -1,16 +1,16 @@
 //! What is kept is read back to the last digit.
 
-use crate::dead_letter::DeadLetter;
 use crate::history::History;
-use crate::in_flight::InFlightValue;
 use crate::meta::Meta;
 use crate::notification::Notification;
-use crate::raise::EventValue;
 use crate::reconciliation::{Reconciliation, Rehearsal};
 use crate::refused::Refused;
-use crate::retry::RetryValue;
 use crate::state::State;
 use crate::status::Status;
+use queue::dead_letter::DeadLetter;
+use queue::in_flight::InFlightValue;
+use queue::raise::EventValue;
+use queue::retry::RetryValue;
 use serde_json::{Value, json};
 use world::testing::reads_back;
 

@@ -1,13 +1,13 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
-use crate::entity::Kind;
-use crate::host::{self, Clock, Store, StoreError};
-use crate::key::{Keyspace, Record};
 use crate::meta::Meta;
-use crate::plan::Plan;
 use crate::state::State;
+use model::entity::Kind;
+use queue::key::{Keyspace, Record};
+use queue::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use world::host::{self, Clock, Store, StoreError};
 
 /// How old the published status may become while nothing happens, in milliseconds: a little less than the ten seconds
 /// between two ticks, so that each of them publishes. The older it is, the more events ingest takes to have come since.
@@ -55,7 +55,7 @@ impl Status {
 
 /// Publishes what a listing said: always after work, else when the last one has become old, when dead letters went, or
 /// when the worker stands still for another reason than before; says whether it did.
-pub(crate) async fn publish<H: Store + Clock>(
+pub async fn publish<H: Store + Clock>(
     host: &H,
     keys: &Keyspace,
     plan: &Plan,
