@@ -214,7 +214,7 @@ impl<H: Host> Session<'_, H> {
         };
         let kept = kept.filter(is_ours);
         let mut reading = kept.clone().unwrap_or_else(|| Reading::of(locales, self.now_s()));
-        let result = match self.pim.go_on(need, &mut reading).await {
+        let result = match go_on(&self.pim, need, &mut reading).await {
             Ok(elements) => {
                 self.check_lease()?;
                 let is_endless = elements.is_none();
@@ -314,46 +314,44 @@ pub(crate) fn circuits(shape: &Shape, kind: Kind) -> Vec<String> {
     needs.map(|(need, _)| structure_circuit(&resource(&need))).collect()
 }
 
-impl<H: Host> Pim<'_, H> {
-    /// Reads a list whole, with the labels of these locales.
-    pub async fn elements(&self, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
-        let read = self.go_on(need, &mut Reading::of(locales, 0)).await?;
-        read.ok_or_else(|| self.failed_list(&resource(need), ENDLESS))
-    }
+/// Reads a list whole, with the labels of these locales.
+pub async fn elements<H: Host>(pim: &Pim<'_, H>, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
+    let read = go_on(pim, need, &mut Reading::of(locales, 0)).await?;
+    read.ok_or_else(|| pim.failed_list(&resource(need), ENDLESS))
+}
 
-    /// Goes on reading a list, to its end if nothing comes between; none if there is no end.
-    async fn go_on(&self, need: &Need, reading: &mut Reading) -> Result<Option<Elements>, Failure> {
-        let resource = resource(need);
-        while reading.readings <= READINGS_MAX {
-            loop {
-                let page = self.structure(&resource, reading.cursor.as_deref()).await?;
-                (reading.pages, reading.seen) = (reading.pages + 1, reading.seen + page.items.len());
-                if reading.seen > ELEMENTS_MAX {
-                    return Ok(None);
-                }
-                for item in &page.items {
-                    if let Some(code) = item.get("code").and_then(json::text) {
-                        let element = element(item, &reading.locales);
-                        reading.elements.insert(code.into_owned(), element);
-                    }
-                }
-                reading.cursor = page.next;
-                if reading.cursor.is_none() {
-                    break;
+/// Goes on reading a list, to its end if nothing comes between; none if there is no end.
+async fn go_on<H: Host>(pim: &Pim<'_, H>, need: &Need, reading: &mut Reading) -> Result<Option<Elements>, Failure> {
+    let resource = resource(need);
+    while reading.readings <= READINGS_MAX {
+        loop {
+            let page = pim.structure(&resource, reading.cursor.as_deref()).await?;
+            (reading.pages, reading.seen) = (reading.pages + 1, reading.seen + page.items.len());
+            if reading.seen > ELEMENTS_MAX {
+                return Ok(None);
+            }
+            for item in &page.items {
+                if let Some(code) = item.get("code").and_then(json::text) {
+                    let element = element(item, &reading.locales);
+                    reading.elements.insert(code.into_owned(), element);
                 }
             }
-            let elements = std::mem::take(&mut reading.elements);
-            let digest = digest_of(&elements);
-            if reading.pages == 1 || reading.earlier.as_ref() == Some(&digest) {
-                return Ok(Some(elements));
+            reading.cursor = page.next;
+            if reading.cursor.is_none() {
+                break;
             }
-            (reading.readings, reading.earlier) = (reading.readings + 1, Some(digest));
-            (reading.pages, reading.seen) = (0, 0);
         }
-        *reading = Reading::of(&reading.locales, reading.began_s);
-        let reason = format!("the list /{resource} changes while it is read");
-        Err(self.governor.failed(Class::Unavailable, reason))
+        let elements = std::mem::take(&mut reading.elements);
+        let digest = digest_of(&elements);
+        if reading.pages == 1 || reading.earlier.as_ref() == Some(&digest) {
+            return Ok(Some(elements));
+        }
+        (reading.readings, reading.earlier) = (reading.readings + 1, Some(digest));
+        (reading.pages, reading.seen) = (0, 0);
     }
+    *reading = Reading::of(&reading.locales, reading.began_s);
+    let reason = format!("the list /{resource} changes while it is read");
+    Err(pim.governor.failed(Class::Unavailable, reason))
 }
 
 fn element(item: &Value, locales: &[String]) -> Element {

@@ -1,13 +1,13 @@
 //! Pushing to the destination: singular upserts and deletes, each judged alone.
 
-use crate::config::DestinationConfig;
-use crate::entity::{Kind, digest};
-use crate::failure::{Class, Failure};
-use crate::governor::{Call, Governor, Limits, transient};
-use crate::host::Host;
-use crate::html;
-use crate::shape::{Answers, Headers, Removal, Shape, Upsert};
+use config::DestinationConfig;
 use http::{Method, Request, Response, StatusCode, header};
+use model::entity::{Kind, digest};
+use model::failure::{Class, Failure};
+use shape::{Answers, Headers, Removal, Shape, Upsert};
+use upstream::governor::{Call, Governor, Limits, transient};
+use upstream::html;
+use world::host::Host;
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -67,7 +67,7 @@ impl<'a, H: Host> Destination<'a, H> {
             cargo,
             &upsert.method,
             &upsert.path,
-            crate::json::write(&upsert.body).into_bytes(),
+            model::json::write(&upsert.body).into_bytes(),
             judge_answer,
         )
         .await
@@ -176,7 +176,7 @@ fn judge_answer(response: &Response<Vec<u8>>, answers: &Answers) -> Option<Class
 }
 
 /// What follows from the destination's status to an upsert.
-pub(crate) fn judge_upsert(status: StatusCode, answers: &Answers) -> Option<Class> {
+pub fn judge_upsert(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status.as_u16() {
         200..=299 => None,
         status if answers.passes(status) => Some(Class::Transient),

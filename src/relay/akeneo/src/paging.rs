@@ -4,16 +4,16 @@
 //! comes through is kept, by kind, and grows again. An entity that cannot be read even alone is passed over, while the
 //! PIM answers other searches: where it ends is found by asking from other places of the list (contract 4.4, 4.5).
 
-use crate::entity::BATCH_MAX;
-use crate::entity::{Kind, uuid_bytes, uuid_text};
-use crate::failure::{Class, Failure};
-use crate::gap::{Gap, Mark, Measure};
-use crate::host::Host;
-use crate::mistake::{Mistake, made};
-use crate::page_size::{PageSize, SIZES};
-use crate::path::parameter;
 use crate::pim::{Page, Pim, Whose, first_page};
+use model::entity::BATCH_MAX;
+use model::entity::{Kind, uuid_bytes, uuid_text};
+use model::failure::{Class, Failure};
+use model::gap::{Gap, Mark, Measure};
+use model::page_size::{PageSize, SIZES};
+use model::path::parameter;
 use serde_json::{Value, json};
+use world::host::Host;
+use world::mistake::{Mistake, made};
 
 /// How many entities that cannot be read are told apart at one place at most: the PIM takes twenty criteria (contract 4.3).
 const LEFT_OUT_MAX: usize = 16;
@@ -107,14 +107,14 @@ impl<H: Host> Pim<'_, H> {
     }
 
     /// A page came.
-    pub(crate) fn page_came(&self, circuit: &str) {
+    pub fn page_came(&self, circuit: &str) {
         if let Some(size) = self.sizes.borrow_mut().get_mut(circuit) {
             size.came();
         }
     }
 
     /// Whether a smaller page may come where one of so many failed like this; from now on smaller ones are asked for.
-    pub(crate) fn page_narrows(&self, circuit: &str, asked: usize, failure: &Failure) -> bool {
+    pub fn page_narrows(&self, circuit: &str, asked: usize, failure: &Failure) -> bool {
         if !failure.is_for_size() || asked <= 1 || made(Mistake::NeverNarrow) {
             return false;
         }
@@ -368,7 +368,7 @@ fn with(query: &str, values: &[(&str, usize)]) -> String {
 
 /// A query for the same place with pages of another size, and that size. Numbered pages take the largest that begins
 /// where theirs does.
-pub(crate) fn sized(query: &str, wanted: usize) -> (String, usize) {
+pub fn sized(query: &str, wanted: usize) -> (String, usize) {
     let number = |name: &str| parameter(query, name).and_then(|value| value.parse::<usize>().ok());
     let Some(page) = number("page").filter(|page| *page > 1) else {
         return (with(query, &[("limit", wanted)]), wanted);
@@ -388,7 +388,7 @@ fn after_number(query: &str) -> String {
 }
 
 /// Whether two queries ask for the same place of a list.
-pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
+pub fn is_same_place(one: &str, other: &str) -> bool {
     let place = |query: &str| {
         let (query, _) = sized(query, 1);
         let (page, after) = (parameter(&query, "page"), parameter(&query, "search_after"));

@@ -2,22 +2,22 @@
 
 mod answer;
 
-use crate::config::PimConfig;
-use crate::entity::BATCH_MAX;
-use crate::entity::{Kind, is_same};
-use crate::failure::{Class, Failure};
-use crate::governor::{Call, Governor, Limits};
-use crate::host::Host;
-use crate::key::Keyspace;
-use crate::page_size::PageSizes;
 use crate::paging::{List, Turned, is_same_place, sized};
-use crate::path::path_segment;
-use crate::token::Tokens;
+use config::PimConfig;
 use http::{Method, Request, Response, StatusCode};
+use model::entity::BATCH_MAX;
+use model::entity::{Kind, is_same};
+use model::failure::{Class, Failure};
+use model::page_size::PageSizes;
+use model::path::path_segment;
+use queue::key::Keyspace;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
+use upstream::governor::{Call, Governor, Limits};
+use upstream::token::Tokens;
+use world::host::Host;
 
-pub(crate) use answer::judge;
+pub use answer::judge;
 pub use answer::{Page, Read};
 
 /// What Akeneo allows one connection, with room for nobody else's calls (contract 4.8).
@@ -42,16 +42,17 @@ const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
 /// What the breakers for lists of attributes, families, categories and options are known by. Each list has its own, so
 /// that one without an end does not hold up what needs others.
-pub(crate) fn structure_circuit(resource: &str) -> String {
+pub fn structure_circuit(resource: &str) -> String {
     format!("list/{resource}")
 }
 
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
     host: &'a H,
-    pub(crate) governor: &'a Governor<'a, H>,
+    /// What every call goes through.
+    pub governor: &'a Governor<'a, H>,
     /// Its tokens.
-    pub(crate) tokens: Tokens<'a, H>,
+    pub tokens: Tokens<'a, H>,
     config: &'a PimConfig,
     /// Whether `POST /products-uuid/search` exists: SaaS has it, 7.0 has not (contract 4.3).
     pub has_post_search: Cell<bool>,
@@ -82,7 +83,8 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
-    pub(crate) fn now_s(&self) -> u64 {
+    /// Now, in seconds since the Unix epoch.
+    pub fn now_s(&self) -> u64 {
         self.host.now_ms() / 1000
     }
 
@@ -164,7 +166,7 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// A list that cannot be used as it is, whatever else the PIM answers.
-    pub(crate) fn failed_list(&self, resource: &str, what: &str) -> Failure {
+    pub fn failed_list(&self, resource: &str, what: &str) -> Failure {
         let reason = format!("the list /{resource} {what}");
         self.governor.refuse(&structure_circuit(resource), &reason)
     }
@@ -191,13 +193,7 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// One page of what a search finds.
-    pub(crate) async fn search(
-        &self,
-        kind: Kind,
-        search: &Value,
-        query: &str,
-        whose: Whose<'_>,
-    ) -> Result<Page, Failure> {
+    pub async fn search(&self, kind: Kind, search: &Value, query: &str, whose: Whose<'_>) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search.get() {
             // The filter is a string that holds JSON (contract 4.3).
             let mut body = json!({ "search": search.to_string() });
@@ -343,7 +339,7 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// Sends with a token, and once more with a new one after a 401 (contract 4.2). The first 401 says nothing of the
     /// PIM yet.
-    async fn send_with_token(&self, asked: &Asked<'_>, judge: crate::governor::Judge<'_>) -> Result<(), Failure> {
+    async fn send_with_token(&self, asked: &Asked<'_>, judge: upstream::governor::Judge<'_>) -> Result<(), Failure> {
         let mut token = self.tokens.access().await?;
         let judge_with = |response: &Response<Vec<u8>>, of_401| match response.status() {
             StatusCode::UNAUTHORIZED => Some(of_401),
@@ -370,7 +366,7 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// The token is refused, and there is no other to be had.
-    pub(crate) fn revoked(&self, circuit: &str) -> Failure {
+    pub fn revoked(&self, circuit: &str) -> Failure {
         let reason = "the PIM refuses `pim_app_token`: it was revoked, and a person must grant a new one";
         self.governor.refuse(circuit, reason)
     }
@@ -401,7 +397,7 @@ impl<'a, H: Host> Pim<'a, H> {
         &self,
         asked: &Asked<'_>,
         token: &str,
-        judge: crate::governor::Judge<'_>,
+        judge: upstream::governor::Judge<'_>,
     ) -> Result<Response<Vec<u8>>, Failure> {
         let request = self.request(
             asked.circuit,
@@ -432,7 +428,7 @@ fn is_undecided(failure: &Failure) -> bool {
 }
 
 /// Whether a token was refused, and nothing more was concluded from that.
-pub(crate) fn is_unauthorized(failure: &Failure) -> bool {
+pub fn is_unauthorized(failure: &Failure) -> bool {
     is_undecided(failure) && failure.status == Some(401)
 }
 
@@ -455,7 +451,7 @@ fn resource(kind: Kind) -> &'static str {
 }
 
 /// The query of the first page of a list; categories have numbered pages (contract 4.4).
-pub(crate) fn first_page(kind: Kind, limit: usize) -> String {
+pub fn first_page(kind: Kind, limit: usize) -> String {
     let by_cursor = if kind == Kind::Category {
         ""
     } else {
@@ -469,17 +465,17 @@ type Reader<'a, T> = &'a dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>;
 
 /// For whom a call is made.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Whose<'a> {
+pub struct Whose<'a> {
     /// The entity, if for a single one.
-    pub(crate) entity: Option<&'a str>,
+    pub entity: Option<&'a str>,
     /// What the breaker knows it by, if it may be the matter itself although it is for no single entity.
-    pub(crate) subject: Option<&'a str>,
+    pub subject: Option<&'a str>,
     /// Attempts that it has used up.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     /// Whether it is for several that can be asked for one by one.
-    pub(crate) is_divisible: bool,
+    pub is_divisible: bool,
     /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
-    pub(crate) is_question: bool,
+    pub is_question: bool,
 }
 
 struct Asked<'a> {

@@ -1,9 +1,9 @@
 //! What both push channels say, turned into one kind of event.
 
-use crate::entity::{Entity, Kind, Segment, digest};
-use crate::key::{Change, EventKey, ListKey, UNTOLD_FLOOR_S};
-use crate::text::{elements, members};
-use crate::time;
+use model::entity::{Entity, Kind, Segment, digest};
+use model::text::{elements, members};
+use model::time;
+use queue::key::{Change, EventKey, ListKey, UNTOLD_FLOOR_S};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 

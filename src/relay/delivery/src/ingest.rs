@@ -1,21 +1,21 @@
 //! The way in: verify, decode, look at the published depth, write, acknowledge. No outbound call and no listing.
 
-use crate::answer::Answer;
-use crate::config::{ConfigError, IngestConfig};
 use crate::event::{self, Author, Decoded, Malformed};
-use crate::host::{self, Clock, Log, Store, StoreError, set_all};
-use crate::key::{Key, Record};
-use crate::log;
-use crate::mistake::{Mistake, made};
-use crate::notification;
-use crate::raise::EventValue;
-use crate::refused::Refused;
 use crate::signature;
-use crate::status::Status;
-use crate::text;
+use config::answer::Answer;
+use config::{ConfigError, IngestConfig};
 use http::{HeaderMap, Method};
+use model::text;
+use queue::key::{Key, Record};
+use queue::raise::EventValue;
+use records::notification;
+use records::refused::Refused;
+use records::status::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use world::host::{self, Clock, Log, Store, StoreError, set_all};
+use world::log;
+use world::mistake::{Mistake, made};
 
 /// The largest delivery that is read, in bytes.
 pub const BODY_MAX: usize = 16 << 20;
@@ -100,7 +100,7 @@ pub fn too_large() -> Answer {
 pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigError) -> Answer {
     log::write(
         host,
-        crate::log::LogLevel::All,
+        world::log::LogLevel::All,
         "configuration",
         true,
         json!({ "reason": error.0 }),
@@ -112,7 +112,7 @@ pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigE
 pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreError) -> Answer {
     log::write(
         host,
-        crate::log::LogLevel::All,
+        world::log::LogLevel::All,
         "store",
         true,
         json!({ "reason": error.0 }),

@@ -1,13 +1,13 @@
 //! What the PIM's answers say. They are what was asked for, or they decide nothing: a proxy, a maintenance page or a
 //! cache may speak in the PIM's place, and what it says is no entity's content and nobody's deletion.
 
-use crate::entity::{Kind, UNREADABLE, is_same};
-use crate::failure::Class;
-use crate::governor::transient;
-use crate::json;
-use crate::mistake::{Mistake, made};
 use http::{Response, StatusCode};
+use model::entity::{Kind, UNREADABLE, is_same};
+use model::failure::Class;
+use model::json;
 use serde_json::{Map, Value};
+use upstream::governor::transient;
+use world::mistake::{Mistake, made};
 
 /// What Akeneo begins its word with that something is absent (contract 4.7).
 const NOUNS: [&str; 4] = ["Product", "Category", "Attribute", "Resource"];
@@ -35,7 +35,7 @@ pub struct Page {
 }
 
 /// What follows from the PIM's status (contract 4.7).
-pub(crate) fn judge(status: StatusCode) -> Option<Class> {
+pub fn judge(status: StatusCode) -> Option<Class> {
     match status.as_u16() {
         200..=299 => None,
         403 | 404 | 405 | 406 | 415 | 300..=399 => Some(Class::Misconfigured),
