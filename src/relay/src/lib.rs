@@ -24,9 +24,9 @@
 //! | [`history`], [`health`] | what the worker did, and whether all is well |
 //! | `alert`, [`log`], [`status`], [`time`] | telling people |
 
-pub mod admin;
-mod alert;
 pub use ::config::answer;
+pub use people::admin;
+pub use people::alert;
 mod batch;
 pub use records::brake;
 pub use records::command;
@@ -42,15 +42,15 @@ pub use model::entity;
 pub use model::failure;
 pub use upstream::excerpt;
 mod fanout;
-pub use upstream::governor;
-pub mod health;
 pub use delivery::ingest;
 pub use model::json;
+pub use people::health;
 pub use queue::in_flight;
 pub use queue::index;
 pub use queue::key;
 pub use queue::lease;
 pub use records::history;
+pub use upstream::governor;
 pub use upstream::html;
 pub use world::host;
 pub use world::log;

@@ -3,22 +3,22 @@
 //! Alerts leave the house, and so nothing that an upstream said is in them: they tell statuses, and the status and the
 //! dead letters tell the rest.
 
-use crate::config::PLACES;
-use crate::config::WorkerConfig;
-use crate::dead_letter::DeadLetter;
-use crate::failure::Class;
-use crate::governor::GovernorState;
 use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
-use crate::host::{self, Host, StoreError};
-use crate::key::{Key, Keyspace, Record};
-use crate::meta::Meta;
-use crate::notification::{Notification, SubscriptionState};
-use crate::plan::Plan;
-use crate::reconciliation::Reconciliation;
-use crate::refused::Refused;
-use crate::state::State;
-use crate::time;
+use config::PLACES;
+use config::WorkerConfig;
+use model::failure::Class;
+use model::time;
+use queue::dead_letter::DeadLetter;
+use queue::key::{Key, Keyspace, Record};
+use queue::plan::Plan;
+use records::meta::Meta;
+use records::notification::{Notification, SubscriptionState};
+use records::reconciliation::Reconciliation;
+use records::refused::Refused;
+use records::state::State;
 use serde_json::json;
+use upstream::governor::GovernorState;
+use world::host::{self, Host, StoreError};
 
 /// How long a cause is not alerted again, in seconds.
 const QUIET_S: u64 = 3600;

@@ -3,19 +3,19 @@
 
 mod facts;
 
-use crate::config::{AlertConfig, Telling, WorkerConfig};
-use crate::entity::digest;
-use crate::failure::{Class, Failure};
-use crate::governor::{Call, Deadlines, Governor, Limits, transient};
-use crate::host::{Host, StoreError};
-use crate::lease::Lease;
-use crate::log;
-use crate::log::LogLevel;
-use crate::plan::Plan;
-use crate::state::State;
+use config::{AlertConfig, Telling, WorkerConfig};
 use facts::{Alert, Facts};
 use http::{Method, Request, Response};
+use model::entity::digest;
+use model::failure::{Class, Failure};
+use queue::lease::Lease;
+use queue::plan::Plan;
+use records::state::State;
 use serde_json::json;
+use upstream::governor::{Call, Deadlines, Governor, Limits, transient};
+use world::host::{Host, StoreError};
+use world::log;
+use world::log::LogLevel;
 
 /// The longest that one alert may take, in milliseconds.
 const TIMEOUT_MS: u64 = 5000;
@@ -34,7 +34,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Whether anything is to be told: all that an otherwise idle tick needs to know.
-pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) -> Result<bool, StoreError> {
+pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) -> Result<bool, StoreError> {
     let state = State::load(host, &config.keys).await?;
     let facts = Facts::gather(host, config, plan, &state).await?;
     Ok(!facts.alerts().is_empty())
@@ -42,7 +42,7 @@ pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan
 
 /// Tells all that is to be told; says whether the state has changed by it. The first alert that cannot be sent leaves
 /// the rest to the next tick.
-pub(crate) async fn tell<H: Host>(
+pub async fn tell<H: Host>(
     host: &H,
     config: &WorkerConfig,
     lease: &Lease,
@@ -62,12 +62,12 @@ pub(crate) async fn tell<H: Host>(
 const MISCONFIGURED: &str = "misconfigured";
 
 /// Whether people did not hear within the hour that the worker stands still because of its configuration.
-pub(crate) fn may_tell_misconfigured<H: Host>(host: &H, state: &State) -> bool {
+pub fn may_tell_misconfigured<H: Host>(host: &H, state: &State) -> bool {
     !facts::is_told(state, MISCONFIGURED, host.now_ms() / 1000)
 }
 
 /// Tells why the worker stands still, where nothing else is known.
-pub(crate) async fn tell_misconfigured<H: Host>(
+pub async fn tell_misconfigured<H: Host>(
     host: &H,
     telling: &Telling,
     lease: &Lease,

@@ -2,25 +2,25 @@
 //! adopt another pair of PIM and destination, to release the brake, to end waits, to reconcile now.
 //!
 //! Everything is behind the administration's token. What the worker alone may change is asked of it by a
-//! [`crate::command`].
+//! [`records::command`].
 
 mod dead_letters;
 mod entity;
 mod metrics;
 mod status;
 
-use crate::answer::{Answer, authorize};
-use crate::command::{self, Command, ScanKind};
-use crate::config::{AdminConfig, ConsoleConfig};
-use crate::entity::Kind;
-use crate::host::{Clock, Log, Random, Store, StoreError};
-use crate::log;
-use crate::meta::Meta;
-use crate::time;
+use config::answer::{Answer, authorize};
+use config::{AdminConfig, ConsoleConfig};
 use http::{HeaderMap, Method};
+use model::entity::Kind;
+use model::time;
 use percent_encoding::percent_decode_str;
+use records::command::{self, Command, ScanKind};
+use records::meta::Meta;
 use serde::Deserialize;
 use serde_json::json;
+use world::host::{Clock, Log, Random, Store, StoreError};
+use world::log;
 
 pub use dead_letters::Query;
 

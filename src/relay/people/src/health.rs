@@ -1,22 +1,22 @@
 //! Whether all is well, judged by what the worker has published: for the status, the metrics and the console. What
 //! blocks an upstream is judged here for alerts as well.
 
-use crate::governor::{GovernorState, Open};
-use crate::history::LastTick;
-use crate::meta::NOT_ADOPTED;
-use crate::notification::{Notification, SubscriptionState};
-use crate::reconciliation::Reconciliation;
-use crate::refused::Refused;
-use crate::state::State;
-use crate::status::Status;
-use crate::time;
+use model::time;
+use records::history::LastTick;
+use records::meta::NOT_ADOPTED;
+use records::notification::{Notification, SubscriptionState};
+use records::reconciliation::Reconciliation;
+use records::refused::Refused;
+use records::state::State;
+use records::status::Status;
 use serde::Serialize;
+use upstream::governor::{GovernorState, Open};
 
 /// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
-pub(crate) const PATIENCE_MS: u64 = 600_000;
+pub const PATIENCE_MS: u64 = 600_000;
 
 /// How old the oldest event may become before people hear of it, in seconds.
-pub(crate) const BACKLOG_S: u64 = 900;
+pub const BACKLOG_S: u64 = 900;
 
 /// How old the worker's last listing may be, in milliseconds: an idle worker renews it once a minute.
 const SILENT_MS: u64 = 180_000;
@@ -68,7 +68,7 @@ pub struct Facts<'a> {
 }
 
 /// That ticks have work and come to nothing, if so.
-pub(crate) fn no_progress(state: &State) -> Option<String> {
+pub fn no_progress(state: &State) -> Option<String> {
     let pace = &state.pace;
     pace.is_stalled().then(|| {
         format!(
@@ -81,7 +81,7 @@ pub(crate) fn no_progress(state: &State) -> Option<String> {
 }
 
 /// That the clocks of the hosts differ, if so.
-pub(crate) fn clocks(state: &State) -> Option<String> {
+pub fn clocks(state: &State) -> Option<String> {
     state.clocks_differ().then(|| {
         "the clocks of the hosts differ by more than a minute: set them by NTP; until then more calls may be made at once than an upstream allows, and what was pushed when a worker died is looked at twice".to_owned()
     })
@@ -275,25 +275,25 @@ impl Facts<'_> {
 }
 
 /// An upstream that is left alone.
-pub(crate) struct Blocked {
+pub struct Blocked {
     /// Since when, and for what.
-    pub(crate) text: String,
+    pub text: String,
     /// Why; it may hold what the upstream said.
-    pub(crate) reason: String,
+    pub reason: String,
     /// Whether only a person can mend it.
-    pub(crate) needs_a_person: bool,
+    pub needs_a_person: bool,
     /// What to do.
-    pub(crate) advice: &'static str,
+    pub advice: &'static str,
 }
 
 /// Whether only a person can mend it, or it has lasted for long.
-pub(crate) fn will_not_heal(open: &Open<'_>, now_ms: u64) -> bool {
+pub fn will_not_heal(open: &Open<'_>, now_ms: u64) -> bool {
     open.breaker.needs_a_person() || now_ms.saturating_sub(open.since_ms) >= PATIENCE_MS
 }
 
 /// What of an upstream is left alone, as far as it matters. All its circuits are one thing to tell: a revoked token
 /// opens every one of them.
-pub(crate) fn blocked(upstream: &str, state: &GovernorState, matters: impl Fn(&Open<'_>) -> bool) -> Option<Blocked> {
+pub fn blocked(upstream: &str, state: &GovernorState, matters: impl Fn(&Open<'_>) -> bool) -> Option<Blocked> {
     let open: Vec<Open<'_>> = state.open().filter(matters).collect();
     let first = open.iter().min_by_key(|open| open.since_ms)?;
     let circuits: Vec<&str> = open.iter().map(|open| open.circuit).collect();
@@ -317,7 +317,7 @@ pub(crate) fn blocked(upstream: &str, state: &GovernorState, matters: impl Fn(&O
 }
 
 /// A number of entities, in words.
-pub(crate) fn entities(count: impl TryInto<u64>) -> String {
+pub fn entities(count: impl TryInto<u64>) -> String {
     match count.try_into().unwrap_or(u64::MAX) {
         1 => "1 entity".to_owned(),
         count => format!("{count} entities"),
@@ -334,9 +334,9 @@ fn events(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::breaker::Event;
-    use crate::entity::Kind;
+    use model::entity::Kind;
     use serde_json::json;
+    use upstream::breaker::Event;
 
     const NOW_MS: u64 = 1_800_000_000_000;
     const NOW_S: u64 = NOW_MS / 1000;

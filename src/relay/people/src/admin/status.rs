@@ -1,20 +1,20 @@
 //! How the application is, as one document.
 
-use crate::config::ConsoleConfig;
-use crate::entity::{Kind, uuid_bytes};
-use crate::governor::GovernorState;
 use crate::health::{self, Facts};
-use crate::history::{BUCKET_S, Bucket, Counts, History, LastTick};
-use crate::host::{self, Clock, Store, StoreError};
-use crate::key::Record;
-use crate::meta::Meta;
-use crate::notification::Notification;
-use crate::reconciliation::{Recent, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
-use crate::refused::Refused;
-use crate::state::State;
-use crate::status::Status;
-use crate::time;
+use config::ConsoleConfig;
+use model::entity::{Kind, uuid_bytes};
+use model::time;
+use queue::key::Record;
+use records::history::{BUCKET_S, Bucket, Counts, History, LastTick};
+use records::meta::Meta;
+use records::notification::Notification;
+use records::reconciliation::{Recent, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
+use records::refused::Refused;
+use records::state::State;
+use records::status::Status;
 use serde_json::{Map, Value, json};
+use upstream::governor::GovernorState;
+use world::host::{self, Clock, Store, StoreError};
 
 const HOUR_S: u64 = 3600;
 

@@ -1,22 +1,22 @@
 //! The dead letters: looked at page by page, replayed, discarded.
 
 use super::bad;
-use crate::answer::Answer;
-use crate::config::ConsoleConfig;
-use crate::dead_letter::DeadLetter;
-use crate::entity::{Entity, Kind};
-use crate::failure::Failure;
-use crate::host::{self, Clock, Log, Random, Store, StoreError, set_all};
-use crate::key::{Change, Key, Keyspace};
-use crate::log;
-use crate::plan::{Plan, Waiting};
-use crate::raise;
-use crate::time;
+use config::ConsoleConfig;
+use config::answer::Answer;
+use model::entity::{Entity, Kind};
+use model::failure::Failure;
+use model::time;
 use percent_encoding::percent_decode_str;
+use queue::dead_letter::DeadLetter;
+use queue::key::{Change, Key, Keyspace};
+use queue::plan::{Plan, Waiting};
+use queue::raise;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use world::host::{self, Clock, Log, Random, Store, StoreError, set_all};
+use world::log;
 
 /// How many items a page has where nobody says.
 const LIMIT: usize = 50;
@@ -329,7 +329,7 @@ async fn discard_selected<H: Store + Clock + Log>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::DeadLetterKey;
+    use queue::key::DeadLetterKey;
 
     fn key(keys: &Keyspace, kind: Kind, code: &str, failed_s: u64) -> String {
         keys.encode(&Key::DeadLetter(DeadLetterKey::new(Entity::new(kind, code), failed_s)))
@@ -381,7 +381,7 @@ mod tests {
             key(&keys, Kind::ProductModel, "c", 30),
             key(&keys, Kind::Product, "d", 20),
             "r1.other.d.p.ta.50".to_owned(),
-            keys.record(crate::key::Record::State),
+            keys.record(queue::key::Record::State),
         ];
         let codes = |query: &Query| -> Vec<String> {
             let (found, begin) = select(&keys, listing.clone(), query).expect("a page");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::entity::{Entity, Kind};
+use model::entity::{Entity, Kind};
 use serde_json::json;
 
 const NOW_S: u64 = 1_800_000_000;
@@ -9,7 +9,7 @@ fn plan(keys: &[String]) -> Plan {
 }
 
 fn dead(code: &str, failed_s: u64) -> String {
-    Keyspace::new("main").encode(&Key::DeadLetter(crate::key::DeadLetterKey::new(
+    Keyspace::new("main").encode(&Key::DeadLetter(queue::key::DeadLetterKey::new(
         Entity::new(Kind::Product, code),
         failed_s,
     )))
@@ -69,9 +69,9 @@ fn an_upstream_is_told_at_once_if_only_a_person_can_mend_it_and_else_after_ten_m
         for circuit in ["products", "product-models"] {
             let breaker = state.destination.breakers.entry(circuit.to_owned()).or_default();
             if for_a_person {
-                breaker.open_for_a_person(crate::breaker::Event::of("401", since_s * 1000, 0));
+                breaker.open_for_a_person(upstream::breaker::Event::of("401", since_s * 1000, 0));
             } else {
-                breaker.open(crate::breaker::Event::of("no connection", since_s * 1000, 0));
+                breaker.open(upstream::breaker::Event::of("no connection", since_s * 1000, 0));
             }
         }
         state
@@ -165,7 +165,7 @@ fn braked_deletions_are_told_while_any_are_held() {
 fn a_suspension_and_a_revocation_are_told_and_a_resumption_is_not() {
     let said = |kind: &str| {
         let body = json!({ "notification_type": kind, "subscription_id": "s", "reason": "too many errors" });
-        crate::notification::read(body.to_string().as_bytes(), NOW_S * 1000).ok()
+        records::notification::read(body.to_string().as_bytes(), NOW_S * 1000).ok()
     };
     for (kind, expected) in [
         ("subscription.suspended", vec!["subscription"]),
@@ -189,13 +189,13 @@ fn alerts_tell_status_class_and_entity_and_nothing_that_an_upstream_said() {
     let breaker = state.destination.breakers.entry("products".to_owned()).or_default();
     for n in 0..10 {
         let (subject, reason) = (format!("product-{n}"), format!("409: {SAID}"));
-        breaker.refused(crate::breaker::Event {
+        breaker.refused(upstream::breaker::Event {
             subject: Some(&subject),
-            ..crate::breaker::Event::of(&reason, since_ms, 0)
+            ..upstream::breaker::Event::of(&reason, since_ms, 0)
         });
     }
     let breaker = state.pim.breakers.entry("token".to_owned()).or_default();
-    breaker.open(crate::breaker::Event::of(
+    breaker.open(upstream::breaker::Event::of(
         &format!("no connection: {SAID}"),
         since_ms,
         0,
@@ -217,7 +217,7 @@ fn alerts_tell_status_class_and_entity_and_nothing_that_an_upstream_said() {
         plan: &plan,
         state: &state,
         refused: None,
-        notification: crate::notification::read(told.to_string().as_bytes(), NOW_S * 1000).ok(),
+        notification: records::notification::read(told.to_string().as_bytes(), NOW_S * 1000).ok(),
         reconciliation: serde_json::from_value(json!({ "v": 1, "walk": { "trouble": trouble } }))
             .ok()
             .map(without_answers),

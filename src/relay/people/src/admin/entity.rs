@@ -1,20 +1,20 @@
 //! All that is known of one entity: what waits, what was tried, what died, and what the destination has of it.
 
 use super::dead_letters::{self, Listed};
-use crate::config::ConsoleConfig;
-use crate::dead_letter::{DeadLetter, EVENT_KEPT};
-use crate::entity::{Entity, Kind};
-use crate::failure::Failure;
-use crate::host::{self, Store, StoreError};
-use crate::index::Pages;
-use crate::key::{EventKey, Hold, RetryKey};
-use crate::log::cut;
-use crate::plan::{Plan, Waiting};
-use crate::raise::EventValue;
-use crate::retry::RetryValue;
-use crate::time;
+use config::ConsoleConfig;
+use model::entity::{Entity, Kind};
+use model::failure::Failure;
+use model::time;
+use queue::dead_letter::{DeadLetter, EVENT_KEPT};
+use queue::index::Pages;
+use queue::key::{EventKey, Hold, RetryKey};
+use queue::plan::{Plan, Waiting};
+use queue::raise::EventValue;
+use queue::retry::RetryValue;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
+use world::host::{self, Store, StoreError};
+use world::log::cut;
 
 /// How many waiting events are shown, the newest; `total` counts all.
 const EVENTS: usize = 20;

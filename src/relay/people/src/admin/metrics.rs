@@ -1,7 +1,7 @@
 //! The status as Prometheus reads it, in its text format 0.0.4.
 
-use crate::answer::Answer;
-use crate::time;
+use config::answer::Answer;
+use model::time;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
