@@ -7,6 +7,7 @@ mod outcome;
 mod reading;
 
 use crate::destination::Cargo;
+use crate::entity::updated_s;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::{Class, Failure};
 use crate::fanout;
@@ -21,37 +22,13 @@ use crate::plan::Waiting;
 use crate::retry::Tried;
 use crate::session::Session;
 use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
+use crate::stop::Stop;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use outcome::{clear, persist};
-pub(crate) use reading::updated_s;
 use reading::{fetch, reread_what_the_index_denies};
-
-/// Why a batch, and with it the tick, goes no further.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// The store failed: what was not kept is repeated.
-    Store(StoreError),
-    /// The lease has passed: another worker may be at it.
-    Lease,
-}
-
-impl std::fmt::Display for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Stop::Store(error) => error.fmt(f),
-            Stop::Lease => f.write_str("the lease passed before the work was through; it will be repeated"),
-        }
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Stop {
-        Stop::Store(error)
-    }
-}
 
 /// An entity of a batch and how far it has come.
 pub(crate) struct Item {

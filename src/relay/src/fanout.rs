@@ -5,8 +5,9 @@
 //! the other half; a batch whose variants it does not come to the end of in that time is put off whole, how far it came
 //! being kept, and the next batch of models is smaller.
 
-use crate::batch::{Item, Stage, updated_s};
+use crate::batch::{Item, Stage};
 use crate::entity::BATCH_MAX;
+use crate::entity::updated_s;
 use crate::entity::{Kind, digest};
 use crate::failure::{Class, Failure};
 use crate::gap::Gap;

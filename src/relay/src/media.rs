@@ -3,7 +3,7 @@
 //! A file is immutable by its code, so it goes once. What went is kept in pages, by the digests of the files' paths at
 //! the destination; dying before a page is written sends its files once more.
 
-use crate::batch::{Item, Push, Stage, Stop, at_once};
+use crate::batch::{Item, Push, Stage, at_once};
 use crate::destination::{Destination, judge_upsert};
 use crate::entity::digest;
 use crate::failure::TIME_IS_UP;
@@ -14,6 +14,7 @@ use crate::key::Key;
 use crate::pim;
 use crate::session::Session;
 use crate::shape::{Answers, File, Media};
+use crate::stop::Stop;
 use crate::wire;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Response, StatusCode};

@@ -17,7 +17,6 @@ mod scan;
 mod sweep;
 mod walk;
 
-use crate::batch::Stop;
 use crate::brake::Brake;
 use crate::config::WorkerConfig;
 use crate::failure::{Class, TIME_IS_UP};
@@ -27,6 +26,7 @@ use crate::notification::Notification;
 use crate::reconciliation::{Reconciliation, Task};
 use crate::session::Session;
 use crate::state::State;
+use crate::stop::Stop;
 
 /// Whether a tick has anything to do for reconciliation.
 pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {

@@ -1,6 +1,7 @@
 //! What the relay keeps equal: entities, and how their codes stand in a key.
 
 use crate::json;
+use crate::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -192,4 +193,9 @@ impl Entity {
             segment: Segment::of(code),
         }
     }
+}
+
+/// When the PIM says that an entity was updated, in seconds since the Unix epoch; 0 if it does not say.
+pub fn updated_s(entity: &Value) -> u64 {
+    entity.get("updated").and_then(time::parse_value).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
 
-use super::{Item, Stage, Stop};
+use super::{Item, Stage};
 use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use crate::entity::digest;
 use crate::failure::{self, Class, Failure};
@@ -16,6 +16,7 @@ use crate::raise::EventValue;
 use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
 use crate::session::Session;
 use crate::shape::Shape;
+use crate::stop::Stop;
 use serde_json::json;
 
 /// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.

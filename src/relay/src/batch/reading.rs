@@ -2,6 +2,7 @@
 
 use super::{Item, Stage};
 use crate::entity::BATCH_MAX;
+use crate::entity::updated_s;
 use crate::entity::{Kind, is_same};
 use crate::failure::TIME_IS_UP;
 use crate::failure::{Class, Failure};
@@ -10,7 +11,6 @@ use crate::index::Pages;
 use crate::pim::Read;
 use crate::plan::Waiting;
 use crate::session::Session;
-use crate::time;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -123,10 +123,6 @@ fn is_fresh(item: &Item) -> bool {
         .oldest_updated_s()
         .is_some_and(|oldest_s| updated_s(entity) < oldest_s);
     !is_old && !item.waiting.is_deletion_announced()
-}
-
-pub(crate) fn updated_s(entity: &Value) -> u64 {
-    entity.get("updated").and_then(time::parse_value).unwrap_or(0)
 }
 
 async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {

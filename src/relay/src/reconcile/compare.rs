@@ -1,13 +1,14 @@
 //! What a list says against what was last pushed.
 
-use crate::batch::{Stop, updated_s};
 use crate::dead_letter::DeadLetter;
+use crate::entity::updated_s;
 use crate::entity::{Entity, Kind};
 use crate::failure::Failure;
 use crate::host::{self, Host, StoreError, set_all};
 use crate::key::Change;
 use crate::session::Session;
 use crate::shape::Shaped;
+use crate::stop::Stop;
 use serde_json::Value;
 
 /// An entity as a list gave it.

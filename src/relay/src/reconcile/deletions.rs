@@ -4,7 +4,6 @@
 //! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
 
 use super::compare::{Verdict, is_refused, queue};
-use crate::batch::Stop;
 use crate::entity::BATCH_MAX;
 use crate::entity::{Entity, Kind, Segment};
 use crate::failure::Failure;
@@ -13,6 +12,7 @@ use crate::index::{PAGES, Pages};
 use crate::key::Change;
 use crate::reconciliation::{Raising, UNORDERED, Walk};
 use crate::session::Session;
+use crate::stop::Stop;
 use serde_json::json;
 
 /// Every page of the index of these kinds.

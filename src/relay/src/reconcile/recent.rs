@@ -6,7 +6,6 @@
 
 use super::compare::{listed, newest, queue_different, queue_unread};
 use super::scan::{self, Turn};
-use crate::batch::Stop;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
 use crate::host::Host;
@@ -14,6 +13,7 @@ use crate::mistake::{Mistake, made};
 use crate::paging::{List, Turned};
 use crate::reconciliation::page_came;
 use crate::session::Session;
+use crate::stop::Stop;
 
 /// Reads one page.
 pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {

@@ -4,7 +4,6 @@
 
 use super::compare::{Verdict, judge, listed};
 use super::scan;
-use crate::batch::Stop;
 use crate::config::WorkerConfig;
 use crate::entity::Kind;
 use crate::failure::{Class, Failure};
@@ -14,6 +13,7 @@ use crate::meta::{Meta, NOT_ADOPTED};
 use crate::paging::{List, Turned};
 use crate::reconciliation::{Reconciliation, Rehearsal, STALLED_MS};
 use crate::session::Session;
+use crate::stop::Stop;
 use serde_json::json;
 
 /// The most pages in one tick: with a tick every ten seconds a page a second, as a walk reads.

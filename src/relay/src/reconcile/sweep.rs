@@ -1,11 +1,11 @@
 //! What lies in the store and nobody needs any more, swept out at the end of each walk.
 
-use crate::batch::Stop;
 use crate::enrichment;
 use crate::entity::Kind;
 use crate::host::{Host, delete_all};
 use crate::key::{Key, ListKey};
 use crate::session::Session;
+use crate::stop::Stop;
 use serde_json::json;
 
 /// Deletes tokens of other credentials, lists that the shape does not look things up in, and how far the marking of

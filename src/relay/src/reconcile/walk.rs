@@ -11,7 +11,6 @@ use super::compare::{Listed, listed, queue_different, queue_unread};
 use super::deletions;
 use super::scan::{self, Turn};
 use super::sweep::sweep;
-use crate::batch::Stop;
 use crate::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use crate::failure::{Class, Failure};
 use crate::host::{Host, StoreError};
@@ -20,6 +19,7 @@ use crate::paging::{List, Turned};
 use crate::pim::Page;
 use crate::reconciliation::{Figures, Scan, Step, Walk, page_came};
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::time::CLOCKS_S;
 use serde_json::json;
 

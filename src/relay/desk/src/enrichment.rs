@@ -2,19 +2,19 @@
 //! anew when an event says that they changed. A list that is not what it was asks for a walk, so that a new label
 //! reaches everything that carries the old one. What of a list did not fit into one tick is kept for the next.
 
-use crate::batch::Stop;
-use crate::entity::{Kind, digest};
-use crate::failure::{Class, Failure};
-use crate::host::{self, Host, StoreError, delete_all};
-use crate::json;
-use crate::key::{Key, ListKey};
-use crate::path::path_segment;
-use crate::pim::{Pim, structure_circuit};
 use crate::session::Session;
-use crate::shape::{Element, Elements, Need, Shape};
+use crate::stop::Stop;
+use akeneo::pim::{Pim, structure_circuit};
+use model::entity::{Kind, digest};
+use model::failure::{Class, Failure};
+use model::json;
+use model::path::path_segment;
+use queue::key::{Key, ListKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use shape::{Element, Elements, Need, Shape};
 use std::borrow::Cow;
+use world::host::{self, Host, StoreError, delete_all};
 
 /// How long a list is taken to be as it was, in seconds, if no event tells otherwise.
 const TTL_S: u64 = 3600;
@@ -54,7 +54,7 @@ struct List {
 
 /// What a tick knows of a list.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub struct Known {
     need: Need,
     /// When its reading began and ended, in seconds since the Unix epoch.
     began_s: u64,
@@ -108,7 +108,7 @@ fn digest_of(elements: &Elements) -> String {
 }
 
 /// How a list is named in keys.
-pub(crate) fn key_of(need: &Need) -> ListKey {
+pub fn key_of(need: &Need) -> ListKey {
     match need {
         Need::Attributes => ListKey::Attributes,
         Need::Families => ListKey::Families,
@@ -128,7 +128,7 @@ fn resource(need: &Need) -> String {
 
 impl<H: Host> Session<'_, H> {
     /// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
-    pub(crate) async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
+    pub async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
         for (need, locales) in self.config.shape.needs(kind) {
             if let Some(known) = self.known(&need, &locales).await? {
                 if known.is_endless_still(self.now_s()) {
@@ -149,7 +149,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
     /// last told of: then nothing can be said of where it lies.
-    pub(crate) fn is_ahead_of_categories(&self, kind: Kind, entity: &Value, told_s: u64) -> bool {
+    pub fn is_ahead_of_categories(&self, kind: Kind, entity: &Value, told_s: u64) -> bool {
         let known = self.taken(&Need::Categories);
         known.is_some_and(|known| known.began_s < told_s.min(self.planned_s))
             && self.misses(&Need::Categories, kind, &[entity])
@@ -309,7 +309,7 @@ struct Outcome {
 const ENDLESS: &str = "has more than 10,000 elements, too many to look things up in";
 
 /// The breakers of the lists that entities of a kind are shaped with.
-pub(crate) fn circuits(shape: &Shape, kind: Kind) -> Vec<String> {
+pub fn circuits(shape: &Shape, kind: Kind) -> Vec<String> {
     let needs = shape.needs(kind).into_iter();
     needs.map(|(need, _)| structure_circuit(&resource(&need))).collect()
 }
@@ -370,7 +370,7 @@ fn element(item: &Value, locales: &[String]) -> Element {
 
 /// Reads anew what events said changed, one list after the other, and goes on with what did not fit into a tick. Half of
 /// the time is for that: a list that takes long must not keep everything else from being sent.
-pub(crate) async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let mut lists: Vec<&ListKey> = session.plan.unfinished.iter().collect();
     for (list, _) in &session.plan.stale {
         if !lists.contains(&list) {

@@ -1,34 +1,34 @@
 //! A tick that holds the lease: the upstreams, the plan, what is kept, and what is told at the end.
 
-use crate::batch::Stop;
-use crate::config::WorkerConfig;
-use crate::destination::{self, Destination};
 use crate::enrichment::Known;
-use crate::entity::BATCH_MAX;
-use crate::entity::{Entity, Kind, Segment};
-use crate::failure::{Class, Failure};
-use crate::governor::Governor;
-use crate::history::History;
-use crate::host::{self, Host, StoreError};
-use crate::in_flight::InFlightValue;
-use crate::index::{Directory, Pages};
-use crate::key::{Change, Key};
-use crate::lease::Lease;
-use crate::log;
-use crate::meta::Meta;
-use crate::pim::{self, Pim};
-use crate::plan::{Plan, Waiting};
-use crate::raise;
-use crate::reconciliation::Reconciliation;
-use crate::report::Report;
-use crate::retry::Tried;
-use crate::shape::{Lookups, Shaped};
-use crate::state::State;
-use crate::token;
+use crate::stop::Stop;
+use akeneo::pim::{self, Pim};
+use config::WorkerConfig;
+use destination::Destination;
+use model::entity::BATCH_MAX;
+use model::entity::{Entity, Kind, Segment};
+use model::failure::{Class, Failure};
+use queue::in_flight::InFlightValue;
+use queue::index::{Directory, Pages};
+use queue::key::{Change, Key};
+use queue::lease::Lease;
+use queue::plan::{Plan, Waiting};
+use queue::raise;
+use queue::retry::Tried;
+use records::history::History;
+use records::meta::Meta;
+use records::reconciliation::Reconciliation;
+use records::report::Report;
+use records::state::State;
 use serde_json::Value;
+use shape::{Lookups, Shaped};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use upstream::governor::Governor;
+use upstream::token;
+use world::host::{self, Host, StoreError};
+use world::log;
 
 /// How many events of reconciliation may wait at once: more would only make every listing longer.
 const RECONCILING_MAX: u64 = 10_000;
@@ -37,27 +37,41 @@ const RECONCILING_MAX: u64 = 10_000;
 type TriedByEntity = BTreeMap<(Kind, String), Vec<Tried>>;
 
 /// The tools of a tick.
-pub(crate) struct Session<'a, H> {
-    pub(crate) host: &'a H,
-    pub(crate) config: &'a WorkerConfig,
-    pub(crate) lease: &'a Lease,
-    pub(crate) plan: Plan,
+pub struct Session<'a, H> {
+    /// What is asked of the world.
+    pub host: &'a H,
+    /// The configuration.
+    pub config: &'a WorkerConfig,
+    /// The lease under which it works.
+    pub lease: &'a Lease,
+    /// What waits, by the last listing.
+    pub plan: Plan,
     /// When the plan was made, in seconds since the Unix epoch: what is due is due by this.
-    pub(crate) planned_s: u64,
-    pub(crate) pim: Pim<'a, H>,
-    pub(crate) pim_governor: &'a Governor<'a, H>,
-    pub(crate) pim_at_once: usize,
-    pub(crate) destination: Option<Destination<'a, H>>,
-    pub(crate) destination_governor: &'a Governor<'a, H>,
-    pub(crate) destination_at_once: usize,
-    pub(crate) state: RefCell<State>,
-    pub(crate) history: RefCell<History>,
-    pub(crate) reconciliation: RefCell<Reconciliation>,
-    pub(crate) lookups: RefCell<Lookups>,
+    pub planned_s: u64,
+    /// The PIM.
+    pub pim: Pim<'a, H>,
+    /// What every call of the PIM goes through.
+    pub pim_governor: &'a Governor<'a, H>,
+    /// How many calls of the PIM may be under way at once.
+    pub pim_at_once: usize,
+    /// The destination; none where none is configured.
+    pub destination: Option<Destination<'a, H>>,
+    /// What every call of the destination goes through.
+    pub destination_governor: &'a Governor<'a, H>,
+    /// How many calls of the destination may be under way at once.
+    pub destination_at_once: usize,
+    /// What the next tick must know.
+    pub state: RefCell<State>,
+    /// What ticks did.
+    pub history: RefCell<History>,
+    /// How far reconciliation has come.
+    pub reconciliation: RefCell<Reconciliation>,
+    /// What shapes look things up in.
+    pub lookups: RefCell<Lookups>,
     /// What is known of the lists that were asked for.
-    pub(crate) lists: RefCell<Vec<Known>>,
+    pub lists: RefCell<Vec<Known>>,
     /// Where the pages of the index lie.
-    pub(crate) index: RefCell<Rc<Directory>>,
+    pub index: RefCell<Rc<Directory>>,
     /// How a key names this worker.
     worker: Segment,
     meta: RefCell<Option<Meta>>,
@@ -77,22 +91,34 @@ pub(crate) struct Session<'a, H> {
 }
 
 /// What a session is made of.
-pub(crate) struct Parts<'a, H> {
-    pub(crate) host: &'a H,
-    pub(crate) config: &'a WorkerConfig,
-    pub(crate) lease: &'a Lease,
-    pub(crate) plan: Plan,
-    pub(crate) planned_s: u64,
-    pub(crate) pim_governor: &'a Governor<'a, H>,
-    pub(crate) destination_governor: &'a Governor<'a, H>,
-    pub(crate) state: State,
-    pub(crate) history: History,
-    pub(crate) reconciliation: Reconciliation,
-    pub(crate) meta: Option<Meta>,
+pub struct Parts<'a, H> {
+    /// What is asked of the world.
+    pub host: &'a H,
+    /// The configuration.
+    pub config: &'a WorkerConfig,
+    /// The lease under which it works.
+    pub lease: &'a Lease,
+    /// What waits, by the last listing.
+    pub plan: Plan,
+    /// When the plan was made, in seconds since the Unix epoch.
+    pub planned_s: u64,
+    /// What every call of the PIM goes through.
+    pub pim_governor: &'a Governor<'a, H>,
+    /// What every call of the destination goes through.
+    pub destination_governor: &'a Governor<'a, H>,
+    /// What the next tick must know.
+    pub state: State,
+    /// What ticks did.
+    pub history: History,
+    /// How far reconciliation has come.
+    pub reconciliation: Reconciliation,
+    /// For which pair and shape the index is.
+    pub meta: Option<Meta>,
 }
 
 impl<'a, H: Host> Session<'a, H> {
-    pub(crate) fn new(parts: Parts<'a, H>) -> Self {
+    /// The tools of a tick that begins.
+    pub fn new(parts: Parts<'a, H>) -> Self {
         let Parts {
             host,
             config,
@@ -148,7 +174,7 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// Goes on with a new listing.
-    pub(crate) fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
+    pub fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
         *self.index.get_mut() = Rc::new(plan.index.clone());
         (self.plan, self.planned_s) = (plan, planned_s);
         *self.in_flight.get_mut() = None;
@@ -157,19 +183,23 @@ impl<'a, H: Host> Session<'a, H> {
         self.queued.get_mut().clear();
     }
 
-    pub(crate) fn now_s(&self) -> u64 {
+    /// Now, in seconds since the Unix epoch.
+    pub fn now_s(&self) -> u64 {
         self.host.now_ms() / 1000
     }
 
-    pub(crate) fn fresh_id(&self) -> Segment {
+    /// An id that nobody has had before.
+    pub fn fresh_id(&self) -> Segment {
         raise::fresh_id(self.host)
     }
 
-    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
+    /// Changes the report.
+    pub fn report(&self, change: impl FnOnce(&mut Report)) {
         change(&mut self.report.borrow_mut());
     }
 
-    pub(crate) fn into_report(self) -> (Report, State, History) {
+    /// What is left at the end.
+    pub fn into_report(self) -> (Report, State, History) {
         (
             self.report.into_inner(),
             self.state.into_inner(),
@@ -177,19 +207,23 @@ impl<'a, H: Host> Session<'a, H> {
         )
     }
 
-    pub(crate) fn log(&self, what: &str, fields: Value) {
+    /// Writes a log line.
+    pub fn log(&self, what: &str, fields: Value) {
         log::write(self.host, self.config.log, what, false, fields);
     }
 
-    pub(crate) fn log_failure(&self, what: &str, fields: Value) {
+    /// Writes a log line of a failure.
+    pub fn log_failure(&self, what: &str, fields: Value) {
         log::write(self.host, self.config.log, what, true, fields);
     }
 
-    pub(crate) fn pim_failure(&self, class: Class, reason: &str) -> Failure {
+    /// A failure on the side of the PIM.
+    pub fn pim_failure(&self, class: Class, reason: &str) -> Failure {
         self.pim_governor.failed(class, reason.to_owned())
     }
 
-    pub(crate) fn brake_lets_through(&self, entity: &Entity) -> bool {
+    /// Whether the brake lets a deletion through that nobody announced; counts one that it holds back.
+    pub fn brake_lets_through(&self, entity: &Entity) -> bool {
         let mut state = self.state.borrow_mut();
         let indexed = usize::try_from(state.indexed).unwrap_or(0);
         let lets_through = state.brake.lets_through(entity, indexed, self.now_s());
@@ -202,19 +236,19 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// The destination took something.
-    pub(crate) fn note_done(&self) {
+    pub fn note_done(&self) {
         self.state.borrow_mut().done_s = self.now_s();
     }
 
     /// Counts a deletion that came through and that nobody announced.
-    pub(crate) fn note_unannounced(&self, entity: &Entity) {
+    pub fn note_unannounced(&self, entity: &Entity) {
         let mut state = self.state.borrow_mut();
         state.brake.done(entity);
         *state.deleted.entry(entity.kind).or_default() += 1;
     }
 
     /// Before what the brake let through is carried out: a killed tick must not forget that it counted.
-    pub(crate) async fn keep_brake(&self) -> Result<(), StoreError> {
+    pub async fn keep_brake(&self) -> Result<(), StoreError> {
         if self.is_brake_used.take() {
             self.save_state().await?;
         }
@@ -222,18 +256,19 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// What an entity comes to; what it looks up is to be at hand ([`Session::enrich`]).
-    pub(crate) fn shape(&self, kind: Kind, code: &str, entity: &Value) -> Shaped {
+    pub fn shape(&self, kind: Kind, code: &str, entity: &Value) -> Shaped {
         self.config.shape.apply(kind, code, entity, &self.lookups.borrow())
     }
 
-    pub(crate) fn note_unwanted(&self) {
+    /// Counts an entity that the shape does not want.
+    pub fn note_unwanted(&self) {
         self.state.borrow_mut().unwanted += 1;
         self.report(|report| report.unwanted += 1);
     }
 
     /// What the relay queues itself stops at a quarter of what deliveries may queue. What others told does not count: it
     /// could keep models from being marked for as long as it waits for them.
-    pub(crate) fn is_own_queue_full(&self) -> bool {
+    pub fn is_own_queue_full(&self) -> bool {
         self.own_room() == 0
     }
 
@@ -242,45 +277,43 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// Something came of this tick's work.
-    pub(crate) fn note_progress(&self) {
+    pub fn note_progress(&self) {
         self.has_progressed.set(true);
     }
 
     /// Whether an upstream keeps the work from coming to anything.
-    pub(crate) fn is_hampered(&self) -> bool {
+    pub fn is_hampered(&self) -> bool {
         self.pim_governor.is_hampered() || self.destination_governor.is_hampered()
     }
 
     /// What this tick is at.
-    pub(crate) fn note_at(&self, at: impl FnOnce() -> String) {
+    pub fn note_at(&self, at: impl FnOnce() -> String) {
         *self.at.borrow_mut() = Some(at());
     }
 
-    pub(crate) fn at(&self) -> Option<String> {
+    /// What this tick is at.
+    pub fn at(&self) -> Option<String> {
         self.at.borrow().clone()
     }
 
     /// What it has done so far.
-    pub(crate) fn done(&self) -> Report {
+    pub fn done(&self) -> Report {
         self.report.borrow().clone()
     }
 
     /// Whether anything did.
-    pub(crate) fn has_progressed(&self) -> bool {
+    pub fn has_progressed(&self) -> bool {
         self.has_progressed.get()
     }
 
     /// Reads the pages of the index of these entities.
-    pub(crate) async fn load_pages<'e>(
-        &self,
-        entities: impl IntoIterator<Item = &'e Entity>,
-    ) -> Result<Pages, StoreError> {
+    pub async fn load_pages<'e>(&self, entities: impl IntoIterator<Item = &'e Entity>) -> Result<Pages, StoreError> {
         let directory = self.index.borrow().clone();
         Pages::load(self.host, &self.config.keys, &directory, entities).await
     }
 
     /// Reads one page of the index.
-    pub(crate) async fn load_page(&self, kind: Kind, number: u8) -> Result<Pages, StoreError> {
+    pub async fn load_page(&self, kind: Kind, number: u8) -> Result<Pages, StoreError> {
         let (directory, mut pages) = (self.index.borrow().clone(), Pages::default());
         pages
             .read(self.host, &self.config.keys, &directory, kind, number)
@@ -290,7 +323,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// Whether an entity went with a model of which an event said that it is deleted: then its own deletion is no more a
     /// surprise than the model's, and does not count towards the brake.
-    pub(crate) async fn went_with_a_model(&self, pages: &mut Pages, entity: &Entity) -> Result<bool, StoreError> {
+    pub async fn went_with_a_model(&self, pages: &mut Pages, entity: &Entity) -> Result<bool, StoreError> {
         let directory = self.index.borrow().clone();
         pages
             .went_with_a_model(self.host, &self.config.keys, &directory, entity)
@@ -298,7 +331,7 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// What pushes of an entity were to bring that are in flight, or were when their worker died.
-    pub(crate) async fn tried_in_flight(&self, kind: Kind, code: &str) -> Result<Vec<Tried>, StoreError> {
+    pub async fn tried_in_flight(&self, kind: Kind, code: &str) -> Result<Vec<Tried>, StoreError> {
         if self.in_flight.borrow().is_none() {
             let mut tried = TriedByEntity::new();
             for batch in &self.plan.in_flight {
@@ -315,7 +348,7 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// Keeps the changed pages of the index.
-    pub(crate) async fn save_pages(&self, pages: &mut Pages) -> Result<(), StoreError> {
+    pub async fn save_pages(&self, pages: &mut Pages) -> Result<(), StoreError> {
         let mut directory = Directory::clone(&self.index.borrow());
         let added = pages
             .save(self.host, &self.config.keys, &mut directory, &self.worker)
@@ -326,7 +359,7 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// Whatever is written without the lease may undo what another worker has written meanwhile.
-    pub(crate) fn check_lease(&self) -> Result<(), Stop> {
+    pub fn check_lease(&self) -> Result<(), Stop> {
         if self.lease.holds(self.host) {
             Ok(())
         } else {
@@ -336,7 +369,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// How many events reconciliation may queue now: a page in any case while none of its own wait, so that what waits
     /// for a person, or for an upstream, does not keep it from looking.
-    pub(crate) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         let queued = self.plan.reconciling + self.queued.borrow().len() as u64;
         let page = (BATCH_MAX as u64).saturating_sub(queued);
         let room = self.own_room().min(RECONCILING_MAX.saturating_sub(queued)).max(page);
@@ -344,23 +377,23 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// Whether there is room for what a page can hold.
-    pub(crate) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.room() >= BATCH_MAX
     }
 
     /// Whether calls for a kind are held at the PIM: by an open breaker, or by a wait that it asked for.
-    pub(crate) fn is_held_at_the_pim(&self, kind: Kind) -> bool {
+    pub fn is_held_at_the_pim(&self, kind: Kind) -> bool {
         let pim = self.pim_governor;
         pim.held(token::CIRCUIT).is_some() || pim.held(kind.name()).is_some()
     }
 
     /// Whether there is anything to keep equal to the PIM.
-    pub(crate) fn is_reconciling(&self) -> bool {
+    pub fn is_reconciling(&self) -> bool {
         self.destination.is_some()
     }
 
     /// Whether an entity waits already, so that it need not be queued for this.
-    pub(crate) fn is_waiting(&self, entity: &Entity, change: Change) -> bool {
+    pub fn is_waiting(&self, entity: &Entity, change: Change) -> bool {
         if self.queued.borrow().contains(entity) {
             return true;
         }
@@ -375,31 +408,32 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     /// A batch begins: what comes of these entities from now on is new.
-    pub(crate) fn note_begun(&self, batch: &[Waiting]) {
+    pub fn note_begun(&self, batch: &[Waiting]) {
         let entities = batch.iter().map(|waiting| waiting.entity.clone());
         self.begun.borrow_mut().extend(entities);
     }
 
     /// Reconciliation has queued these.
-    pub(crate) fn note_queued(&self, entities: impl ExactSizeIterator<Item = Entity>) {
+    pub fn note_queued(&self, entities: impl ExactSizeIterator<Item = Entity>) {
         self.note_raised(entities.len());
         self.queued.borrow_mut().extend(entities);
     }
 
-    pub(crate) async fn save_reconciliation(&self) -> Result<(), StoreError> {
+    /// Keeps how far reconciliation has come.
+    pub async fn save_reconciliation(&self) -> Result<(), StoreError> {
         let record = self.reconciliation.borrow().clone();
         record.save(self.host, &self.config.keys).await
     }
 
     /// Asks for a walk over everything, and keeps that at once.
-    pub(crate) async fn ask_walk(&self) -> Result<(), Stop> {
+    pub async fn ask_walk(&self) -> Result<(), Stop> {
         self.check_lease()?;
         self.reconciliation.borrow_mut().walk.ask(false);
         Ok(self.save_reconciliation().await?)
     }
 
     /// Keeps the state as it is now, with what the governors have learned.
-    pub(crate) async fn save_state(&self) -> Result<(), StoreError> {
+    pub async fn save_state(&self) -> Result<(), StoreError> {
         let mut state = self.state.borrow().clone();
         state.pim = self.pim_governor.state();
         state.destination = self.destination_governor.state();
@@ -407,20 +441,21 @@ impl<'a, H: Host> Session<'a, H> {
         state.save(self.host, &self.config.keys).await
     }
 
-    pub(crate) fn note_raised(&self, count: usize) {
+    /// Counts events of our own that were queued since the listing.
+    pub fn note_raised(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.raised.set(self.raised.get() + count);
         self.report(|report| report.raised += count);
     }
 
     /// The key and value of an event of our own.
-    pub(crate) fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
+    pub fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
         let (key, value) = raise::raised(self.host, Entity::new(kind, code), code, change);
         (self.config.keys.encode(&Key::Event(key)), value.to_bytes())
     }
 
     /// Before the index is first written: it is from now on one of this PIM and this destination.
-    pub(crate) async fn know_the_pair(&self) -> Result<(), StoreError> {
+    pub async fn know_the_pair(&self) -> Result<(), StoreError> {
         if self.meta.borrow().is_some() {
             return Ok(());
         }

@@ -1,0 +1,88 @@
+//! What earlier workers left behind: pages of the index that several of them wrote, and batches whose end nobody saw.
+
+use crate::entity::Entity;
+use crate::host::{self, Host, StoreError, set_all};
+use crate::in_flight::InFlightValue;
+use crate::index::Pages;
+use crate::key::{Change, Key};
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::time::SKEW_S;
+
+/// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
+pub(crate) async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+    let directory = session.index.borrow().clone();
+    let (mut pages, unknown) = Pages::unite(session.host, &session.config.keys, &directory).await?;
+    if !pages.has_changes() {
+        return Ok(());
+    }
+    session.check_lease()?;
+    let raised: Vec<(String, Vec<u8>)> = unknown
+        .iter()
+        .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
+        .collect();
+    set_all(session.host, &raised).await?;
+    session.note_raised(raised.len());
+    Ok(session.save_pages(&mut pages).await?)
+}
+
+/// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
+pub(crate) async fn settle<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+    let due = session.plan.in_flight.iter();
+    for batch in due.filter(|batch| batch.is_due(session.planned_s)) {
+        let value: Option<InFlightValue> = host::read(session.host, &batch.key).await?;
+        if batch.is_ahead(session.planned_s) {
+            // It settles from now on: what its writer's clock said is of no use.
+            session.check_lease()?;
+            if let Some(value) = value {
+                look_again(session, session.planned_s, value).await?;
+            }
+            session.host.delete(&batch.key).await?;
+            continue;
+        }
+        // What reads as nothing was looked at by another worker.
+        let value = value.unwrap_or_else(|| InFlightValue {
+            is_second: true,
+            ..InFlightValue::of([])
+        });
+        let entities: Vec<(Entity, String)> = value
+            .entities
+            .iter()
+            .map(|(kind, code)| (Entity::new(*kind, code), code.clone()))
+            .collect();
+        let mut pages = session.load_pages(entities.iter().map(|(entity, _)| entity)).await?;
+        for (entity, code) in &entities {
+            if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+                pages.set(entity, code, None, updated_s);
+            }
+        }
+        session.check_lease()?;
+        session.save_pages(&mut pages).await?;
+        let raised: Vec<(String, Vec<u8>)> = entities
+            .iter()
+            .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
+            .collect();
+        session.note_raised(raised.len());
+        set_all(session.host, &raised).await?;
+        // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
+        if !value.is_second && (session.state.borrow().clocks_differ() || batch.is_old(session.planned_s)) {
+            let value = InFlightValue {
+                is_second: true,
+                ..value
+            };
+            look_again(session, session.planned_s + SKEW_S, value).await?;
+        }
+        session.host.delete(&batch.key).await?;
+        session.note_progress();
+    }
+    Ok(())
+}
+
+/// Lets a batch that may be in flight be looked at ten minutes after a moment, in seconds since the Unix epoch.
+async fn look_again<H: Host>(session: &Session<'_, H>, at_s: u64, value: InFlightValue) -> Result<(), StoreError> {
+    let key = Key::InFlight(session.fresh_id(), at_s);
+    session
+        .host
+        .set(&session.config.keys.encode(&key), &value.to_bytes())
+        .await
+}

@@ -1,0 +1,181 @@
+//! Round after round within a tick: batches, and reconciliation's share.
+
+use crate::batch;
+use crate::config::WorkerConfig;
+use crate::enrichment;
+use crate::entity::Kind;
+use crate::failure::TIME_IS_UP;
+use crate::host::{Host, StoreError};
+use crate::mistake::{Mistake, made};
+use crate::pace::Came;
+use crate::plan::Arrangement;
+use crate::plan::Plan;
+use crate::reconcile::{self};
+use crate::recover;
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::token;
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Lists the store, and says when, in seconds since the Unix epoch.
+pub(crate) async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), StoreError> {
+    let now_s = host.now_ms() / 1000;
+    Ok((Plan::of(&config.keys, host.keys().await?), now_s))
+}
+
+/// How much of a tick is reconciliation's while events wait: one in so many parts of its time.
+const SHARE: u64 = 4;
+
+/// Round after round: what waits, then reconciliation, then what has come to wait meanwhile. Says why it ended before
+/// the work did, if something went wrong.
+pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Result<Option<String>, Stop> {
+    let host = session.host;
+    let share_ms = session.config.tick_s * 1000 / SHARE;
+    let mut reconciled_ms = 0;
+    if session.state.borrow().is_share_owed {
+        reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
+    }
+    loop {
+        let is_ready = reconcile::is_ready(session, false);
+        let is_owed = reconcile::is_ready(session, true);
+        let left_ms = share_ms.saturating_sub(reconciled_ms);
+        let reserved_ms = if is_ready { left_ms } else { 0 };
+        let blocked = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
+        let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
+        reconciled_ms += took_ms;
+        // Calls that began in time may have lasted until its end, and longer; or those of batches were the only probes.
+        session.state.borrow_mut().is_share_owed = is_owed && !has_worked;
+        if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
+            return Ok(blocked);
+        }
+        session.check_lease()?;
+        let (plan, planned_s) = list(host, session.config).await?;
+        session.plan_anew(plan, planned_s);
+    }
+}
+
+/// Reconciliation for as long as this, but not beyond the tick; says how long it took in milliseconds, and whether
+/// there was anything to do.
+async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) -> Result<(u64, bool), Stop> {
+    if !session.is_reconciling() {
+        return Ok((0, false));
+    }
+    session.check_lease()?;
+    begin_until(session, end_ms);
+    let begun_ms = session.host.monotonic_ms();
+    reconcile::begin(session).await?;
+    let has_worked = reconcile::run(session, end_ms.min(begun_ms + for_ms)).await?;
+    keep_news(session).await?;
+    Ok((session.host.monotonic_ms() - begun_ms, has_worked))
+}
+
+/// A batch that was begun may make its calls for so long after the tick's end, as a part of the longest that a call may
+/// take: what was read is pushed, however long the reading took.
+const GRACE: u64 = 2;
+
+/// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
+async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
+    recover::unite(session).await?;
+    recover::settle(session).await?;
+    enrichment::refresh(session).await?;
+    let grace_ms = session.config.call_timeout_s * 1000 / GRACE;
+    let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
+    let done_s = session.state.borrow().done_s;
+    let mut due = session.plan.due(session.planned_s, done_s);
+    loop {
+        begin_until(session, until_ms);
+        if session.host.monotonic_ms() >= until_ms {
+            break;
+        }
+        let arrange = |kind| match admits(session, kind) {
+            Ok(arrangement) => arrangement,
+            Err(reason) => {
+                held.borrow_mut().entry(kind).or_insert(reason);
+                Arrangement {
+                    size: 0,
+                    ..Arrangement::default()
+                }
+            }
+        };
+        let Some(batch) = due.next(arrange) else { break };
+        let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
+            continue;
+        };
+        session.note_begun(&batch);
+        begin_until(session, until_ms + grace_ms);
+        let came = batch::run(session, kind, batch).await;
+        keep_news(session).await?;
+        note_came(session, kind, came?);
+    }
+    let blocked = || {
+        session
+            .pim_governor
+            .blocked()
+            .or_else(|| session.destination_governor.blocked())
+    };
+    let mut held = held.into_inner().into_values();
+    Ok(held.find(|reason| reason != TIME_IS_UP).or_else(blocked))
+}
+
+/// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.
+fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, String> {
+    let (pim, destination) = (&session.pim_governor, &session.destination_governor);
+    let held = pim
+        .held(token::CIRCUIT)
+        .or_else(|| pim.held(kind.name()))
+        .or_else(|| {
+            let lists = enrichment::circuits(&session.config.shape, kind);
+            lists.into_iter().find_map(|list| pim.held(&list))
+        })
+        .or_else(|| destination.held(kind.name()));
+    if let Some(reason) = held {
+        return Err(reason);
+    }
+    let probing = pim.is_probing(token::CIRCUIT) || pim.is_probing(kind.name()) || destination.is_probing(kind.name());
+    let opened_of_late = pim.opened_of_late(kind.name()) || destination.opened_of_late(kind.name());
+    Ok(Arrangement {
+        size: if probing {
+            1
+        } else {
+            session.state.borrow().pace.size(kind)
+        },
+        narrows: pim.failed_of_late(kind.name()),
+        scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(session.planned_s),
+    })
+}
+
+/// Takes note of how far a batch came, unless an upstream kept it from its end.
+fn note_came<H: Host>(session: &Session<'_, H>, kind: Kind, came: Came) {
+    if came.through > 0 {
+        session.note_progress();
+    }
+    session.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
+    // Models whose marking goes on in the next tick must be of one batch again.
+    let is_halved_for_nothing = session.is_hampered() || came.has_advanced;
+    if !is_halved_for_nothing || came.through >= came.of {
+        session.state.borrow_mut().pace.note(kind, came);
+    }
+}
+
+/// Keeps what a killed tick must not forget: a wait that an upstream asked for, and what a breaker learned.
+async fn keep_news<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+    let news = [session.pim_governor.has_news(), session.destination_governor.has_news()];
+    if !news.contains(&true) || !session.lease.holds(session.host) {
+        return Ok(());
+    }
+    let (pim, destination) = (session.pim_governor.state(), session.destination_governor.state());
+    for (upstream, governor) in [("pim", &pim), ("destination", &destination)] {
+        for open in governor.open() {
+            let fields = json!({ "upstream": upstream, "circuit": open.circuit, "reason": open.breaker.reason });
+            session.log_failure("blocked", fields);
+        }
+    }
+    session.save_state().await
+}
+
+fn begin_until<H: Host>(session: &Session<'_, H>, until_ms: u64) {
+    session.pim_governor.begin_until(until_ms);
+    session.destination_governor.begin_until(until_ms);
+}
