@@ -3,10 +3,9 @@
 use crate::command::{self, Command, ScanKind};
 use crate::config::WorkerConfig;
 use crate::host::{Host, MANY, StoreError, delete_all, set_all};
-use crate::key::{Key, Record, RetryKey};
+use crate::key::{Key, MEDIA_PAGES, Record, RetryKey};
 use crate::lease::Lease;
 use crate::log;
-use crate::media;
 use crate::meta::Meta;
 use crate::plan::Plan;
 use crate::reconciliation::{Reconciliation, Rehearsal};
@@ -88,7 +87,7 @@ async fn adopt<H: Host>(
     }
     let known = Reconciliation::read(host, &config.keys).await?.unwrap_or_default();
     if empty_index {
-        let files = (0..media::PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
+        let files = (0..MEDIA_PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
         let pages: Vec<String> = plan.index.all_keys(&config.keys).into_iter().chain(files).collect();
         delete_all(host, &pages).await?;
         state.indexed = 0;

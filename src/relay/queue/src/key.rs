@@ -14,6 +14,9 @@ const FORMAT: &str = "r1";
 /// The longest name of an instance, in bytes.
 pub const INSTANCE_MAX: usize = 32;
 
+/// How many pages there are: of a million files each holds about 35 KB.
+pub const MEDIA_PAGES: u16 = 1024;
+
 /// How long the search index is given to catch up, in seconds.
 pub const RECHECK_S: u64 = 60;
 

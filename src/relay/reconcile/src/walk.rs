@@ -11,17 +11,17 @@ use super::compare::{Listed, listed, queue_different, queue_unread};
 use super::deletions;
 use super::scan::{self, Turn};
 use super::sweep::sweep;
-use crate::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
-use crate::failure::{Class, Failure};
-use crate::host::{Host, StoreError};
-use crate::index::{Entry, PAGES, Pages, page_of, page_of_uuid};
-use crate::paging::{List, Turned};
-use crate::pim::Page;
-use crate::reconciliation::{Figures, Scan, Step, Walk, page_came};
-use crate::session::Session;
-use crate::stop::Stop;
-use crate::time::CLOCKS_S;
+use akeneo::paging::{List, Turned};
+use akeneo::pim::Page;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
+use model::failure::{Class, Failure};
+use model::time::CLOCKS_S;
+use queue::index::{Entry, PAGES, Pages, page_of, page_of_uuid};
+use records::reconciliation::{Figures, Scan, Step, Walk, page_came};
 use serde_json::json;
+use world::host::{Host, StoreError};
 
 /// How young an entity may be, by its `updated`, for the PIM's search index not to know it yet, in seconds.
 const YOUNG_S: u64 = 120;

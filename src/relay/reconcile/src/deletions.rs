@@ -4,16 +4,16 @@
 //! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
 
 use super::compare::{Verdict, is_refused, queue};
-use crate::entity::BATCH_MAX;
-use crate::entity::{Entity, Kind, Segment};
-use crate::failure::Failure;
-use crate::host::{Host, StoreError};
-use crate::index::{PAGES, Pages};
-use crate::key::Change;
-use crate::reconciliation::{Raising, UNORDERED, Walk};
-use crate::session::Session;
-use crate::stop::Stop;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::BATCH_MAX;
+use model::entity::{Entity, Kind, Segment};
+use model::failure::Failure;
+use queue::index::{PAGES, Pages};
+use queue::key::Change;
+use records::reconciliation::{Raising, UNORDERED, Walk};
 use serde_json::json;
+use world::host::{Host, StoreError};
 
 /// Every page of the index of these kinds.
 fn places(kinds: &[Kind]) -> impl Iterator<Item = (Kind, u8)> {

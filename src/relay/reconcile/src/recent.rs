@@ -6,14 +6,14 @@
 
 use super::compare::{listed, newest, queue_different, queue_unread};
 use super::scan::{self, Turn};
-use crate::entity::Kind;
-use crate::failure::{Class, Failure};
-use crate::host::Host;
-use crate::mistake::{Mistake, made};
-use crate::paging::{List, Turned};
-use crate::reconciliation::page_came;
-use crate::session::Session;
-use crate::stop::Stop;
+use akeneo::paging::{List, Turned};
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::Kind;
+use model::failure::{Class, Failure};
+use records::reconciliation::page_came;
+use world::host::Host;
+use world::mistake::{Mistake, made};
 
 /// Reads one page.
 pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {

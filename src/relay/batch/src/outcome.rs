@@ -1,23 +1,23 @@
 //! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
 
 use super::{Item, Stage};
-use crate::dead_letter::{self, DeadLetter, EVENTS_KEPT};
-use crate::entity::digest;
-use crate::failure::{self, Class, Failure};
 use crate::fanout;
-use crate::host::{self, Host, StoreError, delete_all};
-use crate::in_flight::InFlightValue;
-use crate::index::Pages;
-use crate::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
-use crate::log;
-use crate::mistake::{Mistake, made};
-use crate::plan::Waiting;
-use crate::raise::EventValue;
-use crate::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
-use crate::session::Session;
-use crate::shape::Shape;
-use crate::stop::Stop;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::digest;
+use model::failure::{self, Class, Failure};
+use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
+use queue::in_flight::InFlightValue;
+use queue::index::Pages;
+use queue::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
+use queue::plan::Waiting;
+use queue::raise::EventValue;
+use queue::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
 use serde_json::json;
+use shape::Shape;
+use world::host::{self, Host, StoreError, delete_all};
+use world::log;
+use world::mistake::{Mistake, made};
 
 /// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
 const PROBE_HOLD_S: u64 = 10;
@@ -134,7 +134,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
 pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
     for item in items.iter_mut() {
         let content = match &item.stage {
-            Stage::Upsert { upsert, .. } => digest(crate::json::write(&upsert.body).as_bytes()),
+            Stage::Upsert { upsert, .. } => digest(model::json::write(&upsert.body).as_bytes()),
             Stage::Delete(_) => String::new(),
             _ => continue,
         };

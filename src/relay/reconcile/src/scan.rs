@@ -1,15 +1,15 @@
 //! A scan over a list of the PIM: page after page, to an end that is certain.
 
-use crate::entity::{Kind, uuid_bytes};
-use crate::failure::{Class, Failure};
-use crate::gap::Gap;
-use crate::host::{Host, StoreError};
-use crate::index::page_of_uuid;
-use crate::paging::{List, Turned, is_same_place};
-use crate::pim::Page;
-use crate::reconciliation::Scan;
-use crate::session::Session;
+use akeneo::paging::{List, Turned, is_same_place};
+use akeneo::pim::Page;
+use desk::session::Session;
+use model::entity::{Kind, uuid_bytes};
+use model::failure::{Class, Failure};
+use model::gap::Gap;
+use queue::index::page_of_uuid;
+use records::reconciliation::Scan;
 use serde_json::json;
+use world::host::{Host, StoreError};
 
 /// What follows from a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,28 +3,25 @@
 //! A file is immutable by its code, so it goes once. What went is kept in pages, by the digests of the files' paths at
 //! the destination; dying before a page is written sends its files once more.
 
-use crate::batch::{Item, Push, Stage, at_once};
-use crate::destination::{Destination, judge_upsert};
-use crate::entity::digest;
-use crate::failure::TIME_IS_UP;
-use crate::failure::{Class, Failure};
-use crate::governor::Call;
-use crate::host::{self, Host, SendError, StoreError};
-use crate::key::Key;
-use crate::pim;
-use crate::session::Session;
-use crate::shape::{Answers, File, Media};
-use crate::stop::Stop;
-use crate::wire;
+use crate::{Item, Push, Stage, at_once};
+use akeneo::pim;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use desk::session::Session;
+use desk::stop::Stop;
+use destination::{Destination, judge_upsert};
 use http::{Response, StatusCode};
+use model::entity::digest;
+use model::failure::TIME_IS_UP;
+use model::failure::{Class, Failure};
+use queue::key::{Key, MEDIA_PAGES};
 use serde_json::{Map, Value, json};
+use shape::{Answers, File, Media};
+use upstream::governor::Call;
+use upstream::wire;
+use world::host::{self, Host, SendError, StoreError};
 
 /// What the breakers for files are known by.
 const CIRCUIT: &str = "media";
-
-/// How many pages there are: of a million files each holds about 35 KB.
-pub(crate) const PAGES: u16 = 1024;
 
 /// The format of a page. Those of the first lay in other pages: what they tell is taken for unknown.
 const FORMAT: u32 = 2;
@@ -33,7 +30,7 @@ const FORMAT: u32 = 2;
 fn page_number(digest: &str) -> u16 {
     let bytes = URL_SAFE_NO_PAD.decode(digest.get(..4).unwrap_or_default());
     match bytes.as_deref() {
-        Ok([first, second, ..]) => u16::from_be_bytes([*first, *second]) % PAGES,
+        Ok([first, second, ..]) => u16::from_be_bytes([*first, *second]) % MEDIA_PAGES,
         _ => 0,
     }
 }

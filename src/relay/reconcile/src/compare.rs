@@ -1,15 +1,15 @@
 //! What a list says against what was last pushed.
 
-use crate::dead_letter::DeadLetter;
-use crate::entity::updated_s;
-use crate::entity::{Entity, Kind};
-use crate::failure::Failure;
-use crate::host::{self, Host, StoreError, set_all};
-use crate::key::Change;
-use crate::session::Session;
-use crate::shape::Shaped;
-use crate::stop::Stop;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::updated_s;
+use model::entity::{Entity, Kind};
+use model::failure::Failure;
+use queue::dead_letter::DeadLetter;
+use queue::key::Change;
 use serde_json::Value;
+use shape::Shaped;
+use world::host::{self, Host, StoreError, set_all};
 
 /// An entity as a list gave it.
 pub(super) struct Listed<'a> {
@@ -35,7 +35,7 @@ pub(super) fn newest(items: &[Value]) -> Option<(u64, Option<i64>)> {
     let offset_s = newest
         .get("updated")
         .and_then(Value::as_str)
-        .and_then(crate::time::offset_s);
+        .and_then(model::time::offset_s);
     Some((updated_s(newest), offset_s))
 }
 

@@ -1,20 +1,20 @@
 //! Reading a batch: by list, and by id what a list cannot be trusted with.
 
 use super::{Item, Stage};
-use crate::entity::BATCH_MAX;
-use crate::entity::updated_s;
-use crate::entity::{Kind, is_same};
-use crate::failure::TIME_IS_UP;
-use crate::failure::{Class, Failure};
-use crate::host::Host;
-use crate::index::Pages;
-use crate::pim::Read;
-use crate::plan::Waiting;
-use crate::session::Session;
+use akeneo::pim::Read;
+use desk::session::Session;
 use futures_util::{StreamExt, stream};
+use model::entity::BATCH_MAX;
+use model::entity::updated_s;
+use model::entity::{Kind, is_same};
+use model::failure::TIME_IS_UP;
+use model::failure::{Class, Failure};
+use queue::index::Pages;
+use queue::plan::Waiting;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::ops::Range;
+use world::host::Host;
 
 const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 

@@ -12,24 +12,24 @@
 mod compare;
 mod deletions;
 mod recent;
-pub(crate) mod rehearsal;
+pub mod rehearsal;
 mod scan;
 mod sweep;
 mod walk;
 
-use crate::brake::Brake;
-use crate::config::WorkerConfig;
-use crate::failure::{Class, TIME_IS_UP};
-use crate::host::{self, Clock, Host, Store, StoreError};
-use crate::key::Record;
-use crate::notification::Notification;
-use crate::reconciliation::{Reconciliation, Task};
-use crate::session::Session;
-use crate::state::State;
-use crate::stop::Stop;
+use config::WorkerConfig;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::failure::{Class, TIME_IS_UP};
+use queue::key::Record;
+use records::brake::Brake;
+use records::notification::Notification;
+use records::reconciliation::{Reconciliation, Task};
+use records::state::State;
+use world::host::{self, Clock, Host, Store, StoreError};
 
 /// Whether a tick has anything to do for reconciliation.
-pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
+pub async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
     if config.destination.is_none() {
         return Ok(false);
     }
@@ -54,7 +54,7 @@ pub(crate) async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) ->
 }
 
 /// Begins a tick's share: what happened since the last one.
-pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+pub async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
     let notification: Option<Notification> =
         host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
     let is_changed = {
@@ -80,7 +80,7 @@ pub(crate) async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), Store
 }
 
 /// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
-pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
+pub fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
     let now_ms = session.host.now_ms();
     let is_held = |kind| !even_if_held && session.is_held_at_the_pim(kind);
     let next = session.reconciliation.borrow().next(session.config, now_ms, is_held);
@@ -88,7 +88,7 @@ pub(crate) fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) ->
 }
 
 /// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
-pub(crate) async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
+pub async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
     let mut has_worked = false;
     while let Some(task) = next_task(session, until_ms).await {
         has_worked = true;

@@ -5,21 +5,21 @@
 //! the other half; a batch whose variants it does not come to the end of in that time is put off whole, how far it came
 //! being kept, and the next batch of models is smaller.
 
-use crate::batch::{Item, Stage};
-use crate::entity::BATCH_MAX;
-use crate::entity::updated_s;
-use crate::entity::{Kind, digest};
-use crate::failure::{Class, Failure};
-use crate::gap::Gap;
-use crate::host::{self, Host, StoreError, set_all};
-use crate::key::{Change, Key};
-use crate::mistake::{Mistake, made};
-use crate::paging::{List, Turned};
-use crate::pim::Page;
-use crate::session::Session;
-use crate::time;
+use crate::{Item, Stage};
+use akeneo::paging::{List, Turned};
+use akeneo::pim::Page;
+use desk::session::Session;
+use model::entity::BATCH_MAX;
+use model::entity::updated_s;
+use model::entity::{Kind, digest};
+use model::failure::{Class, Failure};
+use model::gap::Gap;
+use model::time;
+use queue::key::{Change, Key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use world::host::{self, Host, StoreError, set_all};
+use world::mistake::{Mistake, made};
 
 /// How far the marking of some models' variants has come, under the key of the first of them.
 #[derive(Default, Serialize, Deserialize)]

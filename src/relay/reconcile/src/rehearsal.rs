@@ -4,24 +4,24 @@
 
 use super::compare::{Verdict, judge, listed};
 use super::scan;
-use crate::config::WorkerConfig;
-use crate::entity::Kind;
-use crate::failure::{Class, Failure};
-use crate::host::{Host, StoreError};
-use crate::key::Record;
-use crate::meta::{Meta, NOT_ADOPTED};
-use crate::paging::{List, Turned};
-use crate::reconciliation::{Reconciliation, Rehearsal, STALLED_MS};
-use crate::session::Session;
-use crate::stop::Stop;
+use akeneo::paging::{List, Turned};
+use config::WorkerConfig;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::Kind;
+use model::failure::{Class, Failure};
+use queue::key::Record;
+use records::meta::{Meta, NOT_ADOPTED};
+use records::reconciliation::{Reconciliation, Rehearsal, STALLED_MS};
 use serde_json::json;
+use world::host::{Host, StoreError};
 
 /// The most pages in one tick: with a tick every ten seconds a page a second, as a walk reads.
 const PAGES_PER_TICK: usize = 10;
 
 /// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Whoever has no shape pays for
 /// no read here: that a shape was taken away is rehearsed with the next event or look of reconciliation.
-pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
+pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
     let Some(configured) = Meta::of(config).filter(|_| !config.shape.is_identity()) else {
         return Ok(false);
     };
@@ -35,7 +35,7 @@ pub(crate) async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<b
 
 /// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
 /// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
-pub(crate) async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
+pub async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let key = session.config.keys.record(Record::Rehearsal);
     if session.host.get(&key).await?.is_some() {
         session.ask_walk().await?;
@@ -45,7 +45,7 @@ pub(crate) async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
 }
 
 /// Goes on counting; says what is known.
-pub(crate) async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
+pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
     let (host, keys) = (session.host, &session.config.keys);
     // A list of the PIM that is found changed concerns the shape that may come back.
     *session.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;

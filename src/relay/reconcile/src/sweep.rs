@@ -1,12 +1,12 @@
 //! What lies in the store and nobody needs any more, swept out at the end of each walk.
 
-use crate::enrichment;
-use crate::entity::Kind;
-use crate::host::{Host, delete_all};
-use crate::key::{Key, ListKey};
-use crate::session::Session;
-use crate::stop::Stop;
+use desk::enrichment;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::Kind;
+use queue::key::{Key, ListKey};
 use serde_json::json;
+use world::host::{Host, delete_all};
 
 /// Deletes tokens of other credentials, lists that the shape does not look things up in, and how far the marking of
 /// variants had come of models for which nothing waits: those were deleted meanwhile.

@@ -3,29 +3,29 @@
 //! Outcomes are kept before anything is deleted, so that dying between any two calls leaves work to be repeated and
 //! never work forgotten.
 
+mod fanout;
+mod media;
 mod outcome;
 mod reading;
 
-use crate::destination::Cargo;
-use crate::entity::updated_s;
-use crate::entity::{Entity, Kind, Segment};
-use crate::failure::{Class, Failure};
-use crate::fanout;
-use crate::host::{self, Host, StoreError};
-use crate::in_flight::InFlightValue;
-use crate::index::{Entry, Mark, Pages};
-use crate::key::{Hold, Key};
-use crate::media;
-use crate::mistake::{Mistake, made};
-use crate::pace::Came;
-use crate::plan::Waiting;
-use crate::retry::Tried;
-use crate::session::Session;
-use crate::shape::{Refusal, Removal, Shaped, Upsert, source_hash};
-use crate::stop::Stop;
+use desk::session::Session;
+use desk::stop::Stop;
+use destination::Cargo;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
+use model::entity::updated_s;
+use model::entity::{Entity, Kind, Segment};
+use model::failure::{Class, Failure};
+use queue::in_flight::InFlightValue;
+use queue::index::{Entry, Mark, Pages};
+use queue::key::{Hold, Key};
+use queue::plan::Waiting;
+use queue::retry::Tried;
+use records::pace::Came;
 use serde_json::{Value, json};
+use shape::{Refusal, Removal, Shaped, Upsert, source_hash};
+use world::host::{self, Host, StoreError};
+use world::mistake::{Mistake, made};
 
 use outcome::{clear, persist};
 use reading::{fetch, reread_what_the_index_denies};
@@ -165,7 +165,7 @@ impl Item {
 
 /// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
 /// in the way of others.
-pub(crate) async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
+pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
     let began_ms = session.host.monotonic_ms();
     let mut items = name_all(session, batch).await?;
     if session.config.shape.kinds().contains(&kind) {
