@@ -2,7 +2,7 @@
 
 use crate::deliveries::platform_product;
 use http::Method;
-use relay::time;
+use model::time;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, Change, EntityId};
 use simulator::deliveries::{Delivery, Secrets, event_platform_headers};

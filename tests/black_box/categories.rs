@@ -4,7 +4,7 @@ use crate::admin::{adopt, ask};
 use crate::reconciliation::{reconcile, walk};
 use crate::store::Store;
 use http::Method;
-use relay::time;
+use model::time;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, Change, EntityId};
 use simulator::compare::{Mapping, differences};

@@ -3,9 +3,9 @@
 use crate::admin::{adopt, ask};
 use crate::reconciliation::walk;
 use http::Method;
-use relay::entity::Kind;
-use relay::shape::{Lookups, Shape, Shaped};
+use model::entity::Kind;
 use serde_json::{Value, json};
+use shape::{Lookups, Shape, Shaped};
 use simulator::catalogue::{Action, Catalogue, EntityId};
 use simulator::destination::{StoredFile, sha256};
 use simulator::encode_segment;

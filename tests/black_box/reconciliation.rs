@@ -3,7 +3,7 @@
 use crate::admin::{adopt, ask};
 use crate::store::Store;
 use http::Method;
-use relay::time;
+use model::time;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue};
 use simulator::deliveries::{Secrets, event_platform_headers};

@@ -1,19 +1,19 @@
 //! The PIM client reads Akeneo's own REST payloads, and answers of its own in the same shapes.
 
+use akeneo::paging::List;
+use akeneo::pim::{Page, Pim, Read, limits};
+use config::{Credentials, PimConfig};
 use http::{Request, Response};
-use relay::config::{Credentials, PimConfig};
-use relay::entity::Kind;
-use relay::failure::{Class, Failure};
-use relay::governor::{Deadlines, Governor, GovernorState};
-use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
-use relay::key::Keyspace;
-use relay::lease::Lease;
-use relay::log::LogLevel;
-use relay::paging::List;
-use relay::pim::{Page, Pim, Read, limits};
+use model::entity::Kind;
+use model::failure::{Class, Failure};
+use queue::key::Keyspace;
+use queue::lease::Lease;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use tests::fixtures;
+use upstream::governor::{Deadlines, Governor, GovernorState};
+use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
+use world::log::LogLevel;
 
 /// A world in which the PIM gives one answer to everything but the token request.
 struct OneAnswer {

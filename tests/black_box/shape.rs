@@ -3,12 +3,12 @@
 use crate::admin;
 use crate::reconciliation::{reconcile, walk};
 use crate::store::Store;
+use delivery::event::{Decoded, of_event_platform};
 use http::Method;
-use relay::entity::Kind;
-use relay::event::{Decoded, of_event_platform};
-use relay::key::{Key, Keyspace};
-use relay::shape::{Lookups, Shape, Shaped};
+use model::entity::Kind;
+use queue::key::{Key, Keyspace};
 use serde_json::{Value, json};
+use shape::{Lookups, Shape, Shaped};
 use simulator::catalogue::{Action, Catalogue, Change, EntityId};
 use simulator::deliveries::{Delivery, Secrets};
 use simulator::pim::CallKind;

@@ -1,11 +1,11 @@
 //! A catalogue of a hundred thousand products, on virtual time. Alone in its program, so that memory can be measured.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+use model::entity::{Entity, Kind, Segment};
 use peak_alloc::PeakAlloc;
-use relay::entity::{Entity, Kind, Segment};
-use relay::index::PAGES;
-use relay::key::{Change, EventKey, Key, Keyspace};
-use relay::plan::{Arrangement, Plan};
+use queue::index::PAGES;
+use queue::key::{Change, EventKey, Key, Keyspace};
+use queue::plan::{Arrangement, Plan};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::Received;
 use simulator::pim::CallKind;

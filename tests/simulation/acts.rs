@@ -1,6 +1,6 @@
 //! What the tests of this program do on a stage, and how long that may take.
 
-use relay::config::WorkerConfig;
+use config::WorkerConfig;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};
 use tests::simulation::stage::Stage;

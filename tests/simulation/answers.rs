@@ -1,9 +1,9 @@
 //! What upstreams answer: kept for the people of the house, and told to nobody else.
 
 use crate::acts::{become_equal, by_events_alone, touch};
-use relay::dead_letter::DeadLetter;
-use relay::shape::Shape;
+use queue::dead_letter::DeadLetter;
 use serde_json::json;
+use shape::Shape;
 use simulator::catalogue::{Action, Edit};
 use simulator::fault::{Effect, Fault};
 use tests::simulation::stage::Stage;

@@ -2,7 +2,7 @@
 //! no longer than a probe takes.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, tell_all, touch, until_pushed};
-use relay::shape::Shape;
+use shape::Shape;
 use simulator::catalogue::{Action, Catalogue, Edit, EntityId};
 use simulator::destination::Rejection;
 use simulator::fault::Fault;

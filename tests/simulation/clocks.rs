@@ -1,8 +1,8 @@
 //! Clocks that are wrong: of hosts, of the PIM, and in what was written when they were.
 
 use crate::acts::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, delete, tell_all, touch};
-use relay::entity::{Entity, Kind};
-use relay::key::{Hold, Key, Keyspace, RetryKey};
+use model::entity::{Entity, Kind};
+use queue::key::{Hold, Key, Keyspace, RetryKey};
 use serde_json::json;
 use simulator::catalogue::EntityId;
 use tests::simulation::stage::Stage;

@@ -1,9 +1,9 @@
 //! Codes in another letter case than the PIM's, and codes that only one request says are gone.
 
-use relay::entity::{Entity, Kind, Segment};
-use relay::index::page_of;
-use relay::key::{Change, EventKey, Key, Keyspace};
-use relay::path::path_segment;
+use model::entity::{Entity, Kind, Segment};
+use model::path::path_segment;
+use queue::index::page_of;
+use queue::key::{Change, EventKey, Key, Keyspace};
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};

@@ -20,12 +20,12 @@ mod stuck;
 mod throttled;
 mod wire;
 
-use relay::mistake::Mistake;
 use std::sync::{Mutex, PoisonError};
 use tests::simulation::nature::Dimension;
 use tests::simulation::scenario::WorldKind;
 use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
+use world::mistake::Mistake;
 
 /// How many seeds are run here: what takes some minutes; `cargo xtask simulate` runs any number.
 const SEEDS: u64 = 5_000;

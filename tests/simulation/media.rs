@@ -1,6 +1,6 @@
 //! Files while workers are killed and paused, and the store, the PIM and the destination fail.
 
-use relay::shape::Shape;
+use shape::Shape;
 use simulator::catalogue::{Action, Edit};
 use simulator::encode_segment;
 use simulator::fault::{Effect, Fault};

@@ -1,17 +1,17 @@
 //! Pages of the PIM's lists that are too heavy for it, and entities that break every page that holds them.
 
-use relay::entity::{Entity, Kind};
-use relay::key::{DeadLetterKey, Key, Keyspace};
-use relay::mistake::Mistake;
-use relay::reconciliation::{Figures, Rehearsal, Walk};
-use relay::shape::Shape;
+use model::entity::{Entity, Kind};
+use queue::key::{DeadLetterKey, Key, Keyspace};
+use records::reconciliation::{Figures, Rehearsal, Walk};
 use serde_json::json;
+use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::compare::Difference;
 use simulator::fault::{Effect, Fault};
 use simulator::pim::PostSearch;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::simulation::stage::Stage;
+use world::mistake::Mistake;
 
 const SECOND_MS: u64 = 1000;
 const MINUTE_MS: u64 = 60_000;

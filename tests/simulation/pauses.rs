@@ -1,13 +1,13 @@
 //! Workers that stand still: wherever they do, and for however long, everything is equal afterwards without a person.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, by_events_alone, delete, touch};
-use relay::entity::{Entity, Kind};
-use relay::key::{Key, Keyspace};
-use relay::mistake::Mistake;
-use relay::shape::Shape;
+use model::entity::{Entity, Kind};
+use queue::key::{Key, Keyspace};
+use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use tests::simulation::host::Stall;
 use tests::simulation::stage::Stage;
+use world::mistake::Mistake;
 
 /// A worker stands still before its next call of this text.
 fn stall(stage: &Stage, call: String, ms: u64, is_suspension: bool) {
@@ -133,7 +133,7 @@ const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"},
 
 /// The text of a write of the index that has this entity's place, whichever worker's.
 fn write_of_the_index(product: &EntityId) -> String {
-    let page = relay::index::page_of(&Entity::new(Kind::Product, &product.key()));
+    let page = queue::index::page_of(&Entity::new(Kind::Product, &product.key()));
     format!(
         "set {}",
         Keyspace::new("main").encode(&Key::IndexPage(Kind::Product, page, None))
@@ -148,7 +148,7 @@ fn enabled(stage: &Stage, product: &EntityId) -> Option<bool> {
 
 fn neighbours(stage: &Stage) -> (EntityId, EntityId) {
     let products = stage.products();
-    let page = |id: &EntityId| relay::index::page_of(&Entity::new(Kind::Product, &id.key()));
+    let page = |id: &EntityId| queue::index::page_of(&Entity::new(Kind::Product, &id.key()));
     let pair = products
         .iter()
         .zip(&products[1..])

@@ -1,8 +1,8 @@
 //! What people do, at moments that do not suit: a brake released while a walk is under way, another destination adopted,
 //! clocks that were wrong.
 
-use relay::entity::{Entity, Kind, Segment};
-use relay::key::{Change, EventKey, Key, Keyspace, RetryKey};
+use model::entity::{Entity, Kind, Segment};
+use queue::key::{Change, EventKey, Key, Keyspace, RetryKey};
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::Fault;
@@ -242,7 +242,7 @@ fn change_record(stage: &Stage, name: &str, change: impl FnOnce(&mut Value)) {
 
 /// The name of the index page that an entity is on.
 fn index_page(stage: &Stage, entity: &Entity) -> String {
-    let start = format!("i.{}.{}.", entity.kind.letter(), relay::index::page_of(entity));
+    let start = format!("i.{}.{}.", entity.kind.letter(), queue::index::page_of(entity));
     let world = stage.world();
     let mut names = world.store.keys().filter_map(|key| key.strip_prefix("r1.main."));
     names
@@ -323,7 +323,7 @@ fn a_walk_sweeps_out_what_nobody_needs() {
     let keys = Keyspace::new("main");
     let old = [
         Key::Token(Segment::of("other credentials")),
-        Key::List(relay::key::ListKey::Options(Segment::of("finish"))),
+        Key::List(queue::key::ListKey::Options(Segment::of("finish"))),
         Key::Fanout(Entity::new(Kind::ProductModel, "gone")),
     ];
     let old: Vec<String> = old.iter().map(|key| keys.encode(key)).collect();

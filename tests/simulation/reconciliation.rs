@@ -1,10 +1,9 @@
 //! Equal to the PIM whatever the webhooks missed.
 
-use relay::entity::{Entity, Kind};
-use relay::key::{DeadLetterKey, Key, Keyspace};
-use relay::mistake::Mistake;
-use relay::shape::Shape;
+use model::entity::{Entity, Kind};
+use queue::key::{DeadLetterKey, Key, Keyspace};
 use serde_json::json;
+use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::compare::Difference;
 use simulator::fault::{Effect, Fault};
@@ -12,6 +11,7 @@ use std::collections::BTreeMap;
 use tests::simulation::seeds::{Until, search};
 use tests::simulation::stage::Stage;
 use tests::simulation::{Scenario, run};
+use world::mistake::Mistake;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;

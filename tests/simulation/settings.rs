@@ -3,11 +3,11 @@
 use crate::acts::{
     HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, slow_down_the_pim, tell_all, touch, until_pushed,
 };
-use relay::config::Credentials;
-use relay::mistake::Mistake;
+use config::Credentials;
 use simulator::fault::{Effect, Fault};
 use tests::simulation::nature::Latency;
 use tests::simulation::stage::Stage;
+use world::mistake::Mistake;
 
 #[test]
 fn a_token_that_no_header_can_carry_costs_no_event_and_is_told() {

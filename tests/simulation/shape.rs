@@ -1,7 +1,7 @@
 //! What shapes look up, while the PIM is slow, events are lost, and workers are killed.
 
-use relay::shape::Shape;
 use serde_json::json;
+use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};
 use tests::shaped;

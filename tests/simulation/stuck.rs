@@ -4,14 +4,14 @@ use crate::acts::{
     HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, delete, slow_down_the_pim, tell_all, touch,
     until_pushed,
 };
-use relay::entity::{Entity, Kind};
-use relay::key::{Key, Keyspace, RetryKey};
-use relay::mistake::Mistake;
-use relay::shape::Shape;
+use model::entity::{Entity, Kind};
+use queue::key::{Key, Keyspace, RetryKey};
 use serde_json::json;
+use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};
 use tests::simulation::stage::Stage;
+use world::mistake::Mistake;
 
 /// How long this many models may take: three calls of the PIM for each, and five minutes.
 fn models_ms(count: usize, latency_ms: u64) -> u64 {
@@ -214,12 +214,12 @@ fn one_entity_with_many_events_keeps_reconciliation_from_nothing() {
         let value = json!({"v": 1, "code": products[59].key(), "failures": []}).to_string();
         world.store.insert(keys.encode(&Key::Retry(retry)), value.into_bytes());
         for number in 0..2450 {
-            let event = relay::key::EventKey {
+            let event = queue::key::EventKey {
                 time_s: now_s,
-                change: relay::key::Change::Updated,
+                change: queue::key::Change::Updated,
                 floor_s: None,
                 entity: entity.clone(),
-                id: relay::entity::Segment::of(&format!("event{number}")),
+                id: model::entity::Segment::of(&format!("event{number}")),
             };
             let value = json!({"v": 1, "code": products[59].key(), "at_ms": 0, "event": ""}).to_string();
             world.store.insert(keys.encode(&Key::Event(event)), value.into_bytes());

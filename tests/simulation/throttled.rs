@@ -1,7 +1,7 @@
 //! Upstreams that say no: a revoked token, too many calls, failures in part.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, tell_all, touch};
-use relay::config::Credentials;
+use config::Credentials;
 use simulator::fault::Fault;
 use simulator::meter::Limits;
 use tests::simulation::stage::Stage;

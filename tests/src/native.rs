@@ -7,10 +7,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 
 /// Such a world.
 pub struct Native {

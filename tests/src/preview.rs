@@ -1,25 +1,25 @@
 //! What a shape makes of entities, without sending anything. `cargo xtask shape` builds and calls this.
 
+use akeneo::paging::List;
+use akeneo::pim::{Pim, limits};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use config::{PimConfig, Variables, WorkerConfig};
 use indicatif::ProgressBar;
-use relay::config::{PimConfig, Variables, WorkerConfig};
-use relay::entity::Kind;
-use relay::failure::Failure;
-use relay::governor::{Deadlines, Governor, GovernorState};
-use relay::json;
-use relay::key::Keyspace;
-use relay::lease::Lease;
-use relay::log::LogLevel;
-use relay::paging::List;
-use relay::pim::{Pim, limits};
-use relay::shape::{Lookups, Shape, Shaped};
+use model::entity::Kind;
+use model::failure::Failure;
+use model::json;
+use queue::key::Keyspace;
+use queue::lease::Lease;
+use shape::{Lookups, Shape, Shaped};
 use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tests::native::Native;
+use upstream::governor::{Deadlines, Governor, GovernorState};
+use world::log::LogLevel;
 
 /// Shows what a shape makes of entities
 #[derive(Parser)]
@@ -161,7 +161,7 @@ fn of_simulated(server: &PimServer) -> Result<PimConfig> {
 async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result<(), Failure> {
     let mut lookups = Lookups::default();
     for (need, locales) in shape.needs(kind) {
-        let elements = relay::enrichment::elements(pim, &need, &locales).await?;
+        let elements = desk::enrichment::elements(pim, &need, &locales).await?;
         lookups.lists.push((need, elements));
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();

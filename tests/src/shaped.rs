@@ -1,9 +1,9 @@
 //! What a destination should hold under a shape, worked out from the PIM's own truth.
 
 use crate::world::World;
-use relay::entity::Kind;
-use relay::shape::{Element, Elements, Lookups, Need, Shape, Shaped, Upsert};
+use model::entity::Kind;
 use serde_json::Value;
+use shape::{Element, Elements, Lookups, Need, Shape, Shaped, Upsert};
 use simulator::catalogue::{EntityId, Structure};
 use simulator::destination::Destination;
 use simulator::pim::Pim;

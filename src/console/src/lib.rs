@@ -3,10 +3,10 @@
 
 mod page;
 
+use config::answer::Answer;
+use config::{AdminConfig, ConsoleConfig};
 use host::{Head, SpinHost, VARIABLES};
-use relay::admin::{self, Route};
-use relay::answer::Answer;
-use relay::config::{AdminConfig, ConsoleConfig};
+use people::admin::{self, Route};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 

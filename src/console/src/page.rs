@@ -4,8 +4,8 @@
 //! types in.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use config::answer::Answer;
 use http::Method;
-use relay::answer::Answer;
 use sha2::{Digest, Sha256};
 
 const DOCUMENT: &str = include_str!("../page/index.html");

@@ -7,9 +7,8 @@ mod outbound;
 mod server;
 mod store;
 
+use config::{ProviderFailed, Variables};
 use futures_util::future::poll_fn;
-use relay::config::{ProviderFailed, Variables};
-use relay::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
 use spin_sdk::variables::Error;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wasi::clocks::monotonic_clock;
+use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 
 pub use server::{Head, head, read_body, respond};
 
@@ -28,7 +28,7 @@ pub struct SpinHost {
 
 impl SpinHost {
     /// Opens the default store.
-    pub fn open() -> Result<SpinHost, relay::host::StoreError> {
+    pub fn open() -> Result<SpinHost, world::host::StoreError> {
         Ok(SpinHost {
             started: Instant::now(),
             bucket: store::open()?,

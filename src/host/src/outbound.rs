@@ -3,7 +3,6 @@
 use crate::{VARIABLES, sleep_ms, sleep_until};
 use futures_util::future::{Either, select};
 use futures_util::{Stream, StreamExt};
-use relay::host::{BEGINNING_MS, CallLimits, PASSED_ON, SendError, Transfer};
 use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
 use spin_sdk::http::{Fields, IncomingResponse, Method, OutgoingRequest, Scheme};
 use spin_sdk::wit::wasi::http0_2_0::outgoing_handler;
@@ -12,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use wasi::clocks::monotonic_clock::{self, Instant};
 use wasi::io::streams::{Error as BodyError, OutputStream, StreamError};
+use world::host::{BEGINNING_MS, CallLimits, PASSED_ON, SendError, Transfer};
 
 /// How much is read ahead of a file whose length is not told, in bytes: what ends before that is sent with a length.
 const AHEAD_BYTES: usize = 4 << 20;

@@ -1,8 +1,8 @@
 //! Requests in and answers out, between `wasi:http` and the relay's plain types.
 
 use crate::outbound;
+use config::answer::Answer;
 use futures_util::StreamExt;
-use relay::answer::Answer;
 use spin_sdk::http::{Fields, IncomingRequest, Method, OutgoingResponse, ResponseOutparam};
 use spin_sdk::wit::wasi::http0_2_0::types::OutgoingBody;
 use std::pin::pin;

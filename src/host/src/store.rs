@@ -2,7 +2,7 @@
 
 use crate::SpinHost;
 use bindings::wasi::keyvalue::{batch, store};
-use relay::host::{Store, StoreError};
+use world::host::{Store, StoreError};
 
 mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "keyvalue" });

@@ -1,9 +1,9 @@
 //! The component that takes deliveries: HTTP in, one write, an acknowledgement. What it decides is in `relay`.
 
+use config::IngestConfig;
+use config::answer::Answer;
+use delivery::ingest::{self, BODY_MAX, Channel, Route};
 use host::{Console, Head, SpinHost, VARIABLES};
-use relay::answer::Answer;
-use relay::config::IngestConfig;
-use relay::ingest::{self, BODY_MAX, Channel, Route};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 

@@ -1,12 +1,14 @@
 //! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in `relay`.
 
+use config::answer::{Answer, authorize_tick};
+use config::{AdminConfig, Telling, WorkerConfig};
 use host::{Console, Head, SpinHost, VARIABLES};
-use relay::answer::{Answer, authorize_tick};
-use relay::config::{AdminConfig, Telling, WorkerConfig};
-use relay::host::StoreError;
-use relay::{Report, standstill, worker};
+use records::report::Report;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
+use tick::standstill;
+use tick::worker;
+use world::host::StoreError;
 
 /// The export of the cron trigger, in the form that every version of its plugin runs.
 mod cron {

@@ -3,11 +3,11 @@
 use super::host::SimHost;
 use super::run::{Acknowledged, Alive, Run};
 use bytes::Bytes;
+use delivery::ingest::{self, Channel};
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use relay::entity::{Entity, Kind};
-use relay::ingest::{self, Channel};
-use relay::key::{Key, Keyspace};
+use model::entity::{Entity, Kind};
+use queue::key::{Key, Keyspace};
 use simulator::catalogue::{Change, ChangeKind, Edit, EntityId};
 use simulator::deliveries::{Delivery, Format, Plan, Secrets};
 use std::cell::Cell;

@@ -1,8 +1,8 @@
 //! Work without progress: calls and writes that nothing comes of. What is down may be probed; what is well must not be
 //! worked at for nothing.
 
-use relay::entity::Entity;
-use relay::key::{Hold, Key, Keyspace};
+use model::entity::Entity;
+use queue::key::{Hold, Key, Keyspace};
 use std::collections::BTreeMap;
 
 /// What is known of an entity in the queue.

@@ -5,10 +5,10 @@ use super::nature::Dimension;
 use super::rules;
 use super::run::{Run, TICK_MS};
 use fastrand::Rng;
-use relay::dead_letter::DeadLetter;
-use relay::entity::Segment;
-use relay::key::{Change, EventKey, Key, Keyspace};
-use relay::retry::RetryValue;
+use model::entity::Segment;
+use queue::dead_letter::DeadLetter;
+use queue::key::{Change, EventKey, Key, Keyspace};
+use queue::retry::RetryValue;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::Fault;
 
@@ -233,7 +233,7 @@ impl Run {
         let keys = Keyspace::new("main");
         for (mut event, code) in self.dead_letters() {
             event.id = Segment::of(&format!("{:032x}", random.u128(..)));
-            let value = relay::raise::EventValue {
+            let value = queue::raise::EventValue {
                 v: 1,
                 code,
                 at_ms: 0,

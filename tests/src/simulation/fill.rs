@@ -4,10 +4,10 @@
 use super::host::{Shared, VALUE_MAX};
 use super::nature::log_uniform;
 use fastrand::Rng;
-use relay::entity::{Entity, Kind, Segment};
-use relay::index::page_of;
-use relay::key::{Change, EventKey, Key, Keyspace, RetryKey};
-use relay::raise::EventValue;
+use model::entity::{Entity, Kind, Segment};
+use queue::index::page_of;
+use queue::key::{Change, EventKey, Key, Keyspace, RetryKey};
+use queue::raise::EventValue;
 use serde_json::{Map, json};
 use simulator::catalogue::{Action, Catalogue, Edit, EntityId};
 

@@ -3,11 +3,11 @@
 use super::executor::{Executor, TaskId};
 use super::nature::Dimension;
 pub use super::shared::{Chances, Shared, Stall};
-use relay::host::{Clock, Log, Random, Store, StoreError};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use world::host::{Clock, Log, Random, Store, StoreError};
 
 /// Where the PIM is.
 pub const PIM: &str = "http://pim.test";
@@ -511,7 +511,7 @@ impl Log for SimHost {
             format!("budget of {upstream}: {first} first attempts, {retries} retries, {ratio:.2} of what is allowed")
         });
         shared.largest_ratio = shared.largest_ratio.max(ratio);
-        if attempt > u64::from(relay::retry::ATTEMPTS_MAX) {
+        if attempt > u64::from(queue::retry::ATTEMPTS_MAX) {
             shared.violations.push(format!("attempt {attempt}: {line}"));
         }
     }

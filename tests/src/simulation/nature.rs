@@ -2,8 +2,8 @@
 //! them, whatever the others are.
 
 use super::run::variable;
+use config::{Variables, WorkerConfig};
 use fastrand::Rng;
-use relay::config::{Variables, WorkerConfig};
 
 /// What can be out of the ordinary. Whether it is, and how, follows from the seed and from nothing else, so that a
 /// dimension can be taken away from a world to see whether it matters.

@@ -7,13 +7,12 @@ use super::fill;
 use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
+use config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
 use fastrand::Rng;
-use relay::config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
-use relay::entity::{Entity, Segment};
-use relay::key::{Key, Keyspace, Record};
-use relay::reconciliation::Reconciliation;
-use relay::shape::Shape;
-use relay::{standstill, worker};
+use model::entity::{Entity, Segment};
+use queue::key::{Key, Keyspace, Record};
+use records::reconciliation::Reconciliation;
+use shape::Shape;
 use simulator::catalogue::{Catalogue, EntityId};
 use simulator::destination::{Destination, DestinationConfig};
 use simulator::meter::Limits;
@@ -21,6 +20,8 @@ use simulator::pim::{Pim, PimConfig};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use tick::standstill;
+use tick::worker;
 
 /// When every run begins, in milliseconds since the Unix epoch.
 pub(super) const BEGIN_MS: u64 = 1_770_000_000_000;

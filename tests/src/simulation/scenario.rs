@@ -4,7 +4,7 @@ use super::nature::{Dimension, Nature};
 use super::rules;
 use super::run::Run;
 use fastrand::Rng;
-use relay::mistake::{self, Mistake};
+use world::mistake::{self, Mistake};
 
 /// What a run is made of; everything else follows from the seed.
 #[derive(Debug, Clone)]

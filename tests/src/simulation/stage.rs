@@ -6,15 +6,15 @@ use super::host::Shared;
 use super::rules::keys;
 use super::run::Run;
 use super::scenario::{Scenario, WorldKind};
+use config::WorkerConfig;
 use fastrand::Rng;
-use relay::config::WorkerConfig;
-use relay::entity::Kind;
-use relay::mistake::{self, Mistake};
-use relay::reconciliation::Reconciliation;
+use model::entity::Kind;
+use records::reconciliation::Reconciliation;
 use simulator::catalogue::{Change, Edit, EntityId};
 use simulator::compare::{Difference, Mapping, differences};
 use simulator::destination::Received;
 use std::cell::RefMut;
+use world::mistake::{self, Mistake};
 
 /// The stage.
 pub struct Stage {

@@ -5,9 +5,9 @@ use super::rules::keys::Sent;
 use super::shared::{Shared, Wait};
 use bytes::Bytes;
 use http::{Request, Response};
-use relay::host::{CallLimits, Http, SendError};
 use serde_json::Value;
 use simulator::fault::Reply;
+use world::host::{CallLimits, Http, SendError};
 
 impl SimHost {
     /// Checks a call against what was asked for before, and learns from its answer.

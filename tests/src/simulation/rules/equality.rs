@@ -2,7 +2,7 @@
 
 use crate::shaped;
 use crate::simulation::run::Run;
-use relay::key::{Key, Keyspace};
+use queue::key::{Key, Keyspace};
 use simulator::catalogue::EntityId;
 use simulator::compare::{Mapping, differences};
 use std::collections::BTreeSet;

@@ -1,30 +1,29 @@
 //! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
 
-use crate::alert;
 use crate::commands;
-use crate::config::{DestinationConfig, WorkerConfig};
-use crate::dead_letter;
-use crate::destination;
-use crate::entity::digest;
-use crate::governor::{Deadlines, Governor, GovernorState};
-use crate::history::History;
-use crate::host::{self, Host, StoreError};
-use crate::key::Record;
-use crate::lease::Lease;
-use crate::log;
-use crate::meta::Meta;
-use crate::pim;
-use crate::plan::Plan;
-use crate::reconcile::{self, rehearsal};
-use crate::reconciliation::Reconciliation;
-use crate::report::Report;
 use crate::rounds;
-use crate::session::{Parts, Session};
 use crate::standstill;
-use crate::state::State;
-use crate::status::{self, Status};
-use crate::stop::Stop;
+use akeneo::pim;
+use config::{DestinationConfig, WorkerConfig};
+use desk::session::{Parts, Session};
+use desk::stop::Stop;
+use model::entity::digest;
+use people::alert;
+use queue::dead_letter;
+use queue::key::Record;
+use queue::lease::Lease;
+use queue::plan::Plan;
+use reconcile::{self, rehearsal};
+use records::history::History;
+use records::meta::Meta;
+use records::reconciliation::Reconciliation;
+use records::report::Report;
+use records::state::State;
+use records::status::{self, Status};
 use serde_json::{Value, json};
+use upstream::governor::{Deadlines, Governor, GovernorState};
+use world::host::{self, Host, StoreError};
+use world::log;
 
 /// How long a PIM is taken to have no search by `POST` before it is tried again, in seconds.
 const NO_POST_SEARCH_S: u64 = 86_400;

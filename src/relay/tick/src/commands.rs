@@ -1,18 +1,18 @@
 //! What people have asked for, carried out by a tick that holds the lease.
 
-use crate::command::{self, Command, ScanKind};
-use crate::config::WorkerConfig;
-use crate::host::{Host, MANY, StoreError, delete_all, set_all};
-use crate::key::{Key, MEDIA_PAGES, Record, RetryKey};
-use crate::lease::Lease;
-use crate::log;
-use crate::meta::Meta;
-use crate::plan::Plan;
-use crate::reconciliation::{Reconciliation, Rehearsal};
-use crate::retry::DELAY_MAX_S;
-use crate::state::State;
-use crate::time;
+use config::WorkerConfig;
+use model::time;
+use queue::key::{Key, MEDIA_PAGES, Record, RetryKey};
+use queue::lease::Lease;
+use queue::plan::Plan;
+use queue::retry::DELAY_MAX_S;
+use records::command::{self, Command, ScanKind};
+use records::meta::Meta;
+use records::reconciliation::{Reconciliation, Rehearsal};
+use records::state::State;
 use serde_json::json;
+use world::host::{Host, MANY, StoreError, delete_all, set_all};
+use world::log;
 
 /// Carries out what was asked for, oldest first; says whether there was anything, and so the plan is out of date. Each
 /// command's key is deleted last: whoever dies before that leaves it to be done again.
@@ -231,7 +231,7 @@ pub(crate) fn held_back(plan: &Plan, now_s: u64) -> impl Iterator<Item = (RetryK
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Keyspace;
+    use queue::key::Keyspace;
 
     #[test]
     fn only_what_is_held_back_is_let_go() {

@@ -1,13 +1,13 @@
 //! What earlier workers left behind: pages of the index that several of them wrote, and batches whose end nobody saw.
 
-use crate::entity::Entity;
-use crate::host::{self, Host, StoreError, set_all};
-use crate::in_flight::InFlightValue;
-use crate::index::Pages;
-use crate::key::{Change, Key};
-use crate::session::Session;
-use crate::stop::Stop;
-use crate::time::SKEW_S;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::Entity;
+use model::time::SKEW_S;
+use queue::in_flight::InFlightValue;
+use queue::index::Pages;
+use queue::key::{Change, Key};
+use world::host::{self, Host, StoreError, set_all};
 
 /// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
 pub(crate) async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {

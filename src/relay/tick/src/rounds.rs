@@ -1,23 +1,22 @@
 //! Round after round within a tick: batches, and reconciliation's share.
 
-use crate::batch;
-use crate::config::WorkerConfig;
-use crate::enrichment;
-use crate::entity::Kind;
-use crate::failure::TIME_IS_UP;
-use crate::host::{Host, StoreError};
-use crate::mistake::{Mistake, made};
-use crate::pace::Came;
-use crate::plan::Arrangement;
-use crate::plan::Plan;
-use crate::reconcile::{self};
 use crate::recover;
-use crate::session::Session;
-use crate::stop::Stop;
-use crate::token;
+use config::WorkerConfig;
+use desk::enrichment;
+use desk::session::Session;
+use desk::stop::Stop;
+use model::entity::Kind;
+use model::failure::TIME_IS_UP;
+use queue::plan::Arrangement;
+use queue::plan::Plan;
+use reconcile::{self};
+use records::pace::Came;
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use upstream::token;
+use world::host::{Host, StoreError};
+use world::mistake::{Mistake, made};
 
 /// Lists the store, and says when, in seconds since the Unix epoch.
 pub(crate) async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), StoreError> {

@@ -1,19 +1,19 @@
 //! A worker that stands still because of its configuration: nothing is called and no event is used up, but what waits is
 //! still counted, since ingest lives on that figure, and people are told.
 
-use crate::alert;
-use crate::config::{ConfigError, Telling, WorkerConfig};
-use crate::host::{Clock, Host, Log, StoreError};
-use crate::lease::Lease;
-use crate::log;
-use crate::log::LogLevel;
-use crate::meta::Meta;
-use crate::plan::Plan;
-use crate::report::Report;
-use crate::state::State;
-use crate::status;
 use crate::worker::LEASE_MARGIN_MS;
+use config::{ConfigError, Telling, WorkerConfig};
+use people::alert;
+use queue::lease::Lease;
+use queue::plan::Plan;
+use records::meta::Meta;
+use records::report::Report;
+use records::state::State;
+use records::status;
 use serde_json::json;
+use world::host::{Clock, Host, Log, StoreError};
+use world::log;
+use world::log::LogLevel;
 
 /// The report of a tick that could not begin, with the one line that says why.
 pub fn misconfigured<H: Log + Clock>(host: &H, error: &ConfigError) -> Report {
