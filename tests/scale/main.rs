@@ -3,9 +3,10 @@
 
 use model::entity::{Entity, Kind, Segment};
 use peak_alloc::PeakAlloc;
+use queue::batches::Arrangement;
 use queue::index::PAGES;
 use queue::key::{Change, EventKey, Key, Keyspace};
-use queue::plan::{Arrangement, Plan};
+use queue::plan::Plan;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::Received;
 use simulator::pim::CallKind;

@@ -5,11 +5,12 @@
 //! PIM answers other searches: where it ends is found by asking from other places of the list (contract 4.4, 4.5).
 
 use crate::pim::{Page, Pim, Whose, first_page};
+use crate::query::{after_number, sized};
 use model::entity::BATCH_MAX;
 use model::entity::{Kind, uuid_bytes, uuid_text};
 use model::failure::{Class, Failure};
 use model::gap::{Gap, Mark, Measure};
-use model::page_size::{PageSize, SIZES};
+use model::page_size::PageSize;
 use model::path::parameter;
 use serde_json::{Value, json};
 use world::host::Host;
@@ -151,6 +152,20 @@ impl<H: Host> Pim<'_, H> {
         };
         *gap = next.map(Box::new);
         Ok(turned)
+    }
+
+    /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
+    /// in no category (contract 4.4; 6, trap 17). Lists leave out attributes only by naming those that are wanted, and none
+    /// is known to exist: entities come whole (contract 4.5).
+    pub async fn page_of(&self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
+        let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
+        loop {
+            match self.turn(kind, list, &mut cursor, &mut gap).await? {
+                Turned::Page(page) => return Ok(page),
+                Turned::Again | Turned::PassedOver(_) => {}
+                Turned::Stuck(failure) => return Err(failure),
+            }
+        }
     }
 
     async fn ask_page(
@@ -356,77 +371,4 @@ impl<H: Host> Pim<'_, H> {
 /// The query of the page behind a cursor, with a size.
 fn behind(kind: Kind, limit: usize, after: &str) -> String {
     format!("{}&search_after={after}", first_page(kind, limit))
-}
-
-/// A query with other values of these parameters, each in its place or at the end.
-fn with(query: &str, values: &[(&str, usize)]) -> String {
-    let is_other = |pair: &&str| values.iter().all(|(name, _)| pair.split('=').next() != Some(name));
-    let kept = query.split('&').filter(is_other).map(str::to_owned);
-    let new = values.iter().map(|(name, value)| format!("{name}={value}"));
-    kept.chain(new).collect::<Vec<_>>().join("&")
-}
-
-/// A query for the same place with pages of another size, and that size. Numbered pages take the largest that begins
-/// where theirs does.
-pub fn sized(query: &str, wanted: usize) -> (String, usize) {
-    let number = |name: &str| parameter(query, name).and_then(|value| value.parse::<usize>().ok());
-    let Some(page) = number("page").filter(|page| *page > 1) else {
-        return (with(query, &[("limit", wanted)]), wanted);
-    };
-    let passed = (page - 1).saturating_mul(number("limit").unwrap_or(10));
-    let mut fitting = SIZES.iter().filter(|size| **size <= wanted && passed % **size == 0);
-    let limit = fitting.next().copied().unwrap_or(1);
-    (with(query, &[("page", passed / limit + 1), ("limit", limit)]), limit)
-}
-
-/// The query of the page behind a numbered one.
-fn after_number(query: &str) -> String {
-    let page = parameter(query, "page")
-        .and_then(|page| page.parse::<usize>().ok())
-        .unwrap_or(1);
-    with(query, &[("page", page.saturating_add(1))])
-}
-
-/// Whether two queries ask for the same place of a list.
-pub fn is_same_place(one: &str, other: &str) -> bool {
-    let place = |query: &str| {
-        let (query, _) = sized(query, 1);
-        let (page, after) = (parameter(&query, "page"), parameter(&query, "search_after"));
-        (page.map(str::to_owned), after.map(str::to_owned))
-    };
-    place(one) == place(other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_numbered_page_is_cut_where_it_begins() {
-        for (query, wanted, expected, limit) in [
-            ("limit=100", 25, "limit=25", 25),
-            (
-                "search=%7B%7D&limit=100&page=3",
-                25,
-                "search=%7B%7D&page=9&limit=25",
-                25,
-            ),
-            ("page=9&limit=25", 100, "page=3&limit=100", 100),
-            ("page=10&limit=25", 100, "page=10&limit=25", 25),
-            ("page=1&limit=5", 100, "page=1&limit=100", 100),
-            ("page=7&limit=1", 5, "page=7&limit=1", 1),
-            ("page=3", 5, "page=5&limit=5", 5),
-            (
-                "pagination_type=search_after&search_after=x&limit=1",
-                100,
-                "pagination_type=search_after&search_after=x&limit=100",
-                100,
-            ),
-        ] {
-            assert_eq!(sized(query, wanted), (expected.to_owned(), limit), "{query} {wanted}");
-            assert!(is_same_place(query, expected), "{query}");
-        }
-        assert!(!is_same_place("page=9&limit=25", "page=2&limit=100"));
-        assert!(!is_same_place("search_after=a&limit=1", "search_after=b&limit=1"));
-    }
 }

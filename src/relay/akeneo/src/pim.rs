@@ -2,7 +2,7 @@
 
 mod answer;
 
-use crate::paging::{List, Turned, is_same_place, sized};
+use crate::query::{is_same_place, sized};
 use config::PimConfig;
 use http::{Method, Request, Response, StatusCode};
 use model::entity::BATCH_MAX;
@@ -123,20 +123,6 @@ impl<'a, H: Host> Pim<'a, H> {
         // Each code is quoted and followed by a comma, all encoded.
         let length: usize = codes.iter().map(|code| path_segment(code).len() + 9).sum();
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
-    }
-
-    /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
-    /// in no category (contract 4.4; 6, trap 17). Lists leave out attributes only by naming those that are wanted, and none
-    /// is known to exist: entities come whole (contract 4.5).
-    pub async fn page_of(&self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
-        let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
-        loop {
-            match self.turn(kind, list, &mut cursor, &mut gap).await? {
-                Turned::Page(page) => return Ok(page),
-                Turned::Again | Turned::PassedOver(_) => {}
-                Turned::Stuck(failure) => return Err(failure),
-            }
-        }
     }
 
     /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has

@@ -5,7 +5,7 @@
 //! the other half; a batch whose variants it does not come to the end of in that time is put off whole, how far it came
 //! being kept, and the next batch of models is smaller.
 
-use crate::{Item, Stage};
+use crate::item::{Item, Marked, Stage};
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::session::Session;
@@ -232,14 +232,6 @@ async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marki
     }
     let known: Option<Progress> = host::read(session.host, &key(session, item)).await?;
     Ok(known.is_some_and(|known| known.is_done && known.hash == marking.id))
-}
-
-/// The change of a model whose variants are all marked.
-pub(crate) struct Marked {
-    /// Tells it from the next.
-    id: String,
-    /// Whether that is kept.
-    is_kept: bool,
 }
 
 /// Keeps of a model that was marked and did not come through that its variants need not be marked once more; and forgets

@@ -3,7 +3,8 @@
 //! A file is immutable by its code, so it goes once. What went is kept in pages, by the digests of the files' paths at
 //! the destination; dying before a page is written sends its files once more.
 
-use crate::{Item, Push, Stage, at_once};
+use crate::item::{Item, Stage};
+use crate::push::{Push, at_once};
 use akeneo::pim;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use desk::session::Session;

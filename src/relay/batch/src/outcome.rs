@@ -1,7 +1,7 @@
 //! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
 
-use super::{Item, Stage};
 use crate::fanout;
+use crate::item::{Item, Stage};
 use desk::session::Session;
 use desk::stop::Stop;
 use model::entity::digest;
@@ -10,9 +10,9 @@ use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use queue::in_flight::InFlightValue;
 use queue::index::Pages;
 use queue::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
-use queue::plan::Waiting;
 use queue::raise::EventValue;
 use queue::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
+use queue::waiting::Waiting;
 use serde_json::json;
 use shape::Shape;
 use world::host::{self, Host, StoreError, delete_all};

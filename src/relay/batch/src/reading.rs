@@ -1,6 +1,6 @@
 //! Reading a batch: by list, and by id what a list cannot be trusted with.
 
-use super::{Item, Stage};
+use crate::item::{Item, Stage};
 use akeneo::pim::Read;
 use desk::session::Session;
 use futures_util::{StreamExt, stream};
@@ -10,7 +10,7 @@ use model::entity::{Kind, is_same};
 use model::failure::TIME_IS_UP;
 use model::failure::{Class, Failure};
 use queue::index::Pages;
-use queue::plan::Waiting;
+use queue::waiting::Waiting;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -50,6 +50,11 @@ impl Answer {
         }
     }
 
+    /// The answer to what makes no sense.
+    pub fn bad(detail: &str) -> Answer {
+        Answer::problem(400, detail)
+    }
+
     /// The answer while the configuration makes no sense.
     pub fn misconfigured(error: &ConfigError) -> Answer {
         Answer::problem(503, &error.0)

@@ -8,20 +8,8 @@ use model::entity::digest;
 use queue::key::Keyspace;
 use shape::Shape;
 pub use template::{PLACES, Template};
-pub use variables::{ProviderFailed, UNSET_ORIGIN, Variables};
+pub use variables::{ConfigError, ProviderFailed, UNSET_ORIGIN, Variables};
 use world::log::LogLevel;
-
-/// A variable that is missing or makes no sense; the text names it and says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(pub String);
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
     Ok(if variables.choice("log", &["all", "failures"])? == "all" {

@@ -1,9 +1,20 @@
 //! Single variables, read as people paste them.
 
-use super::ConfigError;
 use http::{HeaderName, Uri};
 use queue::key::{Keyspace, is_instance};
 use std::str::FromStr;
+
+/// A variable that is missing or makes no sense; the text names it and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 /// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
 pub const UNSET_ORIGIN: &str = "https://unset.invalid";

@@ -2,6 +2,7 @@
 //! anew when an event says that they changed. A list that is not what it was asks for a walk, so that a new label
 //! reaches everything that carries the old one. What of a list did not fit into one tick is kept for the next.
 
+use crate::known::{Known, TTL_S};
 use crate::session::Session;
 use crate::stop::Stop;
 use akeneo::pim::{Pim, structure_circuit};
@@ -15,9 +16,6 @@ use serde_json::{Value, json};
 use shape::{Element, Elements, Need, Shape};
 use std::borrow::Cow;
 use world::host::{self, Host, StoreError, delete_all};
-
-/// How long a list is taken to be as it was, in seconds, if no event tells otherwise.
-const TTL_S: u64 = 3600;
 
 /// How old a list must be to be read again for an element that it does not hold, in seconds.
 const UNKNOWN_S: u64 = 60;
@@ -50,26 +48,6 @@ struct List {
     elements: Option<Elements>,
     /// Whether it has too many elements to be read at all.
     is_endless: bool,
-}
-
-/// What a tick knows of a list.
-#[derive(Debug, Clone)]
-pub struct Known {
-    need: Need,
-    /// When its reading began and ended, in seconds since the Unix epoch.
-    began_s: u64,
-    read_s: u64,
-    digest: String,
-    /// Whether its elements are at hand.
-    is_at_hand: bool,
-    is_endless: bool,
-}
-
-impl Known {
-    /// Whether it was found without an end so lately that it is not read again.
-    fn is_endless_still(&self, now_s: u64) -> bool {
-        self.is_endless && now_s.abs_diff(self.read_s) < TTL_S
-    }
 }
 
 /// A reading of a list that is under way. One of several pages is read until two readings agree: its pages shift when

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`session`] | the tools, from the beginning of a tick to its report |
 //! | [`enrichment`] | lists of the PIM, read when they are missed or said to have changed |
+//! | [`known`] | what is known of such a list |
 //! | [`stop`] | why a tick goes no further |
 
 pub mod enrichment;
+pub mod known;
 pub mod session;
 pub mod stop;

@@ -1,6 +1,6 @@
 //! A tick that holds the lease: the upstreams, the plan, what is kept, and what is told at the end.
 
-use crate::enrichment::Known;
+use crate::known::Known;
 use crate::stop::Stop;
 use akeneo::pim::{self, Pim};
 use config::WorkerConfig;
@@ -12,9 +12,10 @@ use queue::in_flight::InFlightValue;
 use queue::index::{Directory, Pages};
 use queue::key::{Change, Key};
 use queue::lease::Lease;
-use queue::plan::{Plan, Waiting};
+use queue::plan::Plan;
 use queue::raise;
 use queue::retry::Tried;
+use queue::waiting::Waiting;
 use records::history::History;
 use records::meta::Meta;
 use records::reconciliation::Reconciliation;

@@ -68,7 +68,9 @@ pub fn admit(
     let path = path.strip_prefix("/admin").unwrap_or(path).trim_end_matches('/');
     match path {
         "/dead-letters" => match *method {
-            Method::GET => Query::read(query).map(Route::List).map_err(bad),
+            Method::GET => Query::read(query)
+                .map(Route::List)
+                .map_err(|detail| Answer::bad(&detail)),
             Method::DELETE => Ok(Route::Discard),
             _ => Err(not_allowed("GET, DELETE")),
         },
@@ -110,10 +112,6 @@ fn not_allowed(allowed: &str) -> Answer {
     Answer::problem(405, &format!("only {allowed} is understood here")).with("allow", allowed)
 }
 
-fn bad(detail: String) -> Answer {
-    Answer::problem(400, &detail)
-}
-
 /// The answer to a body over [`BODY_MAX`].
 pub fn too_large() -> Answer {
     Answer::problem(413, "a request may be 1 MiB at most")
@@ -148,13 +146,13 @@ pub async fn answer<H: Store + Clock + Log + Random>(
             .map(|entity| Answer::json(200, &entity)),
         Route::Adopt => match adoption(body) {
             Ok(command) => ask(host, config, command).await,
-            Err(detail) => Ok(bad(detail)),
+            Err(detail) => Ok(Answer::bad(&detail)),
         },
         Route::ReleaseBrake => ask(host, config, Command::ReleaseBrake).await,
         Route::EndWaits => ask(host, config, Command::EndWaits).await,
         Route::Reconcile => match reconciliation(body) {
             Ok(command) => ask(host, config, command).await,
-            Err(detail) => Ok(bad(detail)),
+            Err(detail) => Ok(Answer::bad(&detail)),
         },
     };
     result.unwrap_or_else(|error| {

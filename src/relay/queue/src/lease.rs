@@ -17,6 +17,9 @@ use std::pin::pin;
 use world::host::{self, Clock, Random, Store, StoreError};
 use world::mistake::{Mistake, made};
 
+/// How long before its end the lease is not worked on any more, in milliseconds.
+pub const LEASE_MARGIN_MS: u64 = 2000;
+
 /// How long a lease lasts, in milliseconds.
 pub const LEASE_MS: u64 = 60_000;
 

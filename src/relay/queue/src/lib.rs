@@ -8,13 +8,16 @@
 //! |---|---|
 //! | [`key`] | the keys: what each says, and reading it back |
 //! | [`raise`] | events as they wait, and those that the relay raises itself |
-//! | [`plan`] | from one listing to batches, lazily, in order |
+//! | [`plan`] | what one listing says |
+//! | [`batches`] | the work of a tick, batch by batch, in order, each made when its turn comes |
+//! | [`waiting`] | an entity and all that waits for it |
 //! | [`lease`] | one worker at a time |
 //! | [`in_flight`] | batches whose pushes have begun |
 //! | [`retry`] | when to try again, and what was tried |
 //! | [`dead_letter`] | what was given up |
 //! | [`index`] | what was last pushed |
 
+pub mod batches;
 pub mod dead_letter;
 pub mod in_flight;
 pub mod index;
@@ -23,3 +26,4 @@ pub mod lease;
 pub mod plan;
 pub mod raise;
 pub mod retry;
+pub mod waiting;

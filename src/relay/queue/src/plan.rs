@@ -1,10 +1,6 @@
 //! From one listing of the store to the work of a tick.
 
-mod batches;
-mod waiting;
-
-pub use batches::{Arrangement, Due};
-pub use waiting::Waiting;
+use crate::waiting::Waiting;
 
 use crate::in_flight::SETTLED_S;
 use crate::index::Directory;
@@ -191,11 +187,11 @@ impl Plan {
     }
 
     /// The numbers of the entities.
-    fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
         0..number_of(self.begins.len())
     }
 
-    fn facts(&self, number: u32) -> Facts<'_> {
+    pub(crate) fn facts(&self, number: u32) -> Facts<'_> {
         let at = number as usize;
         let begin = self.begins[at] as usize;
         let end = self.begins.get(at + 1).map_or(self.items.len(), |end| *end as usize);
@@ -206,7 +202,7 @@ impl Plan {
     }
 
     /// An entity with all that waits for it, read from its keys.
-    fn waiting(&self, number: u32) -> Waiting {
+    pub(crate) fn waiting(&self, number: u32) -> Waiting {
         let facts = self.facts(number);
         let mut waiting = Waiting::new(facts.entity());
         for item in facts.items {
@@ -302,12 +298,6 @@ impl Plan {
             .any(|item| !matches!(item.what, What::DeadLetter { .. }))
     }
 
-    /// The due entities, to be taken batch by batch. `done_s` is when the destination last took anything, in seconds
-    /// since the Unix epoch: what it refused before is worth a try of its own only since then.
-    pub fn due(&self, now_s: u64, done_s: u64) -> Due<'_> {
-        Due::of(self, now_s, done_s)
-    }
-
     /// Whether anything is to be done at this time.
     pub fn is_idle(&self, now_s: u64, done_s: u64) -> bool {
         self.commands.is_empty()
@@ -341,35 +331,35 @@ impl InFlight {
 }
 
 /// What planning knows of an entity.
-struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     plan: &'a Plan,
     items: &'a [Item],
 }
 
 impl<'a> Facts<'a> {
-    fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.items[0].kind
     }
 
-    fn segment(&self) -> &'a str {
+    pub(crate) fn segment(&self) -> &'a str {
         segment(&self.plan.texts, &self.items[0])
     }
 
-    fn entity(&self) -> Entity {
+    pub(crate) fn entity(&self) -> Entity {
         Entity {
             kind: self.kind(),
             segment: Segment::known(self.segment()),
         }
     }
 
-    fn events(&self) -> impl Iterator<Item = (Change, u64)> + use<'a> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = (Change, u64)> + use<'a> {
         self.items.iter().filter_map(|item| match item.what {
             What::Event(change) => Some((change, item.time_s)),
             _ => None,
         })
     }
 
-    fn retries(&self) -> impl Iterator<Item = (u8, Option<Hold>, u64)> + use<'a> {
+    pub(crate) fn retries(&self) -> impl Iterator<Item = (u8, Option<Hold>, u64)> + use<'a> {
         self.items.iter().filter_map(|item| match item.what {
             What::Retry { attempts, hold } => Some((attempts, hold, item.time_s)),
             _ => None,
@@ -377,7 +367,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Its newest dead letter: attempts used up, tries of its own that are left, and when it failed.
-    fn letter(&self) -> Option<(u8, u8, u64)> {
+    pub(crate) fn letter(&self) -> Option<(u8, u8, u64)> {
         let letters = self.items.iter().filter_map(|item| match item.what {
             What::DeadLetter { attempts, left } => Some((attempts, left, item.time_s)),
             _ => None,
@@ -385,23 +375,23 @@ impl<'a> Facts<'a> {
         letters.max_by_key(|(.., failed_s)| *failed_s)
     }
 
-    fn has_events(&self) -> bool {
+    pub(crate) fn has_events(&self) -> bool {
         self.events().next().is_some()
     }
 
-    fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.letter().is_some()
     }
 
     /// The retry that counts: a worker that died may have left an older one.
-    fn retry(&self) -> Option<(u8, Option<Hold>, u64)> {
+    pub(crate) fn retry(&self) -> Option<(u8, Option<Hold>, u64)> {
         let blocking = self
             .retries()
             .filter(|(attempts, hold, _)| *attempts > 0 || hold.is_some());
         blocking.max_by_key(|(attempts, _, due_s)| (*attempts, *due_s))
     }
 
-    fn attempts(&self) -> u32 {
+    pub(crate) fn attempts(&self) -> u32 {
         match (self.retry(), self.letter()) {
             (Some((attempts, ..)), _) => attempts.into(),
             (None, Some((attempts, ..))) if self.is_own_try() => attempts.into(),
@@ -409,28 +399,28 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn is_braked(&self) -> bool {
+    pub(crate) fn is_braked(&self) -> bool {
         self.retries().any(|(_, hold, _)| hold == Some(Hold::Brake))
     }
 
     /// Whether its call was the probe of an upstream that is down.
-    fn was_probe(&self) -> bool {
+    pub(crate) fn was_probe(&self) -> bool {
         self.retries().any(|(_, hold, _)| hold == Some(Hold::Probe)) && !made(Mistake::ProbeTheSame)
     }
 
-    fn is_reconciliation(&self) -> bool {
+    pub(crate) fn is_reconciliation(&self) -> bool {
         self.has_events() && self.events().all(|(change, _)| change.is_reconciliation())
     }
 
     /// Whether nothing is left of it but a dead letter.
-    fn is_own_try(&self) -> bool {
+    pub(crate) fn is_own_try(&self) -> bool {
         self.items
             .iter()
             .all(|item| matches!(item.what, What::DeadLetter { .. }))
     }
 
     /// Whether there is something to do at this time.
-    fn is_due(&self, now_s: u64, done_s: u64) -> bool {
+    pub(crate) fn is_due(&self, now_s: u64, done_s: u64) -> bool {
         if self.is_own_try() {
             let due = |(_, left, failed_s): (u8, u8, u64)| {
                 DeadLetterKey::due_s(left.into(), failed_s).is_some_and(|due_s| due_s <= now_s && failed_s <= done_s)
@@ -451,7 +441,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Since when it has waited, in seconds since the Unix epoch: what was told of it first, or what was due first.
-    fn since_s(&self) -> u64 {
+    pub(crate) fn since_s(&self) -> u64 {
         let told = self.events().map(|(_, time_s)| time_s).min();
         let due = || self.retries().map(|(.., due_s)| due_s).min();
         match (self.was_probe(), told) {
@@ -463,7 +453,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Where it stands in the order of the index: products by their UUIDs, anything else behind them by its segment.
-    fn place(&self) -> Vec<u8> {
+    pub(crate) fn place(&self) -> Vec<u8> {
         let segment = self.segment();
         match Segment::known(segment).code().as_deref().and_then(uuid_bytes) {
             Some(uuid) => uuid.to_vec(),

@@ -1,7 +1,8 @@
 //! A scan over a list of the PIM: page after page, to an end that is certain.
 
-use akeneo::paging::{List, Turned, is_same_place};
+use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
+use akeneo::query::is_same_place;
 use desk::session::Session;
 use model::entity::{Kind, uuid_bytes};
 use model::failure::{Class, Failure};

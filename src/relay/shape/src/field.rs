@@ -1,6 +1,6 @@
 //! The fields of a body: from which place, converted how, to which place.
 
-use super::Links;
+use super::canonical::Links;
 use super::document::Node;
 use super::lookups::{Lookups, Need};
 use super::place::{at, tokens};

@@ -4,6 +4,7 @@
 //! it is told with its place before anything is sent.
 
 mod answers;
+mod canonical;
 #[cfg(test)]
 mod codes;
 mod document;
@@ -16,6 +17,7 @@ mod numbers;
 mod place;
 #[cfg(test)]
 mod properties;
+mod route;
 mod rules;
 mod selection;
 #[cfg(test)]
@@ -27,9 +29,10 @@ use model::entity::UNREADABLE;
 use model::entity::{Kind, digest};
 use model::json;
 use model::number;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use answers::Answers;
+use canonical::canonical;
 pub use document::Mistake;
 use document::{Mistakes, Node};
 pub use headers::{Authentication, Headers};
@@ -289,83 +292,4 @@ pub fn source_hash(entity: &Value) -> String {
         members.remove("_links");
     }
     digest(canonical(&entity, &[]).to_string().as_bytes())
-}
-
-/// Members that Akeneo writes as `{}` or as `[]` when they are empty (contract 6, trap 14).
-const MAPS: [&str; 7] = [
-    "values",
-    "associations",
-    "quantified_associations",
-    "labels",
-    "quality_scores",
-    "completenesses",
-    "linked_data",
-];
-
-/// A place of a body whose `_links` are content, since the shape put them there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links<'a> {
-    /// All that is below this place.
-    Below(&'a [String]),
-    /// Those that this place leads through.
-    On(&'a [String]),
-}
-
-impl<'a> Links<'a> {
-    /// What of the place lies below this member or element.
-    fn below(self, name: &str) -> Option<Links<'a>> {
-        match self {
-            Links::Below([]) => Some(self),
-            Links::Below([first, rest @ ..]) => (first == name).then_some(Links::Below(rest)),
-            Links::On([]) => None,
-            Links::On([first, rest @ ..]) => (first == name).then_some(Links::On(rest)),
-        }
-    }
-
-    /// What of the place lies below any element of a list: which one it was is not told any more, since the gaps between
-    /// them were closed.
-    fn in_list(self) -> Option<Links<'a>> {
-        match self {
-            Links::Below([]) => Some(self),
-            Links::Below([_, rest @ ..]) => Some(Links::Below(rest)),
-            Links::On([]) => None,
-            Links::On([_, rest @ ..]) => Some(Links::On(rest)),
-        }
-    }
-
-    fn are_here(self) -> bool {
-        match self {
-            Links::Below(place) => place.first().is_none_or(|first| first == "_links"),
-            Links::On(place) => place.first().is_some_and(|first| first == "_links"),
-        }
-    }
-}
-
-/// A document in canonical form: members sorted, numbers and empty maps written in one way, the links of Akeneo's values
-/// left out, but not those that a shape put there.
-fn canonical(value: &Value, links: &[Links<'_>]) -> Value {
-    match value {
-        Value::Object(members) => {
-            // A map keeps its members sorted.
-            let mut sorted = Map::new();
-            // They name the PIM's address, and say nothing of the value (contract 4.6).
-            let are_akeneos = members.contains_key("data") && !links.iter().any(|links| links.are_here());
-            for (name, value) in members.iter().filter(|(name, _)| !are_akeneos || *name != "_links") {
-                let is_empty_list = value.as_array().is_some_and(Vec::is_empty);
-                let value = if is_empty_list && MAPS.contains(&name.as_str()) {
-                    Value::Object(Map::new())
-                } else {
-                    let below: Vec<Links<'_>> = links.iter().filter_map(|links| links.below(name)).collect();
-                    canonical(value, &below)
-                };
-                sorted.insert(name.clone(), value);
-            }
-            Value::Object(sorted)
-        }
-        Value::Array(items) => {
-            let below: Vec<Links<'_>> = links.iter().filter_map(|links| links.in_list()).collect();
-            Value::Array(items.iter().map(|item| canonical(item, &below)).collect())
-        }
-        other => number::canonical(other).unwrap_or_else(|| other.clone()),
-    }
 }

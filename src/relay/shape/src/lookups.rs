@@ -1,6 +1,5 @@
 //! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
 
-use super::selection::place;
 use super::values::member;
 use model::entity::{Kind, is_same};
 use model::json;
@@ -128,4 +127,9 @@ impl Lookups {
         let above = |code: &&'a str| self.element(&Need::Categories, code)?.parent.as_deref();
         std::iter::successors(Some(category), above).take(DEPTH_MAX)
     }
+}
+
+/// Where an entity lies in the category trees: a category in itself.
+pub(super) fn place(kind: Kind, entity: &Value) -> Option<&Value> {
+    entity.get(if kind == Kind::Category { "code" } else { "categories" })
 }

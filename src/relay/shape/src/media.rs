@@ -1,7 +1,7 @@
 //! Files: which of them an entity's body names, and where they go.
 
 use super::document::Node;
-use super::rules::Route;
+use super::route::Route;
 use http::Method;
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Which entities the destination is to have at all.
 
 use super::document::Node;
-use super::lookups::{Lookups, Need};
+use super::lookups::{Lookups, Need, place};
 use super::values::View;
 use model::entity::{Kind, is_same};
 use model::json::{number, text};
@@ -138,11 +138,6 @@ impl Selection {
 
 fn names(list: &[String], code: &str) -> bool {
     list.iter().any(|named| is_same(named, code))
-}
-
-/// Where an entity lies in the category trees: a category in itself.
-pub(super) fn place(kind: Kind, entity: &Value) -> Option<&Value> {
-    entity.get(if kind == Kind::Category { "code" } else { "categories" })
 }
 
 fn is_below(place: &Value, wanted: &[String], lookups: &Lookups) -> bool {

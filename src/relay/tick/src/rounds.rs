@@ -7,7 +7,7 @@ use desk::session::Session;
 use desk::stop::Stop;
 use model::entity::Kind;
 use model::failure::TIME_IS_UP;
-use queue::plan::Arrangement;
+use queue::batches::Arrangement;
 use queue::plan::Plan;
 use reconcile::{self};
 use records::pace::Came;

@@ -1,10 +1,9 @@
 //! A worker that stands still because of its configuration: nothing is called and no event is used up, but what waits is
 //! still counted, since ingest lives on that figure, and people are told.
 
-use crate::worker::LEASE_MARGIN_MS;
 use config::{ConfigError, Telling, WorkerConfig};
 use people::alert;
-use queue::lease::Lease;
+use queue::lease::{LEASE_MARGIN_MS, Lease};
 use queue::plan::Plan;
 use records::meta::Meta;
 use records::report::Report;

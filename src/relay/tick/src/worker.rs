@@ -11,7 +11,7 @@ use model::entity::digest;
 use people::alert;
 use queue::dead_letter;
 use queue::key::Record;
-use queue::lease::Lease;
+use queue::lease::{LEASE_MARGIN_MS, Lease};
 use queue::plan::Plan;
 use reconcile::{self, rehearsal};
 use records::history::History;
@@ -27,9 +27,6 @@ use world::log;
 
 /// How long a PIM is taken to have no search by `POST` before it is tried again, in seconds.
 const NO_POST_SEARCH_S: u64 = 86_400;
-
-/// How long before its end the lease is not worked on any more, in milliseconds.
-pub(crate) const LEASE_MARGIN_MS: u64 = 2000;
 
 /// Runs one tick and says what it did. Whatever fails costs no event: it stays for the next tick.
 pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {

@@ -1,6 +1,5 @@
 //! The dead letters: looked at page by page, replayed, discarded.
 
-use super::bad;
 use config::ConsoleConfig;
 use config::answer::Answer;
 use model::entity::{Entity, Kind};
@@ -9,8 +8,9 @@ use model::time;
 use percent_encoding::percent_decode_str;
 use queue::dead_letter::DeadLetter;
 use queue::key::{Change, Key, Keyspace};
-use queue::plan::{Plan, Waiting};
+use queue::plan::Plan;
 use queue::raise;
+use queue::waiting::Waiting;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -138,7 +138,7 @@ fn select(keys: &Keyspace, listing: Vec<String>, query: &Query) -> Result<(Vec<L
 pub(super) async fn list<H: Store>(host: &H, config: &ConsoleConfig, query: &Query) -> Result<Answer, StoreError> {
     let (found, begin) = match select(&config.keys, host.keys().await?, query) {
         Ok(selected) => selected,
-        Err(detail) => return Ok(bad(detail)),
+        Err(detail) => return Ok(Answer::bad(&detail)),
     };
     let mut items = Vec::new();
     let mut end = begin;
@@ -251,7 +251,7 @@ pub(super) async fn replay<H: Store + Clock + Log + Random>(
 ) -> Result<Answer, StoreError> {
     let selection = match Selection::read(body) {
         Ok(selection) => selection,
-        Err(detail) => return Ok(bad(detail)),
+        Err(detail) => return Ok(Answer::bad(&detail)),
     };
     let plan = Plan::of(&config.keys, host.keys().await?);
     let room = usize::try_from((config.high_water / 4).saturating_sub(plan.own)).unwrap_or(usize::MAX);
@@ -293,7 +293,7 @@ pub(super) async fn discard<H: Store + Clock + Log>(
 ) -> Result<Answer, StoreError> {
     match Selection::read(body) {
         Ok(selection) => discard_selected(host, config, &selection).await,
-        Err(detail) => Ok(bad(detail)),
+        Err(detail) => Ok(Answer::bad(&detail)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The looks for recent changes: from where on the next one asks, and how far it has come.
 
-use super::{Scan, Trouble, after_trouble};
+use super::scan::Scan;
+use super::trouble::{Trouble, after_trouble};
 use config::ReconciliationConfig;
 use model::entity::Kind;
 use model::time::{self, SKEW_S};

@@ -1,6 +1,6 @@
 //! What another shape would do, as far as it is counted.
 
-use super::Scan;
+use super::scan::Scan;
 use model::entity::Kind;
 use queue::key::{Keyspace, Record};
 use serde::{Deserialize, Serialize};

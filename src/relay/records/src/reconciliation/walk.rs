@@ -1,6 +1,7 @@
 //! The walk over everything: where it is, and what the last one saw.
 
-use super::{Scan, Trouble, after_trouble};
+use super::scan::Scan;
+use super::trouble::{Trouble, after_trouble};
 use config::ReconciliationConfig;
 use model::entity::{Kind, Segment};
 use model::time::SKEW_S;

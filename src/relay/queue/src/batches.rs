@@ -1,7 +1,8 @@
 //! The due entities of a plan, batch by batch. A batch is made when it is asked for, so that a long queue costs no more
 //! memory than its listing.
 
-use super::{Facts, Plan, Waiting};
+use crate::plan::{Facts, Plan};
+use crate::waiting::Waiting;
 use model::entity::BATCH_MAX;
 use model::entity::{Kind, digest};
 use std::cmp::Reverse;
@@ -52,6 +53,14 @@ pub struct Due<'a> {
     /// Numbers of entities, in the order in which they are served.
     order: VecDeque<u32>,
     window: VecDeque<u32>,
+}
+
+impl Plan {
+    /// The due entities, to be taken batch by batch. `done_s` is when the destination last took anything, in seconds
+    /// since the Unix epoch: what it refused before is worth a try of its own only since then.
+    pub fn due(&self, now_s: u64, done_s: u64) -> Due<'_> {
+        Due::of(self, now_s, done_s)
+    }
 }
 
 impl<'a> Due<'a> {
