@@ -1,7 +1,8 @@
 //! Every delivery that Akeneo sends is accepted and becomes the right entity.
 
 use model::entity::{Entity, Kind};
-use queue::key::{Change, Key, Keyspace};
+use queue::key::{Change, Key};
+use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use simulator::catalogue::{ChangeKind, EntityId};
 use simulator::deliveries::{Channel, Delivery, Secrets, event_platform_headers, events_api_headers};

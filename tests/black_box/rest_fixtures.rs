@@ -6,12 +6,13 @@ use config::{Credentials, PimConfig};
 use http::{Request, Response};
 use model::entity::Kind;
 use model::failure::{Class, Failure};
-use queue::key::Keyspace;
+use queue::keyspace::Keyspace;
 use queue::lease::Lease;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use tests::fixtures;
-use upstream::governor::{Deadlines, Governor, GovernorState};
+use upstream::governor::{Deadlines, Governor};
+use upstream::governor_state::GovernorState;
 use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 use world::log::LogLevel;
 

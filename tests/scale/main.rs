@@ -4,8 +4,9 @@
 use model::entity::{Entity, Kind, Segment};
 use peak_alloc::PeakAlloc;
 use queue::batches::Arrangement;
-use queue::index::PAGES;
-use queue::key::{Change, EventKey, Key, Keyspace};
+use queue::entry::PAGES;
+use queue::key::{Change, EventKey, Key};
+use queue::keyspace::Keyspace;
 use queue::plan::Plan;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::Received;

@@ -2,7 +2,8 @@
 
 use crate::acts::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, delete, tell_all, touch};
 use model::entity::{Entity, Kind};
-use queue::key::{Hold, Key, Keyspace, RetryKey};
+use queue::key::{Hold, Key, RetryKey};
+use queue::keyspace::Keyspace;
 use serde_json::json;
 use simulator::catalogue::EntityId;
 use tests::simulation::stage::Stage;

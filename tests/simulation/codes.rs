@@ -3,7 +3,8 @@
 use model::entity::{Entity, Kind, Segment};
 use model::path::path_segment;
 use queue::index::page_of;
-use queue::key::{Change, EventKey, Key, Keyspace};
+use queue::key::{Change, EventKey, Key};
+use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};

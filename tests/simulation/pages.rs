@@ -1,7 +1,8 @@
 //! Pages of the PIM's lists that are too heavy for it, and entities that break every page that holds them.
 
 use model::entity::{Entity, Kind};
-use queue::key::{DeadLetterKey, Key, Keyspace};
+use queue::key::{DeadLetterKey, Key};
+use queue::keyspace::Keyspace;
 use records::reconciliation::{Figures, Rehearsal, Walk};
 use serde_json::json;
 use shape::Shape;

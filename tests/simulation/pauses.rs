@@ -2,7 +2,8 @@
 
 use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, by_events_alone, delete, touch};
 use model::entity::{Entity, Kind};
-use queue::key::{Key, Keyspace};
+use queue::key::Key;
+use queue::keyspace::Keyspace;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use tests::simulation::host::Stall;

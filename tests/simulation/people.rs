@@ -2,7 +2,8 @@
 //! clocks that were wrong.
 
 use model::entity::{Entity, Kind, Segment};
-use queue::key::{Change, EventKey, Key, Keyspace, RetryKey};
+use queue::key::{Change, EventKey, Key, RetryKey};
+use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::Fault;

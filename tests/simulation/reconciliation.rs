@@ -1,7 +1,8 @@
 //! Equal to the PIM whatever the webhooks missed.
 
 use model::entity::{Entity, Kind};
-use queue::key::{DeadLetterKey, Key, Keyspace};
+use queue::key::{DeadLetterKey, Key};
+use queue::keyspace::Keyspace;
 use serde_json::json;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};

@@ -5,7 +5,8 @@ use crate::acts::{
     until_pushed,
 };
 use model::entity::{Entity, Kind};
-use queue::key::{Key, Keyspace, RetryKey};
+use queue::key::{Key, RetryKey};
+use queue::keyspace::Keyspace;
 use serde_json::json;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use model::entity::Kind;
 use model::failure::Failure;
 use model::json;
-use queue::key::Keyspace;
+use queue::keyspace::Keyspace;
 use queue::lease::Lease;
 use shape::{Lookups, Shape, Shaped};
 use simulator::catalogue::Catalogue;
@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tests::native::Native;
-use upstream::governor::{Deadlines, Governor, GovernorState};
+use upstream::governor::{Deadlines, Governor};
+use upstream::governor_state::GovernorState;
 use world::log::LogLevel;
 
 /// Shows what a shape makes of entities

@@ -2,7 +2,8 @@
 //! worked at for nothing.
 
 use model::entity::Entity;
-use queue::key::{Hold, Key, Keyspace};
+use queue::key::{Hold, Key};
+use queue::keyspace::Keyspace;
 use std::collections::BTreeMap;
 
 /// What is known of an entity in the queue.

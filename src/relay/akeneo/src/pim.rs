@@ -10,7 +10,7 @@ use model::entity::{Kind, is_same};
 use model::failure::{Class, Failure};
 use model::page_size::PageSizes;
 use model::path::path_segment;
-use queue::key::Keyspace;
+use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use upstream::governor::{Call, Governor, Limits};

@@ -3,7 +3,7 @@
 use destination::Cargo;
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
-use queue::index::Mark;
+use queue::entry::Mark;
 use queue::key::Hold;
 use queue::retry::Tried;
 use queue::waiting::Waiting;

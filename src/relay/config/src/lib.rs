@@ -5,7 +5,7 @@ mod template;
 mod variables;
 
 use model::entity::digest;
-use queue::key::Keyspace;
+use queue::keyspace::Keyspace;
 use shape::Shape;
 pub use template::{PLACES, Template};
 pub use variables::{ConfigError, ProviderFailed, UNSET_ORIGIN, Variables};

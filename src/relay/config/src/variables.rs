@@ -1,7 +1,8 @@
 //! Single variables, read as people paste them.
 
 use http::{HeaderName, Uri};
-use queue::key::{Keyspace, is_instance};
+use queue::keyspace::Keyspace;
+use queue::keyspace::is_instance;
 use std::str::FromStr;
 
 /// A variable that is missing or makes no sense; the text names it and says what to do.

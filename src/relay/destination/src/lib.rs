@@ -5,8 +5,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
 use shape::{Answers, Headers, Removal, Shape, Upsert};
-use upstream::governor::{Call, Governor, Limits, transient};
+use upstream::governor::{Call, Governor, Limits};
 use upstream::html;
+use upstream::retry_after::transient;
 use world::host::Host;
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.

@@ -1,6 +1,7 @@
 //! Entities given up, with what a person needs to mend them.
 
-use crate::key::{Key, Keyspace};
+use crate::key::Key;
+use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use model::entity::Kind;
 use model::failure::Failure;

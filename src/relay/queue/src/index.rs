@@ -8,8 +8,9 @@
 //! and then deletes those from which it made it. As a rule a page has one key; where two workers were at it, it has
 //! several until the next one merges them, entry by entry.
 
-use crate::key::{Key, Keyspace};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use crate::entry::{Entry, Mark, page_of_digest};
+use crate::key::Key;
+use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,9 +18,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::{self, Clock, Store, StoreError, delete_all};
 use world::mistake::{Mistake, made};
-
-/// How many pages a kind has: at 100,000 products a page is about 50 KB.
-pub const PAGES: u8 = 128;
 
 /// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store may
 /// be (DynamoDB takes 400 KB), and so lies in several.
@@ -34,91 +32,6 @@ const REMOVED_S: u64 = 2 * 86_400;
 
 /// How many generations of models a product can have above it (contract 4.2).
 const GENERATIONS: usize = 2;
-
-/// What is known of an entity at the destination.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The hash of what was pushed; none where what lies there is not known.
-    #[serde(rename = "h", skip_serializing_if = "Option::is_none", default)]
-    pub hash: Option<String>,
-    /// Its `updated`, in seconds since the Unix epoch.
-    #[serde(rename = "u")]
-    pub updated_s: u64,
-    /// Its code, where the key holds only a hash of it.
-    #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
-    pub code: Option<String>,
-    /// The first walk over the catalogue that did not meet it, by its number; none once one has met it.
-    #[serde(rename = "m", skip_serializing_if = "Option::is_none", default)]
-    pub missed_by: Option<u64>,
-    /// How often it was pushed or removed: tells the newer of two entries.
-    #[serde(rename = "n", skip_serializing_if = "is_zero", default)]
-    pub pushes: u64,
-    /// When it was removed, in seconds since the Unix epoch: then it is no entry, but for telling so.
-    #[serde(rename = "g", skip_serializing_if = "Option::is_none", default)]
-    removed_s: Option<u64>,
-    /// The model that it inherits from.
-    #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
-    parent: Option<Mark>,
-    /// Of what was removed, whether an event had said that it is deleted.
-    #[serde(rename = "a", skip_serializing_if = "std::ops::Not::not", default)]
-    was_announced: bool,
-}
-
-/// The first bytes of a model's digest: enough to find it by, and little room in every entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Mark(String);
-
-impl Mark {
-    /// Of the model of this code.
-    pub fn of_model(code: &str) -> Mark {
-        Mark::of(&Entity::new(Kind::ProductModel, code).segment)
-    }
-
-    fn of(segment: &Segment) -> Mark {
-        Mark(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..6]))
-    }
-
-    /// The page of the model.
-    fn page(&self) -> Option<u8> {
-        let bytes = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
-        Some(page_of_digest(*bytes.first()?))
-    }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl Entry {
-    /// Whether it tells what lies at the destination, if only that nothing does.
-    fn is_known(&self) -> bool {
-        self.hash.is_some() || self.removed_s.is_some()
-    }
-
-    /// Of two entries of one entity, the one that counts. Where two workers pushed different contents and neither knew
-    /// of the other, which of them lies at the destination is not known.
-    fn merged(self, other: Entry) -> Entry {
-        let missed_by = self.missed_by.into_iter().chain(other.missed_by).min();
-        match self.pushes.cmp(&other.pushes) {
-            std::cmp::Ordering::Less => other,
-            std::cmp::Ordering::Greater => self,
-            std::cmp::Ordering::Equal
-                if self.hash == other.hash && self.removed_s.is_some() == other.removed_s.is_some() =>
-            {
-                Entry { missed_by, ..self }
-            }
-            std::cmp::Ordering::Equal => Entry {
-                hash: None,
-                updated_s: self.updated_s.max(other.updated_s),
-                code: self.code.or(other.code),
-                pushes: self.pushes,
-                parent: self.parent.filter(|parent| other.parent.as_ref() == Some(parent)),
-                ..Entry::default()
-            },
-        }
-    }
-}
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Page {
@@ -152,11 +65,6 @@ pub fn page_of(entity: &Entity) -> u8 {
         _ => Sha256::digest(entity.segment.as_str())[0],
     };
     page_of_digest(first)
-}
-
-/// The page of what has a digest, or a UUID, that begins with this byte.
-fn page_of_digest(first: u8) -> u8 {
-    first / (u8::MAX / PAGES + 1)
 }
 
 /// The page of products whose UUIDs begin like this.

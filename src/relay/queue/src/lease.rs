@@ -7,7 +7,8 @@
 //! The lease is advisory all the same. Two workers at once, after a pause, waste calls; that nothing goes wrong for good
 //! is the doing of the in-flight keys and of index pages that are written by one worker each.
 
-use crate::key::{Keyspace, Record};
+use crate::key::Record;
+use crate::keyspace::Keyspace;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`key`] | the keys: what each says, and reading it back |
+//! | [`key`], [`keyspace`] | the keys: what each says, its text, and reading it back |
 //! | [`raise`] | events as they wait, and those that the relay raises itself |
 //! | [`plan`] | what one listing says |
 //! | [`batches`] | the work of a tick, batch by batch, in order, each made when its turn comes |
@@ -15,13 +15,15 @@
 //! | [`in_flight`] | batches whose pushes have begun |
 //! | [`retry`] | when to try again, and what was tried |
 //! | [`dead_letter`] | what was given up |
-//! | [`index`] | what was last pushed |
+//! | [`index`], [`entry`] | what was last pushed, in pages |
 
 pub mod batches;
 pub mod dead_letter;
+pub mod entry;
 pub mod in_flight;
 pub mod index;
 pub mod key;
+pub mod keyspace;
 pub mod lease;
 pub mod plan;
 pub mod raise;

@@ -4,7 +4,8 @@ use crate::waiting::Waiting;
 
 use crate::in_flight::SETTLED_S;
 use crate::index::Directory;
-use crate::key::{Change, DeadLetterKey, Hold, Key, Keyspace, ListKey, RetryKey};
+use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, RetryKey};
+use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use model::time::SKEW_S;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,8 @@
 //! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
 
 use crate::meta::Meta;
-use queue::key::{Key, Keyspace};
+use queue::key::Key;
+use queue::keyspace::Keyspace;
 use queue::raise;
 use serde::{Deserialize, Serialize};
 use world::host::{self, Clock, Random, Store, StoreError};

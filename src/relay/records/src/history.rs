@@ -4,7 +4,8 @@
 //! or so. A tick that dies takes its counts with it; they are for people, and nothing is decided by them.
 
 use crate::report::Report;
-use queue::key::{EventKey, Keyspace, Record};
+use queue::key::{EventKey, Record};
+use queue::keyspace::Keyspace;
 use queue::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

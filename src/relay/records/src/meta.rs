@@ -1,7 +1,8 @@
 //! What the index was built for. Another PIM, another destination or another shape must not inherit it unasked.
 
 use config::WorkerConfig;
-use queue::key::{Keyspace, Record};
+use queue::key::Record;
+use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use world::host::{self, Store, StoreError};
 

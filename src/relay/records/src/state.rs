@@ -6,10 +6,11 @@ use model::entity::Kind;
 use model::page_size::PageSizes;
 use model::time::SKEW_S;
 use queue::key::RECHECK_S;
-use queue::key::{Keyspace, Record};
+use queue::key::Record;
+use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use upstream::governor::GovernorState;
+use upstream::governor_state::GovernorState;
 use world::host::{self, Clock, Store, StoreError};
 
 /// By how much the clocks of hosts may differ before people hear of it, in seconds.

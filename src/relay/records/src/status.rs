@@ -3,7 +3,8 @@
 use crate::meta::Meta;
 use crate::state::State;
 use model::entity::Kind;
-use queue::key::{Keyspace, Record};
+use queue::key::Record;
+use queue::keyspace::Keyspace;
 use queue::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -17,6 +17,8 @@ mod numbers;
 mod place;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod refusals;
 mod route;
 mod rules;
 mod selection;

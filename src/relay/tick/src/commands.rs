@@ -231,7 +231,7 @@ pub(crate) fn held_back(plan: &Plan, now_s: u64) -> impl Iterator<Item = (RetryK
 #[cfg(test)]
 mod tests {
     use super::*;
-    use queue::key::Keyspace;
+    use queue::keyspace::Keyspace;
 
     #[test]
     fn only_what_is_held_back_is_let_go() {

@@ -21,7 +21,8 @@ use records::report::Report;
 use records::state::State;
 use records::status::{self, Status};
 use serde_json::{Value, json};
-use upstream::governor::{Deadlines, Governor, GovernorState};
+use upstream::governor::{Deadlines, Governor};
+use upstream::governor_state::GovernorState;
 use world::host::{self, Host, StoreError};
 use world::log;
 

@@ -4,51 +4,28 @@
 //! [`GovernorState`].
 
 use crate::breaker::{Breaker, Event};
-use crate::budget::Budget;
-use crate::excerpt::excerpt;
+use crate::governor_state::GovernorState;
 use crate::wire;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use model::failure::TIME_IS_UP;
-use model::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
-use model::time::{self, CLOCKS_S};
+use model::failure::{Class, Failure};
+use model::time::CLOCKS_S;
 use queue::lease::Lease;
-use queue::retry::{ATTEMPTS_MAX, WAIT_MAX_S};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use queue::retry::ATTEMPTS_MAX;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use world::host::{CallLimits, Host, SendError};
-use world::log;
 use world::log::LogLevel;
 use world::mistake::{Mistake, made};
 
 /// The largest answer that is read, in bytes.
 const ANSWER_MAX: usize = 48 << 20;
 
-/// How much of a refused answer is logged, in bytes.
-const EXCERPT: usize = 500;
-
-/// Over how long calls are counted for the rate, in milliseconds: a little more than the second that upstreams count,
-/// since calls do not arrive as evenly as they leave.
-const WINDOW_MS: u64 = 1100;
-
 /// How long a quick retry inside a tick waits at most, in milliseconds.
 const QUICK_MS: u64 = 1000;
 
 /// The least time that a call must be able to have, in milliseconds.
 const LEAST_MS: u64 = 500;
-
-/// The lowest rate that an upstream's 429 can bring its calls down to, in thousandths of a call a second.
-const SLOWEST_MILLI: u64 = 500;
-
-/// How often a rate is halved at most, in milliseconds.
-const HALVE_MS: u64 = 1000;
-
-/// How long a lowered rate stays before it rises by a tenth of the configured one, in milliseconds.
-const RISE_MS: u64 = 10_000;
-
-/// After how many such whiles it rises although nothing was called.
-const FORGOTTEN: u64 = 60;
 
 /// The numbers in which upstreams differ.
 #[derive(Debug, Clone, Copy)]
@@ -64,78 +41,6 @@ pub struct Limits {
     /// Whether calls change something there. Then one whose end is not known is not repeated at once, since it may
     /// still arrive after its repetition; and many refused entities in a row mean that something else is wrong.
     pub writes: bool,
-}
-
-/// What a governor keeps between ticks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GovernorState {
-    /// What it was configured with: a mended configuration gets a fresh start.
-    pub fingerprint: String,
-    /// No call before then: the upstream asked for it. In milliseconds since the Unix epoch.
-    pub not_before_ms: u64,
-    /// How long that wait was when it was asked for, in milliseconds.
-    pub wait_ms: u64,
-    /// The rate that was lowered, since it answered 429 and did not say how long to wait.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slowed: Option<Slowed>,
-    /// The breakers, by what they guard.
-    pub breakers: BTreeMap<String, Breaker>,
-    /// The retry budget.
-    pub budget: Budget,
-    /// Calls made.
-    pub calls: u64,
-    /// Calls failed.
-    pub errors: u64,
-    /// Calls answered 429.
-    pub throttled: u64,
-}
-
-/// A rate below the configured one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slowed {
-    /// In thousandths of a call a second.
-    pub milli: u64,
-    /// When it was last changed, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// Whether a call has come through since it was lowered.
-    #[serde(default)]
-    pub has_come_through: bool,
-}
-
-/// A breaker that is open.
-#[derive(Debug, Clone, Copy)]
-pub struct Open<'a> {
-    /// What it guards.
-    pub circuit: &'a str,
-    /// Since when it has been open, in milliseconds since the Unix epoch.
-    pub since_ms: u64,
-    /// The breaker.
-    pub breaker: &'a Breaker,
-}
-
-impl GovernorState {
-    /// How many calls a second a lowered rate allows, in words.
-    pub fn slowed_to(&self) -> Option<String> {
-        let milli = self.slowed?.milli;
-        Some(format!("{}.{}", milli / 1000, milli % 1000 / 100))
-    }
-
-    /// What the upstream asked to wait for, or to come less often, is over.
-    pub fn end_waits(&mut self) {
-        (self.not_before_ms, self.wait_ms, self.slowed) = (0, 0, None);
-    }
-
-    /// The breakers that are open: what of the upstream is left alone.
-    pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
-        self.breakers.iter().filter_map(|(circuit, breaker)| {
-            Some(Open {
-                circuit,
-                since_ms: breaker.since_ms?,
-                breaker,
-            })
-        })
-    }
 }
 
 /// One call to be made.
@@ -165,9 +70,9 @@ pub struct Call<'a> {
 pub struct Entered {
     /// What it may take.
     pub limits: CallLimits,
-    probe: Option<String>,
-    started_ms: u64,
-    tries: u32,
+    pub(crate) probe: Option<String>,
+    pub(crate) started_ms: u64,
+    pub(crate) tries: u32,
 }
 
 /// Judges an answer, its body included: none if it is good, else what follows. [`Class::Held`] is for an answer that
@@ -176,19 +81,19 @@ pub type Judge<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<Class>;
 
 /// Stands before one upstream for the length of a tick.
 pub struct Governor<'a, H> {
-    host: &'a H,
-    limits: Limits,
-    log: LogLevel,
-    tracking_header: String,
-    until_ms: Cell<u64>,
-    end_ms: u64,
-    lease: &'a Lease,
-    state: RefCell<GovernorState>,
-    saved: RefCell<GovernorState>,
-    starts: RefCell<VecDeque<u64>>,
-    under_way: Cell<usize>,
-    probing: RefCell<Vec<String>>,
-    secrets: RefCell<Vec<String>>,
+    pub(crate) host: &'a H,
+    pub(crate) limits: Limits,
+    pub(crate) log: LogLevel,
+    pub(crate) tracking_header: String,
+    pub(crate) until_ms: Cell<u64>,
+    pub(crate) end_ms: u64,
+    pub(crate) lease: &'a Lease,
+    pub(crate) state: RefCell<GovernorState>,
+    pub(crate) saved: RefCell<GovernorState>,
+    pub(crate) starts: RefCell<VecDeque<u64>>,
+    pub(crate) under_way: Cell<usize>,
+    pub(crate) probing: RefCell<Vec<String>>,
+    pub(crate) secrets: RefCell<Vec<String>>,
 }
 
 /// When a tick's calls must have begun and ended, by the monotonic clock, in milliseconds.
@@ -311,7 +216,7 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 
     /// That the upstream asked to wait, if so.
-    fn asked_to_wait(&self) -> Option<String> {
+    pub(crate) fn asked_to_wait(&self) -> Option<String> {
         let state = self.state.borrow();
         let now_ms = self.host.now_ms();
         // A moment much further off than the wait that was asked for comes of a clock that jumped.
@@ -445,89 +350,10 @@ impl<'a, H: Host> Governor<'a, H> {
         Ok(is_open.then(|| circuit.to_owned()))
     }
 
-    fn release(&self, probe: Option<String>) {
+    pub(crate) fn release(&self, probe: Option<String>) {
         if let Some(circuit) = probe {
             self.probing.borrow_mut().retain(|probing| *probing != circuit);
         }
-    }
-
-    /// Waits until the call keeps the rate and the number of calls at once; no longer than calls may begin.
-    async fn wait_for_room(&self) {
-        loop {
-            let now_ms = self.host.monotonic_ms();
-            let (count, window_ms) = self.rate();
-            let wait_ms = {
-                let mut starts = self.starts.borrow_mut();
-                while starts.front().is_some_and(|start| start + window_ms <= now_ms) {
-                    starts.pop_front();
-                }
-                if starts.len() < count && self.under_way.get() < self.limits.at_once {
-                    starts.push_back(now_ms);
-                    return;
-                }
-                let for_rate = starts.front().map_or(0, |start| start + window_ms - now_ms);
-                if starts.len() < count { 5 } else { for_rate.max(1) }
-            };
-            let left_ms = self.left_ms();
-            self.host.sleep_ms(wait_ms.min(left_ms)).await;
-            if left_ms <= wait_ms {
-                return;
-            }
-        }
-    }
-
-    /// How many calls may begin, and in how many milliseconds.
-    fn rate(&self) -> (usize, u64) {
-        let mut state = self.state.borrow_mut();
-        let Some(slowed) = self.risen(state.slowed) else {
-            state.slowed = None;
-            return (self.limits.per_second, WINDOW_MS);
-        };
-        state.slowed = Some(slowed);
-        match slowed.milli {
-            milli @ 1000.. => (usize::try_from(milli / 1000).unwrap_or(usize::MAX), WINDOW_MS),
-            milli => (1, WINDOW_MS * 1000 / milli.max(1)),
-        }
-    }
-
-    /// A lowered rate as it is now: every while it rises by a tenth of the configured one, as long as calls come through.
-    fn risen(&self, slowed: Option<Slowed>) -> Option<Slowed> {
-        let (slowed, now_ms) = (slowed?, self.host.now_ms());
-        // A moment that lies ahead is of a clock that was wrong.
-        let steps = match now_ms.checked_sub(slowed.at_ms) {
-            Some(since_ms) => since_ms / RISE_MS,
-            None => 1,
-        };
-        let may_rise = slowed.has_come_through || steps >= FORGOTTEN;
-        if steps == 0 || !may_rise {
-            return Some(slowed);
-        }
-        let configured = self.limits.per_second as u64 * 1000;
-        let milli = slowed.milli.saturating_add(steps.saturating_mul(configured / 10));
-        (milli < configured).then_some(Slowed {
-            milli,
-            at_ms: now_ms,
-            ..slowed
-        })
-    }
-
-    /// The upstream asks to slow down and does not say how long. Says whether it cannot go any slower.
-    fn slow_down(&self, state: &mut GovernorState) -> bool {
-        let now_ms = self.host.now_ms();
-        let configured = self.limits.per_second as u64 * 1000;
-        let known = self.risen(state.slowed);
-        if known.is_some_and(|known| known.milli <= SLOWEST_MILLI) {
-            return true;
-        }
-        if known.is_none_or(|known| now_ms.abs_diff(known.at_ms) >= HALVE_MS) {
-            let milli = known.map_or(configured, |known| known.milli) / 2;
-            state.slowed = Some(Slowed {
-                milli: milli.max(SLOWEST_MILLI),
-                at_ms: now_ms,
-                has_come_through: false,
-            });
-        }
-        false
     }
 
     /// Lets a call in and waits for its turn; else says why it is not made. Whoever enters must [`Self::leave`] or
@@ -605,243 +431,5 @@ impl<'a, H: Host> Governor<'a, H> {
             }
             failure
         })
-    }
-
-    fn judged(
-        &self,
-        call: &Call<'_>,
-        entered: &Entered,
-        sent: Result<Response<Vec<u8>>, SendError>,
-        judge: Judge<'_>,
-    ) -> Result<Response<Vec<u8>>, Failure> {
-        let result = match &sent {
-            Ok(response) => match judge(response) {
-                None => Ok(()),
-                Some(class) => Err(self.refused(class, response)),
-            },
-            Err(error) => Err(self.unanswered(error)),
-        };
-        let attempt = call.attempts + entered.tries;
-        self.log(call, attempt, entered.started_ms, &sent, result.as_ref().err());
-        let mut state = self.state.borrow_mut();
-        state.calls += 1;
-        state.errors += u64::from(result.is_err());
-        state.throttled +=
-            u64::from(matches!(&sent, Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS));
-        result.and_then(|()| sent.map_err(|error| self.unanswered(&error)))
-    }
-
-    fn refused(&self, class: Class, response: &Response<Vec<u8>>) -> Failure {
-        let status = response.status().as_u16();
-        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
-        let answer = self.excerpt(response.body(), ANSWER_KEPT);
-        let reason = self.told(response.status(), log::cut(&answer, REASON_KEPT));
-        Failure {
-            status: Some(status),
-            tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
-            // A gateway gave up waiting, not the server behind it.
-            unsettled: matches!(status, 408 | 502 | 504),
-            retry_after_s: retry_after_s.filter(|_| transient(response.status()).is_some()),
-            answer: (answer.len() > REASON_KEPT).then(|| answer.into()),
-            ..self.failed(class, reason)
-        }
-    }
-
-    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own.
-    fn told(&self, status: StatusCode, said: &str) -> String {
-        let (number, name) = (status.as_u16(), self.limits.name);
-        if status.is_success() {
-            format!("{number} with a body that is not one of {name}'s own: is its address right? It says: {said}")
-        } else {
-            format!("{number}: {said}")
-        }
-    }
-
-    fn unanswered(&self, error: &SendError) -> Failure {
-        let (class, reason, unsettled) = match error {
-            SendError::Forbidden(reason) => (Class::Misconfigured, reason.clone(), false),
-            SendError::Unreachable(reason) => (Class::Unavailable, format!("no connection: {reason}"), false),
-            SendError::Timeout => (Class::Transient, "no answer in time".to_owned(), true),
-            SendError::Lost(reason) => (Class::Transient, format!("the connection was lost: {reason}"), true),
-            SendError::Unreadable(reason) => (
-                Class::Unavailable,
-                format!("the answer cannot be read: {reason}"),
-                false,
-            ),
-            SendError::TooLarge => (Class::TooLarge, "the answer is larger than the limit".to_owned(), true),
-        };
-        Failure {
-            unsettled,
-            ..self.failed(class, reason)
-        }
-    }
-
-    /// Takes note of a failure: a wait that was asked for, and the breaker.
-    fn learn(&self, call: &Call<'_>, was_probe: bool, failure: &mut Failure) {
-        let now_ms = self.host.now_ms();
-        let chance = self.host.chance();
-        let mut state = self.state.borrow_mut();
-        if let Some(wait_s) = failure.retry_after_s.filter(|_| !made(Mistake::IgnoreRetryAfter)) {
-            let not_before_ms = now_ms + wait_s * 1000;
-            if not_before_ms > state.not_before_ms {
-                (state.not_before_ms, state.wait_ms) = (not_before_ms, wait_s * 1000);
-            }
-        }
-        let is_throttled = failure.status == Some(429) && failure.class == Class::Transient;
-        if is_throttled {
-            // A wait that was asked for is all that follows from it.
-            let is_vague = failure.retry_after_s.is_none();
-            let is_slowest = is_vague && self.slow_down(&mut state);
-            let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
-            let is_alone = is_vague && call.entity.is_some_and(|entity| breaker.throttled(entity));
-            failure.class = match (is_slowest, is_alone) {
-                // At the slowest, and others come through: it is at fault itself.
-                (true, true) => Class::Transient,
-                // Nothing comes through, however slowly it is called.
-                (true, false) => Class::Unavailable,
-                // Not its fault, perhaps; but it need not come at every tick.
-                (false, true) => Class::Unavailable,
-                (false, false) => Class::Held,
-            };
-            if is_slowest && !is_alone {
-                let reason = failure.reason.clone();
-                let subject = call.entity.or(call.subject);
-                let known = Event::of(&reason, now_ms, chance);
-                breaker.open(Event {
-                    subject,
-                    was_probe,
-                    ..known
-                });
-            }
-            if !(is_slowest && is_alone) {
-                return;
-            }
-        }
-        if call.is_last_resort && failure.status.is_some() {
-            // It was given up while others came through: whatever it is answered now is its own.
-            if matches!(failure.class, Class::Misconfigured | Class::Unavailable) {
-                failure.class = Class::Permanent;
-            }
-            return;
-        }
-        let reason = failure.reason.clone();
-        let event = Event {
-            subject: call.entity.or(call.subject),
-            was_probe,
-            reason: &reason,
-            now_ms,
-            chance,
-        };
-        let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
-        breaker.note_failure(now_ms);
-        match (failure.class, call.entity) {
-            (Class::Transient, _) => breaker.failed(event),
-            (Class::Permanent, _) if self.limits.writes => breaker.refused(event),
-            (Class::Permanent | Class::TooLarge, _) => breaker.succeeded(None, now_ms),
-            (class @ (Class::Unavailable | Class::Misconfigured), Some(entity)) if failure.status.is_some() => {
-                let needs_person = class == Class::Misconfigured;
-                if breaker.suspected(entity, event, needs_person) {
-                    failure.class = if needs_person {
-                        Class::Permanent
-                    } else {
-                        Class::Transient
-                    };
-                }
-            }
-            (class @ (Class::Unavailable | Class::Misconfigured), None)
-                if failure.status.is_some() && call.is_divisible =>
-            {
-                breaker.failed_in_doubt(event, class == Class::Misconfigured);
-            }
-            (Class::Unavailable, _) => breaker.open(event),
-            (Class::Misconfigured, _) => breaker.open_for_a_person(event),
-            (Class::Held, _) => {}
-        }
-    }
-
-    fn excerpt(&self, body: &[u8], bytes: usize) -> String {
-        excerpt(body, &self.secrets.borrow(), bytes)
-    }
-
-    fn log(
-        &self,
-        call: &Call<'_>,
-        attempt: u32,
-        started_ms: u64,
-        sent: &Result<Response<Vec<u8>>, SendError>,
-        failure: Option<&Failure>,
-    ) {
-        let header = |name: &str| sent.as_ref().ok()?.headers().get(name)?.to_str().ok();
-        let excerpt = failure
-            .and_then(|_| sent.as_ref().ok())
-            .map(|response| self.excerpt(response.body(), EXCERPT));
-        let fields = json!({
-            "upstream": self.limits.name,
-            "method": call.request.method().as_str(),
-            "path": call.shown_path.unwrap_or(call.request.uri().path()),
-            // Where calls only read, it is ours; elsewhere somebody may have put a secret into it.
-            "query": call.request.uri().query().filter(|_| !self.limits.writes).map(|query| log::cut(query, EXCERPT)),
-            "status": sent.as_ref().ok().map(|response| response.status().as_u16()),
-            "ms": self.host.monotonic_ms() - started_ms,
-            "attempt": attempt,
-            "entity": call.entity,
-            "tracking": header(&self.tracking_header),
-            "class": failure.map(|failure| failure.class),
-            "reason": failure.filter(|failure| failure.status.is_none()).map(|failure| &failure.reason),
-            "body": excerpt,
-        });
-        log::write(self.host, self.log, "call", failure.is_some(), fields);
-    }
-}
-
-/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds, with or without a fraction, or as a date (RFC
-/// 9110), also with an offset in place of GMT. A day at most; a moment that is past asks for nothing.
-fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        // A number that is none, or larger than any, is a wait without an end.
-        let seconds = if seconds.is_nan() {
-            WAIT_MAX_S as f64
-        } else {
-            seconds.ceil().clamp(0.0, WAIT_MAX_S as f64)
-        };
-        return Some(seconds as u64);
-    }
-    let date_s = match httpdate::parse_http_date(value) {
-        Ok(date) => date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs(),
-        Err(_) => time::parse_date(value)?,
-    };
-    Some(date_s.saturating_sub(now_ms / 1000).min(WAIT_MAX_S))
-}
-
-/// The class of a status that any upstream may answer: 408, 429 and 5xx may pass.
-pub fn transient(status: StatusCode) -> Option<Class> {
-    let passes = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-    passes.then_some(Class::Transient)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_read_in_both_forms() {
-        assert_eq!(retry_after_s("30", 0), Some(30));
-        assert_eq!(retry_after_s("7200", 0), Some(7200));
-        assert_eq!(retry_after_s("864000", 0), Some(86_400));
-        assert_eq!(retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 60_000), Some(60));
-        assert_eq!(retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 600_000), Some(0));
-        assert_eq!(retry_after_s("soon", 0), None);
-        for (text, seconds) in [("2.0", 2), ("0.2", 1), ("-5", 0), (" 7 ", 7), ("1e99", 86_400)] {
-            assert_eq!(retry_after_s(text, 0), Some(seconds), "{text}");
-        }
-        for text in [
-            "Thu, 01 Jan 1970 00:02:00 +0000",
-            "Thu, 01 Jan 1970 02:02:00 +0200",
-            "1970-01-01T00:02:00Z",
-        ] {
-            assert_eq!(retry_after_s(text, 60_000), Some(60), "{text}");
-        }
     }
 }

@@ -4,6 +4,8 @@
 //! | where | what |
 //! |---|---|
 //! | [`governor`] | one upstream: limits, waits, classes of failure, quick retries |
+//! | [`governor_state`] | what a governor keeps between ticks |
+//! | `rate`, `learning`, [`retry_after`] | how often it calls, and what it makes of answers |
 //! | [`breaker`], [`budget`] | when an upstream is left alone, and how many retries there may be |
 //! | [`token`] | tokens of the PIM: got, kept, refreshed |
 //! | [`wire`] | the headers of every call, and answers that come packed |
@@ -14,6 +16,10 @@ pub mod breaker;
 pub mod budget;
 pub mod excerpt;
 pub mod governor;
+pub mod governor_state;
 pub mod html;
+mod learning;
+mod rate;
+pub mod retry_after;
 pub mod token;
 pub mod wire;

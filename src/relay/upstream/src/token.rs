@@ -1,6 +1,7 @@
 //! The PIM's tokens: cached in the store, renewed a little early, and once after a 401 (contract 4.2).
 
-use crate::governor::{Call, Governor, transient};
+use crate::governor::{Call, Governor};
+use crate::retry_after::transient;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use config::{Credentials, PimConfig};
 use futures_util::lock::Mutex;
@@ -8,7 +9,8 @@ use http::{HeaderValue, Request, Response};
 use model::entity::{Segment, digest};
 use model::failure::{Class, Failure};
 use model::json;
-use queue::key::{Key, Keyspace};
+use queue::key::Key;
+use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::cell::Cell;

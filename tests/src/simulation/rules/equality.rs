@@ -2,7 +2,8 @@
 
 use crate::shaped;
 use crate::simulation::run::Run;
-use queue::key::{Key, Keyspace};
+use queue::key::Key;
+use queue::keyspace::Keyspace;
 use simulator::catalogue::EntityId;
 use simulator::compare::{Mapping, differences};
 use std::collections::BTreeSet;

@@ -6,7 +6,7 @@ use model::entity::{Kind, UNREADABLE, is_same};
 use model::failure::Class;
 use model::json;
 use serde_json::{Map, Value};
-use upstream::governor::transient;
+use upstream::retry_after::transient;
 use world::mistake::{Mistake, made};
 
 /// What Akeneo begins its word with that something is absent (contract 4.7).

@@ -13,7 +13,7 @@ use records::refused::Refused;
 use records::state::State;
 use records::status::Status;
 use serde_json::{Map, Value, json};
-use upstream::governor::GovernorState;
+use upstream::governor_state::GovernorState;
 use world::host::{self, Clock, Store, StoreError};
 
 const HOUR_S: u64 = 3600;

@@ -9,7 +9,8 @@ use config::WorkerConfig;
 use model::failure::Class;
 use model::time;
 use queue::dead_letter::DeadLetter;
-use queue::key::{Key, Keyspace, Record};
+use queue::key::{Key, Record};
+use queue::keyspace::Keyspace;
 use queue::plan::Plan;
 use records::meta::Meta;
 use records::notification::{Notification, SubscriptionState};
@@ -17,7 +18,7 @@ use records::reconciliation::Reconciliation;
 use records::refused::Refused;
 use records::state::State;
 use serde_json::json;
-use upstream::governor::GovernorState;
+use upstream::governor_state::GovernorState;
 use world::host::{self, Host, StoreError};
 
 /// How long a cause is not alerted again, in seconds.

@@ -2,7 +2,8 @@
 
 use super::scan::Scan;
 use model::entity::Kind;
-use queue::key::{Keyspace, Record};
+use queue::key::Record;
+use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use world::host::{self, Store, StoreError};
 

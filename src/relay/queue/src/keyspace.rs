@@ -1,0 +1,344 @@
+//! The keys of one application, as texts, and read back.
+//!
+//! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form that is
+//! not known here, belongs to somebody else and is left alone.
+
+use crate::key::{Change, DeadLetterKey, EventKey, Hold, Key, ListKey, Record, RetryKey};
+use model::entity::{Entity, Kind, Segment};
+use std::ops::Range;
+
+/// The format of keys and values that this version writes and reads.
+const FORMAT: &str = "r1";
+
+/// The longest name of an instance, in bytes.
+pub const INSTANCE_MAX: usize = 32;
+
+/// The keys of one application: an instance in a store that others may share.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    prefix: String,
+}
+
+impl Keyspace {
+    /// The keys of this instance: 1 to [`INSTANCE_MAX`] of `a-z`, `0-9` and `-`, as the configuration checks.
+    pub fn new(instance: &str) -> Keyspace {
+        debug_assert!(is_instance(instance));
+        Keyspace {
+            prefix: format!("{FORMAT}.{instance}."),
+        }
+    }
+
+    /// The instance's name.
+    pub fn instance(&self) -> &str {
+        self.prefix.split('.').nth(1).unwrap_or_default()
+    }
+
+    /// The text of a key.
+    pub fn encode(&self, key: &Key) -> String {
+        let rest = match key {
+            Key::Event(event) => {
+                let floor = event.floor_s.map(|floor| floor.to_string()).unwrap_or_default();
+                format!(
+                    "e.{:010}.{}{}{floor}.{}.{}",
+                    event.time_s,
+                    event.entity.kind.letter(),
+                    event.change.letter(),
+                    event.entity.segment.as_str(),
+                    event.id.as_str()
+                )
+            }
+            Key::Retry(retry) => {
+                let letter = |hold| Hold::LETTERS.into_iter().find(|(known, _)| *known == hold);
+                let hold = retry
+                    .hold
+                    .and_then(letter)
+                    .map(|(_, letter)| letter.to_string())
+                    .unwrap_or_default();
+                format!("r.{}.{}{hold}.{}", retry.entity.key(), retry.attempts, retry.due_s)
+            }
+            Key::DeadLetter(letter) if letter.attempts == 0 => {
+                format!("d.{}.{}", letter.entity.key(), letter.failed_s)
+            }
+            Key::DeadLetter(letter) => {
+                let entity = letter.entity.key();
+                format!("d.{entity}.{}.{}.{}", letter.failed_s, letter.attempts, letter.left)
+            }
+            Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
+            Key::Fanout(of) => format!("n.{}", of.key()),
+            Key::IndexPage(kind, page, None) => format!("i.{}.{page}", kind.letter()),
+            Key::IndexPage(kind, page, Some((worker, 0))) => format!("i.{}.{page}.{}", kind.letter(), worker.as_str()),
+            Key::IndexPage(kind, page, Some((worker, part))) => {
+                format!("i.{}.{page}.{}.{part}", kind.letter(), worker.as_str())
+            }
+            Key::MediaPage(page) => format!("m.{page}"),
+            Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
+            Key::Token(credentials) => format!("t.{}", credentials.as_str()),
+            Key::List(list) => format!("k.{}", list.encode()),
+            Key::Reading(list) => format!("w.{}", list.encode()),
+            Key::Stale(list, id) => format!("v.{}.{}", list.encode(), id.as_str()),
+            Key::Record(record) => {
+                let name = Record::NAMES
+                    .into_iter()
+                    .find(|(known, _)| known == record)
+                    .map_or("", |(_, name)| name);
+                name.to_owned()
+            }
+        };
+        format!("{}{rest}", self.prefix)
+    }
+
+    /// The key behind a text, if it is one of ours.
+    pub fn parse(&self, text: &str) -> Option<Key> {
+        let rest = text.strip_prefix(&self.prefix)?;
+        if let Some((record, _)) = Record::NAMES.into_iter().find(|(_, name)| *name == rest) {
+            return Some(Key::Record(record));
+        }
+        let parts: Vec<&str> = rest.split('.').collect();
+        Some(match parts[..] {
+            ["e", time, what, segment, id] => Key::Event(parse_event(time, what, segment, id)?),
+            ["r", kind, segment, attempts, due] => Key::Retry(RetryKey {
+                entity: parse_entity(kind, segment)?,
+                attempts: attempts.trim_end_matches(['h', 'b', 'd']).parse().ok()?,
+                hold: Hold::LETTERS
+                    .into_iter()
+                    .find(|(_, letter)| attempts.ends_with(*letter))
+                    .map(|(hold, _)| hold),
+                due_s: due.parse().ok()?,
+            }),
+            ["d", kind, segment, failed] => Key::DeadLetter(parse_letter(kind, segment, failed, "0", "0")?),
+            ["d", kind, segment, failed, attempts, left] => {
+                Key::DeadLetter(parse_letter(kind, segment, failed, attempts, left)?)
+            }
+            ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
+            ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
+            ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, None),
+            ["i", kind, page, worker] => {
+                let writer = Some((Segment::parse(worker)?, 0));
+                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, writer)
+            }
+            ["i", kind, page, worker, part] => {
+                let writer = Some((Segment::parse(worker)?, part.parse().ok().filter(|part| *part > 0)?));
+                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, writer)
+            }
+            ["m", page] => Key::MediaPage(page.parse().ok()?),
+            ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
+            ["t", credentials] => Key::Token(Segment::parse(credentials)?),
+            ["k", ref list @ ..] => Key::List(ListKey::parse(list)?),
+            ["w", ref list @ ..] => Key::Reading(ListKey::parse(list)?),
+            ["v", ref list @ .., id] => Key::Stale(ListKey::parse(list)?, Segment::parse(id)?),
+            _ => return None,
+        })
+    }
+
+    /// Whether a key begins as this application's keys do.
+    pub fn is_own(&self, text: &str) -> bool {
+        text.starts_with(&self.prefix)
+    }
+
+    /// Where the entity's code stands in the text of an event's, a retry's or a dead letter's key.
+    pub fn entity_part(&self, text: &str) -> Range<usize> {
+        let rest = text.get(self.prefix.len()..).unwrap_or_default();
+        let before = if rest.starts_with("e.") { 3 } else { 2 };
+        let mut from = self.prefix.len();
+        for part in rest.split('.').take(before) {
+            from += part.len() + 1;
+        }
+        let length = text.get(from..).and_then(|rest| rest.find('.')).unwrap_or(0);
+        from..from + length
+    }
+
+    /// The text of a single record's key.
+    pub fn record(&self, record: Record) -> String {
+        self.encode(&Key::Record(record))
+    }
+}
+
+/// Whether an instance's name can stand in a key.
+pub fn is_instance(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.len() <= INSTANCE_MAX && name.chars().all(allowed)
+}
+
+fn parse_kind(text: &str) -> Option<Kind> {
+    let mut letters = text.chars();
+    let kind = Kind::of_letter(letters.next()?)?;
+    letters.next().is_none().then_some(kind)
+}
+
+fn parse_entity(kind: &str, segment: &str) -> Option<Entity> {
+    Some(Entity {
+        kind: parse_kind(kind)?,
+        segment: Segment::parse(segment)?,
+    })
+}
+
+fn parse_letter(kind: &str, segment: &str, failed: &str, attempts: &str, left: &str) -> Option<DeadLetterKey> {
+    Some(DeadLetterKey {
+        entity: parse_entity(kind, segment)?,
+        failed_s: failed.parse().ok()?,
+        attempts: attempts.parse().ok()?,
+        left: left.parse().ok()?,
+    })
+}
+
+fn parse_event(time: &str, what: &str, segment: &str, id: &str) -> Option<EventKey> {
+    let mut letters = what.chars();
+    let kind = Kind::of_letter(letters.next()?)?;
+    let change = Change::of_letter(letters.next()?)?;
+    let floor_s = match letters.as_str() {
+        "" => None,
+        floor => Some(floor.parse().ok()?),
+    };
+    Some(EventKey {
+        time_s: time.parse().ok()?,
+        change,
+        floor_s,
+        entity: Entity {
+            kind,
+            segment: Segment::parse(segment)?,
+        },
+        id: Segment::parse(id)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_change() -> impl Strategy<Value = Change> {
+        (0..Change::NAMES.len()).prop_map(|n| Change::NAMES[n].0)
+    }
+
+    fn any_kind() -> impl Strategy<Value = Kind> {
+        (0..Kind::ALL.len()).prop_map(|n| Kind::ALL[n])
+    }
+
+    /// Codes of every form: any text, long text, UUIDs in either case, and what looks like an encoded segment.
+    fn any_code() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[A-Za-z0-9_.-]{0,60}",
+            "[utxh][A-Za-z0-9_-]{0,24}",
+            any::<[u8; 16]>().prop_map(|bytes| model::entity::uuid_text(&bytes)),
+            any::<[u8; 16]>().prop_map(|bytes| model::entity::uuid_text(&bytes).to_uppercase()),
+        ]
+    }
+
+    prop_compose! {
+        fn any_event()(
+            time_s in 0..=9_999_999_999u64,
+            change in any_change(),
+            floor_s in proptest::option::of(-9_999_999_999i64..=9_999_999_999),
+            kind in any_kind(),
+            code in any_code(),
+            id in any_code(),
+        ) -> EventKey {
+            EventKey { time_s, change, floor_s, entity: Entity::new(kind, &code), id: Segment::of(&id) }
+        }
+    }
+
+    fn well_formed(key: &str) -> bool {
+        key.len() <= 200 && key.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c))
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_key_reads_back(event in any_event(), instance in "[a-z0-9-]{1,32}") {
+            let keys = Keyspace::new(&instance);
+            let text = keys.encode(&Key::Event(event.clone()));
+            prop_assert!(well_formed(&text), "{}", text);
+            prop_assert_eq!(keys.parse(&text), Some(Key::Event(event)));
+        }
+
+        #[test]
+        fn different_events_never_share_a_key(one in any_event(), other in any_event()) {
+            let keys = Keyspace::new("main");
+            let same = keys.encode(&Key::Event(one.clone())) == keys.encode(&Key::Event(other.clone()));
+            prop_assert_eq!(same, one == other);
+        }
+
+        #[test]
+        fn a_code_reads_back_and_has_one_segment(code in any_code(), other in any_code()) {
+            let segment = Segment::of(&code);
+            prop_assert_eq!(Segment::parse(segment.as_str()), Some(segment.clone()));
+            if let Some(read) = segment.code() {
+                prop_assert_eq!(&read, &code);
+            } else {
+                prop_assert!(code.len() > 40);
+            }
+            prop_assert_eq!(segment == Segment::of(&other), code == other);
+        }
+
+        #[test]
+        fn the_other_keys_read_back(
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..4usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
+        ) {
+            let keys = Keyspace::new("main");
+            let entity = Entity::new(kind, &code);
+            let hold = [None, Some(Hold::Probe), Some(Hold::Brake), Some(Hold::Doubt)][hold];
+            for key in [
+                Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
+                Key::DeadLetter(DeadLetterKey { entity: entity.clone(), failed_s: time, attempts, left: if attempts == 0 { 0 } else { 2 } }),
+                Key::Fanout(entity),
+                Key::InFlight(Segment::of(&code), time),
+                Key::IndexPage(kind, page, None),
+                Key::IndexPage(kind, page, Some((Segment::of(&code), page))),
+                Key::MediaPage(files),
+                Key::Command(time, Segment::of(&code)),
+                Key::Token(Segment::of(&code)),
+                Key::List(ListKey::Attributes),
+                Key::List(ListKey::Families),
+                Key::Reading(ListKey::Options(Segment::of(&code))),
+                Key::List(ListKey::Options(Segment::of(&code))),
+                Key::Stale(ListKey::Categories, Segment::of(&code)),
+                Key::Stale(ListKey::Options(Segment::of(&code)), Segment::of(&code)),
+            ] {
+                let text = keys.encode(&key);
+                prop_assert!(well_formed(&text), "{}", text);
+                prop_assert_eq!(keys.parse(&text), Some(key));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_left_alone(text in any::<String>(), tail in "[eridfnctkvsm]?[A-Za-z0-9._-]{0,80}") {
+            let keys = Keyspace::new("main");
+            keys.parse(&text);
+            let text = format!("r1.main.{tail}");
+            if let Some(key @ (Key::Fanout(_) | Key::Token(_))) = keys.parse(&text) {
+                prop_assert_eq!(keys.encode(&key), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_typical_event_key_is_short() {
+        let event = EventKey {
+            time_s: 1_732_190_400,
+            change: Change::Updated,
+            floor_s: Some(5),
+            entity: Entity::new(Kind::Product, "25566245-55c3-42ce-86d9-8610ac459fa8"),
+            id: Segment::of("a6b9c3f0-7b32-4c4e-9d1a-0c0a5a1f3e55"),
+        };
+        let text = Keyspace::new("main").encode(&Key::Event(event));
+        assert!(text.len() <= 72, "{} bytes: {text}", text.len());
+    }
+
+    #[test]
+    fn records_read_back_and_others_keys_are_left_alone() {
+        let keys = Keyspace::new("main");
+        for (record, _) in Record::NAMES {
+            assert_eq!(keys.parse(&keys.record(record)), Some(Key::Record(record)));
+        }
+        for foreign in [
+            "r2.main.lease",
+            "r1.other.lease",
+            "r1.main.leases",
+            "r1.main.e.1.pu.x",
+            "session:1",
+            "",
+        ] {
+            assert_eq!(keys.parse(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a governor makes of an answer: its class, what is kept of it, and what breakers and the rate learn.
+
+use crate::breaker::Event;
+use crate::excerpt::excerpt;
+use crate::governor::{Call, Entered, Governor, Judge};
+use crate::retry_after::{retry_after_s, transient};
+use http::{Response, StatusCode};
+use model::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
+use serde_json::json;
+use world::host::{Host, SendError};
+use world::log;
+use world::mistake::{Mistake, made};
+
+/// How much of a refused answer is logged, in bytes.
+const EXCERPT: usize = 500;
+
+impl<H: Host> Governor<'_, H> {
+    pub(crate) fn judged(
+        &self,
+        call: &Call<'_>,
+        entered: &Entered,
+        sent: Result<Response<Vec<u8>>, SendError>,
+        judge: Judge<'_>,
+    ) -> Result<Response<Vec<u8>>, Failure> {
+        let result = match &sent {
+            Ok(response) => match judge(response) {
+                None => Ok(()),
+                Some(class) => Err(self.refused(class, response)),
+            },
+            Err(error) => Err(self.unanswered(error)),
+        };
+        let attempt = call.attempts + entered.tries;
+        self.log(call, attempt, entered.started_ms, &sent, result.as_ref().err());
+        let mut state = self.state.borrow_mut();
+        state.calls += 1;
+        state.errors += u64::from(result.is_err());
+        state.throttled +=
+            u64::from(matches!(&sent, Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS));
+        result.and_then(|()| sent.map_err(|error| self.unanswered(&error)))
+    }
+
+    pub(crate) fn refused(&self, class: Class, response: &Response<Vec<u8>>) -> Failure {
+        let status = response.status().as_u16();
+        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
+        let answer = self.excerpt(response.body(), ANSWER_KEPT);
+        let reason = self.told(response.status(), log::cut(&answer, REASON_KEPT));
+        Failure {
+            status: Some(status),
+            tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
+            // A gateway gave up waiting, not the server behind it.
+            unsettled: matches!(status, 408 | 502 | 504),
+            retry_after_s: retry_after_s.filter(|_| transient(response.status()).is_some()),
+            answer: (answer.len() > REASON_KEPT).then(|| answer.into()),
+            ..self.failed(class, reason)
+        }
+    }
+
+    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own.
+    pub(crate) fn told(&self, status: StatusCode, said: &str) -> String {
+        let (number, name) = (status.as_u16(), self.limits.name);
+        if status.is_success() {
+            format!("{number} with a body that is not one of {name}'s own: is its address right? It says: {said}")
+        } else {
+            format!("{number}: {said}")
+        }
+    }
+
+    pub(crate) fn unanswered(&self, error: &SendError) -> Failure {
+        let (class, reason, unsettled) = match error {
+            SendError::Forbidden(reason) => (Class::Misconfigured, reason.clone(), false),
+            SendError::Unreachable(reason) => (Class::Unavailable, format!("no connection: {reason}"), false),
+            SendError::Timeout => (Class::Transient, "no answer in time".to_owned(), true),
+            SendError::Lost(reason) => (Class::Transient, format!("the connection was lost: {reason}"), true),
+            SendError::Unreadable(reason) => (
+                Class::Unavailable,
+                format!("the answer cannot be read: {reason}"),
+                false,
+            ),
+            SendError::TooLarge => (Class::TooLarge, "the answer is larger than the limit".to_owned(), true),
+        };
+        Failure {
+            unsettled,
+            ..self.failed(class, reason)
+        }
+    }
+
+    /// Takes note of a failure: a wait that was asked for, and the breaker.
+    pub(crate) fn learn(&self, call: &Call<'_>, was_probe: bool, failure: &mut Failure) {
+        let now_ms = self.host.now_ms();
+        let chance = self.host.chance();
+        let mut state = self.state.borrow_mut();
+        if let Some(wait_s) = failure.retry_after_s.filter(|_| !made(Mistake::IgnoreRetryAfter)) {
+            let not_before_ms = now_ms + wait_s * 1000;
+            if not_before_ms > state.not_before_ms {
+                (state.not_before_ms, state.wait_ms) = (not_before_ms, wait_s * 1000);
+            }
+        }
+        let is_throttled = failure.status == Some(429) && failure.class == Class::Transient;
+        if is_throttled {
+            // A wait that was asked for is all that follows from it.
+            let is_vague = failure.retry_after_s.is_none();
+            let is_slowest = is_vague && self.slow_down(&mut state);
+            let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
+            let is_alone = is_vague && call.entity.is_some_and(|entity| breaker.throttled(entity));
+            failure.class = match (is_slowest, is_alone) {
+                // At the slowest, and others come through: it is at fault itself.
+                (true, true) => Class::Transient,
+                // Nothing comes through, however slowly it is called.
+                (true, false) => Class::Unavailable,
+                // Not its fault, perhaps; but it need not come at every tick.
+                (false, true) => Class::Unavailable,
+                (false, false) => Class::Held,
+            };
+            if is_slowest && !is_alone {
+                let reason = failure.reason.clone();
+                let subject = call.entity.or(call.subject);
+                let known = Event::of(&reason, now_ms, chance);
+                breaker.open(Event {
+                    subject,
+                    was_probe,
+                    ..known
+                });
+            }
+            if !(is_slowest && is_alone) {
+                return;
+            }
+        }
+        if call.is_last_resort && failure.status.is_some() {
+            // It was given up while others came through: whatever it is answered now is its own.
+            if matches!(failure.class, Class::Misconfigured | Class::Unavailable) {
+                failure.class = Class::Permanent;
+            }
+            return;
+        }
+        let reason = failure.reason.clone();
+        let event = Event {
+            subject: call.entity.or(call.subject),
+            was_probe,
+            reason: &reason,
+            now_ms,
+            chance,
+        };
+        let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
+        breaker.note_failure(now_ms);
+        match (failure.class, call.entity) {
+            (Class::Transient, _) => breaker.failed(event),
+            (Class::Permanent, _) if self.limits.writes => breaker.refused(event),
+            (Class::Permanent | Class::TooLarge, _) => breaker.succeeded(None, now_ms),
+            (class @ (Class::Unavailable | Class::Misconfigured), Some(entity)) if failure.status.is_some() => {
+                let needs_person = class == Class::Misconfigured;
+                if breaker.suspected(entity, event, needs_person) {
+                    failure.class = if needs_person {
+                        Class::Permanent
+                    } else {
+                        Class::Transient
+                    };
+                }
+            }
+            (class @ (Class::Unavailable | Class::Misconfigured), None)
+                if failure.status.is_some() && call.is_divisible =>
+            {
+                breaker.failed_in_doubt(event, class == Class::Misconfigured);
+            }
+            (Class::Unavailable, _) => breaker.open(event),
+            (Class::Misconfigured, _) => breaker.open_for_a_person(event),
+            (Class::Held, _) => {}
+        }
+    }
+
+    pub(crate) fn excerpt(&self, body: &[u8], bytes: usize) -> String {
+        excerpt(body, &self.secrets.borrow(), bytes)
+    }
+
+    pub(crate) fn log(
+        &self,
+        call: &Call<'_>,
+        attempt: u32,
+        started_ms: u64,
+        sent: &Result<Response<Vec<u8>>, SendError>,
+        failure: Option<&Failure>,
+    ) {
+        let header = |name: &str| sent.as_ref().ok()?.headers().get(name)?.to_str().ok();
+        let excerpt = failure
+            .and_then(|_| sent.as_ref().ok())
+            .map(|response| self.excerpt(response.body(), EXCERPT));
+        let fields = json!({
+            "upstream": self.limits.name,
+            "method": call.request.method().as_str(),
+            "path": call.shown_path.unwrap_or(call.request.uri().path()),
+            // Where calls only read, it is ours; elsewhere somebody may have put a secret into it.
+            "query": call.request.uri().query().filter(|_| !self.limits.writes).map(|query| log::cut(query, EXCERPT)),
+            "status": sent.as_ref().ok().map(|response| response.status().as_u16()),
+            "ms": self.host.monotonic_ms() - started_ms,
+            "attempt": attempt,
+            "entity": call.entity,
+            "tracking": header(&self.tracking_header),
+            "class": failure.map(|failure| failure.class),
+            "reason": failure.filter(|failure| failure.status.is_none()).map(|failure| &failure.reason),
+            "body": excerpt,
+        });
+        log::write(self.host, self.log, "call", failure.is_some(), fields);
+    }
+}
