@@ -17,6 +17,7 @@ pub mod executor;
 mod faults;
 mod fill;
 pub mod host;
+mod mistaken;
 pub mod nature;
 pub mod rules;
 pub mod run;

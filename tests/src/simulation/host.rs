@@ -1,6 +1,7 @@
 //! One process's world: everything it asks goes through here, and may fail, take long, or be its last.
 
 use super::executor::{Executor, TaskId};
+use super::mistaken::Past;
 use super::nature::Dimension;
 pub use super::shared::{Chances, Shared, Stall};
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub struct SimHost {
     pub(super) shared: Rc<RefCell<Shared>>,
     name: String,
     is_worker: bool,
+    pub(super) past: Past,
     skew_ms: i64,
     task: Rc<Cell<TaskId>>,
     started_ms: u64,
@@ -47,6 +49,7 @@ impl SimHost {
             shared: shared.clone(),
             name: name.to_owned(),
             is_worker,
+            past: Past::default(),
             skew_ms,
             task: Rc::default(),
             started_ms: executor.now_ms(),
@@ -368,7 +371,7 @@ impl SimHost {
 }
 
 /// What kind of key it is, in words.
-fn kind_of(key: &str) -> &str {
+pub(super) fn kind_of(key: &str) -> &str {
     let parts: Vec<&str> = key.split('.').skip(2).collect();
     match parts[..] {
         ["e", ..] => "event",
@@ -393,20 +396,32 @@ pub const SKEW_MAX_MS: u64 = 6000;
 
 impl Store for SimHost {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(key) = self.mistaken_key(key) else {
+            return Ok(None);
+        };
         let found = self
-            .store(|| format!("get {key}"), |store| store.get(key).cloned())
+            .store(|| format!("get {key}"), |store| store.get(&key).cloned())
             .await?;
-        Ok(self.stale(key).unwrap_or(found))
+        let found = self.stale(&key).unwrap_or(found);
+        Ok(self.mistaken_value(&key, found))
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.note_write(key, value.len())?;
-        let entry = (key.to_owned(), value.to_owned());
-        self.write(|| format!("set {key}"), vec![entry]).await
+        let Some(key) = self.mistaken_key(key) else {
+            return Ok(());
+        };
+        self.note_for_mistakes(&key, value);
+        let entry = (key.clone(), value.to_owned());
+        let written = self.write(|| format!("set {key}"), vec![entry]).await;
+        self.mistaken_write(self.is_worker, written)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.note_write(key, 0)?;
+        if SimHost::is_kept_by_mistake(key) {
+            return Ok(());
+        }
         self.store(|| format!("delete {key}"), |store| store.remove(key))
             .await
             .map(|_| ())
@@ -422,7 +437,9 @@ impl Store for SimHost {
             self.note_write(key, value.len())?;
         }
         let half = self.half(entries.len());
-        let done = entries[..half.unwrap_or(entries.len())].to_vec();
+        let done = &entries[..half.unwrap_or(entries.len())];
+        let as_asked = |(key, value): &(String, Vec<u8>)| Some((self.mistaken_key(key)?, value.clone()));
+        let done = done.iter().filter_map(as_asked).collect();
         self.write(|| format!("set-many of {}", entries.len()), done).await?;
         half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
     }
@@ -433,7 +450,11 @@ impl Store for SimHost {
         }
         let half = self.half(keys.len());
         let done = &keys[..half.unwrap_or(keys.len())];
-        let delete = |store: &mut BTreeMap<String, Vec<u8>>| done.iter().for_each(|key| drop(store.remove(key)));
+        let delete = |store: &mut BTreeMap<String, Vec<u8>>| {
+            let others = SimHost::deleted_by_mistake(store, done);
+            let done = done.iter().filter(|key| !SimHost::is_kept_by_mistake(key));
+            done.chain(&others).for_each(|key| drop(store.remove(key)));
+        };
         self.store(|| format!("delete-many {}", keys.join(" ")), delete).await?;
         half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
     }

@@ -176,6 +176,7 @@ impl Http for SimHost {
             };
             self.note(|| format!("  {}", response.status()));
             self.watch_waits(upstream, begun_ms, Some(&response));
+            let response = self.mistaken_answer(is_pim, &request, response);
             let bulk = if is_pim { self.shared.borrow().nature.bulk } else { 1.0 };
             let status = response.status();
             let (is_needed, most) = (limits.needs_body_of(status), limits.most_bytes(status));

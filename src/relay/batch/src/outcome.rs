@@ -17,7 +17,6 @@ use serde_json::json;
 use shape::Shape;
 use world::host::{self, Host, StoreError, delete_all};
 use world::log;
-use world::mistake::{Mistake, made};
 
 /// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
 const PROBE_HOLD_S: u64 = 10;
@@ -333,9 +332,6 @@ pub(super) async fn clear<H: Host>(
             _ => {}
         }
     }
-    if made(Mistake::DeleteUnlisted) {
-        keys.extend(unlisted(session, items).await?);
-    }
     delete_all(session.host, &keys).await?;
     if let (Some(key), true) = (in_flight, is_settled) {
         session.host.delete(&key).await?;
@@ -363,16 +359,6 @@ fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
         };
         history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);
     }
-}
-
-/// Events that came after the listing.
-async fn unlisted<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<Vec<String>, StoreError> {
-    let keys = session.host.keys().await?;
-    let is_ours = |key: &String| match session.config.keys.parse(key) {
-        Some(Key::Event(event)) => items.iter().any(|item| item.waiting.entity == event.entity),
-        _ => false,
-    };
-    Ok(keys.into_iter().filter(is_ours).collect())
 }
 
 /// Whether an entity is given up for this failure, under what the shape says of answers.

@@ -8,7 +8,6 @@ use model::failure::Failure;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
 use world::host::{Host, StoreError};
-use world::mistake::{Mistake, made};
 
 /// Writes down whose pushes are about to begin; says under which key.
 pub(crate) async fn write_in_flight<H: Host>(
@@ -23,7 +22,7 @@ async fn keep_in_flight<H: Host>(
     items: impl Iterator<Item = &Item>,
 ) -> Result<Option<String>, StoreError> {
     let value = InFlightValue::of(items.map(Item::in_flight));
-    if value.entities.is_empty() || made(Mistake::NoInFlightKey) {
+    if value.entities.is_empty() {
         return Ok(None);
     }
     let key = Key::InFlight(session.fresh_id(), session.now_s());
@@ -35,9 +34,6 @@ async fn keep_in_flight<H: Host>(
 /// The lease passed while this worker was pushing: it may have been paused for so long that others have pushed since, and
 /// that they count its own key of what is in flight as settled. So it writes what it pushed down once more.
 pub(crate) async fn note_late_pushes<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<(), StoreError> {
-    if made(Mistake::ForgetLatePushes) {
-        return Ok(());
-    }
     let is_pushed = |item: &&Item| matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Failed(..));
     keep_in_flight(session, items.iter().filter(is_pushed))
         .await

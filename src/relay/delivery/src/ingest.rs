@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use world::host::{self, Clock, Log, Store, StoreError, set_all};
 use world::log;
-use world::mistake::{Mistake, made};
 
 /// The largest delivery that is read, in bytes.
 pub const BODY_MAX: usize = 16 << 20;
@@ -288,10 +287,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
             return Err(Refusal::Backlog);
         }
         if let [(key, value)] = &entries[..] {
-            let written = self.host.set(key, value).await;
-            if !made(Mistake::AcknowledgeBeforeWrite) {
-                written?;
-            }
+            self.host.set(key, value).await?;
         } else {
             set_all(self.host, &entries).await?;
         }

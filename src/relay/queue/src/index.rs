@@ -17,7 +17,6 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::{self, Clock, Store, StoreError, delete_all};
-use world::mistake::{Mistake, made};
 
 /// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store may
 /// be (DynamoDB takes 400 KB), and so lies in several.
@@ -349,7 +348,7 @@ impl Pages {
             });
             let (mut own, mut writers) = (Vec::new(), Vec::new());
             for (number, part) in (0..).zip(page.parts()) {
-                let writer = Some((worker.clone(), number)).filter(|_| !made(Mistake::SharedPages));
+                let writer = Some((worker.clone(), number));
                 let key = keys.encode(&Key::IndexPage(place.0, place.1, writer.clone()));
                 host.set(&key, &part).await?;
                 own.push(key);

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use world::host::{Clock, Random};
 use world::log;
-use world::mistake::{Mistake, made};
 
 /// How much of an event is kept with its key, in bytes.
 const EVENT_KEPT: usize = 64 << 10;
@@ -51,17 +50,12 @@ pub fn fresh_id<H: Random>(host: &H) -> Segment {
 /// delete must never be set again.
 pub fn raised<H: Random + Clock>(host: &H, entity: Entity, code: &str, change: Change) -> (EventKey, EventValue) {
     let now_ms = host.now_ms();
-    let (time_s, id) = if made(Mistake::ReuseKey) {
-        (1, Segment::of("again"))
-    } else {
-        (now_ms / 1000, fresh_id(host))
-    };
     let key = EventKey {
-        time_s,
+        time_s: now_ms / 1000,
         change,
         floor_s: None,
         entity,
-        id,
+        id: fresh_id(host),
     };
     (key, EventValue::new(code, now_ms, ""))
 }

@@ -58,11 +58,9 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
     }
     scan.found += found;
     let turn = scan::turn(&mut scan, &page, now_ms);
-    scan.date_s = match () {
-        () if made(Mistake::OwnClockAsWatermark) => Some(scan.began_ms / 1000),
-        () if made(Mistake::WatermarkAtTheEnd) => page.date_s,
-        () => scan.date_s,
-    };
+    if made(Mistake::WatermarkAtTheEnd) {
+        scan.date_s = page.date_s;
+    }
     if turn == Turn::End {
         recent.finish(scan, now_ms);
     } else {

@@ -9,7 +9,6 @@ use model::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
 use serde_json::json;
 use world::host::{Host, SendError};
 use world::log;
-use world::mistake::{Mistake, made};
 
 /// How much of a refused answer is logged, in bytes.
 const EXCERPT: usize = 500;
@@ -90,7 +89,7 @@ impl<H: Host> Governor<'_, H> {
         let now_ms = self.host.now_ms();
         let chance = self.host.chance();
         let mut state = self.state.borrow_mut();
-        if let Some(wait_s) = failure.retry_after_s.filter(|_| !made(Mistake::IgnoreRetryAfter)) {
+        if let Some(wait_s) = failure.retry_after_s {
             let not_before_ms = now_ms + wait_s * 1000;
             if not_before_ms > state.not_before_ms {
                 (state.not_before_ms, state.wait_ms) = (not_before_ms, wait_s * 1000);

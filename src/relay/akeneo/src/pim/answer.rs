@@ -7,7 +7,6 @@ use model::failure::Class;
 use model::json;
 use serde_json::{Map, Value};
 use upstream::retry_after::transient;
-use world::mistake::{Mistake, made};
 
 /// What Akeneo begins its word with that something is absent (contract 4.7).
 const NOUNS: [&str; 4] = ["Product", "Category", "Attribute", "Resource"];
@@ -46,9 +45,6 @@ pub fn judge(status: StatusCode) -> Option<Class> {
 /// The entity that was asked for; else what follows. That it is absent counts in Akeneo's own words alone.
 pub(super) fn entity(kind: Kind, code: &str, response: &Response<Vec<u8>>) -> Result<Read, Class> {
     if response.status() == StatusCode::NOT_FOUND {
-        if made(Mistake::BelieveAnyAbsence) {
-            return Ok(Read::Gone);
-        }
         return absence(code, response).map(|()| Read::Gone);
     }
     if let Some(class) = judge(response.status()) {
@@ -57,7 +53,7 @@ pub(super) fn entity(kind: Kind, code: &str, response: &Response<Vec<u8>>) -> Re
     let document = json::read(response.body()).ok_or(Class::Unavailable)?;
     let mut entity = document.value;
     match kind.id_in(&entity) {
-        Some(id) if is_same(&id, code) || made(Mistake::TakeAnyItem) => {
+        Some(id) if is_same(&id, code) => {
             clear(&mut entity, document.is_damaged);
             Ok(Read::Found(entity))
         }
