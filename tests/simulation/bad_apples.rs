@@ -5,7 +5,9 @@ use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, 
 use shape::Shape;
 use simulator::catalogue::{Action, Catalogue, Edit, EntityId};
 use simulator::destination::Rejection;
-use simulator::fault::Fault;
+use simulator::fault::{Effect, Fault};
+use simulator::pim::PostSearch;
+use tests::simulation::host::Shared;
 use tests::simulation::stage::Stage;
 
 /// One of twenty products is answered so; the others change one by one.
@@ -113,6 +115,100 @@ fn a_sub_model_that_the_pim_answers_so_holds_up_neither_its_family_nor_another()
             stage.dead_letters() > 0 || stage.differences().is_empty()
         });
     }
+}
+
+/// The search for the variants of one sub-model alone goes like this.
+fn search_below(sub_model: &str, effect: Effect) -> Fault {
+    Fault::always(effect)
+        .path("/api/rest/v1/products-uuid")
+        .entity(sub_model)
+}
+
+fn with_a_family(seed: u64, change: impl FnOnce(&mut Shared, &mut fastrand::Rng)) -> Stage {
+    Stage::with(20, 0, seed, |shared, worker| {
+        by_events_alone(worker);
+        let mut random = fastrand::Rng::with_seed(seed);
+        family(&mut shared.pim.catalogue, "a family", &mut random);
+        change(shared, &mut random);
+    })
+}
+
+#[test]
+fn a_search_that_fails_for_one_sub_model_holds_up_no_family() {
+    let effects = [
+        Fault::status(403),
+        Fault::status(422),
+        Fault::status(500),
+        Fault::status(504),
+        Effect::Slow { ms: 100_000 },
+    ];
+    for effect in effects {
+        let mut stage = with_a_family(82, |_, _| {});
+        become_equal(&mut stage);
+        let bad = "a family no 3";
+        let (all, told_ms) = (inheriting(&stage, &[bad]), stage.now_ms());
+        let what = format!("the search below one sub-model: {effect:?}");
+        stage.world().pim.faults.add(search_below(bad, effect));
+        stage.tell(&touch(&EntityId::Model("a family".to_owned())));
+        until_pushed(&mut stage, &all, told_ms, 30 * MINUTE_MS, &what);
+    }
+}
+
+/// Of a PIM without a search by `POST` a cursor holds the filter, and so all models that it was made for.
+#[test]
+fn a_cursor_that_holds_the_filter_blames_nobody_else() {
+    let mut stage = with_a_family(83, |shared, random| {
+        for number in 0..120 {
+            let id = EntityId::Product(uuid::Uuid::from_u128(random.u128(..)));
+            let action = Action::create_below(&format!("a family no {}", number % 6));
+            let made = Edit::new(id, action);
+            shared
+                .pim
+                .catalogue
+                .edit(&made, 2_000_000 + number * 1000)
+                .expect("it is new");
+        }
+        shared.pim.config.post_search = PostSearch::MethodNotAllowed;
+    });
+    become_equal(&mut stage);
+    let bad = "a family no 3";
+    let (all, told_ms) = (inheriting(&stage, &[bad]), stage.now_ms());
+    // The first page comes, and none behind it.
+    stage
+        .world()
+        .pim
+        .faults
+        .add(search_below(bad, Fault::status(422)).after(1));
+    stage
+        .world()
+        .pim
+        .faults
+        .add(search_below("a+family+no+3", Fault::status(422)));
+    stage.tell(&touch(&EntityId::Model("a family".to_owned())));
+    until_pushed(&mut stage, &all, told_ms, 30 * MINUTE_MS, "all but one sub-model's");
+    stage.run_for(HOUR_MS);
+    assert_eq!(stage.dead_letters(), 1);
+}
+
+/// A sub-model that was never pushed is passed over: whatever becomes of it, its variants come or people see why not.
+#[test]
+fn a_new_sub_model_that_is_passed_over_keeps_its_variants() {
+    let mut stage = with_a_family(81, |_, _| {});
+    let bad = "a family no 3";
+    stage.world().destination.reject(bad, "no");
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_for(30 * MINUTE_MS);
+    stage.world().destination.rejections.clear();
+    stage.world().pim.faults.add(search_below(bad, Fault::status(422)));
+    stage.tell(&touch(&EntityId::Model("a family".to_owned())));
+    stage.run_for(5 * MINUTE_MS);
+    stage.world().pim.faults.clear();
+    stage.run_for(2 * HOUR_MS);
+    let differences = stage.differences();
+    assert!(
+        stage.dead_letters() > 0 || differences.is_empty(),
+        "nothing says why: {differences:?}"
+    );
 }
 
 /// While another one succeeds every now and then, it is known to be the entity's own.

@@ -1,6 +1,9 @@
 //! A released brake lets go what it held, whatever walks there are meanwhile.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, become_equal, delete};
+use model::entity::Segment;
+use queue::key::Key;
+use queue::keyspace::Keyspace;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::Fault;
 use tests::simulation::stage::Stage;
@@ -107,5 +110,39 @@ fn what_goes_with_a_model_that_was_announced_is_no_surprise() {
             let withheld = stage.reconciliation().walk.withheld;
             assert_eq!((withheld > 30, stage.pushes("DELETE")), (true, 0), "{withheld}");
         }
+    }
+}
+
+/// Its worker was killed between keeping the model's deletion and clearing what was in flight: the deletion is made once
+/// more, and is as announced as before.
+#[test]
+fn what_goes_with_a_model_whose_worker_was_killed_is_no_surprise() {
+    for is_killed in [false, true] {
+        let mut stage = Stage::with(60, 0, 40, |_, worker| worker.reconciliation.recent_s = None);
+        let root = EntityId::Model("family".to_owned());
+        stage.edit(&Edit::new(root.clone(), Action::create()));
+        for number in 0..30_u128 {
+            let uuid = uuid::Uuid::from_u128((number << 120) | (1 << 78) | 40);
+            stage.edit(&Edit::new(EntityId::Product(uuid), Action::create_below("family")));
+        }
+        become_equal(&mut stage);
+        let mut gone = stage.edit(&delete(&root));
+        gone.retain(|change| change.entity == root);
+        stage.tell_now(&gone);
+        stage.run_for(5 * MINUTE_MS);
+        if is_killed {
+            let key = Key::InFlight(Segment::of("killed"), stage.now_ms() / 1000 - 300);
+            let value = br#"{"v":1,"entities":[["product-model","family"]]}"#.to_vec();
+            stage.world().store.insert(Keyspace::new("main").encode(&key), value);
+            stage.run_for(15 * MINUTE_MS);
+        }
+        let walked_ms = stage.reconciliation().walk.finished_ms;
+        stage.command(WALK);
+        stage.run_until(2 * HOUR_MS, "a walk", |stage| {
+            stage.reconciliation().walk.finished_ms > walked_ms
+        });
+        stage.run_for(10 * MINUTE_MS);
+        let withheld = stage.reconciliation().walk.withheld;
+        assert_eq!((stage.differences().len(), withheld), (0, 0), "killed: {is_killed}");
     }
 }

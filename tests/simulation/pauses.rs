@@ -6,6 +6,7 @@ use queue::key::Key;
 use queue::keyspace::Keyspace;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
+use simulator::fault::{Effect, Fault};
 use tests::simulation::host::Stall;
 use tests::simulation::stage::Stage;
 use world::mistake::Mistake;
@@ -162,6 +163,45 @@ fn a_content_that_comes_back_has_a_key_of_its_own_though_nobody_kept_what_was_pu
     stage.run_for(4 * HOUR_MS);
     assert_eq!(stage.keys_that_came_back(), Vec::<String>::new());
     assert_eq!(was_enabled(&stage), Some(first));
+}
+
+/// The same once what was in flight has settled, and is forgotten: also where the event names a moment that lies ahead.
+#[test]
+fn a_key_does_not_come_back_once_what_was_in_flight_has_settled() {
+    for ahead_ms in [0, 30 * MINUTE_MS] {
+        let mut stage = Stage::with(60, 0, 46, |_, worker| {
+            by_events_alone(worker);
+            worker.shape = Shape::read(LITTLE).expect("a good shape");
+        });
+        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+        stage.run_for(10 * MINUTE_MS);
+        stage.forget();
+        let product = EntityId::Product(uuid::Uuid::from_u128(7 << 64));
+        let enable = |enabled: bool| Edit::new(product.clone(), Action::Enable { enabled });
+        stall(&stage, write_of_the_index(&product), 6 * HOUR_MS, true);
+        let mut changes = stage.edit(&Edit::new(product.clone(), Action::create()));
+        changes.iter_mut().for_each(|change| change.time_ms += ahead_ms);
+        stage.tell_now(&changes);
+        until_it_stands_still(&mut stage);
+        let first = enabled(&stage, &product).expect("it is pushed");
+        stall(&stage, write_of_the_index(&product), 6 * HOUR_MS, true);
+        stage.edit(&enable(!first));
+        stage.run_until(5 * MINUTE_MS, "it is pushed", |stage| {
+            enabled(stage, &product) == Some(!first)
+        });
+        let wait = Effect::Status {
+            status: 503,
+            headers: vec![("retry-after".to_owned(), "1500".to_owned())],
+            body: None,
+        };
+        stage.world().pim.faults.add(Fault::always(wait));
+        stage.run_for(20 * MINUTE_MS);
+        stage.edit(&enable(first));
+        stage.world().pim.faults.clear();
+        stage.run_for(30 * MINUTE_MS);
+        assert_eq!(enabled(&stage, &product), Some(first), "{ahead_ms}");
+        assert_eq!(stage.keys_that_came_back(), Vec::<String>::new(), "{ahead_ms}");
+    }
 }
 
 const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}]}, "product-models": false}"#;

@@ -270,7 +270,11 @@ impl<H: Host> Pim<'_, H> {
         let reason = gap.doubt.take().unwrap_or_default();
         let stuck = || {
             (
-                Turned::Stuck(self.governor.failed(Class::Transient, reason.clone())),
+                Turned::Stuck(Failure {
+                    // It failed as what is too much does: less may come.
+                    unsettled: true,
+                    ..self.governor.failed(Class::Transient, reason.clone())
+                }),
                 None,
             )
         };

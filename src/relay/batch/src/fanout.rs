@@ -45,6 +45,9 @@ struct Progress {
     /// The next page of the next ones.
     #[serde(default)]
     cursor: Option<String>,
+    /// For how many parents the cursor stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<usize>,
     /// For how many parents one call asks, since it failed for more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at_once: Option<usize>,
@@ -118,7 +121,7 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
                     items[at].marked = Some(Marked { id, is_kept: false });
                 }
             }
-            Err(failure) if group.len() > 1 && failure.class != Class::Held && failure.status.is_some() => {
+            Err(failure) if group.len() > 1 && failure.may_be_of_one() => {
                 let mut one = group;
                 // Put together again it would only fail again.
                 session.host.delete(&key(session, &items[one[0].at])).await?;
@@ -288,7 +291,7 @@ async fn mark<H: Host>(
             if kind == Kind::Product {
                 break;
             }
-            (progress.kind, progress.parents, progress.cursor) = (Some(Kind::Product), 0, None);
+            (progress.kind, progress.parents) = (Some(Kind::Product), 0);
             continue;
         }
         if session.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
@@ -368,7 +371,7 @@ async fn ask<H: Host>(
         Ok(Turned::Page(page)) => Ok(Asked::Page(page)),
         Ok(Turned::Again | Turned::PassedOver(_)) => Ok(Asked::Again),
         Ok(Turned::Stuck(_)) if is_sub_model => Ok(Asked::PassOver),
-        Err(failure) if is_sub_model && failure.class != Class::Held && failure.status.is_some() => {
+        Err(failure) if is_sub_model && failure.may_be_of_one() => {
             progress.is_doubted = true;
             Ok(Asked::Again)
         }
@@ -381,7 +384,9 @@ async fn ask<H: Host>(
 async fn leave_to_itself<H: Host>(session: &Session<'_, H>, sub_model: &str) -> Result<(), StoreError> {
     let fields = json!({ "entity": format!("{}/{sub_model}", Kind::ProductModel.name()) });
     session.log_failure("variants-left-out", fields);
-    let raised = [session.raise(Kind::ProductModel, sub_model, Change::Forced)];
+    // Forced, so that its variants are marked though nothing of its own changed; inherited, since none are marked of what
+    // reconciliation alone asks for and was never pushed.
+    let raised = [Change::Forced, Change::Inherited].map(|change| session.raise(Kind::ProductModel, sub_model, change));
     session.note_raised(raised.len());
     set_all(session.host, &raised).await
 }
@@ -412,7 +417,8 @@ fn parents<'a>(items: &'a [Item], group: &[Marking], progress: &'a Progress) -> 
 /// The next parents, as many as one call can ask for.
 fn chunk<H: Host>(session: &Session<'_, H>, kind: Kind, parents: &[&str], progress: &Progress) -> Vec<String> {
     let left = parents.get(progress.parents..).unwrap_or_default();
-    let mut length = left.len().min(progress.at_once.unwrap_or(BATCH_MAX));
+    let most = progress.asked.or(progress.at_once).unwrap_or(BATCH_MAX);
+    let mut length = left.len().min(most);
     while length > 1 && session.pim.is_too_long(kind, &left[..length]) {
         length /= 2;
     }
@@ -426,7 +432,7 @@ impl Progress {
             self.sub_models
                 .extend(page.items.iter().filter_map(|item| kind.id_in(item)));
         }
-        self.cursor = page.next.clone();
+        (self.cursor, self.asked) = (page.next.clone(), Some(parents));
         if self.cursor.is_none() {
             self.pass(parents);
         }
@@ -435,7 +441,7 @@ impl Progress {
     /// So many parents are done with; more of them may come by one call again.
     fn pass(&mut self, parents: usize) {
         self.parents += parents;
-        (self.cursor, self.gap) = (None, None);
+        (self.cursor, self.gap, self.asked) = (None, None, None);
         let more = self.at_once.map(|at_once| at_once * 2);
         self.at_once = more.filter(|more| *more < BATCH_MAX);
     }
@@ -443,9 +449,11 @@ impl Progress {
     /// One of so many parents may be why their list does not come: says whether fewer are asked for now. What came of the
     /// list so far is of the first of them, too.
     fn narrows(&mut self, parents: usize, failure: &Failure) -> bool {
-        let narrows = parents > 1 && failure.class != Class::Held && failure.status.is_some();
+        let narrows = parents > 1 && failure.may_be_of_one();
         if narrows {
-            (self.at_once, self.gap) = (Some(parents / 2), None);
+            (self.at_once, self.gap, self.asked) = (Some(parents / 2), None, None);
+            // The cursor of a `GET` holds the filter that it was made for, and so all of them.
+            self.cursor = self.cursor.take().filter(|cursor| !cursor.contains("search="));
         }
         narrows
     }

@@ -50,8 +50,7 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
             // are.
             Err(failure) if range.len() > 1 => {
                 in_a_row += u32::from(!matches!(failure.class, Class::Permanent | Class::TooLarge));
-                let may_be_one_of_them = failure.status.is_some() || failure.is_for_size();
-                if may_be_one_of_them && in_a_row < IN_A_ROW {
+                if failure.may_be_of_one() && in_a_row < IN_A_ROW {
                     ranges.extend([range.start..middle, middle..range.end]);
                 }
             }

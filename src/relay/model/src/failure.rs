@@ -83,6 +83,11 @@ impl Failure {
         }
     }
 
+    /// Whether one of several that were asked for together may be why, so that it is worth asking for fewer.
+    pub fn may_be_of_one(&self) -> bool {
+        self.class != Class::Held && (self.status.is_some() || self.is_for_size())
+    }
+
     /// Whether a request for less may come through where this one failed: the answer was too large, took too long or was
     /// cut off, the upstream broke over it, or refused it. An upstream that is down fails in the same ways, so whoever
     /// asks for less must tell the two apart by another request.

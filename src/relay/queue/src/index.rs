@@ -270,7 +270,10 @@ impl Pages {
     /// Notes that an entity whose page was read is removed, since an event said that it is deleted, or not. Also of one
     /// without an entry: a worker that was paused may have pushed it, and its entry may yet come.
     pub fn remove(&mut self, entity: &Entity, now_s: u64, was_announced: bool) {
-        let parent = self.known(entity).and_then(|entry| entry.parent.clone());
+        let known = self.known(entity);
+        let parent = known.and_then(|entry| entry.parent.clone());
+        // A later deletion that nobody announced takes nothing back of that.
+        let was_announced = was_announced || known.is_some_and(|entry| entry.was_announced);
         let entry = Entry {
             pushes: self.pushes(entity) + 1,
             removed_s: Some(now_s),

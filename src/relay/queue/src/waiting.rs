@@ -116,7 +116,10 @@ impl Waiting {
     /// The key of what it is pushed for: its newest event, or the dead letter that it is tried again for.
     pub fn cause(&self) -> &str {
         let letter = self.own_try().and(self.dead_letters.last());
-        self.newest(|_| true).or(letter.map(String::as_str)).unwrap_or_default()
+        // What was in flight is forgotten once it has settled, and another event may name a moment that lies ahead.
+        let recovered = self.newest(|event| event.change == Change::Recovered);
+        let newest = recovered.or_else(|| self.newest(|_| true));
+        newest.or(letter.map(String::as_str)).unwrap_or_default()
     }
 
     /// The key of its newest event that was told, and not raised by the marking of a model above it: that model's marking
