@@ -2,6 +2,7 @@
 
 use crate::item::{Item, Stage};
 use desk::session::Session;
+use desk::tools::Desk;
 use model::entity::Kind;
 use model::entity::updated_s;
 use model::failure::Class;
@@ -14,7 +15,7 @@ use world::host::Host;
 
 /// Decides what each entity comes to.
 pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) {
-    let began_ms = session.host.monotonic_ms();
+    let began_ms = session.desk.host.monotonic_ms();
     let found = items.iter().filter(|item| matches!(item.stage, Stage::Found(_)));
     let shaped = found.count() as u64;
     for item in items.iter_mut() {
@@ -26,7 +27,7 @@ pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], page
         let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
         item.stage = match stage {
             Stage::Found(entity) => decide_found(session, item, entry, &entity),
-            Stage::Gone => match session.config.shape.removal(kind, &item.code) {
+            Stage::Gone => match session.desk.config.shape.removal(kind, &item.code) {
                 Some(_) if (entry.is_some() || item.waiting.may_be_there()) && item.is_doubtful() => Stage::Doubted,
                 // Announced: deleted in any case, since an index may have lost what the destination has.
                 Some(removal) if item.waiting.is_deletion_announced() => Stage::Delete(removal),
@@ -44,7 +45,7 @@ pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], page
             other => other,
         };
     }
-    let took_ms = session.host.monotonic_ms() - began_ms;
+    let took_ms = session.desk.host.monotonic_ms() - began_ms;
     session.report(|report| {
         report.shaped += shaped;
         report.shaping_ms += took_ms;
@@ -55,12 +56,12 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
     let kind = item.waiting.entity.kind;
     item.updated_s = updated_s(entity);
     item.parent = entity.get("parent").and_then(Value::as_str).map(Mark::of_model);
-    if kind == Kind::ProductModel && !session.config.shape.sends_all_of(kind) {
+    if kind == Kind::ProductModel && !session.desk.config.shape.sends_all_of(kind) {
         item.source = Some(source_hash(entity));
     }
     match session.shape(kind, &item.code, entity) {
         Shaped::Wanted(upsert) => {
-            let hash = session.config.shape.hash(kind, &upsert);
+            let hash = session.desk.config.shape.hash(kind, &upsert);
             let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
             if is_there && !item.waiting.is_forced() {
                 session.report(|report| report.unchanged += 1);
@@ -83,7 +84,7 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
             Stage::Waiting
         }
         Shaped::Unwanted(refusal) => decide_unwanted(session, item, entry, refusal),
-        Shaped::Unsendable(why) => Stage::Failed(session.pim_failure(Class::Permanent, why), None),
+        Shaped::Unsendable(why) => Stage::Failed(session.upstreams.pim_failure(Class::Permanent, why), None),
     }
 }
 
@@ -91,11 +92,13 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
 /// permissions could look like it.
 fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option<&Entry>, refusal: Refusal) -> Stage {
     session.note_unwanted();
-    let removal = session.config.shape.removal(item.waiting.entity.kind, &item.code);
+    let removal = session.desk.config.shape.removal(item.waiting.entity.kind, &item.code);
     let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
         return Stage::Done;
     };
-    session.log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
+    session
+        .desk
+        .log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
     if refusal.is_certain() || session.brake_lets_through(&item.waiting.entity) {
         Stage::Delete(removal)
     } else {
@@ -104,14 +107,14 @@ fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option
 }
 
 /// Nothing is configured to push to: says what would be pushed.
-pub(crate) fn dry_run<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
+pub(crate) fn dry_run<H: Host>(desk: &Desk<'_, H>, items: &mut [Item]) {
     for item in items.iter_mut().filter(|item| item.is_to_be_pushed()) {
         let action = if matches!(item.stage, Stage::Delete(..)) {
             "delete"
         } else {
             "upsert"
         };
-        session.log("dry-run", json!({ "entity": item.name, "would": action }));
+        desk.log("dry-run", json!({ "entity": item.name, "would": action }));
         item.stage = Stage::Done;
     }
 }

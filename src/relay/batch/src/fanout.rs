@@ -9,6 +9,7 @@ use crate::item::{Item, Marked, Stage};
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::session::Session;
+use desk::tools::{Desk, Upstreams};
 use model::entity::BATCH_MAX;
 use model::entity::updated_s;
 use model::entity::{Kind, digest};
@@ -94,8 +95,8 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
             again.push(marking);
         }
     }
-    let left_ms = session.pim_governor.left_ms();
-    let until_ms = session.host.monotonic_ms()
+    let left_ms = session.upstreams.pim_governor.left_ms();
+    let until_ms = session.desk.host.monotonic_ms()
         + if made(Mistake::MarkWithoutBound) {
             left_ms
         } else {
@@ -104,8 +105,8 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
     // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
     let mut groups = vec![again, fresh];
     begun(session, items, &mut groups).await?;
-    if session.pim_governor.is_probing(Kind::Product.name()) {
-        groups = one_by_one(session, groups);
+    if session.upstreams.pim_governor.is_probing(Kind::Product.name()) {
+        groups = one_by_one(&session.desk, groups);
     }
     let mut has_advanced = false;
     while let Some(group) = groups.pop() {
@@ -124,7 +125,7 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
             Err(failure) if group.len() > 1 && failure.may_be_of_one() => {
                 let mut one = group;
                 // Put together again it would only fail again.
-                session.host.delete(&key(session, &items[one[0].at])).await?;
+                session.desk.host.delete(&key(&session.desk, &items[one[0].at])).await?;
                 let other = one.split_off(one.len() / 2);
                 groups.extend([one, other]);
             }
@@ -140,10 +141,10 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
 
 /// The lists of variants do not come, and one of the models may be why: the one call that the PIM is let have is for a
 /// single one, and not always for the same.
-fn one_by_one<H: Host>(session: &Session<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec<Marking>> {
+fn one_by_one<H: Host>(desk: &Desk<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec<Marking>> {
     let mut groups: Vec<Vec<Marking>> = groups.into_iter().flatten().map(|marking| vec![marking]).collect();
     let count = groups.len().max(1) as u64;
-    groups.rotate_left(usize::try_from(session.host.chance() % count).unwrap_or(0));
+    groups.rotate_left(usize::try_from(desk.host.chance() % count).unwrap_or(0));
     groups
 }
 
@@ -164,7 +165,7 @@ async fn begun<H: Host>(
             if !session.plan.marking.contains(&items[at].waiting.entity) {
                 continue;
             }
-            let known: Option<Progress> = host::read(session.host, &key(session, &items[at])).await?;
+            let known: Option<Progress> = host::read(session.desk.host, &key(&session.desk, &items[at])).await?;
             let members = known.map(|known| known.members).unwrap_or_default();
             let place = |member: &String| left.iter().position(|(name, _)| name == member);
             if members.is_empty() || !members.iter().all(|member| place(member).is_some()) {
@@ -224,8 +225,8 @@ fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<
     }
 }
 
-fn key<H: Host>(session: &Session<'_, H>, item: &Item) -> String {
-    session.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()))
+fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
+    desk.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()))
 }
 
 /// Whether the variants were marked for just this change before, and only the model's own push is left.
@@ -233,7 +234,7 @@ async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marki
     if !session.plan.marking.contains(&item.waiting.entity) {
         return Ok(false);
     }
-    let known: Option<Progress> = host::read(session.host, &key(session, item)).await?;
+    let known: Option<Progress> = host::read(session.desk.host, &key(&session.desk, item)).await?;
     Ok(known.is_some_and(|known| known.is_done && known.hash == marking.id))
 }
 
@@ -242,7 +243,7 @@ async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marki
 pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_over: bool) -> Result<(), StoreError> {
     match &item.marked {
         _ if is_over && session.plan.marking.contains(&item.waiting.entity) => {
-            session.host.delete(&key(session, item)).await
+            session.desk.host.delete(&key(&session.desk, item)).await
         }
         Some(Marked { id, is_kept: false }) if !is_over => {
             let done = Progress {
@@ -251,7 +252,7 @@ pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_
                 is_done: true,
                 ..Progress::default()
             };
-            host::write(session.host, &key(session, item), &done).await
+            host::write(session.desk.host, &key(&session.desk, item), &done).await
         }
         _ => Ok(()),
     }
@@ -268,10 +269,10 @@ async fn mark<H: Host>(
     let members: Vec<String> = group.iter().map(|marking| marking.name(&items[marking.at])).collect();
     let hash = digest(members.join("\n").as_bytes());
     let first = &items[group[0].at];
-    let key = key(session, first);
+    let key = key(&session.desk, first);
     let mut is_kept = session.plan.marking.contains(&first.waiting.entity);
     let known: Option<Progress> = if is_kept {
-        host::read(session.host, &key).await?
+        host::read(session.desk.host, &key).await?
     } else {
         None
     };
@@ -286,7 +287,7 @@ async fn mark<H: Host>(
     let since_s = group.iter().map(|marking| marking.since_s).min().unwrap_or(0);
     loop {
         let kind = progress.kind.unwrap_or(Kind::ProductModel);
-        let chunk = chunk(session, kind, &parents(items, group, &progress), &progress);
+        let chunk = chunk(&session.upstreams, kind, &parents(items, group, &progress), &progress);
         if chunk.is_empty() {
             if kind == Kind::Product {
                 break;
@@ -294,27 +295,27 @@ async fn mark<H: Host>(
             (progress.kind, progress.parents) = (Some(Kind::Product), 0);
             continue;
         }
-        if session.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
-            keep_gap(session, &key, &progress, is_kept).await?;
-            return Ok(Err(
-                session.pim_failure(Class::Held, "the rest of the variants is marked later")
-            ));
+        if session.desk.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
+            keep_gap(&session.desk, &key, &progress, is_kept).await?;
+            return Ok(Err(session
+                .upstreams
+                .pim_failure(Class::Held, "the rest of the variants is marked later")));
         }
         let length = chunk.len();
-        let page = match ask(session, kind, &chunk, &mut progress).await {
+        let page = match ask(&session.upstreams, kind, &chunk, &mut progress).await {
             Ok(Asked::Page(page)) => page,
             Ok(Asked::Again) => continue,
             Ok(Asked::PassOver) => {
                 leave_to_itself(session, &chunk[0]).await?;
                 progress.pass(1);
-                host::write(session.host, &key, &progress).await?;
+                host::write(session.desk.host, &key, &progress).await?;
                 is_kept = true;
                 continue;
             }
             // Of several models, which of them is at fault is told by marking fewer.
             Err(failure) if group.len() == 1 && progress.narrows(length, &failure) => continue,
             Err(failure) => {
-                keep_gap(session, &key, &progress, is_kept).await?;
+                keep_gap(&session.desk, &key, &progress, is_kept).await?;
                 return Ok(Err(failure));
             }
         };
@@ -324,7 +325,7 @@ async fn mark<H: Host>(
         if made(Mistake::MarkWithoutBound) {
             continue;
         }
-        host::write(session.host, &key, &progress).await?;
+        host::write(session.desk.host, &key, &progress).await?;
         is_kept = true;
         // What begins anew in every tick comes to no end.
         if is_resumed {
@@ -333,7 +334,7 @@ async fn mark<H: Host>(
     }
     if is_kept {
         // It ends before the hash is kept: at worst the marking is done again.
-        session.host.delete(&key).await?;
+        session.desk.host.delete(&key).await?;
     }
     Ok(Ok(()))
 }
@@ -349,20 +350,20 @@ enum Asked {
 
 /// Asks for the next page of what lies below some parents.
 async fn ask<H: Host>(
-    session: &Session<'_, H>,
+    upstreams: &Upstreams<'_, H>,
     kind: Kind,
     chunk: &[String],
     progress: &mut Progress,
 ) -> Result<Asked, Failure> {
     if progress.is_doubted {
-        let answers = session.pim.answers(kind).await;
+        let answers = upstreams.pim.answers(kind).await;
         progress.is_doubted = matches!(&answers, Err(failure) if failure.class == Class::Held);
         return answers.map(|()| Asked::PassOver);
     }
     let is_sub_model = chunk.len() == 1 && progress.sub_models.contains(&chunk[0]);
     let models: Vec<&str> = chunk.iter().map(String::as_str).collect();
     let (mut cursor, mut gap) = (progress.cursor.clone(), progress.gap.clone());
-    let turned = session
+    let turned = upstreams
         .pim
         .turn(kind, List::Below(&models), &mut cursor, &mut gap)
         .await;
@@ -383,24 +384,25 @@ async fn ask<H: Host>(
 /// push marks them, is tried again, and is given up where people see it.
 async fn leave_to_itself<H: Host>(session: &Session<'_, H>, sub_model: &str) -> Result<(), StoreError> {
     let fields = json!({ "entity": format!("{}/{sub_model}", Kind::ProductModel.name()) });
-    session.log_failure("variants-left-out", fields);
+    session.desk.log_failure("variants-left-out", fields);
     // Forced, so that its variants are marked though nothing of its own changed; inherited, since none are marked of what
     // reconciliation alone asks for and was never pushed.
-    let raised = [Change::Forced, Change::Inherited].map(|change| session.raise(Kind::ProductModel, sub_model, change));
+    let raised =
+        [Change::Forced, Change::Inherited].map(|change| session.desk.raise(Kind::ProductModel, sub_model, change));
     session.note_raised(raised.len());
-    set_all(session.host, &raised).await
+    set_all(session.desk.host, &raised).await
 }
 
 /// Keeps what is known of entities that cannot be read, so that the next tick goes on from there; or that nothing is known
 /// any more, lest what was doubted once be judged for ever.
 async fn keep_gap<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
     key: &str,
     progress: &Progress,
     is_kept: bool,
 ) -> Result<(), StoreError> {
     if is_kept || progress.gap.is_some() || progress.at_once.is_some() || progress.is_doubted {
-        host::write(session.host, key, progress).await?;
+        host::write(desk.host, key, progress).await?;
     }
     Ok(())
 }
@@ -415,11 +417,11 @@ fn parents<'a>(items: &'a [Item], group: &[Marking], progress: &'a Progress) -> 
 }
 
 /// The next parents, as many as one call can ask for.
-fn chunk<H: Host>(session: &Session<'_, H>, kind: Kind, parents: &[&str], progress: &Progress) -> Vec<String> {
+fn chunk<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, parents: &[&str], progress: &Progress) -> Vec<String> {
     let left = parents.get(progress.parents..).unwrap_or_default();
     let most = progress.asked.or(progress.at_once).unwrap_or(BATCH_MAX);
     let mut length = left.len().min(most);
-    while length > 1 && session.pim.is_too_long(kind, &left[..length]) {
+    while length > 1 && upstreams.pim.is_too_long(kind, &left[..length]) {
         length /= 2;
     }
     left[..length].iter().map(|parent| (*parent).to_owned()).collect()
@@ -470,8 +472,8 @@ async fn enqueue<H: Host>(
     // Also for those that have an event waiting: that one may be too old to be looked at again in a minute, and until
     // then the search index may not know what they inherit.
     let entries: Vec<(String, Vec<u8>)> = codes
-        .map(|code| session.raise(kind, &code, Change::Inherited))
+        .map(|code| session.desk.raise(kind, &code, Change::Inherited))
         .collect();
     session.note_raised(entries.len());
-    set_all(session.host, &entries).await
+    set_all(session.desk.host, &entries).await
 }

@@ -14,6 +14,7 @@ mod reading;
 use decide::{decide, dry_run};
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::Desk;
 use item::{Item, Stage};
 use model::entity::{Kind, Segment};
 use push::{note_late_pushes, push_all, write_in_flight};
@@ -30,10 +31,10 @@ use reading::{fetch, reread_what_the_index_denies};
 /// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
 /// in the way of others.
 pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
-    let began_ms = session.host.monotonic_ms();
-    let mut items = name_all(session, batch).await?;
-    if session.config.shape.kinds().contains(&kind) {
-        fetch(session, kind, &mut items).await;
+    let began_ms = session.desk.host.monotonic_ms();
+    let mut items = name_all(&session.desk, batch).await?;
+    if session.desk.config.shape.kinds().contains(&kind) {
+        fetch(&session.upstreams, kind, &mut items).await;
     } else {
         // What came before the shape was taken away that wanted it.
         items.iter_mut().for_each(|item| item.stage = Stage::Done);
@@ -45,34 +46,34 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
     let entities = items.iter().flat_map(spellings).flatten();
     let mut pages = session.load_pages(entities).await?;
     reading::unite_spellings(&mut items, &mut pages);
-    reread_what_the_index_denies(session, kind, &mut items, &pages).await;
+    reread_what_the_index_denies(&session.upstreams, kind, &mut items, &pages).await;
     enrich(session, kind, &mut items).await?;
     for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Gone)) {
         item.went_with_a_model = session.went_with_a_model(&mut pages, &item.waiting.entity).await?;
     }
     decide(session, &mut items, &pages);
-    if session.destination.is_none() {
-        dry_run(session, &mut items);
+    if session.upstreams.destination.is_none() {
+        dry_run(&session.desk, &mut items);
     }
     media::put_off(session, &mut items).await?;
-    session.check_lease()?;
+    session.desk.check_lease()?;
     session.keep_brake().await?;
     outcome::note_tried(session, &mut items).await?;
-    let in_flight = write_in_flight(session, &items).await?;
+    let in_flight = write_in_flight(&session.desk, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut items).await?;
     media::send_all(session, &mut items).await?;
     push_all(session, &mut items).await;
-    if let Err(stop) = session.check_lease() {
-        note_late_pushes(session, &items).await?;
+    if let Err(stop) = session.desk.check_lease() {
+        note_late_pushes(&session.desk, &items).await?;
         return Err(stop);
     }
     if made(Mistake::DeleteBeforePersisting) {
         clear(session, &items, None).await?;
     }
     persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
-    session.check_lease()?;
+    session.desk.check_lease()?;
     clear(session, &items, in_flight).await?;
     let through = items
         .iter()
@@ -110,12 +111,12 @@ async fn keep_too_early<H: Host>(
 }
 
 /// Gives every entity its code. One whose code cannot be read any more was cleared by somebody else meanwhile.
-async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Result<Vec<Item>, StoreError> {
+async fn name_all<H: Host>(desk: &Desk<'_, H>, batch: Vec<Waiting>) -> Result<Vec<Item>, StoreError> {
     let mut items = Vec::with_capacity(batch.len());
     for waiting in batch {
         let code = match waiting.entity.segment.code() {
             Some(code) => Some(code),
-            None => code_in_values(session, &waiting).await?,
+            None => code_in_values(desk, &waiting).await?,
         };
         if let Some(code) = code {
             let name = format!("{}/{code}", waiting.entity.kind.name());
@@ -126,7 +127,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
                 other_spelling: None,
                 is_listed: None,
                 by_id: false,
-                read_s: session.now_s(),
+                read_s: desk.now_s(),
                 is_gone: false,
                 went_with_a_model: false,
                 parent: None,
@@ -144,7 +145,7 @@ async fn name_all<H: Host>(session: &Session<'_, H>, batch: Vec<Waiting>) -> Res
     Ok(items)
 }
 
-async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Option<String>, StoreError> {
+async fn code_in_values<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Option<String>, StoreError> {
     let keys = waiting
         .events
         .iter()
@@ -152,7 +153,7 @@ async fn code_in_values<H: Host>(session: &Session<'_, H>, waiting: &Waiting) ->
         .chain(waiting.retries.iter().map(|(_, key)| key))
         .chain(&waiting.dead_letters);
     for key in keys {
-        let value: Option<Value> = host::read(session.host, key).await?;
+        let value: Option<Value> = host::read(desk.host, key).await?;
         let code = value
             .as_ref()
             .and_then(|value| value.get("code"))

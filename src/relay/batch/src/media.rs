@@ -9,6 +9,7 @@ use akeneo::pim;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Desk, Upstreams};
 use destination::{Destination, judge_upsert};
 use http::{Response, StatusCode};
 use model::entity::digest;
@@ -55,9 +56,9 @@ impl Sent {
         let at = match self.pages.iter().position(|page| page.number == number) {
             Some(at) => at,
             None => {
-                let key = session.config.keys.encode(&Key::MediaPage(number));
+                let key = session.desk.config.keys.encode(&Key::MediaPage(number));
                 // One in a format that is not known counts as empty: its files go once more.
-                let value: Option<Value> = host::read(session.host, &key).await?;
+                let value: Option<Value> = host::read(session.desk.host, &key).await?;
                 let value = value.filter(|value| value["v"] == FORMAT);
                 let files = match value.map(|mut value| value["files"].take()) {
                     Some(Value::Object(files)) => files,
@@ -76,9 +77,9 @@ impl Sent {
 
     async fn save<H: Host>(self, session: &Session<'_, H>) -> Result<(), StoreError> {
         for page in self.pages.into_iter().filter(|page| page.is_changed) {
-            let key = session.config.keys.encode(&Key::MediaPage(page.number));
+            let key = session.desk.config.keys.encode(&Key::MediaPage(page.number));
             let value = json!({ "v": FORMAT, "files": page.files });
-            host::write(session.host, &key, &value).await?;
+            host::write(session.desk.host, &key, &value).await?;
         }
         Ok(())
     }
@@ -96,11 +97,11 @@ struct Missing<'a> {
 /// Sends the files of all entities that are to be upserted. A forced push sends those again that went before it was
 /// asked for.
 pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), Stop> {
-    let (Some(media), Some(destination)) = (&session.config.shape.media, &session.destination) else {
+    let (Some(media), Some(destination)) = (&session.desk.config.shape.media, &session.upstreams.destination) else {
         return Ok(());
     };
     // The rest of the time is for what is complete: a batch of many files must not leave all of it for later.
-    let files_until_ms = session.host.monotonic_ms() + session.destination_governor.left_ms() / 2;
+    let files_until_ms = session.desk.host.monotonic_ms() + session.upstreams.destination_governor.left_ms() / 2;
     let mut sent = Sent::default();
     let mut failures: Vec<(String, Failure)> = Vec::new();
     {
@@ -108,18 +109,21 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         let mut pushes: Vec<Push<'_>> = Vec::new();
         for (at, one) in missing.iter().enumerate() {
             pushes.push(Box::pin(async move {
-                if session.host.monotonic_ms() >= files_until_ms {
-                    return (at, Err(session.pim_failure(Class::Held, TIME_IS_UP)));
+                if session.desk.host.monotonic_ms() >= files_until_ms {
+                    return (at, Err(session.upstreams.pim_failure(Class::Held, TIME_IS_UP)));
                 }
-                (at, transfer(session, destination, media, one).await)
+                (
+                    at,
+                    transfer(&session.desk, &session.upstreams, destination, media, one).await,
+                )
             }));
         }
-        for (at, result) in at_once(pushes, session.pim_at_once).await {
+        for (at, result) in at_once(pushes, session.upstreams.pim_at_once).await {
             let one = &missing[at];
             match result {
                 Ok(()) => {
                     let page = sent.page(session, &one.digest).await?;
-                    page.files.insert(one.digest.clone(), json!(session.now_s()));
+                    page.files.insert(one.digest.clone(), json!(session.desk.now_s()));
                     page.is_changed = true;
                     session.report(|report| report.files += 1);
                 }
@@ -128,7 +132,7 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         }
     }
     if sent.pages.iter().any(|page| page.is_changed) {
-        session.check_lease()?;
+        session.desk.check_lease()?;
         session.know_the_pair().await?;
         sent.save(session).await?;
     }
@@ -139,17 +143,20 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
 /// While files are left alone, what needs one is put off, so that others go on, and no variants are marked for it again
 /// and again.
 pub(crate) async fn put_off<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
-    let governors = [session.destination_governor, session.pim_governor];
+    let governors = [session.upstreams.destination_governor, session.upstreams.pim_governor];
     let reason = governors.into_iter().find_map(|governor| governor.held(CIRCUIT));
     let Some(reason) = reason.filter(|reason| reason != TIME_IS_UP) else {
         return Ok(());
     };
-    if session.config.shape.media.is_none() || session.destination.is_none() {
+    if session.desk.config.shape.media.is_none() || session.upstreams.destination.is_none() {
         return Ok(());
     }
     let mut sent = Sent::default();
     let missing = missing(session, items, &mut sent).await?;
-    let failure = session.destination_governor.failed(Class::Unavailable, reason);
+    let failure = session
+        .upstreams
+        .destination_governor
+        .failed(Class::Unavailable, reason);
     let failures: Vec<(String, Failure)> = missing
         .iter()
         .map(|one| (one.file.path.clone(), failure.clone()))
@@ -211,21 +218,22 @@ async fn missing<'a, H: Host>(
 
 /// Passes one file on; once more with a new token after a 401 (contract 4.2).
 async fn transfer<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
     destination: &Destination<'_, H>,
     media: &Media,
     missing: &Missing<'_>,
 ) -> Result<(), Failure> {
     let code = &missing.file.code;
-    let mut token = session.pim.tokens.access().await?;
+    let mut token = upstreams.pim.tokens.access().await?;
     let mut is_renewed = false;
     loop {
-        let passed = pass_on(session, destination, media, missing, &token, is_renewed).await?;
+        let passed = pass_on(desk, upstreams, destination, media, missing, &token, is_renewed).await?;
         let status = match passed.told {
             Err(failure) if pim::is_unauthorized(&failure) => {
-                token = match session.pim.tokens.instead_of(&token).await? {
+                token = match upstreams.pim.tokens.instead_of(&token).await? {
                     Some(other) => other,
-                    None => return Err(session.pim.revoked(CIRCUIT)),
+                    None => return Err(upstreams.pim.revoked(CIRCUIT)),
                 };
                 is_renewed = true;
                 continue;
@@ -243,7 +251,7 @@ async fn transfer<H: Host>(
         };
         match status {
             StatusCode::NOT_FOUND => {
-                let failure = session.pim_failure(Class::Transient, "404: the PIM does not have its content");
+                let failure = upstreams.pim_failure(Class::Transient, "404: the PIM does not have its content");
                 return Err(of_file(code, failure));
             }
             _ => return passed.arrived.map_err(|failure| of_file(code, failure)),
@@ -262,7 +270,8 @@ struct Passed {
 
 /// One try, as one call of both upstreams.
 async fn pass_on<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
     destination: &Destination<'_, H>,
     media: &Media,
     missing: &Missing<'_>,
@@ -280,18 +289,18 @@ async fn pass_on<H: Host>(
         shown_path: None,
         request,
     };
-    let from = call(session.pim.file(CIRCUIT, &missing.file.code, token)?);
+    let from = call(upstreams.pim.file(CIRCUIT, &missing.file.code, token)?);
     let to = call(destination.file(CIRCUIT, media.method(), &missing.file.path, missing.forced_s)?);
-    let at_destination = session.destination_governor.enter(&to, 1).await?;
-    let at_pim = match session.pim_governor.enter(&from, 1).await {
+    let at_destination = upstreams.destination_governor.enter(&to, 1).await?;
+    let at_pim = match upstreams.pim_governor.enter(&from, 1).await {
         Ok(entered) => entered,
         Err(failure) => {
-            session.destination_governor.withdraw(at_destination);
+            upstreams.destination_governor.withdraw(at_destination);
             return Err(failure);
         }
     };
     let requests = (from.request.clone(), to.request.clone());
-    let transfer = wire::transfer(session.host, requests.0, requests.1, at_pim.limits, media.max_bytes);
+    let transfer = wire::transfer(desk.host, requests.0, requests.1, at_pim.limits, media.max_bytes);
     let became = transfer.await;
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
     let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
@@ -301,16 +310,16 @@ async fn pass_on<H: Host>(
         401 => Some(Class::Misconfigured),
         _ => pim::judge(response.status()),
     };
-    let told = session.pim_governor.leave(&from, at_pim, became.from, &judge);
+    let told = upstreams.pim_governor.leave(&from, at_pim, became.from, &judge);
     let arrived = match became.to {
-        Some(sent) => session
+        Some(sent) => upstreams
             .destination_governor
             .leave(&to, at_destination, sent, &|response| {
-                judge_file(response.status(), &session.config.shape.answers)
+                judge_file(response.status(), &desk.config.shape.answers)
             })
             .map(|_| ()),
         None => {
-            session.destination_governor.withdraw(at_destination);
+            upstreams.destination_governor.withdraw(at_destination);
             Ok(())
         }
     };

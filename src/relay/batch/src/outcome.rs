@@ -4,6 +4,7 @@ use crate::fanout;
 use crate::item::{Item, Stage};
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::Desk;
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
 use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
@@ -41,10 +42,10 @@ pub(super) async fn persist<H: Host>(
                 pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
                 pages.set_parent(entity, item.parent.clone());
             }
-            Stage::Deleted => pages.remove(entity, session.now_s(), item.is_deletion_announced()),
+            Stage::Deleted => pages.remove(entity, session.desk.now_s(), item.is_deletion_announced()),
             // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
-            Stage::Done if session.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
-                pages.remove(entity, session.now_s(), true);
+            Stage::Done if session.upstreams.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
+                pages.remove(entity, session.desk.now_s(), true);
             }
             // What lies there now is not known: no later content may be taken for it.
             Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
@@ -73,7 +74,7 @@ pub(super) async fn persist<H: Host>(
     let mut unsettled = items.iter().filter(|item| is_unsettled(item)).peekable();
     if let (Some(key), Some(_)) = (in_flight, unsettled.peek()) {
         let value = InFlightValue::of(unsettled.map(Item::in_flight));
-        session.host.set(key, &value.to_bytes()).await?;
+        session.desk.host.set(key, &value.to_bytes()).await?;
     }
     Ok(())
 }
@@ -83,7 +84,7 @@ fn is_unsettled(item: &Item) -> bool {
 }
 
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
-    let (now_s, recheck_s) = (session.now_s(), session.state.borrow().recheck_s());
+    let (now_s, recheck_s) = (session.desk.now_s(), session.state.borrow().recheck_s());
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
@@ -99,7 +100,7 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Re
         is_vague.then_some(item.read_s + recheck_s)
     };
     match due_s {
-        Some(due_s) => schedule(session, item, 0, None, due_s, Earlier::default()).await,
+        Some(due_s) => schedule(&session.desk, item, 0, None, due_s, Earlier::default()).await,
         None => Ok(()),
     }
 }
@@ -109,7 +110,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
     let Stage::Failed(failure, hash) = &item.stage else {
         return Ok(());
     };
-    let mut earlier = earlier(session, &item.waiting).await?;
+    let mut earlier = earlier(&session.desk, &item.waiting).await?;
     failure::keep(&mut earlier.failures, failure.clone());
     if failure.cost() == 0 {
         if item.waiting.own_try().is_some() {
@@ -119,14 +120,14 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
         return hold(session, item, earlier, Hold::Probe).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
-    if is_buried(item, failure, &session.config.shape) {
+    if is_buried(item, failure, &session.desk.config.shape) {
         let (reason, hash) = (failure.reason.clone(), hash.clone());
         let left = own_tries(item, failure, attempts);
         return bury(session, item, reason, earlier.failures, hash, (attempts, left)).await;
     }
-    let due_s = session.now_s() + delay_s(attempts, session.host.chance(), failure.retry_after_s);
+    let due_s = session.desk.now_s() + delay_s(attempts, session.desk.host.chance(), failure.retry_after_s);
     session.report(|report| report.retries += 1);
-    schedule(session, item, attempts, None, due_s, earlier).await
+    schedule(&session.desk, item, attempts, None, due_s, earlier).await
 }
 
 /// Takes note of what is about to be pushed, beside what was to be pushed before.
@@ -139,7 +140,7 @@ pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [I
         };
         let mut known = session.tried_in_flight(item.waiting.entity.kind, &item.code).await?;
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
-            known.extend(earlier(session, &item.waiting).await?.tried);
+            known.extend(earlier(&session.desk, &item.waiting).await?.tried);
         }
         item.tried = Some(Tried::next(&known, content));
     }
@@ -153,21 +154,21 @@ struct Earlier {
     tried: Option<Tried>,
 }
 
-async fn earlier<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result<Earlier, StoreError> {
+async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earlier, StoreError> {
     let latest = waiting
         .retries
         .iter()
         .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
     let mut earlier = match (latest, waiting.dead_letters.last()) {
         (Some((_, key)), _) => {
-            let value: Option<RetryValue> = host::read(session.host, key).await?;
+            let value: Option<RetryValue> = host::read(desk.host, key).await?;
             value.map(|value| Earlier {
                 failures: value.failures,
                 tried: value.tried,
             })
         }
         (None, Some(key)) if waiting.own_try().is_some() => {
-            let letter: Option<DeadLetter> = host::read(session.host, key).await?;
+            let letter: Option<DeadLetter> = host::read(desk.host, key).await?;
             letter.map(|letter| Earlier {
                 failures: letter.failures,
                 tried: None,
@@ -183,7 +184,7 @@ async fn earlier<H: Host>(session: &Session<'_, H>, waiting: &Waiting) -> Result
 
 /// Holds an entity back with no more to keep than was known of it.
 async fn hold_as_it_is<H: Host>(session: &Session<'_, H>, item: &mut Item, why: Hold) -> Result<(), StoreError> {
-    let earlier = earlier(session, &item.waiting).await?;
+    let earlier = earlier(&session.desk, &item.waiting).await?;
     hold(session, item, earlier, why).await
 }
 
@@ -202,8 +203,8 @@ async fn hold<H: Host>(
         Hold::Brake => BRAKE_HOLD_S,
         Hold::Doubt => session.state.borrow().recheck_s(),
     };
-    let (attempts, due_s) = (item.waiting.attempts(), session.now_s() + for_s);
-    schedule(session, item, attempts, Some(why), due_s, earlier).await
+    let (attempts, due_s) = (item.waiting.attempts(), session.desk.now_s() + for_s);
+    schedule(&session.desk, item, attempts, Some(why), due_s, earlier).await
 }
 
 /// One that even alone did not come through, though it had time, stands behind all others: nothing else is left to try.
@@ -212,20 +213,20 @@ pub(super) async fn stand_back<H: Host>(
     item: &mut Item,
     began_ms: u64,
 ) -> Result<(), StoreError> {
-    let took_ms = session.host.monotonic_ms() - began_ms;
-    let had_time = took_ms * 2 >= session.config.tick_s * 1000;
-    if !had_time || session.is_hampered() || item.waiting.own_try().is_some() {
+    let took_ms = session.desk.host.monotonic_ms() - began_ms;
+    let had_time = took_ms * 2 >= session.desk.config.tick_s * 1000;
+    if !had_time || session.upstreams.is_hampered() || item.waiting.own_try().is_some() {
         return Ok(());
     }
     hold_as_it_is(session, item, Hold::Probe).await?;
     let old = item.waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
     let old: Vec<String> = old.map(|(_, key)| key.clone()).collect();
-    delete_all(session.host, &old).await
+    delete_all(session.desk.host, &old).await
 }
 
 /// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
 async fn schedule<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
     item: &mut Item,
     attempts: u32,
     hold: Option<Hold>,
@@ -248,8 +249,8 @@ async fn schedule<H: Host>(
             .filter(|_| attempts > 0 || hold.is_some())
             .or(earlier.tried),
     };
-    let key = session.config.keys.encode(&Key::Retry(retry));
-    session.host.set(&key, &value.to_bytes()).await?;
+    let key = desk.config.keys.encode(&Key::Retry(retry));
+    desk.host.set(&key, &value.to_bytes()).await?;
     item.waiting.retries.retain(|(_, known)| *known != key);
     Ok(())
 }
@@ -270,7 +271,7 @@ async fn bury<H: Host>(
         let Some((_, key)) = newest.map(|at| left.swap_remove(at)) else {
             break;
         };
-        let value: Option<EventValue> = host::read(session.host, key).await?;
+        let value: Option<EventValue> = host::read(session.desk.host, key).await?;
         events.extend(
             value
                 .map(|value| log::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
@@ -278,11 +279,11 @@ async fn bury<H: Host>(
         );
     }
     if let (Some(_), Some(key)) = (item.waiting.own_try(), item.waiting.dead_letters.last()) {
-        let letter: Option<DeadLetter> = host::read(session.host, key).await?;
+        let letter: Option<DeadLetter> = host::read(session.desk.host, key).await?;
         events = letter.map(|letter| letter.events).unwrap_or_default();
     }
     let entity = item.waiting.entity.clone();
-    let failed_s = session.now_s();
+    let failed_s = session.desk.now_s();
     let letter = DeadLetter {
         v: 1,
         kind: entity.kind,
@@ -294,15 +295,17 @@ async fn bury<H: Host>(
         hash,
         thinned: false,
     };
-    let key = session.config.keys.encode(&Key::DeadLetter(DeadLetterKey {
+    let key = session.desk.config.keys.encode(&Key::DeadLetter(DeadLetterKey {
         entity,
         failed_s,
         attempts,
         left: tries_left,
     }));
-    session.host.set(&key, &letter.to_bytes()).await?;
+    session.desk.host.set(&key, &letter.to_bytes()).await?;
     item.waiting.dead_letters.retain(|known| *known != key);
-    session.log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
+    session
+        .desk
+        .log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
     session.report(|report| report.dead_letters += 1);
     Ok(())
 }
@@ -322,7 +325,7 @@ pub(super) async fn clear<H: Host>(
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
-            Stage::Failed(failure, _) if is_buried(item, failure, &session.config.shape) => {
+            Stage::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
             Stage::Failed(..) | Stage::Braked | Stage::Doubted => {
@@ -332,9 +335,9 @@ pub(super) async fn clear<H: Host>(
             _ => {}
         }
     }
-    delete_all(session.host, &keys).await?;
+    delete_all(session.desk.host, &keys).await?;
     if let (Some(key), true) = (in_flight, is_settled) {
-        session.host.delete(&key).await?;
+        session.desk.host.delete(&key).await?;
     }
     note_cleared(session, items);
     session.report(|report| {
@@ -348,13 +351,13 @@ pub(super) async fn clear<H: Host>(
 
 /// Takes note of what a batch has cleared.
 fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
-    let now_s = session.now_s();
+    let now_s = session.desk.now_s();
     let mut history = session.history.borrow_mut();
     for item in items {
         let reached_s = match &item.stage {
             Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
             Stage::Done => None,
-            Stage::Failed(failure, _) if is_buried(item, failure, &session.config.shape) => None,
+            Stage::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => None,
             _ => continue,
         };
         history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);

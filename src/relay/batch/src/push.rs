@@ -2,6 +2,7 @@
 
 use crate::item::{Item, Stage};
 use desk::session::Session;
+use desk::tools::Desk;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use model::failure::Failure;
@@ -10,34 +11,29 @@ use queue::key::Key;
 use world::host::{Host, StoreError};
 
 /// Writes down whose pushes are about to begin; says under which key.
-pub(crate) async fn write_in_flight<H: Host>(
-    session: &Session<'_, H>,
-    items: &[Item],
-) -> Result<Option<String>, StoreError> {
-    keep_in_flight(session, items.iter().filter(|item| item.is_to_be_pushed())).await
+pub(crate) async fn write_in_flight<H: Host>(desk: &Desk<'_, H>, items: &[Item]) -> Result<Option<String>, StoreError> {
+    keep_in_flight(desk, items.iter().filter(|item| item.is_to_be_pushed())).await
 }
 
 async fn keep_in_flight<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
     items: impl Iterator<Item = &Item>,
 ) -> Result<Option<String>, StoreError> {
     let value = InFlightValue::of(items.map(Item::in_flight));
     if value.entities.is_empty() {
         return Ok(None);
     }
-    let key = Key::InFlight(session.fresh_id(), session.now_s());
-    let key = session.config.keys.encode(&key);
-    session.host.set(&key, &value.to_bytes()).await?;
+    let key = Key::InFlight(desk.fresh_id(), desk.now_s());
+    let key = desk.config.keys.encode(&key);
+    desk.host.set(&key, &value.to_bytes()).await?;
     Ok(Some(key))
 }
 
 /// The lease passed while this worker was pushing: it may have been paused for so long that others have pushed since, and
 /// that they count its own key of what is in flight as settled. So it writes what it pushed down once more.
-pub(crate) async fn note_late_pushes<H: Host>(session: &Session<'_, H>, items: &[Item]) -> Result<(), StoreError> {
+pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Item]) -> Result<(), StoreError> {
     let is_pushed = |item: &&Item| matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Failed(..));
-    keep_in_flight(session, items.iter().filter(is_pushed))
-        .await
-        .map(|_| ())
+    keep_in_flight(desk, items.iter().filter(is_pushed)).await.map(|_| ())
 }
 
 /// A push under way: its number, and what came of it.
@@ -55,7 +51,7 @@ pub(crate) async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
 }
 
 async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_meant: impl Fn(&Item) -> bool) {
-    let Some(destination) = &session.destination else {
+    let Some(destination) = &session.upstreams.destination else {
         return;
     };
     let results = {
@@ -70,7 +66,7 @@ async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_me
                 (at, result)
             }));
         }
-        at_once(pushes, session.destination_at_once).await
+        at_once(pushes, session.upstreams.destination_at_once).await
     };
     for (at, result) in results {
         let stage = std::mem::replace(&mut items[at].stage, Stage::Waiting);

@@ -2,7 +2,7 @@
 
 use crate::item::{Item, Stage};
 use akeneo::pim::Read;
-use desk::session::Session;
+use desk::tools::Upstreams;
 use futures_util::{StreamExt, stream};
 use model::entity::BATCH_MAX;
 use model::entity::updated_s;
@@ -23,7 +23,7 @@ const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 const IN_A_ROW: u32 = 4;
 
 /// Reads every entity: by list, and by id what the list cannot be trusted with.
-pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) {
+pub(super) async fn fetch<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Item]) {
     // A batch that fails whole is halved until the culprit stands alone, breadth first: as long as one half of each two
     // comes through, it is the other's fault and not the upstream's.
     let everything = 0..items.len();
@@ -36,12 +36,12 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
         }
         let middle = range.start + range.len() / 2;
         let codes: Vec<&str> = items[range.clone()].iter().map(|item| item.code.as_str()).collect();
-        if session.pim.is_too_long(kind, &codes) {
+        if upstreams.pim.is_too_long(kind, &codes) {
             ranges.extend([range.start..middle, middle..range.end]);
             continue;
         }
         let attempts = items[range.start].waiting.attempts();
-        match session.pim.list(kind, &codes, attempts).await {
+        match upstreams.pim.list(kind, &codes, attempts).await {
             Ok(found) => {
                 in_a_row = 0;
                 by_id.extend(sort_out(kind, items, range, found));
@@ -62,7 +62,7 @@ pub(super) async fn fetch<H: Host>(session: &Session<'_, H>, kind: Kind, items: 
             }
         }
     }
-    read_by_id(session, kind, items, by_id).await;
+    read_by_id(upstreams, kind, items, by_id).await;
 }
 
 /// Gives the listed entities to their items; says which items must be read by id.
@@ -124,14 +124,14 @@ fn is_fresh(item: &Item) -> bool {
     !is_old && !item.waiting.is_deletion_announced()
 }
 
-async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {
+async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {
     let reads: Vec<(usize, Result<Read, Failure>)> = {
         let items = &*items;
         let read = |at: usize| async move {
             let item: &Item = &items[at];
             (
                 at,
-                session
+                upstreams
                     .pim
                     .by_id(kind, &item.code, &item.name, item.waiting.attempts())
                     .await,
@@ -139,7 +139,7 @@ async fn read_by_id<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [
         };
         stream::iter(by_id)
             .map(read)
-            .buffer_unordered(session.pim_at_once)
+            .buffer_unordered(upstreams.pim_at_once)
             .collect()
             .await
     };
@@ -169,7 +169,7 @@ fn is_left_alone(failure: &Failure) -> bool {
 
 /// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
 pub(super) async fn reread_what_the_index_denies<H: Host>(
-    session: &Session<'_, H>,
+    upstreams: &Upstreams<'_, H>,
     kind: Kind,
     items: &mut [Item],
     pages: &Pages,
@@ -180,5 +180,5 @@ pub(super) async fn reread_what_the_index_denies<H: Host>(
         _ => false,
     };
     let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();
-    read_by_id(session, kind, items, denied).await;
+    read_by_id(upstreams, kind, items, denied).await;
 }

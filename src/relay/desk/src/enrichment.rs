@@ -107,12 +107,12 @@ fn resource(need: &Need) -> String {
 impl<H: Host> Session<'_, H> {
     /// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
     pub async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
-        for (need, locales) in self.config.shape.needs(kind) {
+        for (need, locales) in self.desk.config.shape.needs(kind) {
             if let Some(known) = self.known(&need, &locales).await? {
-                if known.is_endless_still(self.now_s()) {
+                if known.is_endless_still(self.desk.now_s()) {
                     return Ok(Err(self.endless(&need)));
                 }
-                let age_s = self.now_s().abs_diff(known.read_s);
+                let age_s = self.desk.now_s().abs_diff(known.read_s);
                 let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, kind, entities));
                 if known.is_at_hand && is_good {
                     continue;
@@ -144,8 +144,8 @@ impl<H: Host> Session<'_, H> {
         if known.is_some() {
             return Ok(known);
         }
-        let key = self.config.keys.encode(&Key::List(key_of(need)));
-        let list: Option<List> = host::read(self.host, &key).await?;
+        let key = self.desk.config.keys.encode(&Key::List(key_of(need)));
+        let list: Option<List> = host::read(self.desk.host, &key).await?;
         let is_ours = |list: &List| list.v == FORMAT && locales.iter().all(|locale| list.locales.contains(locale));
         let list = list.filter(is_ours);
         Ok(list.map(|list| self.take_list(need, list)))
@@ -179,22 +179,22 @@ impl<H: Host> Session<'_, H> {
     }
 
     fn endless(&self, need: &Need) -> Failure {
-        self.pim.failed_list(&resource(need), ENDLESS)
+        self.upstreams.pim.failed_list(&resource(need), ENDLESS)
     }
 
     /// Reads a list in the PIM and keeps it, or how far it has come.
     async fn read_list(&self, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
-        let key = self.config.keys.encode(&Key::Reading(key_of(need)));
-        let kept: Option<Reading> = host::read(self.host, &key).await?;
+        let key = self.desk.config.keys.encode(&Key::Reading(key_of(need)));
+        let kept: Option<Reading> = host::read(self.desk.host, &key).await?;
         let was_begun = kept.is_some();
         let is_ours = |reading: &Reading| {
-            reading.v == 1 && reading.locales == locales && self.now_s().abs_diff(reading.began_s) < TTL_S
+            reading.v == 1 && reading.locales == locales && self.desk.now_s().abs_diff(reading.began_s) < TTL_S
         };
         let kept = kept.filter(is_ours);
-        let mut reading = kept.clone().unwrap_or_else(|| Reading::of(locales, self.now_s()));
-        let result = match go_on(&self.pim, need, &mut reading).await {
+        let mut reading = kept.clone().unwrap_or_else(|| Reading::of(locales, self.desk.now_s()));
+        let result = match go_on(&self.upstreams.pim, need, &mut reading).await {
             Ok(elements) => {
-                self.check_lease()?;
+                self.desk.check_lease()?;
                 let is_endless = elements.is_none();
                 self.keep_list(need, &reading, elements).await?;
                 if is_endless { Err(self.endless(need)) } else { Ok(()) }
@@ -205,12 +205,12 @@ impl<H: Host> Session<'_, H> {
                 let is_small = value.len() <= KEPT_MAX;
                 if !is_small {
                     let fields = json!({ "list": resource(need), "reason": "it must be read within one tick" });
-                    self.log_failure("list-too-large", fields);
+                    self.desk.log_failure("list-too-large", fields);
                 }
                 let is_to_be_kept = is_small && (was_begun || reading.pages + reading.readings > 0);
                 if is_to_be_kept && kept.as_ref() != Some(&reading) {
-                    self.check_lease()?;
-                    self.host.set(&key, value.as_bytes()).await?;
+                    self.desk.check_lease()?;
+                    self.desk.host.set(&key, value.as_bytes()).await?;
                 }
                 return Ok(Outcome {
                     result: Err(failure),
@@ -220,7 +220,7 @@ impl<H: Host> Session<'_, H> {
             }
         };
         if was_begun {
-            self.host.delete(&key).await?;
+            self.desk.host.delete(&key).await?;
         }
         Ok(Outcome {
             result,
@@ -232,9 +232,9 @@ impl<H: Host> Session<'_, H> {
     fn log_reading(&self, need: &Need, reading: &Reading, failure: &Failure) {
         let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
         if failure.class != Class::Held {
-            self.log_failure("list", fields);
+            self.desk.log_failure("list", fields);
         } else if reading.pages + reading.readings > 0 {
-            self.log("list", fields);
+            self.desk.log("list", fields);
         }
     }
 
@@ -252,7 +252,7 @@ impl<H: Host> Session<'_, H> {
         let mut list = List {
             v: FORMAT,
             began_s: reading.began_s,
-            read_s: self.now_s(),
+            read_s: self.desk.now_s(),
             locales: reading.locales.clone(),
             digest,
             elements: Some(elements),
@@ -263,12 +263,12 @@ impl<H: Host> Session<'_, H> {
         let elements = list.elements.take();
         if value.len() > KEPT_MAX {
             value = json!(list).to_string();
-            self.log_failure("list-too-large", fields);
+            self.desk.log_failure("list-too-large", fields);
         } else {
-            self.log("list", fields);
+            self.desk.log("list", fields);
         }
-        let key = self.config.keys.encode(&Key::List(key_of(need)));
-        self.host.set(&key, value.as_bytes()).await?;
+        let key = self.desk.config.keys.encode(&Key::List(key_of(need)));
+        self.desk.host.set(&key, value.as_bytes()).await?;
         self.take_list(need, List { elements, ..list });
         Ok(())
     }
@@ -355,39 +355,42 @@ pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
             lists.push(list);
         }
     }
-    let left_ms = session.pim_governor.left_ms();
+    let left_ms = session.upstreams.pim_governor.left_ms();
     session
+        .upstreams
         .pim_governor
-        .begin_until(session.host.monotonic_ms() + left_ms / 2);
-    let until_ms = session.host.monotonic_ms() + left_ms;
+        .begin_until(session.desk.host.monotonic_ms() + left_ms / 2);
+    let until_ms = session.desk.host.monotonic_ms() + left_ms;
     for list in lists {
-        session.check_lease()?;
+        session.desk.check_lease()?;
         if refresh_one(session, list).await? {
             let stale = session.plan.stale.iter().filter(|(other, _)| other == list);
             let keys: Vec<String> = stale.map(|(_, key)| key.clone()).collect();
-            delete_all(session.host, &keys).await?;
+            delete_all(session.desk.host, &keys).await?;
             session.history.borrow_mut().note_refreshed(keys.len());
         }
     }
-    session.pim_governor.begin_until(until_ms);
+    session.upstreams.pim_governor.begin_until(until_ms);
     Ok(())
 }
 
 /// Says whether what was told of the list is done with.
 async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Result<bool, Stop> {
-    let mut needs = Kind::ALL.into_iter().flat_map(|kind| session.config.shape.needs(kind));
+    let mut needs = Kind::ALL
+        .into_iter()
+        .flat_map(|kind| session.desk.config.shape.needs(kind));
     let is_unfinished = session.plan.unfinished.contains(list);
     let Some((need, locales)) = needs.find(|(need, _)| key_of(need) == *list) else {
         if is_unfinished {
-            let key = session.config.keys.encode(&Key::Reading(list.clone()));
-            session.host.delete(&key).await?;
+            let key = session.desk.config.keys.encode(&Key::Reading(list.clone()));
+            session.desk.host.delete(&key).await?;
         }
         return Ok(true);
     };
     match session.known(&need, &locales).await? {
         // Nothing was shaped with a list that was never read.
         None if !is_unfinished => return Ok(true),
-        Some(known) if known.is_endless_still(session.now_s()) => return Ok(true),
+        Some(known) if known.is_endless_still(session.desk.now_s()) => return Ok(true),
         _ => {}
     }
     let outcome = session.read_list(&need, &locales).await?;

@@ -2,18 +2,15 @@
 
 use crate::known::Known;
 use crate::stop::Stop;
-use akeneo::pim::{self, Pim};
+use crate::tools::{Desk, Upstreams};
 use config::WorkerConfig;
-use destination::Destination;
 use model::entity::BATCH_MAX;
 use model::entity::{Entity, Kind, Segment};
-use model::failure::{Class, Failure};
 use queue::in_flight::InFlightValue;
 use queue::index::{Directory, Pages};
-use queue::key::{Change, Key};
+use queue::key::Change;
 use queue::lease::Lease;
 use queue::plan::Plan;
-use queue::raise;
 use queue::retry::Tried;
 use queue::waiting::Waiting;
 use records::history::History;
@@ -27,9 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use upstream::governor::Governor;
-use upstream::token;
 use world::host::{self, Host, StoreError};
-use world::log;
 
 /// How many events of reconciliation may wait at once: more would only make every listing longer.
 const RECONCILING_MAX: u64 = 10_000;
@@ -39,28 +34,14 @@ type TriedByEntity = BTreeMap<(Kind, String), Vec<Tried>>;
 
 /// The tools of a tick.
 pub struct Session<'a, H> {
-    /// What is asked of the world.
-    pub host: &'a H,
-    /// The configuration.
-    pub config: &'a WorkerConfig,
-    /// The lease under which it works.
-    pub lease: &'a Lease,
+    /// What everybody needs.
+    pub desk: Desk<'a, H>,
+    /// The PIM and the destination.
+    pub upstreams: Upstreams<'a, H>,
     /// What waits, by the last listing.
     pub plan: Plan,
     /// When the plan was made, in seconds since the Unix epoch: what is due is due by this.
     pub planned_s: u64,
-    /// The PIM.
-    pub pim: Pim<'a, H>,
-    /// What every call of the PIM goes through.
-    pub pim_governor: &'a Governor<'a, H>,
-    /// How many calls of the PIM may be under way at once.
-    pub pim_at_once: usize,
-    /// The destination; none where none is configured.
-    pub destination: Option<Destination<'a, H>>,
-    /// What every call of the destination goes through.
-    pub destination_governor: &'a Governor<'a, H>,
-    /// How many calls of the destination may be under way at once.
-    pub destination_at_once: usize,
     /// What the next tick must know.
     pub state: RefCell<State>,
     /// What ticks did.
@@ -133,32 +114,20 @@ impl<'a, H: Host> Session<'a, H> {
             reconciliation,
             meta,
         } = parts;
-        let has_post_search = state.no_post_search_until_s <= host.now_ms() / 1000;
-        let destination = config.destination.as_ref();
         let report = Report {
             depth: plan.depth,
             ..Report::default()
         };
-        let mut pim = Pim::new(host, pim_governor, &config.keys, &config.pim, has_post_search);
-        pim.completenesses = config.shape.asks_completenesses();
-        pim.sizes = RefCell::new(state.page_sizes.clone());
+        let desk = Desk { host, config, lease };
         Session {
             index: RefCell::new(Rc::new(plan.index.clone())),
             worker: Segment::of(&lease.token),
             has_progressed: Cell::new(false),
             at: RefCell::default(),
-            host,
-            config,
-            lease,
+            desk,
+            upstreams: Upstreams::new(desk, pim_governor, destination_governor, &state),
             plan,
             planned_s,
-            pim,
-            pim_governor,
-            pim_at_once: pim::limits(0).at_once,
-            destination: destination
-                .map(|destination| Destination::new(destination_governor, destination, &config.shape)),
-            destination_governor,
-            destination_at_once: destination::limits(0, 1).at_once,
             state: RefCell::new(state),
             history: RefCell::new(history),
             reconciliation: RefCell::new(reconciliation),
@@ -184,16 +153,6 @@ impl<'a, H: Host> Session<'a, H> {
         self.queued.get_mut().clear();
     }
 
-    /// Now, in seconds since the Unix epoch.
-    pub fn now_s(&self) -> u64 {
-        self.host.now_ms() / 1000
-    }
-
-    /// An id that nobody has had before.
-    pub fn fresh_id(&self) -> Segment {
-        raise::fresh_id(self.host)
-    }
-
     /// Changes the report.
     pub fn report(&self, change: impl FnOnce(&mut Report)) {
         change(&mut self.report.borrow_mut());
@@ -208,26 +167,11 @@ impl<'a, H: Host> Session<'a, H> {
         )
     }
 
-    /// Writes a log line.
-    pub fn log(&self, what: &str, fields: Value) {
-        log::write(self.host, self.config.log, what, false, fields);
-    }
-
-    /// Writes a log line of a failure.
-    pub fn log_failure(&self, what: &str, fields: Value) {
-        log::write(self.host, self.config.log, what, true, fields);
-    }
-
-    /// A failure on the side of the PIM.
-    pub fn pim_failure(&self, class: Class, reason: &str) -> Failure {
-        self.pim_governor.failed(class, reason.to_owned())
-    }
-
     /// Whether the brake lets a deletion through that nobody announced; counts one that it holds back.
     pub fn brake_lets_through(&self, entity: &Entity) -> bool {
         let mut state = self.state.borrow_mut();
         let indexed = usize::try_from(state.indexed).unwrap_or(0);
-        let lets_through = state.brake.lets_through(entity, indexed, self.now_s());
+        let lets_through = state.brake.lets_through(entity, indexed, self.desk.now_s());
         drop(state);
         self.is_brake_used.set(true);
         if !lets_through {
@@ -238,7 +182,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// The destination took something.
     pub fn note_done(&self) {
-        self.state.borrow_mut().done_s = self.now_s();
+        self.state.borrow_mut().done_s = self.desk.now_s();
     }
 
     /// Counts a deletion that came through and that nobody announced.
@@ -258,7 +202,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// What an entity comes to; what it looks up is to be at hand ([`Session::enrich`]).
     pub fn shape(&self, kind: Kind, code: &str, entity: &Value) -> Shaped {
-        self.config.shape.apply(kind, code, entity, &self.lookups.borrow())
+        self.desk.config.shape.apply(kind, code, entity, &self.lookups.borrow())
     }
 
     /// Counts an entity that the shape does not want.
@@ -274,17 +218,12 @@ impl<'a, H: Host> Session<'a, H> {
     }
 
     fn own_room(&self) -> u64 {
-        (self.config.high_water / 4).saturating_sub(self.plan.own + self.raised.get())
+        (self.desk.config.high_water / 4).saturating_sub(self.plan.own + self.raised.get())
     }
 
     /// Something came of this tick's work.
     pub fn note_progress(&self) {
         self.has_progressed.set(true);
-    }
-
-    /// Whether an upstream keeps the work from coming to anything.
-    pub fn is_hampered(&self) -> bool {
-        self.pim_governor.is_hampered() || self.destination_governor.is_hampered()
     }
 
     /// What this tick is at.
@@ -310,14 +249,14 @@ impl<'a, H: Host> Session<'a, H> {
     /// Reads the pages of the index of these entities.
     pub async fn load_pages<'e>(&self, entities: impl IntoIterator<Item = &'e Entity>) -> Result<Pages, StoreError> {
         let directory = self.index.borrow().clone();
-        Pages::load(self.host, &self.config.keys, &directory, entities).await
+        Pages::load(self.desk.host, &self.desk.config.keys, &directory, entities).await
     }
 
     /// Reads one page of the index.
     pub async fn load_page(&self, kind: Kind, number: u8) -> Result<Pages, StoreError> {
         let (directory, mut pages) = (self.index.borrow().clone(), Pages::default());
         pages
-            .read(self.host, &self.config.keys, &directory, kind, number)
+            .read(self.desk.host, &self.desk.config.keys, &directory, kind, number)
             .await?;
         Ok(pages)
     }
@@ -327,7 +266,7 @@ impl<'a, H: Host> Session<'a, H> {
     pub async fn went_with_a_model(&self, pages: &mut Pages, entity: &Entity) -> Result<bool, StoreError> {
         let directory = self.index.borrow().clone();
         pages
-            .went_with_a_model(self.host, &self.config.keys, &directory, entity)
+            .went_with_a_model(self.desk.host, &self.desk.config.keys, &directory, entity)
             .await
     }
 
@@ -336,7 +275,7 @@ impl<'a, H: Host> Session<'a, H> {
         if self.in_flight.borrow().is_none() {
             let mut tried = TriedByEntity::new();
             for batch in &self.plan.in_flight {
-                let value: Option<InFlightValue> = host::read(self.host, &batch.key).await?;
+                let value: Option<InFlightValue> = host::read(self.desk.host, &batch.key).await?;
                 for (entity, known) in value.into_iter().flat_map(InFlightValue::into_tried) {
                     tried.entry(entity).or_default().push(known);
                 }
@@ -352,20 +291,11 @@ impl<'a, H: Host> Session<'a, H> {
     pub async fn save_pages(&self, pages: &mut Pages) -> Result<(), StoreError> {
         let mut directory = Directory::clone(&self.index.borrow());
         let added = pages
-            .save(self.host, &self.config.keys, &mut directory, &self.worker)
+            .save(self.desk.host, &self.desk.config.keys, &mut directory, &self.worker)
             .await;
         *self.index.borrow_mut() = Rc::new(directory);
         self.state.borrow_mut().indexed += added?;
         Ok(())
-    }
-
-    /// Whatever is written without the lease may undo what another worker has written meanwhile.
-    pub fn check_lease(&self) -> Result<(), Stop> {
-        if self.lease.holds(self.host) {
-            Ok(())
-        } else {
-            Err(Stop::Lease)
-        }
     }
 
     /// How many events reconciliation may queue now: a page in any case while none of its own wait, so that what waits
@@ -380,17 +310,6 @@ impl<'a, H: Host> Session<'a, H> {
     /// Whether there is room for what a page can hold.
     pub fn has_room(&self) -> bool {
         self.room() >= BATCH_MAX
-    }
-
-    /// Whether calls for a kind are held at the PIM: by an open breaker, or by a wait that it asked for.
-    pub fn is_held_at_the_pim(&self, kind: Kind) -> bool {
-        let pim = self.pim_governor;
-        pim.held(token::CIRCUIT).is_some() || pim.held(kind.name()).is_some()
-    }
-
-    /// Whether there is anything to keep equal to the PIM.
-    pub fn is_reconciling(&self) -> bool {
-        self.destination.is_some()
     }
 
     /// Whether an entity waits already, so that it need not be queued for this.
@@ -423,12 +342,12 @@ impl<'a, H: Host> Session<'a, H> {
     /// Keeps how far reconciliation has come.
     pub async fn save_reconciliation(&self) -> Result<(), StoreError> {
         let record = self.reconciliation.borrow().clone();
-        record.save(self.host, &self.config.keys).await
+        record.save(self.desk.host, &self.desk.config.keys).await
     }
 
     /// Asks for a walk over everything, and keeps that at once.
     pub async fn ask_walk(&self) -> Result<(), Stop> {
-        self.check_lease()?;
+        self.desk.check_lease()?;
         self.reconciliation.borrow_mut().walk.ask(false);
         Ok(self.save_reconciliation().await?)
     }
@@ -436,10 +355,10 @@ impl<'a, H: Host> Session<'a, H> {
     /// Keeps the state as it is now, with what the governors have learned.
     pub async fn save_state(&self) -> Result<(), StoreError> {
         let mut state = self.state.borrow().clone();
-        state.pim = self.pim_governor.state();
-        state.destination = self.destination_governor.state();
-        state.page_sizes = self.pim.sizes.borrow().clone();
-        state.save(self.host, &self.config.keys).await
+        state.pim = self.upstreams.pim_governor.state();
+        state.destination = self.upstreams.destination_governor.state();
+        state.page_sizes = self.upstreams.pim.sizes.borrow().clone();
+        state.save(self.desk.host, &self.desk.config.keys).await
     }
 
     /// Counts events of our own that were queued since the listing.
@@ -449,21 +368,15 @@ impl<'a, H: Host> Session<'a, H> {
         self.report(|report| report.raised += count);
     }
 
-    /// The key and value of an event of our own.
-    pub fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
-        let (key, value) = raise::raised(self.host, Entity::new(kind, code), code, change);
-        (self.config.keys.encode(&Key::Event(key)), value.to_bytes())
-    }
-
     /// Before the index is first written: it is from now on one of this PIM and this destination.
     pub async fn know_the_pair(&self) -> Result<(), StoreError> {
         if self.meta.borrow().is_some() {
             return Ok(());
         }
-        let Some(meta) = Meta::of(self.config) else {
+        let Some(meta) = Meta::of(self.desk.config) else {
             return Ok(());
         };
-        meta.save(self.host, &self.config.keys).await?;
+        meta.save(self.desk.host, &self.desk.config.keys).await?;
         *self.meta.borrow_mut() = Some(meta);
         Ok(())
     }

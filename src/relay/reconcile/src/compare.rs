@@ -68,7 +68,7 @@ pub(super) async fn judge<H: Host>(
         let entry = pages.get(&listed.entity);
         match session.shape(kind, &listed.code, listed.body) {
             Shaped::Wanted(upsert) => {
-                let hash = session.config.shape.hash(kind, &upsert);
+                let hash = session.desk.config.shape.hash(kind, &upsert);
                 match entry.and_then(|entry| entry.hash.as_ref()) {
                     Some(pushed) if *pushed == hash => Verdict::Skip,
                     _ => Verdict::Push(hash),
@@ -115,10 +115,10 @@ pub(super) async fn queue<H: Host>(
         .collect();
     let raised: Vec<(String, Vec<u8>)> = new
         .iter()
-        .map(|(entity, code)| session.raise(entity.kind, code, change))
+        .map(|(entity, code)| session.desk.raise(entity.kind, code, change))
         .collect();
-    session.check_lease()?;
-    set_all(session.host, &raised).await?;
+    session.desk.check_lease()?;
+    set_all(session.desk.host, &raised).await?;
     session.note_queued(new.iter().map(|(entity, _)| (*entity).clone()));
     Ok(raised.len() as u64)
 }
@@ -159,7 +159,7 @@ pub(super) async fn is_refused<H: Host>(
         letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
     };
     // What a former destination refused is new to one that was adopted with nothing in it.
-    let emptied_s = session.reconciliation.borrow().emptied_s(session.now_s());
+    let emptied_s = session.reconciliation.borrow().emptied_s(session.desk.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
         _ if letter.failed_s < emptied_s => false,
         Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
@@ -169,7 +169,7 @@ pub(super) async fn is_refused<H: Host>(
     };
     let letters = session.plan.find(entity).map(|waiting| waiting.dead_letters);
     for key in letters.into_iter().flatten() {
-        let letter: Option<DeadLetter> = host::read(session.host, &key).await?;
+        let letter: Option<DeadLetter> = host::read(session.desk.host, &key).await?;
         if letter.is_some_and(is_just_this) {
             return Ok(true);
         }

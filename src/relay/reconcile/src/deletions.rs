@@ -29,7 +29,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
     for figures in walk.last.values_mut() {
         figures.missing = 0;
     }
-    for (kind, number) in places(session.config.shape.kinds()) {
+    for (kind, number) in places(session.desk.config.shape.kinds()) {
         let mut pages = session.load_page(kind, number).await?;
         let missed = missed_on(session, &pages, walk.number, (kind, number), None).await?;
         indexed += pages.entries(kind, number).count();
@@ -42,7 +42,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
             unannounced += usize::from(!session.went_with_a_model(&mut pages, entity).await?);
         }
     }
-    let now_s = session.now_s();
+    let now_s = session.desk.now_s();
     (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
     let let_through = {
         let mut state = session.state.borrow_mut();
@@ -61,12 +61,12 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
     };
     if walk.withheld > 0 {
         let fields = json!({ "missing": missing, "indexed": indexed, "let_through": let_through });
-        session.log_failure("deletions-withheld", fields);
+        session.desk.log_failure("deletions-withheld", fields);
     }
     if walk.is_unordered {
-        session.log_failure("walk", json!({ "reason": UNORDERED }));
+        session.desk.log_failure("walk", json!({ "reason": UNORDERED }));
     }
-    session.check_lease()?;
+    session.desk.check_lease()?;
     session.save_state().await?;
     Ok(())
 }
@@ -102,7 +102,7 @@ pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<()
         return Ok(Ok(()));
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
-    let kinds = session.config.shape.kinds();
+    let kinds = session.desk.config.shape.kinds();
     for (kind, number) in places(kinds).skip(raising.pages) {
         let pages = session.load_page(kind, number).await?;
         let more = missed_on(session, &pages, raising.walk, (kind, number), raising.after.as_ref()).await?;

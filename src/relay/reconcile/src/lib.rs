@@ -55,21 +55,24 @@ pub async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result
 
 /// Begins a tick's share: what happened since the last one.
 pub async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
-    let notification: Option<Notification> =
-        host::read(session.host, &session.config.keys.record(Record::Notification)).await?;
+    let notification: Option<Notification> = host::read(
+        session.desk.host,
+        &session.desk.config.keys.record(Record::Notification),
+    )
+    .await?;
     let is_changed = {
         let mut record = session.reconciliation.borrow_mut();
-        let overlap_s = session.config.reconciliation.overlap_s;
+        let overlap_s = session.desk.config.reconciliation.overlap_s;
         let looks_back = record.look_back(
             notification.as_ref(),
             overlap_s,
-            session.config.shape.kinds(),
-            session.now_s(),
+            session.desk.config.shape.kinds(),
+            session.desk.now_s(),
         );
         let is_released = {
             let brake = &mut session.state.borrow_mut().brake;
-            brake.forget_ahead(session.now_s());
-            brake.is_released(session.now_s())
+            brake.forget_ahead(session.desk.now_s());
+            brake.is_released(session.desk.now_s())
         };
         record.walk.let_go(is_released) || looks_back
     };
@@ -81,10 +84,13 @@ pub async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> 
 
 /// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
 pub fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
-    let now_ms = session.host.now_ms();
-    let is_held = |kind| !even_if_held && session.is_held_at_the_pim(kind);
-    let next = session.reconciliation.borrow().next(session.config, now_ms, is_held);
-    session.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
+    let now_ms = session.desk.host.now_ms();
+    let is_held = |kind| !even_if_held && session.upstreams.is_held_at_the_pim(kind);
+    let next = session
+        .reconciliation
+        .borrow()
+        .next(session.desk.config, now_ms, is_held);
+    session.upstreams.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
 }
 
 /// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
@@ -101,10 +107,10 @@ pub async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<boo
             if failure.class == Class::Held && failure.reason == TIME_IS_UP {
                 break;
             }
-            let now_ms = session.host.now_ms();
+            let now_ms = session.desk.host.now_ms();
             session.reconciliation.borrow_mut().put_off(task, &failure, now_ms);
         }
-        session.check_lease()?;
+        session.desk.check_lease()?;
         session.save_reconciliation().await?;
     }
     Ok(has_worked)
@@ -112,17 +118,20 @@ pub async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<boo
 
 /// The next piece of work that is due, or will be before the time is over; waits for that.
 async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
-    if !session.is_reconciling() || !session.has_room() || !session.lease.holds(session.host) {
+    if !session.upstreams.is_reconciling() || !session.has_room() || !session.desk.lease.holds(session.desk.host) {
         return None;
     }
-    let now_ms = session.host.now_ms();
+    let now_ms = session.desk.host.now_ms();
     // What a breaker holds stays due: it is next once a probe may go.
-    let is_held = |kind| session.is_held_at_the_pim(kind);
-    let (due_ms, task) = session.reconciliation.borrow().next(session.config, now_ms, is_held)?;
+    let is_held = |kind| session.upstreams.is_held_at_the_pim(kind);
+    let (due_ms, task) = session
+        .reconciliation
+        .borrow()
+        .next(session.desk.config, now_ms, is_held)?;
     let wait_ms = due_ms.saturating_sub(now_ms);
-    if session.host.monotonic_ms() + wait_ms >= until_ms {
+    if session.desk.host.monotonic_ms() + wait_ms >= until_ms {
         return None;
     }
-    session.host.sleep_ms(wait_ms).await;
+    session.desk.host.sleep_ms(wait_ms).await;
     Some(task)
 }

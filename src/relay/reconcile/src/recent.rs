@@ -17,7 +17,7 @@ use world::mistake::{Mistake, made};
 
 /// Reads one page.
 pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
-    let now_ms = session.host.now_ms();
+    let now_ms = session.desk.host.now_ms();
     let mut recent = session
         .reconciliation
         .borrow()
@@ -26,7 +26,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         .cloned()
         .unwrap_or_default();
     let known = recent.scan.take();
-    let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.config.reconciliation, now_ms));
+    let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.desk.config.reconciliation, now_ms));
     let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await?;
     let read = match asked {
         Ok(Turned::Page(page)) => queue_different(session, kind, &listed(kind, &page.items), false)

@@ -36,20 +36,20 @@ pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, St
 /// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
 /// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
 pub async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let key = session.config.keys.record(Record::Rehearsal);
-    if session.host.get(&key).await?.is_some() {
+    let key = session.desk.config.keys.record(Record::Rehearsal);
+    if session.desk.host.get(&key).await?.is_some() {
         session.ask_walk().await?;
-        session.host.delete(&key).await?;
+        session.desk.host.delete(&key).await?;
     }
     Ok(())
 }
 
 /// Goes on counting; says what is known.
 pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
-    let (host, keys) = (session.host, &session.config.keys);
+    let (host, keys) = (session.desk.host, &session.desk.config.keys);
     // A list of the PIM that is found changed concerns the shape that may come back.
     *session.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;
-    let shape = session.config.shape.name();
+    let shape = session.desk.config.shape.name();
     let known = Rehearsal::read(host, keys).await?;
     let mut rehearsal = known
         .filter(|known| known.shape == shape)
@@ -60,7 +60,9 @@ pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<Strin
         };
         if let Err(failure) = step(session, kind, &mut rehearsal).await? {
             if failure.class != Class::Held {
-                session.log_failure("rehearsal", json!({ "reason": failure.reason }));
+                session
+                    .desk
+                    .log_failure("rehearsal", json!({ "reason": failure.reason }));
             }
             if failure.class != Class::Permanent {
                 break;
@@ -69,10 +71,10 @@ pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<Strin
             Rehearsal::of(shape).save(host, keys).await?;
             break;
         }
-        session.check_lease()?;
+        session.desk.check_lease()?;
         rehearsal.save(host, keys).await?;
         if rehearsal.is_done() {
-            session.log("rehearsal", json!(rehearsal.counts));
+            session.desk.log("rehearsal", json!(rehearsal.counts));
         }
     }
     let counts = &rehearsal.counts;
@@ -111,15 +113,17 @@ async fn step<H: Host>(
         // For an hour it is asked for again. Then the rest of this kind is left out: what can be counted is worth more than
         // a counting that never ends.
         Ok(Turned::Stuck(failure)) => {
-            let now_ms = session.host.now_ms();
+            let now_ms = session.desk.host.now_ms();
             let since_ms = *rehearsal.stuck_since_ms.get_or_insert(now_ms);
             if now_ms.saturating_sub(since_ms) < STALLED_MS {
-                rehearsal.save(session.host, &session.config.keys).await?;
+                rehearsal.save(session.desk.host, &session.desk.config.keys).await?;
                 return Ok(Err(failure));
             }
-            session.log_failure("rehearsal", json!({ "kind": kind.name(), "reason": failure.reason }));
+            session
+                .desk
+                .log_failure("rehearsal", json!({ "kind": kind.name(), "reason": failure.reason }));
             rehearsal.counts.unread += 1;
-            rehearsal.end_kind(session.config.shape.kinds());
+            rehearsal.end_kind(session.desk.config.shape.kinds());
             return Ok(Ok(()));
         }
         Err(failure) => return Ok(Err(failure)),
@@ -142,7 +146,7 @@ async fn step<H: Host>(
     }
     rehearsal.scan.cursor = page.next;
     if rehearsal.scan.cursor.is_none() {
-        rehearsal.end_kind(session.config.shape.kinds());
+        rehearsal.end_kind(session.desk.config.shape.kinds());
     }
     Ok(Ok(()))
 }

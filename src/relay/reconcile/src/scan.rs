@@ -63,11 +63,15 @@ pub(super) async fn ask<H: Host>(
             gap.hint(known);
         }
     }
-    let turned = session.pim.turn(kind, list, &mut scan.cursor, &mut scan.gap).await;
+    let turned = session
+        .upstreams
+        .pim
+        .turn(kind, list, &mut scan.cursor, &mut scan.gap)
+        .await;
     match &turned {
         Ok(Turned::Page(page)) if is_stuck_at(scan, page) => {
             let reason = "a page of the PIM's list leads to itself";
-            return Ok(Err(session.pim_failure(Class::Permanent, reason)));
+            return Ok(Err(session.upstreams.pim_failure(Class::Permanent, reason)));
         }
         Ok(Turned::Page(page)) => {
             session.report(|report| report.pages += 1);
@@ -75,14 +79,14 @@ pub(super) async fn ask<H: Host>(
                 scan.unread += page.nameless as u64;
                 let reason = "the ids of so many in the PIM are no Unicode: enter them anew there";
                 let fields = json!({ "kind": kind.name(), "nameless": page.nameless, "reason": reason });
-                session.log_failure("unread", fields);
+                session.desk.log_failure("unread", fields);
             }
         }
         Ok(Turned::PassedOver(ids)) => {
             scan.unread += ids.len().max(1) as u64;
             let fields =
                 json!({ "kind": kind.name(), "ids": ids, "reason": "the PIM does not give it, not even alone" });
-            session.log_failure("unread", fields);
+            session.desk.log_failure("unread", fields);
         }
         _ => {}
     }

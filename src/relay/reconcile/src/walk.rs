@@ -30,11 +30,11 @@ const YOUNG_S: u64 = 120;
 
 /// Reads one page, or does what comes after the last.
 pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
-    let now_ms = session.host.now_ms();
+    let now_ms = session.desk.host.now_ms();
     let mut walk = {
         let known = &mut session.reconciliation.borrow_mut().walk;
         if known.step.is_none() {
-            known.begin(session.config.shape.kinds(), now_ms);
+            known.begin(session.desk.config.shape.kinds(), now_ms);
         }
         known.clone()
     };
@@ -48,7 +48,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
             deletions::judge(session, &mut walk).await?;
             sweep(session).await?;
             (walk.finished_ms, walk.trouble) = (now_ms, None);
-            let period_s = session.config.reconciliation.walk_s;
+            let period_s = session.desk.config.reconciliation.walk_s;
             walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
             Ok(None)
         }
@@ -91,7 +91,7 @@ async fn list<H: Host>(
     else {
         return Ok(Ok(Some(step)));
     };
-    let now_ms = session.host.now_ms();
+    let now_ms = session.desk.host.now_ms();
     let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
     let asked = match scan::ask(session, kind, List::All, &mut scan).await? {
         Ok(Turned::Stuck(failure)) if !is_lasting => Err(failure),
@@ -121,7 +121,7 @@ async fn list<H: Host>(
         }
         Ok(Turned::Stuck(failure)) => {
             // One list that does not come must not keep the walk from the others.
-            session.log_failure(
+            session.desk.log_failure(
                 "walk",
                 json!({ "kind": kind.name(), "left": scan.seen, "reason": failure.reason }),
             );
@@ -237,7 +237,7 @@ async fn close<H: Host>(
     let is_listed = |segment: &Segment| uuid_of(segment).is_some_and(|uuid| uuids.binary_search(&uuid).is_ok());
     let is_passed =
         |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
-    let date_s = page.date_s.unwrap_or_else(|| session.now_s());
+    let date_s = page.date_s.unwrap_or_else(|| session.desk.now_s());
     for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
         let mut pages = session.load_page(Kind::Product, number).await?;
         let (mut missed, mut met) = (Vec::new(), Vec::new());
@@ -273,7 +273,7 @@ async fn mark<H: Host>(
     for entity in met {
         pages.meet(entity);
     }
-    session.check_lease()?;
+    session.desk.check_lease()?;
     Ok(session.save_pages(pages).await?)
 }
 
@@ -302,12 +302,12 @@ async fn verify<H: Host>(
     let most = if is_doubted {
         1
     } else {
-        session.pim.page_size(kind.name())
+        session.upstreams.pim.page_size(kind.name())
     };
     let mut asked = next_of_index(session, kind, page, after.clone(), most).await?;
     let is_too_long = |asked: &[(Entity, String)]| {
         let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
-        session.pim.is_too_long(kind, &codes)
+        session.upstreams.pim.is_too_long(kind, &codes)
     };
     while is_too_long(&asked) {
         asked.truncate(asked.len() / 2);
@@ -317,7 +317,7 @@ async fn verify<H: Host>(
             Kind::Category => Kind::ProductModel,
             _ => Kind::Product,
         };
-        return Ok(Ok(Some(Step::list(next, session.host.now_ms()))));
+        return Ok(Ok(Some(Step::list(next, session.desk.host.now_ms()))));
     };
     let next = Step::Verify {
         kind,
@@ -325,13 +325,15 @@ async fn verify<H: Host>(
         after: Some(last.segment.clone()),
         is_doubted: false,
     };
-    walk.page_ms = session.host.now_ms();
+    walk.page_ms = session.desk.host.now_ms();
     if is_doubted {
-        return Ok(match session.pim.answers(kind).await {
+        return Ok(match session.upstreams.pim.answers(kind).await {
             Ok(()) => {
                 walk.last.entry(kind).or_default().unread += 1;
                 let codes: Vec<&String> = asked.iter().map(|(_, code)| code).collect();
-                session.log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
+                session
+                    .desk
+                    .log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
                 Ok(Some(next))
             }
             Err(failure) => {
@@ -342,15 +344,15 @@ async fn verify<H: Host>(
         });
     }
     let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
-    let found = match session.pim.list(kind, &codes, 0).await {
+    let found = match session.upstreams.pim.list(kind, &codes, 0).await {
         Ok(found) => found,
-        Err(failure) if session.pim.page_narrows(kind.name(), codes.len(), &failure) => {
+        Err(failure) if session.upstreams.pim.page_narrows(kind.name(), codes.len(), &failure) => {
             return Ok(Ok(Some(again(false))));
         }
         Err(failure) if failure.is_for_size() && codes.len() == 1 => return Ok(Ok(Some(again(true)))),
         Err(failure) => return Ok(Err(failure)),
     };
-    session.pim.page_came(kind.name());
+    session.upstreams.pim.page_came(kind.name());
     page_came(&mut walk.trouble);
     let found = listed(kind, &found);
     let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
@@ -358,7 +360,7 @@ async fn verify<H: Host>(
     let (met, missing): (Vec<Entity>, Vec<Entity>) = asked.partition(is_named);
     // Read now: the index may have changed while the PIM was asked.
     let mut pages = session.load_pages(met.iter().chain(&missing)).await?;
-    let now_s = session.now_s();
+    let now_s = session.desk.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
     mark(session, walk.number, &mut pages, &missed, &met).await?;

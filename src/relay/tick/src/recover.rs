@@ -2,6 +2,7 @@
 
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::Desk;
 use model::entity::Entity;
 use model::time::SKEW_S;
 use queue::in_flight::InFlightValue;
@@ -12,16 +13,16 @@ use world::host::{self, Host, StoreError, set_all};
 /// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
 pub(crate) async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let directory = session.index.borrow().clone();
-    let (mut pages, unknown) = Pages::unite(session.host, &session.config.keys, &directory).await?;
+    let (mut pages, unknown) = Pages::unite(session.desk.host, &session.desk.config.keys, &directory).await?;
     if !pages.has_changes() {
         return Ok(());
     }
-    session.check_lease()?;
+    session.desk.check_lease()?;
     let raised: Vec<(String, Vec<u8>)> = unknown
         .iter()
-        .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
+        .map(|(entity, code)| session.desk.raise(entity.kind, code, Change::Recovered))
         .collect();
-    set_all(session.host, &raised).await?;
+    set_all(session.desk.host, &raised).await?;
     session.note_raised(raised.len());
     Ok(session.save_pages(&mut pages).await?)
 }
@@ -30,14 +31,14 @@ pub(crate) async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop>
 pub(crate) async fn settle<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let due = session.plan.in_flight.iter();
     for batch in due.filter(|batch| batch.is_due(session.planned_s)) {
-        let value: Option<InFlightValue> = host::read(session.host, &batch.key).await?;
+        let value: Option<InFlightValue> = host::read(session.desk.host, &batch.key).await?;
         if batch.is_ahead(session.planned_s) {
             // It settles from now on: what its writer's clock said is of no use.
-            session.check_lease()?;
+            session.desk.check_lease()?;
             if let Some(value) = value {
-                look_again(session, session.planned_s, value).await?;
+                look_again(&session.desk, session.planned_s, value).await?;
             }
-            session.host.delete(&batch.key).await?;
+            session.desk.host.delete(&batch.key).await?;
             continue;
         }
         // What reads as nothing was looked at by another worker.
@@ -56,33 +57,30 @@ pub(crate) async fn settle<H: Host>(session: &Session<'_, H>) -> Result<(), Stop
                 pages.set(entity, code, None, updated_s);
             }
         }
-        session.check_lease()?;
+        session.desk.check_lease()?;
         session.save_pages(&mut pages).await?;
         let raised: Vec<(String, Vec<u8>)> = entities
             .iter()
-            .map(|(entity, code)| session.raise(entity.kind, code, Change::Recovered))
+            .map(|(entity, code)| session.desk.raise(entity.kind, code, Change::Recovered))
             .collect();
         session.note_raised(raised.len());
-        set_all(session.host, &raised).await?;
+        set_all(session.desk.host, &raised).await?;
         // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
         if !value.is_second && (session.state.borrow().clocks_differ() || batch.is_old(session.planned_s)) {
             let value = InFlightValue {
                 is_second: true,
                 ..value
             };
-            look_again(session, session.planned_s + SKEW_S, value).await?;
+            look_again(&session.desk, session.planned_s + SKEW_S, value).await?;
         }
-        session.host.delete(&batch.key).await?;
+        session.desk.host.delete(&batch.key).await?;
         session.note_progress();
     }
     Ok(())
 }
 
 /// Lets a batch that may be in flight be looked at ten minutes after a moment, in seconds since the Unix epoch.
-async fn look_again<H: Host>(session: &Session<'_, H>, at_s: u64, value: InFlightValue) -> Result<(), StoreError> {
-    let key = Key::InFlight(session.fresh_id(), at_s);
-    session
-        .host
-        .set(&session.config.keys.encode(&key), &value.to_bytes())
-        .await
+async fn look_again<H: Host>(desk: &Desk<'_, H>, at_s: u64, value: InFlightValue) -> Result<(), StoreError> {
+    let key = Key::InFlight(desk.fresh_id(), at_s);
+    desk.host.set(&desk.config.keys.encode(&key), &value.to_bytes()).await
 }

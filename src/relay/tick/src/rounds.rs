@@ -30,8 +30,8 @@ const SHARE: u64 = 4;
 /// Round after round: what waits, then reconciliation, then what has come to wait meanwhile. Says why it ended before
 /// the work did, if something went wrong.
 pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> Result<Option<String>, Stop> {
-    let host = session.host;
-    let share_ms = session.config.tick_s * 1000 / SHARE;
+    let host = session.desk.host;
+    let share_ms = session.desk.config.tick_s * 1000 / SHARE;
     let mut reconciled_ms = 0;
     if session.state.borrow().is_share_owed {
         reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
@@ -49,8 +49,8 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
         if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
             return Ok(blocked);
         }
-        session.check_lease()?;
-        let (plan, planned_s) = list(host, session.config).await?;
+        session.desk.check_lease()?;
+        let (plan, planned_s) = list(host, session.desk.config).await?;
         session.plan_anew(plan, planned_s);
     }
 }
@@ -58,16 +58,16 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
 /// Reconciliation for as long as this, but not beyond the tick; says how long it took in milliseconds, and whether
 /// there was anything to do.
 async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) -> Result<(u64, bool), Stop> {
-    if !session.is_reconciling() {
+    if !session.upstreams.is_reconciling() {
         return Ok((0, false));
     }
-    session.check_lease()?;
-    begin_until(session, end_ms);
-    let begun_ms = session.host.monotonic_ms();
+    session.desk.check_lease()?;
+    session.upstreams.begin_until(end_ms);
+    let begun_ms = session.desk.host.monotonic_ms();
     reconcile::begin(session).await?;
     let has_worked = reconcile::run(session, end_ms.min(begun_ms + for_ms)).await?;
     keep_news(session).await?;
-    Ok((session.host.monotonic_ms() - begun_ms, has_worked))
+    Ok((session.desk.host.monotonic_ms() - begun_ms, has_worked))
 }
 
 /// A batch that was begun may make its calls for so long after the tick's end, as a part of the longest that a call may
@@ -79,13 +79,13 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
     recover::unite(session).await?;
     recover::settle(session).await?;
     enrichment::refresh(session).await?;
-    let grace_ms = session.config.call_timeout_s * 1000 / GRACE;
+    let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
     let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
     let done_s = session.state.borrow().done_s;
     let mut due = session.plan.due(session.planned_s, done_s);
     loop {
-        begin_until(session, until_ms);
-        if session.host.monotonic_ms() >= until_ms {
+        session.upstreams.begin_until(until_ms);
+        if session.desk.host.monotonic_ms() >= until_ms {
             break;
         }
         let arrange = |kind| match admits(session, kind) {
@@ -103,16 +103,17 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
             continue;
         };
         session.note_begun(&batch);
-        begin_until(session, until_ms + grace_ms);
+        session.upstreams.begin_until(until_ms + grace_ms);
         let came = batch::run(session, kind, batch).await;
         keep_news(session).await?;
         note_came(session, kind, came?);
     }
     let blocked = || {
         session
+            .upstreams
             .pim_governor
             .blocked()
-            .or_else(|| session.destination_governor.blocked())
+            .or_else(|| session.upstreams.destination_governor.blocked())
     };
     let mut held = held.into_inner().into_values();
     Ok(held.find(|reason| reason != TIME_IS_UP).or_else(blocked))
@@ -120,12 +121,12 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
 
 /// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.
 fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, String> {
-    let (pim, destination) = (&session.pim_governor, &session.destination_governor);
+    let (pim, destination) = (&session.upstreams.pim_governor, &session.upstreams.destination_governor);
     let held = pim
         .held(token::CIRCUIT)
         .or_else(|| pim.held(kind.name()))
         .or_else(|| {
-            let lists = enrichment::circuits(&session.config.shape, kind);
+            let lists = enrichment::circuits(&session.desk.config.shape, kind);
             lists.into_iter().find_map(|list| pim.held(&list))
         })
         .or_else(|| destination.held(kind.name()));
@@ -152,7 +153,7 @@ fn note_came<H: Host>(session: &Session<'_, H>, kind: Kind, came: Came) {
     }
     session.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
     // Models whose marking goes on in the next tick must be of one batch again.
-    let is_halved_for_nothing = session.is_hampered() || came.has_advanced;
+    let is_halved_for_nothing = session.upstreams.is_hampered() || came.has_advanced;
     if !is_halved_for_nothing || came.through >= came.of {
         session.state.borrow_mut().pace.note(kind, came);
     }
@@ -160,21 +161,22 @@ fn note_came<H: Host>(session: &Session<'_, H>, kind: Kind, came: Came) {
 
 /// Keeps what a killed tick must not forget: a wait that an upstream asked for, and what a breaker learned.
 async fn keep_news<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
-    let news = [session.pim_governor.has_news(), session.destination_governor.has_news()];
-    if !news.contains(&true) || !session.lease.holds(session.host) {
+    let news = [
+        session.upstreams.pim_governor.has_news(),
+        session.upstreams.destination_governor.has_news(),
+    ];
+    if !news.contains(&true) || !session.desk.lease.holds(session.desk.host) {
         return Ok(());
     }
-    let (pim, destination) = (session.pim_governor.state(), session.destination_governor.state());
+    let (pim, destination) = (
+        session.upstreams.pim_governor.state(),
+        session.upstreams.destination_governor.state(),
+    );
     for (upstream, governor) in [("pim", &pim), ("destination", &destination)] {
         for open in governor.open() {
             let fields = json!({ "upstream": upstream, "circuit": open.circuit, "reason": open.breaker.reason });
-            session.log_failure("blocked", fields);
+            session.desk.log_failure("blocked", fields);
         }
     }
     session.save_state().await
-}
-
-fn begin_until<H: Host>(session: &Session<'_, H>, until_ms: u64) {
-    session.pim_governor.begin_until(until_ms);
-    session.destination_governor.begin_until(until_ms);
 }

@@ -242,7 +242,7 @@ async fn rehearse_or_work<H: Host>(
     known: Option<Meta>,
     end_ms: u64,
 ) -> Result<Option<String>, Stop> {
-    match (known, Meta::of(session.config)) {
+    match (known, Meta::of(session.desk.config)) {
         (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
             rehearsal::run(session, known).await.map(Some)
         }
@@ -303,14 +303,14 @@ fn work_of<H: Host>(session: &Session<'_, H>) -> Work {
     Work {
         at: session.at(),
         has_progressed: session.has_progressed() || report.pages > 0,
-        is_hampered: session.is_hampered(),
+        is_hampered: session.upstreams.is_hampered(),
     }
 }
 
 fn finish<H: Host>(session: Session<'_, H>) -> (Report, State, History) {
-    let has_post_search = session.pim.has_post_search.get();
-    let now_s = session.now_s();
-    let sizes = session.pim.sizes.take();
+    let has_post_search = session.upstreams.pim.has_post_search.get();
+    let now_s = session.desk.now_s();
+    let sizes = session.upstreams.pim.sizes.take();
     let (report, mut state, history) = session.into_report();
     state.page_sizes = sizes;
     if !has_post_search && state.no_post_search_until_s <= now_s {
