@@ -1,6 +1,7 @@
 //! What each entity of a batch comes to.
 
 use crate::item::{Item, Stage};
+use desk::enrichment;
 use desk::session::Session;
 use desk::tools::Desk;
 use model::entity::Kind;
@@ -34,7 +35,7 @@ pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], page
                 // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
                 Some(removal) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(removal),
                 Some(removal) if entry.is_some() => {
-                    if item.went_with_a_model || session.brake_lets_through(&item.waiting.entity) {
+                    if item.went_with_a_model || session.books.brake_lets_through(&session.desk, &item.waiting.entity) {
                         Stage::Delete(removal)
                     } else {
                         Stage::Braked
@@ -46,7 +47,7 @@ pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], page
         };
     }
     let took_ms = session.desk.host.monotonic_ms() - began_ms;
-    session.report(|report| {
+    session.books.report(|report| {
         report.shaped += shaped;
         report.shaping_ms += took_ms;
     });
@@ -59,12 +60,12 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
     if kind == Kind::ProductModel && !session.desk.config.shape.sends_all_of(kind) {
         item.source = Some(source_hash(entity));
     }
-    match session.shape(kind, &item.code, entity) {
+    match session.lists.shape(&session.desk, kind, &item.code, entity) {
         Shaped::Wanted(upsert) => {
             let hash = session.desk.config.shape.hash(kind, &upsert);
             let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
             if is_there && !item.waiting.is_forced() {
-                session.report(|report| report.unchanged += 1);
+                session.books.report(|report| report.unchanged += 1);
                 return Stage::Done;
             }
             Stage::Upsert {
@@ -75,7 +76,8 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
         }
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
         Shaped::Unwanted(Refusal::Categories)
-            if session.is_ahead_of_categories(
+            if enrichment::is_ahead_of_categories(
+                session,
                 kind,
                 entity,
                 item.waiting.newest_s().unwrap_or(0).max(updated_s(entity)),
@@ -91,7 +93,7 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
 /// What the destination is not to have is deleted if it may have it. That counts towards the brake where lost
 /// permissions could look like it.
 fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option<&Entry>, refusal: Refusal) -> Stage {
-    session.note_unwanted();
+    session.books.note_unwanted();
     let removal = session.desk.config.shape.removal(item.waiting.entity.kind, &item.code);
     let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
         return Stage::Done;
@@ -99,7 +101,7 @@ fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option
     session
         .desk
         .log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
-    if refusal.is_certain() || session.brake_lets_through(&item.waiting.entity) {
+    if refusal.is_certain() || session.books.brake_lets_through(&session.desk, &item.waiting.entity) {
         Stage::Delete(removal)
     } else {
         Stage::Braked

@@ -162,7 +162,7 @@ async fn begun<H: Host>(
             .collect();
         let mut resumed = Vec::new();
         for at in left.iter().map(|(_, marking)| marking.at).collect::<Vec<_>>() {
-            if !session.plan.marking.contains(&items[at].waiting.entity) {
+            if !session.backlog.plan.marking.contains(&items[at].waiting.entity) {
                 continue;
             }
             let known: Option<Progress> = host::read(session.desk.host, &key(&session.desk, &items[at])).await?;
@@ -211,8 +211,8 @@ fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<
         }),
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Stage::Done, _) if !item.is_gone => {
-            let due_s = item.waiting.due_recheck_s(session.planned_s)?;
-            let recheck_s = session.state.borrow().recheck_s();
+            let due_s = item.waiting.due_recheck_s(session.backlog.planned_s)?;
+            let recheck_s = session.books.state.borrow().recheck_s();
             let since_s = due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
             Some(Marking {
                 at,
@@ -231,7 +231,7 @@ fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
 
 /// Whether the variants were marked for just this change before, and only the model's own push is left.
 async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marking) -> Result<bool, StoreError> {
-    if !session.plan.marking.contains(&item.waiting.entity) {
+    if !session.backlog.plan.marking.contains(&item.waiting.entity) {
         return Ok(false);
     }
     let known: Option<Progress> = host::read(session.desk.host, &key(&session.desk, item)).await?;
@@ -242,7 +242,7 @@ async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marki
 /// it of one that is over.
 pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_over: bool) -> Result<(), StoreError> {
     match &item.marked {
-        _ if is_over && session.plan.marking.contains(&item.waiting.entity) => {
+        _ if is_over && session.backlog.plan.marking.contains(&item.waiting.entity) => {
             session.desk.host.delete(&key(&session.desk, item)).await
         }
         Some(Marked { id, is_kept: false }) if !is_over => {
@@ -270,7 +270,7 @@ async fn mark<H: Host>(
     let hash = digest(members.join("\n").as_bytes());
     let first = &items[group[0].at];
     let key = key(&session.desk, first);
-    let mut is_kept = session.plan.marking.contains(&first.waiting.entity);
+    let mut is_kept = session.backlog.plan.marking.contains(&first.waiting.entity);
     let known: Option<Progress> = if is_kept {
         host::read(session.desk.host, &key).await?
     } else {
@@ -295,7 +295,7 @@ async fn mark<H: Host>(
             (progress.kind, progress.parents) = (Some(Kind::Product), 0);
             continue;
         }
-        if session.desk.host.monotonic_ms() >= until_ms || session.is_own_queue_full() {
+        if session.desk.host.monotonic_ms() >= until_ms || session.backlog.is_own_queue_full(&session.desk) {
             keep_gap(&session.desk, &key, &progress, is_kept).await?;
             return Ok(Err(session
                 .upstreams
@@ -329,7 +329,7 @@ async fn mark<H: Host>(
         is_kept = true;
         // What begins anew in every tick comes to no end.
         if is_resumed {
-            session.note_progress();
+            session.books.note_progress();
         }
     }
     if is_kept {
@@ -389,7 +389,7 @@ async fn leave_to_itself<H: Host>(session: &Session<'_, H>, sub_model: &str) -> 
     // reconciliation alone asks for and was never pushed.
     let raised =
         [Change::Forced, Change::Inherited].map(|change| session.desk.raise(Kind::ProductModel, sub_model, change));
-    session.note_raised(raised.len());
+    session.books.note_raised(&session.backlog, raised.len());
     set_all(session.desk.host, &raised).await
 }
 
@@ -474,6 +474,6 @@ async fn enqueue<H: Host>(
     let entries: Vec<(String, Vec<u8>)> = codes
         .map(|code| session.desk.raise(kind, &code, Change::Inherited))
         .collect();
-    session.note_raised(entries.len());
+    session.books.note_raised(&session.backlog, entries.len());
     set_all(session.desk.host, &entries).await
 }

@@ -12,6 +12,7 @@ mod push;
 mod reading;
 
 use decide::{decide, dry_run};
+use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::Desk;
@@ -44,12 +45,15 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
         [Some(&item.waiting.entity), item.other_spelling.as_ref()]
     };
     let entities = items.iter().flat_map(spellings).flatten();
-    let mut pages = session.load_pages(entities).await?;
+    let mut pages = session.books.load_pages(&session.desk, entities).await?;
     reading::unite_spellings(&mut items, &mut pages);
     reread_what_the_index_denies(&session.upstreams, kind, &mut items, &pages).await;
     enrich(session, kind, &mut items).await?;
     for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Gone)) {
-        item.went_with_a_model = session.went_with_a_model(&mut pages, &item.waiting.entity).await?;
+        item.went_with_a_model = session
+            .books
+            .went_with_a_model(&session.desk, &mut pages, &item.waiting.entity)
+            .await?;
     }
     decide(session, &mut items, &pages);
     if session.upstreams.destination.is_none() {
@@ -57,7 +61,7 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
     }
     media::put_off(session, &mut items).await?;
     session.desk.check_lease()?;
-    session.keep_brake().await?;
+    session.books.keep_brake(&session.desk, &session.upstreams).await?;
     outcome::note_tried(session, &mut items).await?;
     let in_flight = write_in_flight(&session.desk, &items).await?;
     keep_too_early(session, &items, &mut pages).await?;
@@ -105,7 +109,7 @@ async fn keep_too_early<H: Host>(
         }
     }
     if pages.has_changes() {
-        session.save_pages(pages).await?;
+        session.books.save_pages(&session.desk, pages).await?;
     }
     Ok(())
 }
@@ -172,7 +176,7 @@ async fn enrich<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item
         _ => None,
     });
     let found: Vec<&Value> = found.collect();
-    if let Err(failure) = session.enrich(kind, &found).await? {
+    if let Err(failure) = enrichment::enrich(session, kind, &found).await? {
         for item in items.iter_mut().filter(|item| matches!(item.stage, Stage::Found(_))) {
             item.stage = Item::failed(failure.clone(), None);
         }

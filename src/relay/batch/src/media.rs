@@ -125,7 +125,7 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
                     let page = sent.page(session, &one.digest).await?;
                     page.files.insert(one.digest.clone(), json!(session.desk.now_s()));
                     page.is_changed = true;
-                    session.report(|report| report.files += 1);
+                    session.books.report(|report| report.files += 1);
                 }
                 Err(failure) => failures.push((one.file.path.clone(), failure)),
             }
@@ -133,7 +133,7 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
     }
     if sent.pages.iter().any(|page| page.is_changed) {
         session.desk.check_lease()?;
-        session.know_the_pair().await?;
+        session.books.know_the_pair(&session.desk).await?;
         sent.save(session).await?;
     }
     fail(items, &failures);

@@ -57,9 +57,9 @@ pub(super) async fn persist<H: Host>(
         }
     }
     if pages.has_changes() {
-        session.know_the_pair().await?;
+        session.books.know_the_pair(&session.desk).await?;
     }
-    session.save_pages(pages).await?;
+    session.books.save_pages(&session.desk, pages).await?;
     for item in items.iter_mut() {
         let is_over = matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Done);
         fanout::remember(session, item, is_over).await?;
@@ -84,7 +84,7 @@ fn is_unsettled(item: &Item) -> bool {
 }
 
 async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
-    let (now_s, recheck_s) = (session.desk.now_s(), session.state.borrow().recheck_s());
+    let (now_s, recheck_s) = (session.desk.now_s(), session.books.state.borrow().recheck_s());
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
@@ -126,7 +126,7 @@ async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Res
         return bury(session, item, reason, earlier.failures, hash, (attempts, left)).await;
     }
     let due_s = session.desk.now_s() + delay_s(attempts, session.desk.host.chance(), failure.retry_after_s);
-    session.report(|report| report.retries += 1);
+    session.books.report(|report| report.retries += 1);
     schedule(&session.desk, item, attempts, None, due_s, earlier).await
 }
 
@@ -138,7 +138,10 @@ pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [I
             Stage::Delete(_) => String::new(),
             _ => continue,
         };
-        let mut known = session.tried_in_flight(item.waiting.entity.kind, &item.code).await?;
+        let mut known = session
+            .backlog
+            .tried_in_flight(&session.desk, item.waiting.entity.kind, &item.code)
+            .await?;
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
             known.extend(earlier(&session.desk, &item.waiting).await?.tried);
         }
@@ -201,7 +204,7 @@ async fn hold<H: Host>(
             _ => PROBE_HOLD_S,
         },
         Hold::Brake => BRAKE_HOLD_S,
-        Hold::Doubt => session.state.borrow().recheck_s(),
+        Hold::Doubt => session.books.state.borrow().recheck_s(),
     };
     let (attempts, due_s) = (item.waiting.attempts(), session.desk.now_s() + for_s);
     schedule(&session.desk, item, attempts, Some(why), due_s, earlier).await
@@ -306,7 +309,7 @@ async fn bury<H: Host>(
     session
         .desk
         .log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
-    session.report(|report| report.dead_letters += 1);
+    session.books.report(|report| report.dead_letters += 1);
     Ok(())
 }
 
@@ -316,7 +319,7 @@ pub(super) async fn clear<H: Host>(
     items: &[Item],
     in_flight: Option<String>,
 ) -> Result<(), Stop> {
-    let now_s = session.planned_s;
+    let now_s = session.backlog.planned_s;
     let mut keys: Vec<String> = Vec::new();
     let mut is_settled = true;
     for item in items {
@@ -340,7 +343,7 @@ pub(super) async fn clear<H: Host>(
         session.desk.host.delete(&key).await?;
     }
     note_cleared(session, items);
-    session.report(|report| {
+    session.books.report(|report| {
         report.entities += items
             .iter()
             .filter(|item| !matches!(item.stage, Stage::Waiting))
@@ -352,7 +355,7 @@ pub(super) async fn clear<H: Host>(
 /// Takes note of what a batch has cleared.
 fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
     let now_s = session.desk.now_s();
-    let mut history = session.history.borrow_mut();
+    let mut history = session.books.history.borrow_mut();
     for item in items {
         let reached_s = match &item.stage {
             Stage::Upserted { .. } | Stage::Deleted => Some(now_s),

@@ -72,16 +72,16 @@ async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_me
         let stage = std::mem::replace(&mut items[at].stage, Stage::Waiting);
         items[at].stage = match (result, stage) {
             (Ok(()), Stage::Upsert { hash, updated_s, .. }) => {
-                session.report(|report| report.upserts += 1);
-                session.note_done();
+                session.books.report(|report| report.upserts += 1);
+                session.books.note_done(&session.desk);
                 Stage::Upserted { hash, updated_s }
             }
             (Ok(()), _) => {
-                session.report(|report| report.deletes += 1);
+                session.books.report(|report| report.deletes += 1);
                 if !items[at].is_deletion_announced() {
-                    session.note_unannounced(&items[at].waiting.entity);
+                    session.books.note_unannounced(&items[at].waiting.entity);
                 }
-                session.note_done();
+                session.books.note_done(&session.desk);
                 Stage::Deleted
             }
             (Err(failure), Stage::Upsert { hash, .. }) => Item::failed(failure, Some(hash)),

@@ -104,174 +104,197 @@ fn resource(need: &Need) -> String {
     }
 }
 
-impl<H: Host> Session<'_, H> {
-    /// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
-    pub async fn enrich(&self, kind: Kind, entities: &[&Value]) -> Result<Result<(), Failure>, Stop> {
-        for (need, locales) in self.desk.config.shape.needs(kind) {
-            if let Some(known) = self.known(&need, &locales).await? {
-                if known.is_endless_still(self.desk.now_s()) {
-                    return Ok(Err(self.endless(&need)));
-                }
-                let age_s = self.desk.now_s().abs_diff(known.read_s);
-                let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !self.misses(&need, kind, entities));
-                if known.is_at_hand && is_good {
-                    continue;
-                }
+/// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
+pub async fn enrich<H: Host>(
+    session: &Session<'_, H>,
+    kind: Kind,
+    entities: &[&Value],
+) -> Result<Result<(), Failure>, Stop> {
+    for (need, locales) in session.desk.config.shape.needs(kind) {
+        if let Some(known) = known(session, &need, &locales).await? {
+            if known.is_endless_still(session.desk.now_s()) {
+                return Ok(Err(endless(session, &need)));
             }
-            if let Err(failure) = self.read_list(&need, &locales).await?.result {
-                return Ok(Err(failure));
+            let age_s = session.desk.now_s().abs_diff(known.read_s);
+            let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !misses(session, &need, kind, entities));
+            if known.is_at_hand && is_good {
+                continue;
             }
         }
-        Ok(Ok(()))
-    }
-
-    /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
-    /// last told of: then nothing can be said of where it lies.
-    pub fn is_ahead_of_categories(&self, kind: Kind, entity: &Value, told_s: u64) -> bool {
-        let known = self.taken(&Need::Categories);
-        known.is_some_and(|known| known.began_s < told_s.min(self.planned_s))
-            && self.misses(&Need::Categories, kind, &[entity])
-    }
-
-    /// What this tick has found out already.
-    fn taken(&self, need: &Need) -> Option<Known> {
-        self.lists.borrow().iter().find(|known| known.need == *need).cloned()
-    }
-
-    /// Takes a list out of the store, once a tick.
-    async fn known(&self, need: &Need, locales: &[String]) -> Result<Option<Known>, StoreError> {
-        let known = self.taken(need);
-        if known.is_some() {
-            return Ok(known);
+        if let Err(failure) = read_list(session, &need, &locales).await?.result {
+            return Ok(Err(failure));
         }
-        let key = self.desk.config.keys.encode(&Key::List(key_of(need)));
-        let list: Option<List> = host::read(self.desk.host, &key).await?;
-        let is_ours = |list: &List| list.v == FORMAT && locales.iter().all(|locale| list.locales.contains(locale));
-        let list = list.filter(is_ours);
-        Ok(list.map(|list| self.take_list(need, list)))
     }
+    Ok(Ok(()))
+}
 
-    fn take_list(&self, need: &Need, list: List) -> Known {
-        let known = Known {
-            need: need.clone(),
-            began_s: list.began_s,
-            read_s: list.read_s,
-            digest: list.digest,
-            is_at_hand: list.elements.is_some(),
-            is_endless: list.is_endless,
-        };
-        let (mut lists, mut lookups) = (self.lists.borrow_mut(), self.lookups.borrow_mut());
-        lists.retain(|known| known.need != *need);
-        lookups.lists.retain(|(known, _)| known != need);
-        lists.push(known.clone());
-        lookups
-            .lists
-            .extend(list.elements.map(|elements| (need.clone(), elements)));
-        known
+/// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
+/// last told of: then nothing can be said of where it lies.
+pub fn is_ahead_of_categories<H: Host>(session: &Session<'_, H>, kind: Kind, entity: &Value, told_s: u64) -> bool {
+    let known = taken(session, &Need::Categories);
+    known.is_some_and(|known| known.began_s < told_s.min(session.backlog.planned_s))
+        && misses(session, &Need::Categories, kind, &[entity])
+}
+
+/// What this tick has found out already.
+fn taken<H: Host>(session: &Session<'_, H>, need: &Need) -> Option<Known> {
+    session
+        .lists
+        .known
+        .borrow()
+        .iter()
+        .find(|known| known.need == *need)
+        .cloned()
+}
+
+/// Takes a list out of the store, once a tick.
+async fn known<H: Host>(
+    session: &Session<'_, H>,
+    need: &Need,
+    locales: &[String],
+) -> Result<Option<Known>, StoreError> {
+    let known = taken(session, need);
+    if known.is_some() {
+        return Ok(known);
     }
+    let key = session.desk.config.keys.encode(&Key::List(key_of(need)));
+    let list: Option<List> = host::read(session.desk.host, &key).await?;
+    let is_ours = |list: &List| list.v == FORMAT && locales.iter().all(|locale| list.locales.contains(locale));
+    let list = list.filter(is_ours);
+    Ok(list.map(|list| take_list(session, need, list)))
+}
 
-    fn misses(&self, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
-        let lookups = self.lookups.borrow();
-        let Some(elements) = lookups.list(need) else {
-            return true;
-        };
-        entities.iter().any(|entity| need.misses(kind, entity, elements))
-    }
+fn take_list<H: Host>(session: &Session<'_, H>, need: &Need, list: List) -> Known {
+    let known = Known {
+        need: need.clone(),
+        began_s: list.began_s,
+        read_s: list.read_s,
+        digest: list.digest,
+        is_at_hand: list.elements.is_some(),
+        is_endless: list.is_endless,
+    };
+    let (mut lists, mut lookups) = (session.lists.known.borrow_mut(), session.lists.lookups.borrow_mut());
+    lists.retain(|known| known.need != *need);
+    lookups.lists.retain(|(known, _)| known != need);
+    lists.push(known.clone());
+    lookups
+        .lists
+        .extend(list.elements.map(|elements| (need.clone(), elements)));
+    known
+}
 
-    fn endless(&self, need: &Need) -> Failure {
-        self.upstreams.pim.failed_list(&resource(need), ENDLESS)
-    }
+fn misses<H: Host>(session: &Session<'_, H>, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
+    let lookups = session.lists.lookups.borrow();
+    let Some(elements) = lookups.list(need) else {
+        return true;
+    };
+    entities.iter().any(|entity| need.misses(kind, entity, elements))
+}
 
-    /// Reads a list in the PIM and keeps it, or how far it has come.
-    async fn read_list(&self, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
-        let key = self.desk.config.keys.encode(&Key::Reading(key_of(need)));
-        let kept: Option<Reading> = host::read(self.desk.host, &key).await?;
-        let was_begun = kept.is_some();
-        let is_ours = |reading: &Reading| {
-            reading.v == 1 && reading.locales == locales && self.desk.now_s().abs_diff(reading.began_s) < TTL_S
-        };
-        let kept = kept.filter(is_ours);
-        let mut reading = kept.clone().unwrap_or_else(|| Reading::of(locales, self.desk.now_s()));
-        let result = match go_on(&self.upstreams.pim, need, &mut reading).await {
-            Ok(elements) => {
-                self.desk.check_lease()?;
-                let is_endless = elements.is_none();
-                self.keep_list(need, &reading, elements).await?;
-                if is_endless { Err(self.endless(need)) } else { Ok(()) }
+fn endless<H: Host>(session: &Session<'_, H>, need: &Need) -> Failure {
+    session.upstreams.pim.failed_list(&resource(need), ENDLESS)
+}
+
+/// Reads a list in the PIM and keeps it, or how far it has come.
+async fn read_list<H: Host>(session: &Session<'_, H>, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
+    let key = session.desk.config.keys.encode(&Key::Reading(key_of(need)));
+    let kept: Option<Reading> = host::read(session.desk.host, &key).await?;
+    let was_begun = kept.is_some();
+    let is_ours = |reading: &Reading| {
+        reading.v == 1 && reading.locales == locales && session.desk.now_s().abs_diff(reading.began_s) < TTL_S
+    };
+    let kept = kept.filter(is_ours);
+    let mut reading = kept
+        .clone()
+        .unwrap_or_else(|| Reading::of(locales, session.desk.now_s()));
+    let result = match go_on(&session.upstreams.pim, need, &mut reading).await {
+        Ok(elements) => {
+            session.desk.check_lease()?;
+            let is_endless = elements.is_none();
+            keep_list(session, need, &reading, elements).await?;
+            if is_endless {
+                Err(endless(session, need))
+            } else {
+                Ok(())
             }
-            Err(failure) => {
-                self.log_reading(need, &reading, &failure);
-                let value = json!(reading).to_string();
-                let is_small = value.len() <= KEPT_MAX;
-                if !is_small {
-                    let fields = json!({ "list": resource(need), "reason": "it must be read within one tick" });
-                    self.desk.log_failure("list-too-large", fields);
-                }
-                let is_to_be_kept = is_small && (was_begun || reading.pages + reading.readings > 0);
-                if is_to_be_kept && kept.as_ref() != Some(&reading) {
-                    self.desk.check_lease()?;
-                    self.desk.host.set(&key, value.as_bytes()).await?;
-                }
-                return Ok(Outcome {
-                    result: Err(failure),
-                    was_begun,
-                    is_kept: is_to_be_kept,
-                });
+        }
+        Err(failure) => {
+            log_reading(session, need, &reading, &failure);
+            let value = json!(reading).to_string();
+            let is_small = value.len() <= KEPT_MAX;
+            if !is_small {
+                let fields = json!({ "list": resource(need), "reason": "it must be read within one tick" });
+                session.desk.log_failure("list-too-large", fields);
             }
-        };
-        if was_begun {
-            self.desk.host.delete(&key).await?;
+            let is_to_be_kept = is_small && (was_begun || reading.pages + reading.readings > 0);
+            if is_to_be_kept && kept.as_ref() != Some(&reading) {
+                session.desk.check_lease()?;
+                session.desk.host.set(&key, value.as_bytes()).await?;
+            }
+            return Ok(Outcome {
+                result: Err(failure),
+                was_begun,
+                is_kept: is_to_be_kept,
+            });
         }
-        Ok(Outcome {
-            result,
-            was_begun,
-            is_kept: false,
-        })
+    };
+    if was_begun {
+        session.desk.host.delete(&key).await?;
     }
+    Ok(Outcome {
+        result,
+        was_begun,
+        is_kept: false,
+    })
+}
 
-    fn log_reading(&self, need: &Need, reading: &Reading, failure: &Failure) {
-        let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
-        if failure.class != Class::Held {
-            self.desk.log_failure("list", fields);
-        } else if reading.pages + reading.readings > 0 {
-            self.desk.log("list", fields);
-        }
+fn log_reading<H: Host>(session: &Session<'_, H>, need: &Need, reading: &Reading, failure: &Failure) {
+    let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
+    if failure.class != Class::Held {
+        session.desk.log_failure("list", fields);
+    } else if reading.pages + reading.readings > 0 {
+        session.desk.log("list", fields);
     }
+}
 
-    /// Keeps a list that was read, or that it is endless. One that changed asks for a walk first, so that dying in
-    /// between only makes it be read again.
-    async fn keep_list(&self, need: &Need, reading: &Reading, elements: Option<Elements>) -> Result<(), Stop> {
-        let is_endless = elements.is_none();
-        let elements = elements.unwrap_or_default();
-        let digest = digest_of(&elements);
-        let is_changed = !is_endless && self.taken(need).is_some_and(|known| known.digest != digest);
-        if is_changed {
-            self.ask_walk().await?;
-        }
-        let count = elements.count();
-        let mut list = List {
-            v: FORMAT,
-            began_s: reading.began_s,
-            read_s: self.desk.now_s(),
-            locales: reading.locales.clone(),
-            digest,
-            elements: Some(elements),
-            is_endless,
-        };
-        let mut value = json!(list).to_string();
-        let fields = json!({ "list": resource(need), "elements": count, "changed": is_changed });
-        let elements = list.elements.take();
-        if value.len() > KEPT_MAX {
-            value = json!(list).to_string();
-            self.desk.log_failure("list-too-large", fields);
-        } else {
-            self.desk.log("list", fields);
-        }
-        let key = self.desk.config.keys.encode(&Key::List(key_of(need)));
-        self.desk.host.set(&key, value.as_bytes()).await?;
-        self.take_list(need, List { elements, ..list });
-        Ok(())
+/// Keeps a list that was read, or that it is endless. One that changed asks for a walk first, so that dying in
+/// between only makes it be read again.
+async fn keep_list<H: Host>(
+    session: &Session<'_, H>,
+    need: &Need,
+    reading: &Reading,
+    elements: Option<Elements>,
+) -> Result<(), Stop> {
+    let is_endless = elements.is_none();
+    let elements = elements.unwrap_or_default();
+    let digest = digest_of(&elements);
+    let is_changed = !is_endless && taken(session, need).is_some_and(|known| known.digest != digest);
+    if is_changed {
+        session.books.ask_walk(&session.desk).await?;
     }
+    let count = elements.count();
+    let mut list = List {
+        v: FORMAT,
+        began_s: reading.began_s,
+        read_s: session.desk.now_s(),
+        locales: reading.locales.clone(),
+        digest,
+        elements: Some(elements),
+        is_endless,
+    };
+    let mut value = json!(list).to_string();
+    let fields = json!({ "list": resource(need), "elements": count, "changed": is_changed });
+    let elements = list.elements.take();
+    if value.len() > KEPT_MAX {
+        value = json!(list).to_string();
+        session.desk.log_failure("list-too-large", fields);
+    } else {
+        session.desk.log("list", fields);
+    }
+    let key = session.desk.config.keys.encode(&Key::List(key_of(need)));
+    session.desk.host.set(&key, value.as_bytes()).await?;
+    take_list(session, need, List { elements, ..list });
+    Ok(())
 }
 
 /// What became of a list that was to be read.
@@ -349,8 +372,8 @@ fn element(item: &Value, locales: &[String]) -> Element {
 /// Reads anew what events said changed, one list after the other, and goes on with what did not fit into a tick. Half of
 /// the time is for that: a list that takes long must not keep everything else from being sent.
 pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let mut lists: Vec<&ListKey> = session.plan.unfinished.iter().collect();
-    for (list, _) in &session.plan.stale {
+    let mut lists: Vec<&ListKey> = session.backlog.plan.unfinished.iter().collect();
+    for (list, _) in &session.backlog.plan.stale {
         if !lists.contains(&list) {
             lists.push(list);
         }
@@ -364,10 +387,10 @@ pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     for list in lists {
         session.desk.check_lease()?;
         if refresh_one(session, list).await? {
-            let stale = session.plan.stale.iter().filter(|(other, _)| other == list);
+            let stale = session.backlog.plan.stale.iter().filter(|(other, _)| other == list);
             let keys: Vec<String> = stale.map(|(_, key)| key.clone()).collect();
             delete_all(session.desk.host, &keys).await?;
-            session.history.borrow_mut().note_refreshed(keys.len());
+            session.books.history.borrow_mut().note_refreshed(keys.len());
         }
     }
     session.upstreams.pim_governor.begin_until(until_ms);
@@ -379,7 +402,7 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
     let mut needs = Kind::ALL
         .into_iter()
         .flat_map(|kind| session.desk.config.shape.needs(kind));
-    let is_unfinished = session.plan.unfinished.contains(list);
+    let is_unfinished = session.backlog.plan.unfinished.contains(list);
     let Some((need, locales)) = needs.find(|(need, _)| key_of(need) == *list) else {
         if is_unfinished {
             let key = session.desk.config.keys.encode(&Key::Reading(list.clone()));
@@ -387,13 +410,13 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
         }
         return Ok(true);
     };
-    match session.known(&need, &locales).await? {
+    match known(session, &need, &locales).await? {
         // Nothing was shaped with a list that was never read.
         None if !is_unfinished => return Ok(true),
         Some(known) if known.is_endless_still(session.desk.now_s()) => return Ok(true),
         _ => {}
     }
-    let outcome = session.read_list(&need, &locales).await?;
+    let outcome = read_list(session, &need, &locales).await?;
     // What was told after a reading had begun is for the next one. A reading that is kept will be gone on with.
     Ok(!outcome.was_begun && (outcome.result.is_ok() || outcome.is_kept))
 }

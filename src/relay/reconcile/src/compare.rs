@@ -1,5 +1,6 @@
 //! What a list says against what was last pushed.
 
+use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
 use model::entity::updated_s;
@@ -60,13 +61,16 @@ pub(super) async fn judge<H: Host>(
     listed: &[Listed<'_>],
 ) -> Result<Result<Vec<Verdict>, Failure>, Stop> {
     let bodies: Vec<&Value> = listed.iter().map(|listed| listed.body).collect();
-    if let Err(failure) = session.enrich(kind, &bodies).await? {
+    if let Err(failure) = enrichment::enrich(session, kind, &bodies).await? {
         return Ok(Err(failure));
     }
-    let pages = session.load_pages(listed.iter().map(|listed| &listed.entity)).await?;
+    let pages = session
+        .books
+        .load_pages(&session.desk, listed.iter().map(|listed| &listed.entity))
+        .await?;
     let verdict = |listed: &Listed<'_>| {
         let entry = pages.get(&listed.entity);
-        match session.shape(kind, &listed.code, listed.body) {
+        match session.lists.shape(&session.desk, kind, &listed.code, listed.body) {
             Shaped::Wanted(upsert) => {
                 let hash = session.desk.config.shape.hash(kind, &upsert);
                 match entry.and_then(|entry| entry.hash.as_ref()) {
@@ -111,7 +115,7 @@ pub(super) async fn queue<H: Host>(
 ) -> Result<u64, Stop> {
     let new: Vec<_> = entities
         .iter()
-        .filter(|(entity, _)| !session.is_waiting(entity, change))
+        .filter(|(entity, _)| !session.backlog.is_waiting(entity, change))
         .collect();
     let raised: Vec<(String, Vec<u8>)> = new
         .iter()
@@ -119,7 +123,10 @@ pub(super) async fn queue<H: Host>(
         .collect();
     session.desk.check_lease()?;
     set_all(session.desk.host, &raised).await?;
-    session.note_queued(new.iter().map(|(entity, _)| (*entity).clone()));
+    session.books.note_raised(&session.backlog, new.len());
+    session
+        .backlog
+        .note_queued(new.iter().map(|(entity, _)| (*entity).clone()));
     Ok(raised.len() as u64)
 }
 
@@ -159,7 +166,7 @@ pub(super) async fn is_refused<H: Host>(
         letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
     };
     // What a former destination refused is new to one that was adopted with nothing in it.
-    let emptied_s = session.reconciliation.borrow().emptied_s(session.desk.now_s());
+    let emptied_s = session.books.reconciliation.borrow().emptied_s(session.desk.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
         _ if letter.failed_s < emptied_s => false,
         Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
@@ -167,7 +174,7 @@ pub(super) async fn is_refused<H: Host>(
         Verdict::Delete => is_of(&letter, "destination"),
         _ => is_of(&letter, "pim"),
     };
-    let letters = session.plan.find(entity).map(|waiting| waiting.dead_letters);
+    let letters = session.backlog.plan.find(entity).map(|waiting| waiting.dead_letters);
     for key in letters.into_iter().flatten() {
         let letter: Option<DeadLetter> = host::read(session.desk.host, &key).await?;
         if letter.is_some_and(is_just_this) {

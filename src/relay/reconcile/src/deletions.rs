@@ -30,7 +30,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
         figures.missing = 0;
     }
     for (kind, number) in places(session.desk.config.shape.kinds()) {
-        let mut pages = session.load_page(kind, number).await?;
+        let mut pages = session.books.load_page(&session.desk, kind, number).await?;
         let missed = missed_on(session, &pages, walk.number, (kind, number), None).await?;
         indexed += pages.entries(kind, number).count();
         if kind == Kind::Product && walk.is_unordered {
@@ -39,13 +39,18 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
         walk.last.entry(kind).or_default().missing += missed.len() as u64;
         missing += missed.len();
         for (entity, _) in &missed {
-            unannounced += usize::from(!session.went_with_a_model(&mut pages, entity).await?);
+            unannounced += usize::from(
+                !session
+                    .books
+                    .went_with_a_model(&session.desk, &mut pages, entity)
+                    .await?,
+            );
         }
     }
     let now_s = session.desk.now_s();
     (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
     let let_through = {
-        let mut state = session.state.borrow_mut();
+        let mut state = session.books.state.borrow_mut();
         state.indexed = i64::try_from(indexed).unwrap_or(i64::MAX);
         let let_through = state.brake.left(indexed, now_s);
         if unannounced > let_through {
@@ -53,7 +58,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
             state.brake.hold(now_s);
         } else {
             walk.raising = (missing > 0).then(|| Raising::of(walk.number));
-            if session.plan.braked.is_empty() {
+            if session.backlog.plan.braked.is_empty() {
                 state.brake.holding_since_s = None;
             }
         }
@@ -67,7 +72,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
         session.desk.log_failure("walk", json!({ "reason": UNORDERED }));
     }
     session.desk.check_lease()?;
-    session.save_state().await?;
+    session.books.save_state(&session.desk, &session.upstreams).await?;
     Ok(())
 }
 
@@ -98,13 +103,13 @@ async fn missed_on<H: Host>(
 
 /// Queues what was missed, a hundred at a time.
 pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
-    let Some(mut raising) = session.reconciliation.borrow().walk.raising.clone() else {
+    let Some(mut raising) = session.books.reconciliation.borrow().walk.raising.clone() else {
         return Ok(Ok(()));
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
     let kinds = session.desk.config.shape.kinds();
     for (kind, number) in places(kinds).skip(raising.pages) {
-        let pages = session.load_page(kind, number).await?;
+        let pages = session.books.load_page(&session.desk, kind, number).await?;
         let more = missed_on(session, &pages, raising.walk, (kind, number), raising.after.as_ref()).await?;
         let room = BATCH_MAX - missed.len();
         let is_all = more.len() <= room;
@@ -118,6 +123,6 @@ pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<()
     let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
     queue(session, &entities, Change::Reconciled).await?;
     let is_end = raising.pages == places(kinds).count();
-    session.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
+    session.books.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
     Ok(Ok(()))
 }

@@ -61,7 +61,7 @@ pub async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> 
     )
     .await?;
     let is_changed = {
-        let mut record = session.reconciliation.borrow_mut();
+        let mut record = session.books.reconciliation.borrow_mut();
         let overlap_s = session.desk.config.reconciliation.overlap_s;
         let looks_back = record.look_back(
             notification.as_ref(),
@@ -70,14 +70,14 @@ pub async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> 
             session.desk.now_s(),
         );
         let is_released = {
-            let brake = &mut session.state.borrow_mut().brake;
+            let brake = &mut session.books.state.borrow_mut().brake;
             brake.forget_ahead(session.desk.now_s());
             brake.is_released(session.desk.now_s())
         };
         record.walk.let_go(is_released) || looks_back
     };
     if is_changed {
-        session.save_reconciliation().await?;
+        session.books.save_reconciliation(&session.desk).await?;
     }
     Ok(())
 }
@@ -87,10 +87,13 @@ pub fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
     let now_ms = session.desk.host.now_ms();
     let is_held = |kind| !even_if_held && session.upstreams.is_held_at_the_pim(kind);
     let next = session
+        .books
         .reconciliation
         .borrow()
         .next(session.desk.config, now_ms, is_held);
-    session.upstreams.is_reconciling() && session.has_room() && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
+    session.upstreams.is_reconciling()
+        && session.backlog.has_room(&session.desk)
+        && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
 }
 
 /// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
@@ -108,23 +111,31 @@ pub async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<boo
                 break;
             }
             let now_ms = session.desk.host.now_ms();
-            session.reconciliation.borrow_mut().put_off(task, &failure, now_ms);
+            session
+                .books
+                .reconciliation
+                .borrow_mut()
+                .put_off(task, &failure, now_ms);
         }
         session.desk.check_lease()?;
-        session.save_reconciliation().await?;
+        session.books.save_reconciliation(&session.desk).await?;
     }
     Ok(has_worked)
 }
 
 /// The next piece of work that is due, or will be before the time is over; waits for that.
 async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
-    if !session.upstreams.is_reconciling() || !session.has_room() || !session.desk.lease.holds(session.desk.host) {
+    if !session.upstreams.is_reconciling()
+        || !session.backlog.has_room(&session.desk)
+        || !session.desk.lease.holds(session.desk.host)
+    {
         return None;
     }
     let now_ms = session.desk.host.now_ms();
     // What a breaker holds stays due: it is next once a probe may go.
     let is_held = |kind| session.upstreams.is_held_at_the_pim(kind);
     let (due_ms, task) = session
+        .books
         .reconciliation
         .borrow()
         .next(session.desk.config, now_ms, is_held)?;

@@ -19,6 +19,7 @@ use world::mistake::{Mistake, made};
 pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.desk.host.now_ms();
     let mut recent = session
+        .books
         .reconciliation
         .borrow()
         .recent
@@ -38,7 +39,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
                 queue_unread(session, kind, &codes).await?;
             }
             recent.scan = Some(scan);
-            session.reconciliation.borrow_mut().recent.insert(kind, recent);
+            session.books.reconciliation.borrow_mut().recent.insert(kind, recent);
             return Ok(Ok(()));
         }
     };
@@ -47,7 +48,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         Err(failure) => {
             // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
             recent.scan = (failure.class != Class::Permanent).then_some(scan);
-            session.reconciliation.borrow_mut().recent.insert(kind, recent);
+            session.books.reconciliation.borrow_mut().recent.insert(kind, recent);
             return Ok(Err(failure));
         }
     };
@@ -66,6 +67,6 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
     } else {
         recent.scan = Some(scan);
     }
-    session.reconciliation.borrow_mut().recent.insert(kind, recent);
+    session.books.reconciliation.borrow_mut().recent.insert(kind, recent);
     Ok(Ok(()))
 }

@@ -38,7 +38,7 @@ pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, St
 pub async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
     let key = session.desk.config.keys.record(Record::Rehearsal);
     if session.desk.host.get(&key).await?.is_some() {
-        session.ask_walk().await?;
+        session.books.ask_walk(&session.desk).await?;
         session.desk.host.delete(&key).await?;
     }
     Ok(())
@@ -48,7 +48,7 @@ pub async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
 pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
     let (host, keys) = (session.desk.host, &session.desk.config.keys);
     // A list of the PIM that is found changed concerns the shape that may come back.
-    *session.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;
+    *session.books.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;
     let shape = session.desk.config.shape.name();
     let known = Rehearsal::read(host, keys).await?;
     let mut rehearsal = known

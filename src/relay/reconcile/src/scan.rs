@@ -74,7 +74,7 @@ pub(super) async fn ask<H: Host>(
             return Ok(Err(session.upstreams.pim_failure(Class::Permanent, reason)));
         }
         Ok(Turned::Page(page)) => {
-            session.report(|report| report.pages += 1);
+            session.books.report(|report| report.pages += 1);
             if page.nameless > 0 {
                 scan.unread += page.nameless as u64;
                 let reason = "the ids of so many in the PIM are no Unicode: enter them anew there";
@@ -96,9 +96,13 @@ pub(super) async fn ask<H: Host>(
 /// The first product behind a UUID that the index has, or the dead letters, on the same page of the index.
 async fn next_known<H: Host>(session: &Session<'_, H>, after: [u8; 16]) -> Result<Option<[u8; 16]>, StoreError> {
     let number = page_of_uuid(&after);
-    let pages = session.load_page(Kind::Product, number).await?;
+    let pages = session.books.load_page(&session.desk, Kind::Product, number).await?;
     let entries = pages.entries(Kind::Product, number).map(|(segment, _)| segment.clone());
-    let waiting = session.plan.names().filter(|entity| entity.kind == Kind::Product);
+    let waiting = session
+        .backlog
+        .plan
+        .names()
+        .filter(|entity| entity.kind == Kind::Product);
     let known = entries.chain(waiting.map(|entity| entity.segment));
     let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));
     Ok(uuids.filter(|uuid| *uuid > after).min())

@@ -15,7 +15,7 @@ pub(super) async fn sweep<H: Host>(session: &Session<'_, H>) -> Result<(), Stop>
     let needs = Kind::ALL.into_iter().flat_map(|kind| shape.needs(kind));
     let lists: Vec<ListKey> = needs.map(|(need, _)| enrichment::key_of(&need)).collect();
     let is_needless = |text: &String| match keys.parse(text) {
-        Some(Key::Fanout(model)) => !session.plan.has(&model),
+        Some(Key::Fanout(model)) => !session.backlog.plan.has(&model),
         Some(Key::Token(_)) => text != session.upstreams.pim.tokens.key(),
         Some(Key::List(list)) => !lists.contains(&list),
         _ => false,

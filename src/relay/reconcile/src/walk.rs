@@ -32,7 +32,7 @@ const YOUNG_S: u64 = 120;
 pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.desk.host.now_ms();
     let mut walk = {
-        let known = &mut session.reconciliation.borrow_mut().walk;
+        let known = &mut session.books.reconciliation.borrow_mut().walk;
         if known.step.is_none() {
             known.begin(session.desk.config.shape.kinds(), now_ms);
         }
@@ -68,7 +68,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
             Err(failure)
         }
     };
-    let known = &mut session.reconciliation.borrow_mut().walk;
+    let known = &mut session.books.reconciliation.borrow_mut().walk;
     // A list that was read meanwhile, and has changed, asks for the next one.
     if let Some(is_forced) = known.asked {
         walk.ask(is_forced);
@@ -239,7 +239,7 @@ async fn close<H: Host>(
         |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
     let date_s = page.date_s.unwrap_or_else(|| session.desk.now_s());
     for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
-        let mut pages = session.load_page(Kind::Product, number).await?;
+        let mut pages = session.books.load_page(&session.desk, Kind::Product, number).await?;
         let (mut missed, mut met) = (Vec::new(), Vec::new());
         for (segment, entry) in pages.entries(Kind::Product, number) {
             if is_listed(segment) {
@@ -274,7 +274,7 @@ async fn mark<H: Host>(
         pages.meet(entity);
     }
     session.desk.check_lease()?;
-    Ok(session.save_pages(pages).await?)
+    Ok(session.books.save_pages(&session.desk, pages).await?)
 }
 
 /// Asks for the next ones of the models or categories that the index has, a hundred or as many as come at once, and marks
@@ -359,7 +359,10 @@ async fn verify<H: Host>(
     let asked = asked.into_iter().map(|(entity, _)| entity);
     let (met, missing): (Vec<Entity>, Vec<Entity>) = asked.partition(is_named);
     // Read now: the index may have changed while the PIM was asked.
-    let mut pages = session.load_pages(met.iter().chain(&missing)).await?;
+    let mut pages = session
+        .books
+        .load_pages(&session.desk, met.iter().chain(&missing))
+        .await?;
     let now_s = session.desk.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
@@ -377,7 +380,7 @@ async fn next_of_index<H: Host>(
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut next = Vec::new();
     for number in from..PAGES {
-        let pages = session.load_page(kind, number).await?;
+        let pages = session.books.load_page(&session.desk, kind, number).await?;
         for (segment, entry) in pages.entries(kind, number) {
             if after.as_ref().is_some_and(|after| segment <= after) {
                 continue;

@@ -12,7 +12,7 @@ use world::host::{self, Host, StoreError, set_all};
 
 /// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
 pub(crate) async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let directory = session.index.borrow().clone();
+    let directory = session.books.index.borrow().clone();
     let (mut pages, unknown) = Pages::unite(session.desk.host, &session.desk.config.keys, &directory).await?;
     if !pages.has_changes() {
         return Ok(());
@@ -23,20 +23,20 @@ pub(crate) async fn unite<H: Host>(session: &Session<'_, H>) -> Result<(), Stop>
         .map(|(entity, code)| session.desk.raise(entity.kind, code, Change::Recovered))
         .collect();
     set_all(session.desk.host, &raised).await?;
-    session.note_raised(raised.len());
-    Ok(session.save_pages(&mut pages).await?)
+    session.books.note_raised(&session.backlog, raised.len());
+    Ok(session.books.save_pages(&session.desk, &mut pages).await?)
 }
 
 /// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
 pub(crate) async fn settle<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let due = session.plan.in_flight.iter();
-    for batch in due.filter(|batch| batch.is_due(session.planned_s)) {
+    let due = session.backlog.plan.in_flight.iter();
+    for batch in due.filter(|batch| batch.is_due(session.backlog.planned_s)) {
         let value: Option<InFlightValue> = host::read(session.desk.host, &batch.key).await?;
-        if batch.is_ahead(session.planned_s) {
+        if batch.is_ahead(session.backlog.planned_s) {
             // It settles from now on: what its writer's clock said is of no use.
             session.desk.check_lease()?;
             if let Some(value) = value {
-                look_again(&session.desk, session.planned_s, value).await?;
+                look_again(&session.desk, session.backlog.planned_s, value).await?;
             }
             session.desk.host.delete(&batch.key).await?;
             continue;
@@ -51,30 +51,34 @@ pub(crate) async fn settle<H: Host>(session: &Session<'_, H>) -> Result<(), Stop
             .iter()
             .map(|(kind, code)| (Entity::new(*kind, code), code.clone()))
             .collect();
-        let mut pages = session.load_pages(entities.iter().map(|(entity, _)| entity)).await?;
+        let mut pages = session
+            .books
+            .load_pages(&session.desk, entities.iter().map(|(entity, _)| entity))
+            .await?;
         for (entity, code) in &entities {
             if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
                 pages.set(entity, code, None, updated_s);
             }
         }
         session.desk.check_lease()?;
-        session.save_pages(&mut pages).await?;
+        session.books.save_pages(&session.desk, &mut pages).await?;
         let raised: Vec<(String, Vec<u8>)> = entities
             .iter()
             .map(|(entity, code)| session.desk.raise(entity.kind, code, Change::Recovered))
             .collect();
-        session.note_raised(raised.len());
+        session.books.note_raised(&session.backlog, raised.len());
         set_all(session.desk.host, &raised).await?;
         // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
-        if !value.is_second && (session.state.borrow().clocks_differ() || batch.is_old(session.planned_s)) {
+        if !value.is_second && (session.books.state.borrow().clocks_differ() || batch.is_old(session.backlog.planned_s))
+        {
             let value = InFlightValue {
                 is_second: true,
                 ..value
             };
-            look_again(&session.desk, session.planned_s + SKEW_S, value).await?;
+            look_again(&session.desk, session.backlog.planned_s + SKEW_S, value).await?;
         }
         session.desk.host.delete(&batch.key).await?;
-        session.note_progress();
+        session.books.note_progress();
     }
     Ok(())
 }

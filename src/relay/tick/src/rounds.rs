@@ -33,7 +33,7 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
     let host = session.desk.host;
     let share_ms = session.desk.config.tick_s * 1000 / SHARE;
     let mut reconciled_ms = 0;
-    if session.state.borrow().is_share_owed {
+    if session.books.state.borrow().is_share_owed {
         reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
     }
     loop {
@@ -45,7 +45,7 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
         let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
         reconciled_ms += took_ms;
         // Calls that began in time may have lasted until its end, and longer; or those of batches were the only probes.
-        session.state.borrow_mut().is_share_owed = is_owed && !has_worked;
+        session.books.state.borrow_mut().is_share_owed = is_owed && !has_worked;
         if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
             return Ok(blocked);
         }
@@ -81,8 +81,8 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
     enrichment::refresh(session).await?;
     let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
     let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
-    let done_s = session.state.borrow().done_s;
-    let mut due = session.plan.due(session.planned_s, done_s);
+    let done_s = session.books.state.borrow().done_s;
+    let mut due = session.backlog.plan.due(session.backlog.planned_s, done_s);
     loop {
         session.upstreams.begin_until(until_ms);
         if session.desk.host.monotonic_ms() >= until_ms {
@@ -102,7 +102,7 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
             continue;
         };
-        session.note_begun(&batch);
+        session.backlog.note_begun(&batch);
         session.upstreams.begin_until(until_ms + grace_ms);
         let came = batch::run(session, kind, batch).await;
         keep_news(session).await?;
@@ -139,23 +139,25 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
         size: if probing {
             1
         } else {
-            session.state.borrow().pace.size(kind)
+            session.books.state.borrow().pace.size(kind)
         },
         narrows: pim.failed_of_late(kind.name()),
-        scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(session.planned_s),
+        scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(session.backlog.planned_s),
     })
 }
 
 /// Takes note of how far a batch came, unless an upstream kept it from its end.
 fn note_came<H: Host>(session: &Session<'_, H>, kind: Kind, came: Came) {
     if came.through > 0 {
-        session.note_progress();
+        session.books.note_progress();
     }
-    session.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
+    session
+        .books
+        .note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
     // Models whose marking goes on in the next tick must be of one batch again.
     let is_halved_for_nothing = session.upstreams.is_hampered() || came.has_advanced;
     if !is_halved_for_nothing || came.through >= came.of {
-        session.state.borrow_mut().pace.note(kind, came);
+        session.books.state.borrow_mut().pace.note(kind, came);
     }
 }
 
@@ -178,5 +180,5 @@ async fn keep_news<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> 
             session.desk.log_failure("blocked", fields);
         }
     }
-    session.save_state().await
+    session.books.save_state(&session.desk, &session.upstreams).await
 }

@@ -299,10 +299,10 @@ fn note_pace<H: Host>(host: &H, config: &WorkerConfig, state: &mut State, work: 
 
 /// What the tick was at, and whether anything came of it.
 fn work_of<H: Host>(session: &Session<'_, H>) -> Work {
-    let report = session.done();
+    let report = session.books.done();
     Work {
-        at: session.at(),
-        has_progressed: session.has_progressed() || report.pages > 0,
+        at: session.books.at(),
+        has_progressed: session.books.has_progressed() || report.pages > 0,
         is_hampered: session.upstreams.is_hampered(),
     }
 }
@@ -311,7 +311,7 @@ fn finish<H: Host>(session: Session<'_, H>) -> (Report, State, History) {
     let has_post_search = session.upstreams.pim.has_post_search.get();
     let now_s = session.desk.now_s();
     let sizes = session.upstreams.pim.sizes.take();
-    let (report, mut state, history) = session.into_report();
+    let (report, mut state, history) = session.books.close();
     state.page_sizes = sizes;
     if !has_post_search && state.no_post_search_until_s <= now_s {
         state.no_post_search_until_s = now_s + NO_POST_SEARCH_S;
