@@ -3,6 +3,7 @@
 use crate::item::{Item, Stage};
 use desk::enrichment;
 use desk::session::Session;
+use desk::tools::Books;
 use desk::tools::Desk;
 use model::entity::Kind;
 use model::entity::updated_s;
@@ -77,7 +78,8 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
         Shaped::Unwanted(Refusal::Categories)
             if enrichment::is_ahead_of_categories(
-                session,
+                &session.backlog,
+                &session.lists,
                 kind,
                 entity,
                 item.waiting.newest_s().unwrap_or(0).max(updated_s(entity)),
@@ -85,23 +87,27 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
         {
             Stage::Waiting
         }
-        Shaped::Unwanted(refusal) => decide_unwanted(session, item, entry, refusal),
+        Shaped::Unwanted(refusal) => decide_unwanted(&session.desk, &session.books, item, entry, refusal),
         Shaped::Unsendable(why) => Stage::Failed(session.upstreams.pim_failure(Class::Permanent, why), None),
     }
 }
 
 /// What the destination is not to have is deleted if it may have it. That counts towards the brake where lost
 /// permissions could look like it.
-fn decide_unwanted<H: Host>(session: &Session<'_, H>, item: &Item, entry: Option<&Entry>, refusal: Refusal) -> Stage {
-    session.books.note_unwanted();
-    let removal = session.desk.config.shape.removal(item.waiting.entity.kind, &item.code);
+fn decide_unwanted<H: Host>(
+    desk: &Desk<'_, H>,
+    books: &Books,
+    item: &Item,
+    entry: Option<&Entry>,
+    refusal: Refusal,
+) -> Stage {
+    books.note_unwanted();
+    let removal = desk.config.shape.removal(item.waiting.entity.kind, &item.code);
     let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
         return Stage::Done;
     };
-    session
-        .desk
-        .log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
-    if refusal.is_certain() || session.books.brake_lets_through(&session.desk, &item.waiting.entity) {
+    desk.log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
+    if refusal.is_certain() || books.brake_lets_through(desk, &item.waiting.entity) {
         Stage::Delete(removal)
     } else {
         Stage::Braked

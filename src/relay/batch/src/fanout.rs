@@ -9,6 +9,7 @@ use crate::item::{Item, Marked, Stage};
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::session::Session;
+use desk::tools::{Backlog, Books};
 use desk::tools::{Desk, Upstreams};
 use model::entity::BATCH_MAX;
 use model::entity::updated_s;
@@ -81,10 +82,10 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         if !item.has_variants_to_mark() {
             continue;
         }
-        let Some(marking) = marking(session, at, item) else {
+        let Some(marking) = marking(&session.backlog, &session.books, at, item) else {
             continue;
         };
-        if is_done(session, item, &marking).await? {
+        if is_done(&session.desk, &session.backlog, item, &marking).await? {
             item.marked = Some(Marked {
                 id: marking.id,
                 is_kept: true,
@@ -104,7 +105,7 @@ pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
         };
     // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
     let mut groups = vec![again, fresh];
-    begun(session, items, &mut groups).await?;
+    begun(&session.desk, &session.backlog, items, &mut groups).await?;
     if session.upstreams.pim_governor.is_probing(Kind::Product.name()) {
         groups = one_by_one(&session.desk, groups);
     }
@@ -151,7 +152,8 @@ fn one_by_one<H: Host>(desk: &Desk<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec
 /// Puts models whose marking an earlier tick has begun together again, whatever else has come to wait meanwhile: the
 /// marking of others beside them would begin anew.
 async fn begun<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
     items: &[Item],
     groups: &mut Vec<Vec<Marking>>,
 ) -> Result<(), StoreError> {
@@ -162,10 +164,10 @@ async fn begun<H: Host>(
             .collect();
         let mut resumed = Vec::new();
         for at in left.iter().map(|(_, marking)| marking.at).collect::<Vec<_>>() {
-            if !session.backlog.plan.marking.contains(&items[at].waiting.entity) {
+            if !backlog.plan.marking.contains(&items[at].waiting.entity) {
                 continue;
             }
-            let known: Option<Progress> = host::read(session.desk.host, &key(&session.desk, &items[at])).await?;
+            let known: Option<Progress> = host::read(desk.host, &key(desk, &items[at])).await?;
             let members = known.map(|known| known.members).unwrap_or_default();
             let place = |member: &String| left.iter().position(|(name, _)| name == member);
             if members.is_empty() || !members.iter().all(|member| place(member).is_some()) {
@@ -190,7 +192,7 @@ impl Marking {
     }
 }
 
-fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<Marking> {
+fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Item) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
     let newest = item.waiting.newest_told_event().unwrap_or_default();
     let id_of = |hash: &str| digest(format!("{hash}\n{newest}").as_bytes());
@@ -211,8 +213,8 @@ fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Item) -> Option<
         }),
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Stage::Done, _) if !item.is_gone => {
-            let due_s = item.waiting.due_recheck_s(session.backlog.planned_s)?;
-            let recheck_s = session.books.state.borrow().recheck_s();
+            let due_s = item.waiting.due_recheck_s(backlog.planned_s)?;
+            let recheck_s = books.state.borrow().recheck_s();
             let since_s = due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
             Some(Marking {
                 at,
@@ -230,21 +232,29 @@ fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
 }
 
 /// Whether the variants were marked for just this change before, and only the model's own push is left.
-async fn is_done<H: Host>(session: &Session<'_, H>, item: &Item, marking: &Marking) -> Result<bool, StoreError> {
-    if !session.backlog.plan.marking.contains(&item.waiting.entity) {
+async fn is_done<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    item: &Item,
+    marking: &Marking,
+) -> Result<bool, StoreError> {
+    if !backlog.plan.marking.contains(&item.waiting.entity) {
         return Ok(false);
     }
-    let known: Option<Progress> = host::read(session.desk.host, &key(&session.desk, item)).await?;
+    let known: Option<Progress> = host::read(desk.host, &key(desk, item)).await?;
     Ok(known.is_some_and(|known| known.is_done && known.hash == marking.id))
 }
 
 /// Keeps of a model that was marked and did not come through that its variants need not be marked once more; and forgets
 /// it of one that is over.
-pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_over: bool) -> Result<(), StoreError> {
+pub(crate) async fn remember<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    item: &Item,
+    is_over: bool,
+) -> Result<(), StoreError> {
     match &item.marked {
-        _ if is_over && session.backlog.plan.marking.contains(&item.waiting.entity) => {
-            session.desk.host.delete(&key(&session.desk, item)).await
-        }
+        _ if is_over && backlog.plan.marking.contains(&item.waiting.entity) => desk.host.delete(&key(desk, item)).await,
         Some(Marked { id, is_kept: false }) if !is_over => {
             let done = Progress {
                 v: 1,
@@ -252,7 +262,7 @@ pub(crate) async fn remember<H: Host>(session: &Session<'_, H>, item: &Item, is_
                 is_done: true,
                 ..Progress::default()
             };
-            host::write(session.desk.host, &key(&session.desk, item), &done).await
+            host::write(desk.host, &key(desk, item), &done).await
         }
         _ => Ok(()),
     }
@@ -306,7 +316,7 @@ async fn mark<H: Host>(
             Ok(Asked::Page(page)) => page,
             Ok(Asked::Again) => continue,
             Ok(Asked::PassOver) => {
-                leave_to_itself(session, &chunk[0]).await?;
+                leave_to_itself(&session.desk, &session.backlog, &session.books, &chunk[0]).await?;
                 progress.pass(1);
                 host::write(session.desk.host, &key, &progress).await?;
                 is_kept = true;
@@ -319,7 +329,15 @@ async fn mark<H: Host>(
                 return Ok(Err(failure));
             }
         };
-        enqueue(session, kind, &page.items, since_s).await?;
+        enqueue(
+            &session.desk,
+            &session.backlog,
+            &session.books,
+            kind,
+            &page.items,
+            since_s,
+        )
+        .await?;
         progress.take(kind, &page, length);
         *pages += 1;
         if made(Mistake::MarkWithoutBound) {
@@ -382,15 +400,19 @@ async fn ask<H: Host>(
 
 /// The variants of a sub-model whose list does not come are its own affair, so that nothing else waits for them: its own
 /// push marks them, is tried again, and is given up where people see it.
-async fn leave_to_itself<H: Host>(session: &Session<'_, H>, sub_model: &str) -> Result<(), StoreError> {
+async fn leave_to_itself<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
+    sub_model: &str,
+) -> Result<(), StoreError> {
     let fields = json!({ "entity": format!("{}/{sub_model}", Kind::ProductModel.name()) });
-    session.desk.log_failure("variants-left-out", fields);
+    desk.log_failure("variants-left-out", fields);
     // Forced, so that its variants are marked though nothing of its own changed; inherited, since none are marked of what
     // reconciliation alone asks for and was never pushed.
-    let raised =
-        [Change::Forced, Change::Inherited].map(|change| session.desk.raise(Kind::ProductModel, sub_model, change));
-    session.books.note_raised(&session.backlog, raised.len());
-    set_all(session.desk.host, &raised).await
+    let raised = [Change::Forced, Change::Inherited].map(|change| desk.raise(Kind::ProductModel, sub_model, change));
+    books.note_raised(backlog, raised.len());
+    set_all(desk.host, &raised).await
 }
 
 /// Keeps what is known of entities that cannot be read, so that the next tick goes on from there; or that nothing is known
@@ -462,7 +484,9 @@ impl Progress {
 }
 
 async fn enqueue<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
     kind: Kind,
     found: &[Value],
     since_s: u64,
@@ -471,9 +495,7 @@ async fn enqueue<H: Host>(
     let codes = recent.filter_map(|entity| kind.id_in(entity));
     // Also for those that have an event waiting: that one may be too old to be looked at again in a minute, and until
     // then the search index may not know what they inherit.
-    let entries: Vec<(String, Vec<u8>)> = codes
-        .map(|code| session.desk.raise(kind, &code, Change::Inherited))
-        .collect();
-    session.books.note_raised(&session.backlog, entries.len());
-    set_all(session.desk.host, &entries).await
+    let entries: Vec<(String, Vec<u8>)> = codes.map(|code| desk.raise(kind, &code, Change::Inherited)).collect();
+    books.note_raised(backlog, entries.len());
+    set_all(desk.host, &entries).await
 }

@@ -15,6 +15,7 @@ use decide::{decide, dry_run};
 use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::Books;
 use desk::tools::Desk;
 use item::{Item, Stage};
 use model::entity::{Kind, Segment};
@@ -62,29 +63,29 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
     media::put_off(session, &mut items).await?;
     session.desk.check_lease()?;
     session.books.keep_brake(&session.desk, &session.upstreams).await?;
-    outcome::note_tried(session, &mut items).await?;
+    outcome::note_tried(&session.desk, &session.backlog, &mut items).await?;
     let in_flight = write_in_flight(&session.desk, &items).await?;
-    keep_too_early(session, &items, &mut pages).await?;
+    keep_too_early(&session.desk, &session.books, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut items).await?;
     media::send_all(session, &mut items).await?;
-    push_all(session, &mut items).await;
+    push_all(&session.desk, &session.upstreams, &session.books, &mut items).await;
     if let Err(stop) = session.desk.check_lease() {
         note_late_pushes(&session.desk, &items).await?;
         return Err(stop);
     }
     if made(Mistake::DeleteBeforePersisting) {
-        clear(session, &items, None).await?;
+        clear(&session.desk, &session.backlog, &session.books, &items, None).await?;
     }
     persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
     session.desk.check_lease()?;
-    clear(session, &items, in_flight).await?;
+    clear(&session.desk, &session.backlog, &session.books, &items, in_flight).await?;
     let through = items
         .iter()
         .filter(|item| !matches!(item.stage, Stage::Waiting))
         .count();
     if let ([item], 0) = (&mut items[..], through) {
-        outcome::stand_back(session, item, began_ms).await?;
+        outcome::stand_back(&session.desk, &session.upstreams, &session.books, item, began_ms).await?;
     }
     Ok(Came {
         of: items.len(),
@@ -95,7 +96,8 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
 
 /// Two mistakes that keep an outcome before there is one.
 async fn keep_too_early<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
     items: &[Item],
     pages: &mut Pages,
 ) -> Result<(), StoreError> {
@@ -109,7 +111,7 @@ async fn keep_too_early<H: Host>(
         }
     }
     if pages.has_changes() {
-        session.books.save_pages(&session.desk, pages).await?;
+        books.save_pages(desk, pages).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::item::{Item, Stage};
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::Desk;
+use desk::tools::{Backlog, Books, Upstreams};
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
 use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
@@ -62,12 +63,14 @@ pub(super) async fn persist<H: Host>(
     session.books.save_pages(&session.desk, pages).await?;
     for item in items.iter_mut() {
         let is_over = matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Done);
-        fanout::remember(session, item, is_over).await?;
+        fanout::remember(&session.desk, &session.backlog, item, is_over).await?;
         match &item.stage {
-            Stage::Failed(..) => keep_failure(session, item).await?,
-            Stage::Braked => hold_as_it_is(session, item, Hold::Brake).await?,
-            Stage::Doubted => hold_as_it_is(session, item, Hold::Doubt).await?,
-            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => recheck_later(session, item).await?,
+            Stage::Failed(..) => keep_failure(&session.desk, &session.books, item).await?,
+            Stage::Braked => hold_as_it_is(&session.desk, &session.books, item, Hold::Brake).await?,
+            Stage::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
+            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
+                recheck_later(&session.desk, &session.books, item).await?
+            }
             _ => {}
         }
     }
@@ -83,8 +86,8 @@ fn is_unsettled(item: &Item) -> bool {
     matches!(&item.stage, Stage::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
 }
 
-async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
-    let (now_s, recheck_s) = (session.desk.now_s(), session.books.state.borrow().recheck_s());
+async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Item) -> Result<(), StoreError> {
+    let (now_s, recheck_s) = (desk.now_s(), books.state.borrow().recheck_s());
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
@@ -100,50 +103,53 @@ async fn recheck_later<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Re
         is_vague.then_some(item.read_s + recheck_s)
     };
     match due_s {
-        Some(due_s) => schedule(&session.desk, item, 0, None, due_s, Earlier::default()).await,
+        Some(due_s) => schedule(desk, item, 0, None, due_s, Earlier::default()).await,
         None => Ok(()),
     }
 }
 
 /// Keeps a failure: another try later, or a dead letter.
-async fn keep_failure<H: Host>(session: &Session<'_, H>, item: &mut Item) -> Result<(), StoreError> {
+async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Item) -> Result<(), StoreError> {
     let Stage::Failed(failure, hash) = &item.stage else {
         return Ok(());
     };
-    let mut earlier = earlier(&session.desk, &item.waiting).await?;
+    let mut earlier = earlier(desk, &item.waiting).await?;
     failure::keep(&mut earlier.failures, failure.clone());
     if failure.cost() == 0 {
         if item.waiting.own_try().is_some() {
             // The dead letter says when it is tried again.
             return Ok(());
         }
-        return hold(session, item, earlier, Hold::Probe).await;
+        return hold(desk, books, item, earlier, Hold::Probe).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
-    if is_buried(item, failure, &session.desk.config.shape) {
+    if is_buried(item, failure, &desk.config.shape) {
         let (reason, hash) = (failure.reason.clone(), hash.clone());
         let left = own_tries(item, failure, attempts);
-        return bury(session, item, reason, earlier.failures, hash, (attempts, left)).await;
+        return bury(desk, books, item, reason, earlier.failures, hash, (attempts, left)).await;
     }
-    let due_s = session.desk.now_s() + delay_s(attempts, session.desk.host.chance(), failure.retry_after_s);
-    session.books.report(|report| report.retries += 1);
-    schedule(&session.desk, item, attempts, None, due_s, earlier).await
+    let due_s = desk.now_s() + delay_s(attempts, desk.host.chance(), failure.retry_after_s);
+    books.report(|report| report.retries += 1);
+    schedule(desk, item, attempts, None, due_s, earlier).await
 }
 
 /// Takes note of what is about to be pushed, beside what was to be pushed before.
-pub(super) async fn note_tried<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
+pub(super) async fn note_tried<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    items: &mut [Item],
+) -> Result<(), StoreError> {
     for item in items.iter_mut() {
         let content = match &item.stage {
             Stage::Upsert { upsert, .. } => digest(model::json::write(&upsert.body).as_bytes()),
             Stage::Delete(_) => String::new(),
             _ => continue,
         };
-        let mut known = session
-            .backlog
-            .tried_in_flight(&session.desk, item.waiting.entity.kind, &item.code)
+        let mut known = backlog
+            .tried_in_flight(desk, item.waiting.entity.kind, &item.code)
             .await?;
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
-            known.extend(earlier(&session.desk, &item.waiting).await?.tried);
+            known.extend(earlier(desk, &item.waiting).await?.tried);
         }
         item.tried = Some(Tried::next(&known, content));
     }
@@ -186,14 +192,20 @@ async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earli
 }
 
 /// Holds an entity back with no more to keep than was known of it.
-async fn hold_as_it_is<H: Host>(session: &Session<'_, H>, item: &mut Item, why: Hold) -> Result<(), StoreError> {
-    let earlier = earlier(&session.desk, &item.waiting).await?;
-    hold(session, item, earlier, why).await
+async fn hold_as_it_is<H: Host>(
+    desk: &Desk<'_, H>,
+    books: &Books,
+    item: &mut Item,
+    why: Hold,
+) -> Result<(), StoreError> {
+    let earlier = earlier(desk, &item.waiting).await?;
+    hold(desk, books, item, earlier, why).await
 }
 
 /// Holds an entity back for a while without using an attempt.
 async fn hold<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
     item: &mut Item,
     earlier: Earlier,
     why: Hold,
@@ -204,27 +216,29 @@ async fn hold<H: Host>(
             _ => PROBE_HOLD_S,
         },
         Hold::Brake => BRAKE_HOLD_S,
-        Hold::Doubt => session.books.state.borrow().recheck_s(),
+        Hold::Doubt => books.state.borrow().recheck_s(),
     };
-    let (attempts, due_s) = (item.waiting.attempts(), session.desk.now_s() + for_s);
-    schedule(&session.desk, item, attempts, Some(why), due_s, earlier).await
+    let (attempts, due_s) = (item.waiting.attempts(), desk.now_s() + for_s);
+    schedule(desk, item, attempts, Some(why), due_s, earlier).await
 }
 
 /// One that even alone did not come through, though it had time, stands behind all others: nothing else is left to try.
 pub(super) async fn stand_back<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    books: &Books,
     item: &mut Item,
     began_ms: u64,
 ) -> Result<(), StoreError> {
-    let took_ms = session.desk.host.monotonic_ms() - began_ms;
-    let had_time = took_ms * 2 >= session.desk.config.tick_s * 1000;
-    if !had_time || session.upstreams.is_hampered() || item.waiting.own_try().is_some() {
+    let took_ms = desk.host.monotonic_ms() - began_ms;
+    let had_time = took_ms * 2 >= desk.config.tick_s * 1000;
+    if !had_time || upstreams.is_hampered() || item.waiting.own_try().is_some() {
         return Ok(());
     }
-    hold_as_it_is(session, item, Hold::Probe).await?;
+    hold_as_it_is(desk, books, item, Hold::Probe).await?;
     let old = item.waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
     let old: Vec<String> = old.map(|(_, key)| key.clone()).collect();
-    delete_all(session.desk.host, &old).await
+    delete_all(desk.host, &old).await
 }
 
 /// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
@@ -260,7 +274,8 @@ async fn schedule<H: Host>(
 
 /// Gives an entity up.
 async fn bury<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
     item: &mut Item,
     reason: String,
     failures: Vec<Failure>,
@@ -274,7 +289,7 @@ async fn bury<H: Host>(
         let Some((_, key)) = newest.map(|at| left.swap_remove(at)) else {
             break;
         };
-        let value: Option<EventValue> = host::read(session.desk.host, key).await?;
+        let value: Option<EventValue> = host::read(desk.host, key).await?;
         events.extend(
             value
                 .map(|value| log::cut(&value.event, dead_letter::EVENT_KEPT).to_owned())
@@ -282,11 +297,11 @@ async fn bury<H: Host>(
         );
     }
     if let (Some(_), Some(key)) = (item.waiting.own_try(), item.waiting.dead_letters.last()) {
-        let letter: Option<DeadLetter> = host::read(session.desk.host, key).await?;
+        let letter: Option<DeadLetter> = host::read(desk.host, key).await?;
         events = letter.map(|letter| letter.events).unwrap_or_default();
     }
     let entity = item.waiting.entity.clone();
-    let failed_s = session.desk.now_s();
+    let failed_s = desk.now_s();
     let letter = DeadLetter {
         v: 1,
         kind: entity.kind,
@@ -298,28 +313,28 @@ async fn bury<H: Host>(
         hash,
         thinned: false,
     };
-    let key = session.desk.config.keys.encode(&Key::DeadLetter(DeadLetterKey {
+    let key = desk.config.keys.encode(&Key::DeadLetter(DeadLetterKey {
         entity,
         failed_s,
         attempts,
         left: tries_left,
     }));
-    session.desk.host.set(&key, &letter.to_bytes()).await?;
+    desk.host.set(&key, &letter.to_bytes()).await?;
     item.waiting.dead_letters.retain(|known| *known != key);
-    session
-        .desk
-        .log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
-    session.books.report(|report| report.dead_letters += 1);
+    desk.log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
+    books.report(|report| report.dead_letters += 1);
     Ok(())
 }
 
 /// Deletes what is done with: only keys that were listed before the fetch. The in-flight key goes last.
 pub(super) async fn clear<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
     items: &[Item],
     in_flight: Option<String>,
 ) -> Result<(), Stop> {
-    let now_s = session.backlog.planned_s;
+    let now_s = backlog.planned_s;
     let mut keys: Vec<String> = Vec::new();
     let mut is_settled = true;
     for item in items {
@@ -328,7 +343,7 @@ pub(super) async fn clear<H: Host>(
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
-            Stage::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => {
+            Stage::Failed(failure, _) if is_buried(item, failure, &desk.config.shape) => {
                 keys.extend(item.waiting.done_keys(now_s).cloned())
             }
             Stage::Failed(..) | Stage::Braked | Stage::Doubted => {
@@ -338,12 +353,12 @@ pub(super) async fn clear<H: Host>(
             _ => {}
         }
     }
-    delete_all(session.desk.host, &keys).await?;
+    delete_all(desk.host, &keys).await?;
     if let (Some(key), true) = (in_flight, is_settled) {
-        session.desk.host.delete(&key).await?;
+        desk.host.delete(&key).await?;
     }
-    note_cleared(session, items);
-    session.books.report(|report| {
+    note_cleared(desk, books, items);
+    books.report(|report| {
         report.entities += items
             .iter()
             .filter(|item| !matches!(item.stage, Stage::Waiting))
@@ -353,14 +368,14 @@ pub(super) async fn clear<H: Host>(
 }
 
 /// Takes note of what a batch has cleared.
-fn note_cleared<H: Host>(session: &Session<'_, H>, items: &[Item]) {
-    let now_s = session.desk.now_s();
-    let mut history = session.books.history.borrow_mut();
+fn note_cleared<H: Host>(desk: &Desk<'_, H>, books: &Books, items: &[Item]) {
+    let now_s = desk.now_s();
+    let mut history = books.history.borrow_mut();
     for item in items {
         let reached_s = match &item.stage {
             Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
             Stage::Done => None,
-            Stage::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => None,
+            Stage::Failed(failure, _) if is_buried(item, failure, &desk.config.shape) => None,
             _ => continue,
         };
         history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);

@@ -1,8 +1,8 @@
 //! Pushes: written down, made, and, where the lease passed meanwhile, written down once more.
 
 use crate::item::{Item, Stage};
-use desk::session::Session;
 use desk::tools::Desk;
+use desk::tools::{Books, Upstreams};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use model::failure::Failure;
@@ -45,13 +45,30 @@ pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, 
 }
 
 /// Deletes, and then upserts: what was deleted may have had what another one wants, such as its SKU.
-pub(crate) async fn push_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) {
-    push_those(session, items, |item| matches!(item.stage, Stage::Delete(_))).await;
-    push_those(session, items, |item| matches!(item.stage, Stage::Upsert { .. })).await;
+pub(crate) async fn push_all<H: Host>(
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    books: &Books,
+    items: &mut [Item],
+) {
+    push_those(desk, upstreams, books, items, |item| {
+        matches!(item.stage, Stage::Delete(_))
+    })
+    .await;
+    push_those(desk, upstreams, books, items, |item| {
+        matches!(item.stage, Stage::Upsert { .. })
+    })
+    .await;
 }
 
-async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_meant: impl Fn(&Item) -> bool) {
-    let Some(destination) = &session.upstreams.destination else {
+async fn push_those<H: Host>(
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    books: &Books,
+    items: &mut [Item],
+    is_meant: impl Fn(&Item) -> bool,
+) {
+    let Some(destination) = &upstreams.destination else {
         return;
     };
     let results = {
@@ -66,22 +83,22 @@ async fn push_those<H: Host>(session: &Session<'_, H>, items: &mut [Item], is_me
                 (at, result)
             }));
         }
-        at_once(pushes, session.upstreams.destination_at_once).await
+        at_once(pushes, upstreams.destination_at_once).await
     };
     for (at, result) in results {
         let stage = std::mem::replace(&mut items[at].stage, Stage::Waiting);
         items[at].stage = match (result, stage) {
             (Ok(()), Stage::Upsert { hash, updated_s, .. }) => {
-                session.books.report(|report| report.upserts += 1);
-                session.books.note_done(&session.desk);
+                books.report(|report| report.upserts += 1);
+                books.note_done(desk);
                 Stage::Upserted { hash, updated_s }
             }
             (Ok(()), _) => {
-                session.books.report(|report| report.deletes += 1);
+                books.report(|report| report.deletes += 1);
                 if !items[at].is_deletion_announced() {
-                    session.books.note_unannounced(&items[at].waiting.entity);
+                    books.note_unannounced(&items[at].waiting.entity);
                 }
-                session.books.note_done(&session.desk);
+                books.note_done(desk);
                 Stage::Deleted
             }
             (Err(failure), Stage::Upsert { hash, .. }) => Item::failed(failure, Some(hash)),

@@ -5,6 +5,7 @@
 use crate::known::{Known, TTL_S};
 use crate::session::Session;
 use crate::stop::Stop;
+use crate::tools::{Backlog, Books, Desk, Lists, Upstreams};
 use akeneo::pim::{Pim, structure_circuit};
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
@@ -111,12 +112,12 @@ pub async fn enrich<H: Host>(
     entities: &[&Value],
 ) -> Result<Result<(), Failure>, Stop> {
     for (need, locales) in session.desk.config.shape.needs(kind) {
-        if let Some(known) = known(session, &need, &locales).await? {
+        if let Some(known) = known(&session.desk, &session.lists, &need, &locales).await? {
             if known.is_endless_still(session.desk.now_s()) {
-                return Ok(Err(endless(session, &need)));
+                return Ok(Err(endless(&session.upstreams, &need)));
             }
             let age_s = session.desk.now_s().abs_diff(known.read_s);
-            let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !misses(session, &need, kind, entities));
+            let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !misses(&session.lists, &need, kind, entities));
             if known.is_at_hand && is_good {
                 continue;
             }
@@ -130,41 +131,36 @@ pub async fn enrich<H: Host>(
 
 /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
 /// last told of: then nothing can be said of where it lies.
-pub fn is_ahead_of_categories<H: Host>(session: &Session<'_, H>, kind: Kind, entity: &Value, told_s: u64) -> bool {
-    let known = taken(session, &Need::Categories);
-    known.is_some_and(|known| known.began_s < told_s.min(session.backlog.planned_s))
-        && misses(session, &Need::Categories, kind, &[entity])
+pub fn is_ahead_of_categories(backlog: &Backlog, lists: &Lists, kind: Kind, entity: &Value, told_s: u64) -> bool {
+    let known = taken(lists, &Need::Categories);
+    known.is_some_and(|known| known.began_s < told_s.min(backlog.planned_s))
+        && misses(lists, &Need::Categories, kind, &[entity])
 }
 
 /// What this tick has found out already.
-fn taken<H: Host>(session: &Session<'_, H>, need: &Need) -> Option<Known> {
-    session
-        .lists
-        .known
-        .borrow()
-        .iter()
-        .find(|known| known.need == *need)
-        .cloned()
+fn taken(lists: &Lists, need: &Need) -> Option<Known> {
+    lists.known.borrow().iter().find(|known| known.need == *need).cloned()
 }
 
 /// Takes a list out of the store, once a tick.
 async fn known<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    lists: &Lists,
     need: &Need,
     locales: &[String],
 ) -> Result<Option<Known>, StoreError> {
-    let known = taken(session, need);
+    let known = taken(lists, need);
     if known.is_some() {
         return Ok(known);
     }
-    let key = session.desk.config.keys.encode(&Key::List(key_of(need)));
-    let list: Option<List> = host::read(session.desk.host, &key).await?;
+    let key = desk.config.keys.encode(&Key::List(key_of(need)));
+    let list: Option<List> = host::read(desk.host, &key).await?;
     let is_ours = |list: &List| list.v == FORMAT && locales.iter().all(|locale| list.locales.contains(locale));
     let list = list.filter(is_ours);
-    Ok(list.map(|list| take_list(session, need, list)))
+    Ok(list.map(|list| take_list(lists, need, list)))
 }
 
-fn take_list<H: Host>(session: &Session<'_, H>, need: &Need, list: List) -> Known {
+fn take_list(lists: &Lists, need: &Need, list: List) -> Known {
     let known = Known {
         need: need.clone(),
         began_s: list.began_s,
@@ -173,7 +169,7 @@ fn take_list<H: Host>(session: &Session<'_, H>, need: &Need, list: List) -> Know
         is_at_hand: list.elements.is_some(),
         is_endless: list.is_endless,
     };
-    let (mut lists, mut lookups) = (session.lists.known.borrow_mut(), session.lists.lookups.borrow_mut());
+    let (mut lists, mut lookups) = (lists.known.borrow_mut(), lists.lookups.borrow_mut());
     lists.retain(|known| known.need != *need);
     lookups.lists.retain(|(known, _)| known != need);
     lists.push(known.clone());
@@ -183,16 +179,16 @@ fn take_list<H: Host>(session: &Session<'_, H>, need: &Need, list: List) -> Know
     known
 }
 
-fn misses<H: Host>(session: &Session<'_, H>, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
-    let lookups = session.lists.lookups.borrow();
+fn misses(lists: &Lists, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
+    let lookups = lists.lookups.borrow();
     let Some(elements) = lookups.list(need) else {
         return true;
     };
     entities.iter().any(|entity| need.misses(kind, entity, elements))
 }
 
-fn endless<H: Host>(session: &Session<'_, H>, need: &Need) -> Failure {
-    session.upstreams.pim.failed_list(&resource(need), ENDLESS)
+fn endless<H: Host>(upstreams: &Upstreams<'_, H>, need: &Need) -> Failure {
+    upstreams.pim.failed_list(&resource(need), ENDLESS)
 }
 
 /// Reads a list in the PIM and keeps it, or how far it has come.
@@ -211,15 +207,15 @@ async fn read_list<H: Host>(session: &Session<'_, H>, need: &Need, locales: &[St
         Ok(elements) => {
             session.desk.check_lease()?;
             let is_endless = elements.is_none();
-            keep_list(session, need, &reading, elements).await?;
+            keep_list(&session.desk, &session.books, &session.lists, need, &reading, elements).await?;
             if is_endless {
-                Err(endless(session, need))
+                Err(endless(&session.upstreams, need))
             } else {
                 Ok(())
             }
         }
         Err(failure) => {
-            log_reading(session, need, &reading, &failure);
+            log_reading(&session.desk, need, &reading, &failure);
             let value = json!(reading).to_string();
             let is_small = value.len() <= KEPT_MAX;
             if !is_small {
@@ -248,19 +244,21 @@ async fn read_list<H: Host>(session: &Session<'_, H>, need: &Need, locales: &[St
     })
 }
 
-fn log_reading<H: Host>(session: &Session<'_, H>, need: &Need, reading: &Reading, failure: &Failure) {
+fn log_reading<H: Host>(desk: &Desk<'_, H>, need: &Need, reading: &Reading, failure: &Failure) {
     let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
     if failure.class != Class::Held {
-        session.desk.log_failure("list", fields);
+        desk.log_failure("list", fields);
     } else if reading.pages + reading.readings > 0 {
-        session.desk.log("list", fields);
+        desk.log("list", fields);
     }
 }
 
 /// Keeps a list that was read, or that it is endless. One that changed asks for a walk first, so that dying in
 /// between only makes it be read again.
 async fn keep_list<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
+    lists: &Lists,
     need: &Need,
     reading: &Reading,
     elements: Option<Elements>,
@@ -268,15 +266,15 @@ async fn keep_list<H: Host>(
     let is_endless = elements.is_none();
     let elements = elements.unwrap_or_default();
     let digest = digest_of(&elements);
-    let is_changed = !is_endless && taken(session, need).is_some_and(|known| known.digest != digest);
+    let is_changed = !is_endless && taken(lists, need).is_some_and(|known| known.digest != digest);
     if is_changed {
-        session.books.ask_walk(&session.desk).await?;
+        books.ask_walk(desk).await?;
     }
     let count = elements.count();
     let mut list = List {
         v: FORMAT,
         began_s: reading.began_s,
-        read_s: session.desk.now_s(),
+        read_s: desk.now_s(),
         locales: reading.locales.clone(),
         digest,
         elements: Some(elements),
@@ -287,13 +285,13 @@ async fn keep_list<H: Host>(
     let elements = list.elements.take();
     if value.len() > KEPT_MAX {
         value = json!(list).to_string();
-        session.desk.log_failure("list-too-large", fields);
+        desk.log_failure("list-too-large", fields);
     } else {
-        session.desk.log("list", fields);
+        desk.log("list", fields);
     }
-    let key = session.desk.config.keys.encode(&Key::List(key_of(need)));
-    session.desk.host.set(&key, value.as_bytes()).await?;
-    take_list(session, need, List { elements, ..list });
+    let key = desk.config.keys.encode(&Key::List(key_of(need)));
+    desk.host.set(&key, value.as_bytes()).await?;
+    take_list(lists, need, List { elements, ..list });
     Ok(())
 }
 
@@ -410,7 +408,7 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
         }
         return Ok(true);
     };
-    match known(session, &need, &locales).await? {
+    match known(&session.desk, &session.lists, &need, &locales).await? {
         // Nothing was shaped with a list that was never read.
         None if !is_unfinished => return Ok(true),
         Some(known) if known.is_endless_still(session.desk.now_s()) => return Ok(true),

@@ -3,6 +3,7 @@
 use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Backlog, Books, Desk};
 use model::entity::updated_s;
 use model::entity::{Entity, Kind};
 use model::failure::Failure;
@@ -100,43 +101,58 @@ pub(super) async fn queue_different<H: Host>(
     };
     let mut different = Vec::new();
     for (listed, verdict) in listed.iter().zip(&verdicts) {
-        if is_forced || is_to_be_queued(session, &listed.entity, verdict).await? {
+        if is_forced
+            || is_to_be_queued(&session.desk, &session.backlog, &session.books, &listed.entity, verdict).await?
+        {
             different.push((&listed.entity, listed.code.as_str()));
         }
     }
-    Ok(Ok(queue(session, &different, change).await?))
+    Ok(Ok(queue(
+        &session.desk,
+        &session.backlog,
+        &session.books,
+        &different,
+        change,
+    )
+    .await?))
 }
 
 /// Queues entities that do not wait already; says how many.
 pub(super) async fn queue<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
     entities: &[(&Entity, &str)],
     change: Change,
 ) -> Result<u64, Stop> {
     let new: Vec<_> = entities
         .iter()
-        .filter(|(entity, _)| !session.backlog.is_waiting(entity, change))
+        .filter(|(entity, _)| !backlog.is_waiting(entity, change))
         .collect();
     let raised: Vec<(String, Vec<u8>)> = new
         .iter()
-        .map(|(entity, code)| session.desk.raise(entity.kind, code, change))
+        .map(|(entity, code)| desk.raise(entity.kind, code, change))
         .collect();
-    session.desk.check_lease()?;
-    set_all(session.desk.host, &raised).await?;
-    session.books.note_raised(&session.backlog, new.len());
-    session
-        .backlog
-        .note_queued(new.iter().map(|(entity, _)| (*entity).clone()));
+    desk.check_lease()?;
+    set_all(desk.host, &raised).await?;
+    books.note_raised(backlog, new.len());
+    backlog.note_queued(new.iter().map(|(entity, _)| (*entity).clone()));
     Ok(raised.len() as u64)
 }
 
 /// Queues what a list could not give and was passed over for: read by its id it may come, and if it does not, it ends in
 /// the dead letters, where people see it.
-pub(super) async fn queue_unread<H: Host>(session: &Session<'_, H>, kind: Kind, codes: &[String]) -> Result<(), Stop> {
+pub(super) async fn queue_unread<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
+    kind: Kind,
+    codes: &[String],
+) -> Result<(), Stop> {
     for code in codes {
         let entity = Entity::new(kind, code);
-        if !is_refused(session, &entity, &Verdict::Unsendable).await? {
-            queue(session, &[(&entity, code)], Change::Reconciled).await?;
+        if !is_refused(desk, backlog, books, &entity, &Verdict::Unsendable).await? {
+            queue(desk, backlog, books, &[(&entity, code)], Change::Reconciled).await?;
         }
     }
     Ok(())
@@ -144,21 +160,27 @@ pub(super) async fn queue_unread<H: Host>(session: &Session<'_, H>, kind: Kind, 
 
 /// Whether an entity is not as it was last pushed, and is worth another try.
 async fn is_to_be_queued<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
     entity: &Entity,
     verdict: &Verdict,
 ) -> Result<bool, StoreError> {
     Ok(match verdict {
         Verdict::Ignore => false,
         // It could not be read before: the dead letter that says so goes once it was looked at.
-        Verdict::Skip => is_refused(session, entity, &Verdict::Unsendable).await?,
-        Verdict::Push(_) | Verdict::Delete | Verdict::Unsendable => !is_refused(session, entity, verdict).await?,
+        Verdict::Skip => is_refused(desk, backlog, books, entity, &Verdict::Unsendable).await?,
+        Verdict::Push(_) | Verdict::Delete | Verdict::Unsendable => {
+            !is_refused(desk, backlog, books, entity, verdict).await?
+        }
     })
 }
 
 /// Whether just this lies given up in the dead letters.
 pub(super) async fn is_refused<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
     entity: &Entity,
     verdict: &Verdict,
 ) -> Result<bool, StoreError> {
@@ -166,7 +188,7 @@ pub(super) async fn is_refused<H: Host>(
         letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
     };
     // What a former destination refused is new to one that was adopted with nothing in it.
-    let emptied_s = session.books.reconciliation.borrow().emptied_s(session.desk.now_s());
+    let emptied_s = books.reconciliation.borrow().emptied_s(desk.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
         _ if letter.failed_s < emptied_s => false,
         Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
@@ -174,9 +196,9 @@ pub(super) async fn is_refused<H: Host>(
         Verdict::Delete => is_of(&letter, "destination"),
         _ => is_of(&letter, "pim"),
     };
-    let letters = session.backlog.plan.find(entity).map(|waiting| waiting.dead_letters);
+    let letters = backlog.plan.find(entity).map(|waiting| waiting.dead_letters);
     for key in letters.into_iter().flatten() {
-        let letter: Option<DeadLetter> = host::read(session.desk.host, &key).await?;
+        let letter: Option<DeadLetter> = host::read(desk.host, &key).await?;
         if letter.is_some_and(is_just_this) {
             return Ok(true);
         }

@@ -6,6 +6,7 @@
 use super::compare::{Verdict, is_refused, queue};
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Backlog, Books, Desk};
 use model::entity::BATCH_MAX;
 use model::entity::{Entity, Kind, Segment};
 use model::failure::Failure;
@@ -31,7 +32,16 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
     }
     for (kind, number) in places(session.desk.config.shape.kinds()) {
         let mut pages = session.books.load_page(&session.desk, kind, number).await?;
-        let missed = missed_on(session, &pages, walk.number, (kind, number), None).await?;
+        let missed = missed_on(
+            &session.desk,
+            &session.backlog,
+            &session.books,
+            &pages,
+            walk.number,
+            (kind, number),
+            None,
+        )
+        .await?;
         indexed += pages.entries(kind, number).count();
         if kind == Kind::Product && walk.is_unordered {
             continue;
@@ -79,7 +89,9 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
 /// The entities of a page of the index, behind an entry, that a walk did not meet, with their codes. What the destination
 /// refused to delete is left to people.
 async fn missed_on<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
     pages: &Pages,
     walk: u64,
     (kind, number): (Kind, u8),
@@ -94,7 +106,7 @@ async fn missed_on<H: Host>(
         let entity = Entity::of(kind, segment);
         // Whichever walk missed it first: a later one that is under way has not met it, or has not come to it.
         let is_missed = entry.missed_by.is_some_and(|missed_by| missed_by <= walk);
-        if is_missed && is_behind && !is_refused(session, &entity, &Verdict::Delete).await? {
+        if is_missed && is_behind && !is_refused(desk, backlog, books, &entity, &Verdict::Delete).await? {
             missed.push((entity, code));
         }
     }
@@ -102,15 +114,28 @@ async fn missed_on<H: Host>(
 }
 
 /// Queues what was missed, a hundred at a time.
-pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
-    let Some(mut raising) = session.books.reconciliation.borrow().walk.raising.clone() else {
+pub(super) async fn raise<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
+) -> Result<Result<(), Failure>, Stop> {
+    let Some(mut raising) = books.reconciliation.borrow().walk.raising.clone() else {
         return Ok(Ok(()));
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
-    let kinds = session.desk.config.shape.kinds();
+    let kinds = desk.config.shape.kinds();
     for (kind, number) in places(kinds).skip(raising.pages) {
-        let pages = session.books.load_page(&session.desk, kind, number).await?;
-        let more = missed_on(session, &pages, raising.walk, (kind, number), raising.after.as_ref()).await?;
+        let pages = books.load_page(desk, kind, number).await?;
+        let more = missed_on(
+            desk,
+            backlog,
+            books,
+            &pages,
+            raising.walk,
+            (kind, number),
+            raising.after.as_ref(),
+        )
+        .await?;
         let room = BATCH_MAX - missed.len();
         let is_all = more.len() <= room;
         missed.extend(more.into_iter().take(room));
@@ -121,8 +146,8 @@ pub(super) async fn raise<H: Host>(session: &Session<'_, H>) -> Result<Result<()
         (raising.pages, raising.after) = (raising.pages + 1, None);
     }
     let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
-    queue(session, &entities, Change::Reconciled).await?;
+    queue(desk, backlog, books, &entities, Change::Reconciled).await?;
     let is_end = raising.pages == places(kinds).count();
-    session.books.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
+    books.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
     Ok(Ok(()))
 }

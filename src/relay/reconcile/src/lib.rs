@@ -20,6 +20,7 @@ mod walk;
 use config::WorkerConfig;
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Books, Desk};
 use model::failure::{Class, TIME_IS_UP};
 use queue::key::Record;
 use records::brake::Brake;
@@ -54,30 +55,27 @@ pub async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result
 }
 
 /// Begins a tick's share: what happened since the last one.
-pub async fn begin<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
-    let notification: Option<Notification> = host::read(
-        session.desk.host,
-        &session.desk.config.keys.record(Record::Notification),
-    )
-    .await?;
+pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), StoreError> {
+    let notification: Option<Notification> =
+        host::read(desk.host, &desk.config.keys.record(Record::Notification)).await?;
     let is_changed = {
-        let mut record = session.books.reconciliation.borrow_mut();
-        let overlap_s = session.desk.config.reconciliation.overlap_s;
+        let mut record = books.reconciliation.borrow_mut();
+        let overlap_s = desk.config.reconciliation.overlap_s;
         let looks_back = record.look_back(
             notification.as_ref(),
             overlap_s,
-            session.desk.config.shape.kinds(),
-            session.desk.now_s(),
+            desk.config.shape.kinds(),
+            desk.now_s(),
         );
         let is_released = {
-            let brake = &mut session.books.state.borrow_mut().brake;
-            brake.forget_ahead(session.desk.now_s());
-            brake.is_released(session.desk.now_s())
+            let brake = &mut books.state.borrow_mut().brake;
+            brake.forget_ahead(desk.now_s());
+            brake.is_released(desk.now_s())
         };
         record.walk.let_go(is_released) || looks_back
     };
     if is_changed {
-        session.books.save_reconciliation(&session.desk).await?;
+        books.save_reconciliation(desk).await?;
     }
     Ok(())
 }
@@ -104,7 +102,7 @@ pub async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<boo
         let result = match task {
             Task::Recent(kind) => recent::step(session, kind).await?,
             Task::Walk => walk::step(session).await?,
-            Task::Raise => deletions::raise(session).await?,
+            Task::Raise => deletions::raise(&session.desk, &session.backlog, &session.books).await?,
         };
         if let Err(failure) = result {
             if failure.class == Class::Held && failure.reason == TIME_IS_UP {

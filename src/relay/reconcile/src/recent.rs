@@ -36,7 +36,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
         Ok(turned) => {
             if let Turned::PassedOver(codes) = turned {
-                queue_unread(session, kind, &codes).await?;
+                queue_unread(&session.desk, &session.backlog, &session.books, kind, &codes).await?;
             }
             recent.scan = Some(scan);
             session.books.reconciliation.borrow_mut().recent.insert(kind, recent);

@@ -8,6 +8,7 @@ use akeneo::paging::{List, Turned};
 use config::WorkerConfig;
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Books, Desk};
 use model::entity::Kind;
 use model::failure::{Class, Failure};
 use queue::key::Record;
@@ -35,11 +36,11 @@ pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, St
 
 /// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
 /// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
-pub async fn end<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let key = session.desk.config.keys.record(Record::Rehearsal);
-    if session.desk.host.get(&key).await?.is_some() {
-        session.books.ask_walk(&session.desk).await?;
-        session.desk.host.delete(&key).await?;
+pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), Stop> {
+    let key = desk.config.keys.record(Record::Rehearsal);
+    if desk.host.get(&key).await?.is_some() {
+        books.ask_walk(desk).await?;
+        desk.host.delete(&key).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use akeneo::query::is_same_place;
 use desk::session::Session;
+use desk::tools::{Backlog, Books, Desk};
 use model::entity::{Kind, uuid_bytes};
 use model::failure::{Class, Failure};
 use model::gap::Gap;
@@ -58,7 +59,7 @@ pub(super) async fn ask<H: Host>(
     scan: &mut Scan,
 ) -> Result<Result<Turned, Failure>, StoreError> {
     if let Some(uuid) = scan.gap.as_deref().and_then(Gap::wants_hint) {
-        let known = next_known(session, uuid).await?;
+        let known = next_known(&session.desk, &session.backlog, &session.books, uuid).await?;
         if let (Some(gap), Some(known)) = (&mut scan.gap, known) {
             gap.hint(known);
         }
@@ -94,15 +95,16 @@ pub(super) async fn ask<H: Host>(
 }
 
 /// The first product behind a UUID that the index has, or the dead letters, on the same page of the index.
-async fn next_known<H: Host>(session: &Session<'_, H>, after: [u8; 16]) -> Result<Option<[u8; 16]>, StoreError> {
+async fn next_known<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &Books,
+    after: [u8; 16],
+) -> Result<Option<[u8; 16]>, StoreError> {
     let number = page_of_uuid(&after);
-    let pages = session.books.load_page(&session.desk, Kind::Product, number).await?;
+    let pages = books.load_page(desk, Kind::Product, number).await?;
     let entries = pages.entries(Kind::Product, number).map(|(segment, _)| segment.clone());
-    let waiting = session
-        .backlog
-        .plan
-        .names()
-        .filter(|entity| entity.kind == Kind::Product);
+    let waiting = backlog.plan.names().filter(|entity| entity.kind == Kind::Product);
     let known = entries.chain(waiting.map(|entity| entity.segment));
     let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));
     Ok(uuids.filter(|uuid| *uuid > after).min())

@@ -15,6 +15,7 @@ use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Books, Desk, Upstreams};
 use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use model::failure::{Class, Failure};
 use model::time::CLOCKS_S;
@@ -43,10 +44,12 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
     };
     let next = match step.clone() {
         step @ Step::List { .. } => list(session, &mut walk, step).await?,
-        step @ Step::Verify { .. } => verify(session, &mut walk, step).await?,
+        step @ Step::Verify { .. } => {
+            verify(&session.desk, &session.upstreams, &session.books, &mut walk, step).await?
+        }
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
-            sweep(session).await?;
+            sweep(&session.desk, &session.upstreams, &session.backlog).await?;
             (walk.finished_ms, walk.trouble) = (now_ms, None);
             let period_s = session.desk.config.reconciliation.walk_s;
             walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
@@ -108,7 +111,7 @@ async fn list<H: Host>(
             })));
         }
         Ok(Turned::PassedOver(codes)) => {
-            queue_unread(session, kind, &codes).await?;
+            queue_unread(&session.desk, &session.backlog, &session.books, kind, &codes).await?;
             // Nothing is concluded of what lies between here and what was read last.
             let is_broken = is_broken || codes.is_empty();
             let passed = codes.into_iter().max().or(passed);
@@ -157,7 +160,7 @@ async fn list<H: Host>(
             is_broken,
             is_end: turn == Turn::End,
         };
-        close(session, walk, stretch, &listed, &page).await?
+        close(&session.desk, &session.books, walk, stretch, &listed, &page).await?
     } else {
         passed
     };
@@ -210,7 +213,8 @@ struct Stretch {
 /// Marks the products of the index that lie between the last page and the end of this one and are not on it; says what
 /// was passed.
 async fn close<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
     walk: &mut Walk,
     stretch: Stretch,
     listed: &[Listed<'_>],
@@ -237,9 +241,9 @@ async fn close<H: Host>(
     let is_listed = |segment: &Segment| uuid_of(segment).is_some_and(|uuid| uuids.binary_search(&uuid).is_ok());
     let is_passed =
         |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
-    let date_s = page.date_s.unwrap_or_else(|| session.desk.now_s());
+    let date_s = page.date_s.unwrap_or_else(|| desk.now_s());
     for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
-        let mut pages = session.books.load_page(&session.desk, Kind::Product, number).await?;
+        let mut pages = books.load_page(desk, Kind::Product, number).await?;
         let (mut missed, mut met) = (Vec::new(), Vec::new());
         for (segment, entry) in pages.entries(Kind::Product, number) {
             if is_listed(segment) {
@@ -248,7 +252,7 @@ async fn close<H: Host>(
                 missed.push(Entity::of(Kind::Product, segment));
             }
         }
-        mark(session, walk.number, &mut pages, &missed, &met).await?;
+        mark(desk, books, walk.number, &mut pages, &missed, &met).await?;
     }
     Ok(last.map(|last| uuid_text(&last)).or(stretch.passed))
 }
@@ -261,7 +265,8 @@ fn is_young(entry: &Entry, date_s: u64) -> bool {
 
 /// Marks what a walk did not meet and takes the marks from what it met, in index pages that were read just now.
 async fn mark<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
     walk: u64,
     pages: &mut Pages,
     missed: &[Entity],
@@ -273,14 +278,16 @@ async fn mark<H: Host>(
     for entity in met {
         pages.meet(entity);
     }
-    session.desk.check_lease()?;
-    Ok(session.books.save_pages(&session.desk, pages).await?)
+    desk.check_lease()?;
+    Ok(books.save_pages(desk, pages).await?)
 }
 
 /// Asks for the next ones of the models or categories that the index has, a hundred or as many as come at once, and marks
 /// those that the PIM does not name. Of one that is not even answered for alone nothing is concluded.
 async fn verify<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    books: &Books,
     walk: &mut Walk,
     step: Step,
 ) -> Result<Result<Option<Step>, Failure>, Stop> {
@@ -302,12 +309,12 @@ async fn verify<H: Host>(
     let most = if is_doubted {
         1
     } else {
-        session.upstreams.pim.page_size(kind.name())
+        upstreams.pim.page_size(kind.name())
     };
-    let mut asked = next_of_index(session, kind, page, after.clone(), most).await?;
+    let mut asked = next_of_index(desk, books, kind, page, after.clone(), most).await?;
     let is_too_long = |asked: &[(Entity, String)]| {
         let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
-        session.upstreams.pim.is_too_long(kind, &codes)
+        upstreams.pim.is_too_long(kind, &codes)
     };
     while is_too_long(&asked) {
         asked.truncate(asked.len() / 2);
@@ -317,7 +324,7 @@ async fn verify<H: Host>(
             Kind::Category => Kind::ProductModel,
             _ => Kind::Product,
         };
-        return Ok(Ok(Some(Step::list(next, session.desk.host.now_ms()))));
+        return Ok(Ok(Some(Step::list(next, desk.host.now_ms()))));
     };
     let next = Step::Verify {
         kind,
@@ -325,15 +332,13 @@ async fn verify<H: Host>(
         after: Some(last.segment.clone()),
         is_doubted: false,
     };
-    walk.page_ms = session.desk.host.now_ms();
+    walk.page_ms = desk.host.now_ms();
     if is_doubted {
-        return Ok(match session.upstreams.pim.answers(kind).await {
+        return Ok(match upstreams.pim.answers(kind).await {
             Ok(()) => {
                 walk.last.entry(kind).or_default().unread += 1;
                 let codes: Vec<&String> = asked.iter().map(|(_, code)| code).collect();
-                session
-                    .desk
-                    .log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
+                desk.log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
                 Ok(Some(next))
             }
             Err(failure) => {
@@ -344,35 +349,33 @@ async fn verify<H: Host>(
         });
     }
     let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
-    let found = match session.upstreams.pim.list(kind, &codes, 0).await {
+    let found = match upstreams.pim.list(kind, &codes, 0).await {
         Ok(found) => found,
-        Err(failure) if session.upstreams.pim.page_narrows(kind.name(), codes.len(), &failure) => {
+        Err(failure) if upstreams.pim.page_narrows(kind.name(), codes.len(), &failure) => {
             return Ok(Ok(Some(again(false))));
         }
         Err(failure) if failure.is_for_size() && codes.len() == 1 => return Ok(Ok(Some(again(true)))),
         Err(failure) => return Ok(Err(failure)),
     };
-    session.upstreams.pim.page_came(kind.name());
+    upstreams.pim.page_came(kind.name());
     page_came(&mut walk.trouble);
     let found = listed(kind, &found);
     let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
     let asked = asked.into_iter().map(|(entity, _)| entity);
     let (met, missing): (Vec<Entity>, Vec<Entity>) = asked.partition(is_named);
     // Read now: the index may have changed while the PIM was asked.
-    let mut pages = session
-        .books
-        .load_pages(&session.desk, met.iter().chain(&missing))
-        .await?;
-    let now_s = session.desk.now_s();
+    let mut pages = books.load_pages(desk, met.iter().chain(&missing)).await?;
+    let now_s = desk.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
-    mark(session, walk.number, &mut pages, &missed, &met).await?;
+    mark(desk, books, walk.number, &mut pages, &missed, &met).await?;
     Ok(Ok(Some(next)))
 }
 
 /// Up to so many entities of the index, from a page on and behind an entry.
 async fn next_of_index<H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &Books,
     kind: Kind,
     from: u8,
     mut after: Option<Segment>,
@@ -380,7 +383,7 @@ async fn next_of_index<H: Host>(
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut next = Vec::new();
     for number in from..PAGES {
-        let pages = session.books.load_page(&session.desk, kind, number).await?;
+        let pages = books.load_page(desk, kind, number).await?;
         for (segment, entry) in pages.entries(kind, number) {
             if after.as_ref().is_some_and(|after| segment <= after) {
                 continue;

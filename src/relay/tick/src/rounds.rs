@@ -5,6 +5,7 @@ use config::WorkerConfig;
 use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
+use desk::tools::{Books, Desk, Upstreams};
 use model::entity::Kind;
 use model::failure::TIME_IS_UP;
 use queue::batches::Arrangement;
@@ -64,9 +65,9 @@ async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) 
     session.desk.check_lease()?;
     session.upstreams.begin_until(end_ms);
     let begun_ms = session.desk.host.monotonic_ms();
-    reconcile::begin(session).await?;
+    reconcile::begin(&session.desk, &session.books).await?;
     let has_worked = reconcile::run(session, end_ms.min(begun_ms + for_ms)).await?;
-    keep_news(session).await?;
+    keep_news(&session.desk, &session.upstreams, &session.books).await?;
     Ok((session.desk.host.monotonic_ms() - begun_ms, has_worked))
 }
 
@@ -76,8 +77,8 @@ const GRACE: u64 = 2;
 
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
 async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
-    recover::unite(session).await?;
-    recover::settle(session).await?;
+    recover::unite(&session.desk, &session.backlog, &session.books).await?;
+    recover::settle(&session.desk, &session.backlog, &session.books).await?;
     enrichment::refresh(session).await?;
     let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
     let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
@@ -105,8 +106,8 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
         session.backlog.note_begun(&batch);
         session.upstreams.begin_until(until_ms + grace_ms);
         let came = batch::run(session, kind, batch).await;
-        keep_news(session).await?;
-        note_came(session, kind, came?);
+        keep_news(&session.desk, &session.upstreams, &session.books).await?;
+        note_came(&session.upstreams, &session.books, kind, came?);
     }
     let blocked = || {
         session
@@ -147,38 +148,33 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
 }
 
 /// Takes note of how far a batch came, unless an upstream kept it from its end.
-fn note_came<H: Host>(session: &Session<'_, H>, kind: Kind, came: Came) {
+fn note_came<H: Host>(upstreams: &Upstreams<'_, H>, books: &Books, kind: Kind, came: Came) {
     if came.through > 0 {
-        session.books.note_progress();
+        books.note_progress();
     }
-    session
-        .books
-        .note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
+    books.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
     // Models whose marking goes on in the next tick must be of one batch again.
-    let is_halved_for_nothing = session.upstreams.is_hampered() || came.has_advanced;
+    let is_halved_for_nothing = upstreams.is_hampered() || came.has_advanced;
     if !is_halved_for_nothing || came.through >= came.of {
-        session.books.state.borrow_mut().pace.note(kind, came);
+        books.state.borrow_mut().pace.note(kind, came);
     }
 }
 
 /// Keeps what a killed tick must not forget: a wait that an upstream asked for, and what a breaker learned.
-async fn keep_news<H: Host>(session: &Session<'_, H>) -> Result<(), StoreError> {
+async fn keep_news<H: Host>(desk: &Desk<'_, H>, upstreams: &Upstreams<'_, H>, books: &Books) -> Result<(), StoreError> {
     let news = [
-        session.upstreams.pim_governor.has_news(),
-        session.upstreams.destination_governor.has_news(),
+        upstreams.pim_governor.has_news(),
+        upstreams.destination_governor.has_news(),
     ];
-    if !news.contains(&true) || !session.desk.lease.holds(session.desk.host) {
+    if !news.contains(&true) || !desk.lease.holds(desk.host) {
         return Ok(());
     }
-    let (pim, destination) = (
-        session.upstreams.pim_governor.state(),
-        session.upstreams.destination_governor.state(),
-    );
+    let (pim, destination) = (upstreams.pim_governor.state(), upstreams.destination_governor.state());
     for (upstream, governor) in [("pim", &pim), ("destination", &destination)] {
         for open in governor.open() {
             let fields = json!({ "upstream": upstream, "circuit": open.circuit, "reason": open.breaker.reason });
-            session.desk.log_failure("blocked", fields);
+            desk.log_failure("blocked", fields);
         }
     }
-    session.books.save_state(&session.desk, &session.upstreams).await
+    books.save_state(desk, upstreams).await
 }

@@ -7,6 +7,7 @@ use akeneo::pim;
 use config::{DestinationConfig, WorkerConfig};
 use desk::session::{Parts, Session};
 use desk::stop::Stop;
+use desk::tools::{Books, Upstreams};
 use model::entity::digest;
 use people::alert;
 use queue::dead_letter;
@@ -213,7 +214,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         Ok(reason) => reason,
         Err(stop) => Some(stop.to_string()),
     };
-    let work = work_of(&session);
+    let work = work_of(&session.upstreams, &session.books);
     let (mut report, mut state, mut history) = finish(session);
     (report.outcome, report.reason) = match stop {
         Some(reason) => ("stopped", Some(reason)),
@@ -248,7 +249,7 @@ async fn rehearse_or_work<H: Host>(
         }
         (Some(known), Some(configured)) if known != configured => Ok(known.denies(&configured)),
         _ => {
-            rehearsal::end(session).await?;
+            rehearsal::end(&session.desk, &session.books).await?;
             rounds::run(session, end_ms).await
         }
     }
@@ -298,12 +299,12 @@ fn note_pace<H: Host>(host: &H, config: &WorkerConfig, state: &mut State, work: 
 }
 
 /// What the tick was at, and whether anything came of it.
-fn work_of<H: Host>(session: &Session<'_, H>) -> Work {
-    let report = session.books.done();
+fn work_of<H: Host>(upstreams: &Upstreams<'_, H>, books: &Books) -> Work {
+    let report = books.done();
     Work {
-        at: session.books.at(),
-        has_progressed: session.books.has_progressed() || report.pages > 0,
-        is_hampered: session.upstreams.is_hampered(),
+        at: books.at(),
+        has_progressed: books.has_progressed() || report.pages > 0,
+        is_hampered: upstreams.is_hampered(),
     }
 }
 
