@@ -16,7 +16,7 @@ use shape::{Refusal, Shaped, source_hash};
 use world::host::Host;
 
 /// Decides what each entity comes to.
-pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], pages: &Pages) {
+pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, items: &mut [Item], pages: &Pages) {
     let began_ms = session.desk.host.monotonic_ms();
     let found = items.iter().filter(|item| matches!(item.stage, Stage::Found(_)));
     let shaped = found.count() as u64;
@@ -54,7 +54,12 @@ pub(crate) fn decide<H: Host>(session: &Session<'_, H>, items: &mut [Item], page
     });
 }
 
-fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Option<&Entry>, entity: &Value) -> Stage {
+fn decide_found<H: Host>(
+    session: &mut Session<'_, H>,
+    item: &mut Item,
+    entry: Option<&Entry>,
+    entity: &Value,
+) -> Stage {
     let kind = item.waiting.entity.kind;
     item.updated_s = updated_s(entity);
     item.parent = entity.get("parent").and_then(Value::as_str).map(Mark::of_model);
@@ -78,8 +83,8 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
         Shaped::Unwanted(Refusal::Categories)
             if enrichment::is_ahead_of_categories(
-                &session.backlog,
-                &session.lists,
+                &mut session.backlog,
+                &mut session.lists,
                 kind,
                 entity,
                 item.waiting.newest_s().unwrap_or(0).max(updated_s(entity)),
@@ -87,7 +92,7 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
         {
             Stage::Waiting
         }
-        Shaped::Unwanted(refusal) => decide_unwanted(&session.desk, &session.books, item, entry, refusal),
+        Shaped::Unwanted(refusal) => decide_unwanted(&session.desk, &mut session.books, item, entry, refusal),
         Shaped::Unsendable(why) => Stage::Failed(session.upstreams.pim_failure(Class::Permanent, why), None),
     }
 }
@@ -96,7 +101,7 @@ fn decide_found<H: Host>(session: &Session<'_, H>, item: &mut Item, entry: Optio
 /// permissions could look like it.
 fn decide_unwanted<H: Host>(
     desk: &Desk<'_, H>,
-    books: &Books,
+    books: &mut Books,
     item: &Item,
     entry: Option<&Entry>,
     refusal: Refusal,

@@ -75,7 +75,7 @@ struct Marking {
 
 /// Marks what inherits from every changed model of a batch. What it does not come to the end of is put off; one whose
 /// marking failed has failed. Says whether some of it is done, and kept, although it did not come to the end.
-pub(crate) async fn mark_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<bool, StoreError> {
+pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut [Item]) -> Result<bool, StoreError> {
     let mut fresh = Vec::new();
     let mut again = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
@@ -214,7 +214,7 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Item) -> Option<M
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Stage::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(backlog.planned_s)?;
-            let recheck_s = books.state.borrow().recheck_s();
+            let recheck_s = books.state.recheck_s();
             let since_s = due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
             Some(Marking {
                 at,
@@ -270,7 +270,7 @@ pub(crate) async fn remember<H: Host>(
 
 /// Marks the descendants of some models, until a moment of the monotonic clock; counts the pages that it came through.
 async fn mark<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     items: &[Item],
     group: &[Marking],
     until_ms: u64,
@@ -316,7 +316,7 @@ async fn mark<H: Host>(
             Ok(Asked::Page(page)) => page,
             Ok(Asked::Again) => continue,
             Ok(Asked::PassOver) => {
-                leave_to_itself(&session.desk, &session.backlog, &session.books, &chunk[0]).await?;
+                leave_to_itself(&session.desk, &mut session.backlog, &mut session.books, &chunk[0]).await?;
                 progress.pass(1);
                 host::write(session.desk.host, &key, &progress).await?;
                 is_kept = true;
@@ -331,8 +331,8 @@ async fn mark<H: Host>(
         };
         enqueue(
             &session.desk,
-            &session.backlog,
-            &session.books,
+            &mut session.backlog,
+            &mut session.books,
             kind,
             &page.items,
             since_s,
@@ -402,8 +402,8 @@ async fn ask<H: Host>(
 /// push marks them, is tried again, and is given up where people see it.
 async fn leave_to_itself<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
-    books: &Books,
+    backlog: &mut Backlog,
+    books: &mut Books,
     sub_model: &str,
 ) -> Result<(), StoreError> {
     let fields = json!({ "entity": format!("{}/{sub_model}", Kind::ProductModel.name()) });
@@ -485,8 +485,8 @@ impl Progress {
 
 async fn enqueue<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
-    books: &Books,
+    backlog: &mut Backlog,
+    books: &mut Books,
     kind: Kind,
     found: &[Value],
     since_s: u64,

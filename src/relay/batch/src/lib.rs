@@ -32,7 +32,7 @@ use reading::{fetch, reread_what_the_index_denies};
 
 /// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
 /// in the way of others.
-pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
+pub async fn run<H: Host>(session: &mut Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
     let began_ms = session.desk.host.monotonic_ms();
     let mut items = name_all(&session.desk, batch).await?;
     if session.desk.config.shape.kinds().contains(&kind) {
@@ -60,26 +60,26 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
     if session.upstreams.destination.is_none() {
         dry_run(&session.desk, &mut items);
     }
-    media::put_off(session, &mut items).await?;
+    media::put_off(&session.desk, &session.upstreams, &mut items).await?;
     session.desk.check_lease()?;
     session.books.keep_brake(&session.desk, &session.upstreams).await?;
-    outcome::note_tried(&session.desk, &session.backlog, &mut items).await?;
+    outcome::note_tried(&session.desk, &mut session.backlog, &mut items).await?;
     let in_flight = write_in_flight(&session.desk, &items).await?;
-    keep_too_early(&session.desk, &session.books, &items, &mut pages).await?;
+    keep_too_early(&session.desk, &mut session.books, &items, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut items).await?;
-    media::send_all(session, &mut items).await?;
-    push_all(&session.desk, &session.upstreams, &session.books, &mut items).await;
+    media::send_all(&session.desk, &session.upstreams, &mut session.books, &mut items).await?;
+    push_all(&session.desk, &session.upstreams, &mut session.books, &mut items).await;
     if let Err(stop) = session.desk.check_lease() {
         note_late_pushes(&session.desk, &items).await?;
         return Err(stop);
     }
     if made(Mistake::DeleteBeforePersisting) {
-        clear(&session.desk, &session.backlog, &session.books, &items, None).await?;
+        clear(&session.desk, &session.backlog, &mut session.books, &items, None).await?;
     }
     persist(session, &mut items, &mut pages, in_flight.as_deref()).await?;
     session.desk.check_lease()?;
-    clear(&session.desk, &session.backlog, &session.books, &items, in_flight).await?;
+    clear(&session.desk, &session.backlog, &mut session.books, &items, in_flight).await?;
     let through = items
         .iter()
         .filter(|item| !matches!(item.stage, Stage::Waiting))
@@ -97,7 +97,7 @@ pub async fn run<H: Host>(session: &Session<'_, H>, kind: Kind, batch: Vec<Waiti
 /// Two mistakes that keep an outcome before there is one.
 async fn keep_too_early<H: Host>(
     desk: &Desk<'_, H>,
-    books: &Books,
+    books: &mut Books,
     items: &[Item],
     pages: &mut Pages,
 ) -> Result<(), StoreError> {
@@ -172,7 +172,7 @@ async fn code_in_values<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Resul
 }
 
 /// Brings what shaping looks up; without it nothing that was read can be shaped.
-async fn enrich<H: Host>(session: &Session<'_, H>, kind: Kind, items: &mut [Item]) -> Result<(), Stop> {
+async fn enrich<H: Host>(session: &mut Session<'_, H>, kind: Kind, items: &mut [Item]) -> Result<(), Stop> {
     let found = items.iter().filter_map(|item| match &item.stage {
         Stage::Found(entity) => Some(entity),
         _ => None,

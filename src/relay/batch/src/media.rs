@@ -7,9 +7,8 @@ use crate::item::{Item, Stage};
 use crate::push::{Push, at_once};
 use akeneo::pim;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use desk::session::Session;
 use desk::stop::Stop;
-use desk::tools::{Desk, Upstreams};
+use desk::tools::{Books, Desk, Upstreams};
 use destination::{Destination, judge_upsert};
 use http::{Response, StatusCode};
 use model::entity::digest;
@@ -51,14 +50,14 @@ struct Page {
 
 impl Sent {
     /// The page of a digest, read if it was not.
-    async fn page<H: Host>(&mut self, session: &Session<'_, H>, digest: &str) -> Result<&mut Page, StoreError> {
+    async fn page<H: Host>(&mut self, desk: &Desk<'_, H>, digest: &str) -> Result<&mut Page, StoreError> {
         let number = page_number(digest);
         let at = match self.pages.iter().position(|page| page.number == number) {
             Some(at) => at,
             None => {
-                let key = session.desk.config.keys.encode(&Key::MediaPage(number));
+                let key = desk.config.keys.encode(&Key::MediaPage(number));
                 // One in a format that is not known counts as empty: its files go once more.
-                let value: Option<Value> = host::read(session.desk.host, &key).await?;
+                let value: Option<Value> = host::read(desk.host, &key).await?;
                 let value = value.filter(|value| value["v"] == FORMAT);
                 let files = match value.map(|mut value| value["files"].take()) {
                     Some(Value::Object(files)) => files,
@@ -75,11 +74,11 @@ impl Sent {
         Ok(&mut self.pages[at])
     }
 
-    async fn save<H: Host>(self, session: &Session<'_, H>) -> Result<(), StoreError> {
+    async fn save<H: Host>(self, desk: &Desk<'_, H>) -> Result<(), StoreError> {
         for page in self.pages.into_iter().filter(|page| page.is_changed) {
-            let key = session.desk.config.keys.encode(&Key::MediaPage(page.number));
+            let key = desk.config.keys.encode(&Key::MediaPage(page.number));
             let value = json!({ "v": FORMAT, "files": page.files });
-            host::write(session.desk.host, &key, &value).await?;
+            host::write(desk.host, &key, &value).await?;
         }
         Ok(())
     }
@@ -96,45 +95,47 @@ struct Missing<'a> {
 
 /// Sends the files of all entities that are to be upserted. A forced push sends those again that went before it was
 /// asked for.
-pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), Stop> {
-    let (Some(media), Some(destination)) = (&session.desk.config.shape.media, &session.upstreams.destination) else {
+pub(crate) async fn send_all<H: Host>(
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    books: &mut Books,
+    items: &mut [Item],
+) -> Result<(), Stop> {
+    let (Some(media), Some(destination)) = (&desk.config.shape.media, &upstreams.destination) else {
         return Ok(());
     };
     // The rest of the time is for what is complete: a batch of many files must not leave all of it for later.
-    let files_until_ms = session.desk.host.monotonic_ms() + session.upstreams.destination_governor.left_ms() / 2;
+    let files_until_ms = desk.host.monotonic_ms() + upstreams.destination_governor.left_ms() / 2;
     let mut sent = Sent::default();
     let mut failures: Vec<(String, Failure)> = Vec::new();
     {
-        let missing = missing(session, items, &mut sent).await?;
+        let missing = missing(desk, items, &mut sent).await?;
         let mut pushes: Vec<Push<'_>> = Vec::new();
         for (at, one) in missing.iter().enumerate() {
             pushes.push(Box::pin(async move {
-                if session.desk.host.monotonic_ms() >= files_until_ms {
-                    return (at, Err(session.upstreams.pim_failure(Class::Held, TIME_IS_UP)));
+                if desk.host.monotonic_ms() >= files_until_ms {
+                    return (at, Err(upstreams.pim_failure(Class::Held, TIME_IS_UP)));
                 }
-                (
-                    at,
-                    transfer(&session.desk, &session.upstreams, destination, media, one).await,
-                )
+                (at, transfer(desk, upstreams, destination, media, one).await)
             }));
         }
-        for (at, result) in at_once(pushes, session.upstreams.pim_at_once).await {
+        for (at, result) in at_once(pushes, upstreams.pim_at_once).await {
             let one = &missing[at];
             match result {
                 Ok(()) => {
-                    let page = sent.page(session, &one.digest).await?;
-                    page.files.insert(one.digest.clone(), json!(session.desk.now_s()));
+                    let page = sent.page(desk, &one.digest).await?;
+                    page.files.insert(one.digest.clone(), json!(desk.now_s()));
                     page.is_changed = true;
-                    session.books.report(|report| report.files += 1);
+                    books.report(|report| report.files += 1);
                 }
                 Err(failure) => failures.push((one.file.path.clone(), failure)),
             }
         }
     }
     if sent.pages.iter().any(|page| page.is_changed) {
-        session.desk.check_lease()?;
-        session.books.know_the_pair(&session.desk).await?;
-        sent.save(session).await?;
+        desk.check_lease()?;
+        books.know_the_pair(desk).await?;
+        sent.save(desk).await?;
     }
     fail(items, &failures);
     Ok(())
@@ -142,21 +143,22 @@ pub(crate) async fn send_all<H: Host>(session: &Session<'_, H>, items: &mut [Ite
 
 /// While files are left alone, what needs one is put off, so that others go on, and no variants are marked for it again
 /// and again.
-pub(crate) async fn put_off<H: Host>(session: &Session<'_, H>, items: &mut [Item]) -> Result<(), StoreError> {
-    let governors = [session.upstreams.destination_governor, session.upstreams.pim_governor];
+pub(crate) async fn put_off<H: Host>(
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    items: &mut [Item],
+) -> Result<(), StoreError> {
+    let governors = [upstreams.destination_governor, upstreams.pim_governor];
     let reason = governors.into_iter().find_map(|governor| governor.held(CIRCUIT));
     let Some(reason) = reason.filter(|reason| reason != TIME_IS_UP) else {
         return Ok(());
     };
-    if session.desk.config.shape.media.is_none() || session.upstreams.destination.is_none() {
+    if desk.config.shape.media.is_none() || upstreams.destination.is_none() {
         return Ok(());
     }
     let mut sent = Sent::default();
-    let missing = missing(session, items, &mut sent).await?;
-    let failure = session
-        .upstreams
-        .destination_governor
-        .failed(Class::Unavailable, reason);
+    let missing = missing(desk, items, &mut sent).await?;
+    let failure = upstreams.destination_governor.failed(Class::Unavailable, reason);
     let failures: Vec<(String, Failure)> = missing
         .iter()
         .map(|one| (one.file.path.clone(), failure.clone()))
@@ -182,7 +184,7 @@ fn fail(items: &mut [Item], failures: &[(String, Failure)]) {
 
 /// The files that the destination does not have, each once.
 async fn missing<'a, H: Host>(
-    session: &Session<'_, H>,
+    desk: &Desk<'_, H>,
     items: &'a [Item],
     sent: &mut Sent,
 ) -> Result<Vec<Missing<'a>>, StoreError> {
@@ -194,7 +196,7 @@ async fn missing<'a, H: Host>(
         for file in &upsert.files {
             let digest = digest(file.path.as_bytes());
             let sent_s = sent
-                .page(session, &digest)
+                .page(desk, &digest)
                 .await?
                 .files
                 .get(&digest)

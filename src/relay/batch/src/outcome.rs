@@ -31,7 +31,7 @@ const BRAKE_HOLD_S: u64 = 3600;
 
 /// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled.
 pub(super) async fn persist<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     items: &mut [Item],
     pages: &mut Pages,
     in_flight: Option<&str>,
@@ -65,7 +65,7 @@ pub(super) async fn persist<H: Host>(
         let is_over = matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Done);
         fanout::remember(&session.desk, &session.backlog, item, is_over).await?;
         match &item.stage {
-            Stage::Failed(..) => keep_failure(&session.desk, &session.books, item).await?,
+            Stage::Failed(..) => keep_failure(&session.desk, &mut session.books, item).await?,
             Stage::Braked => hold_as_it_is(&session.desk, &session.books, item, Hold::Brake).await?,
             Stage::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
             Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
@@ -87,7 +87,7 @@ fn is_unsettled(item: &Item) -> bool {
 }
 
 async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Item) -> Result<(), StoreError> {
-    let (now_s, recheck_s) = (desk.now_s(), books.state.borrow().recheck_s());
+    let (now_s, recheck_s) = (desk.now_s(), books.state.recheck_s());
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
@@ -109,7 +109,7 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut It
 }
 
 /// Keeps a failure: another try later, or a dead letter.
-async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Item) -> Result<(), StoreError> {
+async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Item) -> Result<(), StoreError> {
     let Stage::Failed(failure, hash) = &item.stage else {
         return Ok(());
     };
@@ -136,7 +136,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Ite
 /// Takes note of what is about to be pushed, beside what was to be pushed before.
 pub(super) async fn note_tried<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
+    backlog: &mut Backlog,
     items: &mut [Item],
 ) -> Result<(), StoreError> {
     for item in items.iter_mut() {
@@ -216,7 +216,7 @@ async fn hold<H: Host>(
             _ => PROBE_HOLD_S,
         },
         Hold::Brake => BRAKE_HOLD_S,
-        Hold::Doubt => books.state.borrow().recheck_s(),
+        Hold::Doubt => books.state.recheck_s(),
     };
     let (attempts, due_s) = (item.waiting.attempts(), desk.now_s() + for_s);
     schedule(desk, item, attempts, Some(why), due_s, earlier).await
@@ -275,7 +275,7 @@ async fn schedule<H: Host>(
 /// Gives an entity up.
 async fn bury<H: Host>(
     desk: &Desk<'_, H>,
-    books: &Books,
+    books: &mut Books,
     item: &mut Item,
     reason: String,
     failures: Vec<Failure>,
@@ -330,7 +330,7 @@ async fn bury<H: Host>(
 pub(super) async fn clear<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
-    books: &Books,
+    books: &mut Books,
     items: &[Item],
     in_flight: Option<String>,
 ) -> Result<(), Stop> {
@@ -368,9 +368,9 @@ pub(super) async fn clear<H: Host>(
 }
 
 /// Takes note of what a batch has cleared.
-fn note_cleared<H: Host>(desk: &Desk<'_, H>, books: &Books, items: &[Item]) {
+fn note_cleared<H: Host>(desk: &Desk<'_, H>, books: &mut Books, items: &[Item]) {
     let now_s = desk.now_s();
-    let mut history = books.history.borrow_mut();
+    let history = &mut books.history;
     for item in items {
         let reached_s = match &item.stage {
             Stage::Upserted { .. } | Stage::Deleted => Some(now_s),

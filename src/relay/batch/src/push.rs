@@ -48,7 +48,7 @@ pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, 
 pub(crate) async fn push_all<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
-    books: &Books,
+    books: &mut Books,
     items: &mut [Item],
 ) {
     push_those(desk, upstreams, books, items, |item| {
@@ -64,7 +64,7 @@ pub(crate) async fn push_all<H: Host>(
 async fn push_those<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
-    books: &Books,
+    books: &mut Books,
     items: &mut [Item],
     is_meant: impl Fn(&Item) -> bool,
 ) {

@@ -107,12 +107,12 @@ fn resource(need: &Need) -> String {
 
 /// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
 pub async fn enrich<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     kind: Kind,
     entities: &[&Value],
 ) -> Result<Result<(), Failure>, Stop> {
     for (need, locales) in session.desk.config.shape.needs(kind) {
-        if let Some(known) = known(&session.desk, &session.lists, &need, &locales).await? {
+        if let Some(known) = known(&session.desk, &mut session.lists, &need, &locales).await? {
             if known.is_endless_still(session.desk.now_s()) {
                 return Ok(Err(endless(&session.upstreams, &need)));
             }
@@ -131,7 +131,13 @@ pub async fn enrich<H: Host>(
 
 /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
 /// last told of: then nothing can be said of where it lies.
-pub fn is_ahead_of_categories(backlog: &Backlog, lists: &Lists, kind: Kind, entity: &Value, told_s: u64) -> bool {
+pub fn is_ahead_of_categories(
+    backlog: &mut Backlog,
+    lists: &mut Lists,
+    kind: Kind,
+    entity: &Value,
+    told_s: u64,
+) -> bool {
     let known = taken(lists, &Need::Categories);
     known.is_some_and(|known| known.began_s < told_s.min(backlog.planned_s))
         && misses(lists, &Need::Categories, kind, &[entity])
@@ -139,13 +145,13 @@ pub fn is_ahead_of_categories(backlog: &Backlog, lists: &Lists, kind: Kind, enti
 
 /// What this tick has found out already.
 fn taken(lists: &Lists, need: &Need) -> Option<Known> {
-    lists.known.borrow().iter().find(|known| known.need == *need).cloned()
+    lists.known.iter().find(|known| known.need == *need).cloned()
 }
 
 /// Takes a list out of the store, once a tick.
 async fn known<H: Host>(
     desk: &Desk<'_, H>,
-    lists: &Lists,
+    lists: &mut Lists,
     need: &Need,
     locales: &[String],
 ) -> Result<Option<Known>, StoreError> {
@@ -160,7 +166,7 @@ async fn known<H: Host>(
     Ok(list.map(|list| take_list(lists, need, list)))
 }
 
-fn take_list(lists: &Lists, need: &Need, list: List) -> Known {
+fn take_list(lists: &mut Lists, need: &Need, list: List) -> Known {
     let known = Known {
         need: need.clone(),
         began_s: list.began_s,
@@ -169,7 +175,7 @@ fn take_list(lists: &Lists, need: &Need, list: List) -> Known {
         is_at_hand: list.elements.is_some(),
         is_endless: list.is_endless,
     };
-    let (mut lists, mut lookups) = (lists.known.borrow_mut(), lists.lookups.borrow_mut());
+    let (lists, lookups) = (&mut lists.known, &mut lists.lookups);
     lists.retain(|known| known.need != *need);
     lookups.lists.retain(|(known, _)| known != need);
     lists.push(known.clone());
@@ -180,7 +186,7 @@ fn take_list(lists: &Lists, need: &Need, list: List) -> Known {
 }
 
 fn misses(lists: &Lists, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
-    let lookups = lists.lookups.borrow();
+    let lookups = &lists.lookups;
     let Some(elements) = lookups.list(need) else {
         return true;
     };
@@ -192,7 +198,7 @@ fn endless<H: Host>(upstreams: &Upstreams<'_, H>, need: &Need) -> Failure {
 }
 
 /// Reads a list in the PIM and keeps it, or how far it has come.
-async fn read_list<H: Host>(session: &Session<'_, H>, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
+async fn read_list<H: Host>(session: &mut Session<'_, H>, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
     let key = session.desk.config.keys.encode(&Key::Reading(key_of(need)));
     let kept: Option<Reading> = host::read(session.desk.host, &key).await?;
     let was_begun = kept.is_some();
@@ -207,7 +213,15 @@ async fn read_list<H: Host>(session: &Session<'_, H>, need: &Need, locales: &[St
         Ok(elements) => {
             session.desk.check_lease()?;
             let is_endless = elements.is_none();
-            keep_list(&session.desk, &session.books, &session.lists, need, &reading, elements).await?;
+            keep_list(
+                &session.desk,
+                &mut session.books,
+                &mut session.lists,
+                need,
+                &reading,
+                elements,
+            )
+            .await?;
             if is_endless {
                 Err(endless(&session.upstreams, need))
             } else {
@@ -257,8 +271,8 @@ fn log_reading<H: Host>(desk: &Desk<'_, H>, need: &Need, reading: &Reading, fail
 /// between only makes it be read again.
 async fn keep_list<H: Host>(
     desk: &Desk<'_, H>,
-    books: &Books,
-    lists: &Lists,
+    books: &mut Books,
+    lists: &mut Lists,
     need: &Need,
     reading: &Reading,
     elements: Option<Elements>,
@@ -369,11 +383,11 @@ fn element(item: &Value, locales: &[String]) -> Element {
 
 /// Reads anew what events said changed, one list after the other, and goes on with what did not fit into a tick. Half of
 /// the time is for that: a list that takes long must not keep everything else from being sent.
-pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
-    let mut lists: Vec<&ListKey> = session.backlog.plan.unfinished.iter().collect();
+pub async fn refresh<H: Host>(session: &mut Session<'_, H>) -> Result<(), Stop> {
+    let mut lists: Vec<ListKey> = session.backlog.plan.unfinished.clone();
     for (list, _) in &session.backlog.plan.stale {
-        if !lists.contains(&list) {
-            lists.push(list);
+        if !lists.contains(list) {
+            lists.push(list.clone());
         }
     }
     let left_ms = session.upstreams.pim_governor.left_ms();
@@ -382,13 +396,13 @@ pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
         .pim_governor
         .begin_until(session.desk.host.monotonic_ms() + left_ms / 2);
     let until_ms = session.desk.host.monotonic_ms() + left_ms;
-    for list in lists {
+    for list in &lists {
         session.desk.check_lease()?;
         if refresh_one(session, list).await? {
             let stale = session.backlog.plan.stale.iter().filter(|(other, _)| other == list);
             let keys: Vec<String> = stale.map(|(_, key)| key.clone()).collect();
             delete_all(session.desk.host, &keys).await?;
-            session.books.history.borrow_mut().note_refreshed(keys.len());
+            session.books.history.note_refreshed(keys.len());
         }
     }
     session.upstreams.pim_governor.begin_until(until_ms);
@@ -396,7 +410,7 @@ pub async fn refresh<H: Host>(session: &Session<'_, H>) -> Result<(), Stop> {
 }
 
 /// Says whether what was told of the list is done with.
-async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Result<bool, Stop> {
+async fn refresh_one<H: Host>(session: &mut Session<'_, H>, list: &ListKey) -> Result<bool, Stop> {
     let mut needs = Kind::ALL
         .into_iter()
         .flat_map(|kind| session.desk.config.shape.needs(kind));
@@ -408,7 +422,7 @@ async fn refresh_one<H: Host>(session: &Session<'_, H>, list: &ListKey) -> Resul
         }
         return Ok(true);
     };
-    match known(&session.desk, &session.lists, &need, &locales).await? {
+    match known(&session.desk, &mut session.lists, &need, &locales).await? {
         // Nothing was shaped with a list that was never read.
         None if !is_unfinished => return Ok(true),
         Some(known) if known.is_endless_still(session.desk.now_s()) => return Ok(true),

@@ -23,7 +23,6 @@ use records::report::Report;
 use records::state::State;
 use serde_json::Value;
 use shape::{Lookups, Shaped};
-use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -166,34 +165,34 @@ impl<'a, H: Host> Upstreams<'a, H> {
 /// What waits, by the last listing, and what became of it since.
 pub struct Backlog {
     /// What waits, by the last listing.
-    pub plan: Plan,
+    pub plan: Rc<Plan>,
     /// When the plan was made, in seconds since the Unix epoch: what is due is due by this.
     pub planned_s: u64,
     /// Events of our own that were queued since the listing.
-    raised: Cell<u64>,
+    raised: u64,
     /// What the pushes were to bring that were in flight when the tick began, once it is read.
-    in_flight: RefCell<Option<TriedByEntity>>,
+    in_flight: Option<TriedByEntity>,
     /// Entities that a batch was begun with: what was listed of them waits no more.
-    begun: RefCell<BTreeSet<Entity>>,
+    begun: BTreeSet<Entity>,
     /// Entities that reconciliation queued since the listing.
-    queued: RefCell<BTreeSet<Entity>>,
+    queued: BTreeSet<Entity>,
 }
 
 impl Backlog {
     /// What a listing says, made at this time in seconds since the Unix epoch.
     pub fn of(plan: Plan, planned_s: u64) -> Backlog {
         Backlog {
-            plan,
+            plan: Rc::new(plan),
             planned_s,
-            raised: Cell::new(0),
-            in_flight: RefCell::default(),
-            begun: RefCell::default(),
-            queued: RefCell::default(),
+            raised: 0,
+            in_flight: Default::default(),
+            begun: Default::default(),
+            queued: Default::default(),
         }
     }
 
-    fn note_raised(&self, count: u64) {
-        self.raised.set(self.raised.get() + count);
+    fn note_raised(&mut self, count: u64) {
+        self.raised += count;
     }
 
     /// What the relay queues itself stops at a quarter of what deliveries may queue. What others told does not count: it
@@ -203,13 +202,13 @@ impl Backlog {
     }
 
     fn own_room(&self, desk: &Desk<'_, impl Host>) -> u64 {
-        (desk.config.high_water / 4).saturating_sub(self.plan.own + self.raised.get())
+        (desk.config.high_water / 4).saturating_sub(self.plan.own + self.raised)
     }
 
     /// How many events reconciliation may queue now: a page in any case while none of its own wait, so that what waits
     /// for a person, or for an upstream, does not keep it from looking.
     pub fn room(&self, desk: &Desk<'_, impl Host>) -> usize {
-        let queued = self.plan.reconciling + self.queued.borrow().len() as u64;
+        let queued = self.plan.reconciling + self.queued.len() as u64;
         let page = (BATCH_MAX as u64).saturating_sub(queued);
         let room = self
             .own_room(desk)
@@ -225,10 +224,10 @@ impl Backlog {
 
     /// Whether an entity waits already, so that it need not be queued for this.
     pub fn is_waiting(&self, entity: &Entity, change: Change) -> bool {
-        if self.queued.borrow().contains(entity) {
+        if self.queued.contains(entity) {
             return true;
         }
-        if self.begun.borrow().contains(entity) {
+        if self.begun.contains(entity) {
             return false;
         }
         self.plan.find(entity).is_some_and(|waiting| match change {
@@ -239,24 +238,24 @@ impl Backlog {
     }
 
     /// A batch begins: what comes of these entities from now on is new.
-    pub fn note_begun(&self, batch: &[Waiting]) {
+    pub fn note_begun(&mut self, batch: &[Waiting]) {
         let entities = batch.iter().map(|waiting| waiting.entity.clone());
-        self.begun.borrow_mut().extend(entities);
+        self.begun.extend(entities);
     }
 
     /// Reconciliation has queued these.
-    pub fn note_queued(&self, entities: impl Iterator<Item = Entity>) {
-        self.queued.borrow_mut().extend(entities);
+    pub fn note_queued(&mut self, entities: impl Iterator<Item = Entity>) {
+        self.queued.extend(entities);
     }
 
     /// What pushes of an entity were to bring that are in flight, or were when their worker died.
     pub async fn tried_in_flight(
-        &self,
+        &mut self,
         desk: &Desk<'_, impl Host>,
         kind: Kind,
         code: &str,
     ) -> Result<Vec<Tried>, StoreError> {
-        if self.in_flight.borrow().is_none() {
+        if self.in_flight.is_none() {
             let mut tried = TriedByEntity::new();
             for batch in &self.plan.in_flight {
                 let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
@@ -264,9 +263,9 @@ impl Backlog {
                     tried.entry(entity).or_default().push(known);
                 }
             }
-            *self.in_flight.borrow_mut() = Some(tried);
+            self.in_flight = Some(tried);
         }
-        let known = self.in_flight.borrow();
+        let known = &self.in_flight;
         let of_this = known.as_ref().and_then(|known| known.get(&(kind, code.to_owned())));
         Ok(of_this.cloned().unwrap_or_default())
     }
@@ -275,25 +274,25 @@ impl Backlog {
 /// What is kept and what is told: the records of a tick.
 pub struct Books {
     /// What the next tick must know.
-    pub state: RefCell<State>,
+    pub state: State,
     /// What ticks did.
-    pub history: RefCell<History>,
+    pub history: History,
     /// How far reconciliation has come.
-    pub reconciliation: RefCell<Reconciliation>,
+    pub reconciliation: Reconciliation,
     /// Where the pages of the index lie.
-    pub index: RefCell<Rc<Directory>>,
+    pub index: Rc<Directory>,
     /// How a key names this worker.
     worker: Segment,
     /// For which pair and shape the index is.
-    meta: RefCell<Option<Meta>>,
+    meta: Option<Meta>,
     /// What the tick did so far.
-    report: RefCell<Report>,
+    report: Report,
     /// Whether anything came of this tick's work so far.
-    has_progressed: Cell<bool>,
+    has_progressed: bool,
     /// What it was at last.
-    at: RefCell<Option<String>>,
+    at: Option<String>,
     /// Whether the brake counted something that is not kept yet.
-    is_brake_used: Cell<bool>,
+    is_brake_used: bool,
 }
 
 impl Books {
@@ -311,40 +310,35 @@ impl Books {
             ..Report::default()
         };
         Books {
-            state: RefCell::new(state),
-            history: RefCell::new(history),
-            reconciliation: RefCell::new(reconciliation),
-            index: RefCell::new(Rc::new(plan.index.clone())),
+            state,
+            history,
+            reconciliation,
+            index: Rc::new(plan.index.clone()),
             worker,
-            meta: RefCell::new(meta),
-            report: RefCell::new(report),
-            has_progressed: Cell::new(false),
-            at: RefCell::default(),
-            is_brake_used: Cell::new(false),
+            meta,
+            report,
+            has_progressed: false,
+            at: Default::default(),
+            is_brake_used: false,
         }
     }
 
     /// What is left at the end.
     pub fn close(self) -> (Report, State, History) {
-        (
-            self.report.into_inner(),
-            self.state.into_inner(),
-            self.history.into_inner(),
-        )
+        (self.report, self.state, self.history)
     }
 
     /// Changes the report.
-    pub fn report(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.report.borrow_mut());
+    pub fn report(&mut self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.report);
     }
 
     /// Whether the brake lets a deletion through that nobody announced; counts one that it holds back.
-    pub fn brake_lets_through(&self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
-        let mut state = self.state.borrow_mut();
+    pub fn brake_lets_through(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
+        let state = &mut self.state;
         let indexed = usize::try_from(state.indexed).unwrap_or(0);
         let lets_through = state.brake.lets_through(entity, indexed, desk.now_s());
-        drop(state);
-        self.is_brake_used.set(true);
+        self.is_brake_used = true;
         if !lets_through {
             self.report(|report| report.braked += 1);
         }
@@ -352,58 +346,58 @@ impl Books {
     }
 
     /// The destination took something.
-    pub fn note_done(&self, desk: &Desk<'_, impl Host>) {
-        self.state.borrow_mut().done_s = desk.now_s();
+    pub fn note_done(&mut self, desk: &Desk<'_, impl Host>) {
+        self.state.done_s = desk.now_s();
     }
 
     /// Counts a deletion that came through and that nobody announced.
-    pub fn note_unannounced(&self, entity: &Entity) {
-        let mut state = self.state.borrow_mut();
+    pub fn note_unannounced(&mut self, entity: &Entity) {
+        let state = &mut self.state;
         state.brake.done(entity);
         *state.deleted.entry(entity.kind).or_default() += 1;
     }
 
     /// Before what the brake let through is carried out: a killed tick must not forget that it counted.
     pub async fn keep_brake<H: Host>(
-        &self,
+        &mut self,
         desk: &Desk<'_, H>,
         upstreams: &Upstreams<'_, H>,
     ) -> Result<(), StoreError> {
-        if self.is_brake_used.take() {
+        if std::mem::take(&mut self.is_brake_used) {
             self.save_state(desk, upstreams).await?;
         }
         Ok(())
     }
 
     /// Counts an entity that the shape does not want.
-    pub fn note_unwanted(&self) {
-        self.state.borrow_mut().unwanted += 1;
+    pub fn note_unwanted(&mut self) {
+        self.state.unwanted += 1;
         self.report(|report| report.unwanted += 1);
     }
 
     /// Something came of this tick's work.
-    pub fn note_progress(&self) {
-        self.has_progressed.set(true);
+    pub fn note_progress(&mut self) {
+        self.has_progressed = true;
     }
 
     /// What this tick is at.
-    pub fn note_at(&self, at: impl FnOnce() -> String) {
-        *self.at.borrow_mut() = Some(at());
+    pub fn note_at(&mut self, at: impl FnOnce() -> String) {
+        self.at = Some(at());
     }
 
     /// What this tick is at.
     pub fn at(&self) -> Option<String> {
-        self.at.borrow().clone()
+        self.at.clone()
     }
 
     /// What it has done so far.
     pub fn done(&self) -> Report {
-        self.report.borrow().clone()
+        self.report.clone()
     }
 
     /// Whether anything did.
     pub fn has_progressed(&self) -> bool {
-        self.has_progressed.get()
+        self.has_progressed
     }
 
     /// Reads the pages of the index of these entities.
@@ -412,13 +406,13 @@ impl Books {
         desk: &Desk<'_, impl Host>,
         entities: impl IntoIterator<Item = &'e Entity>,
     ) -> Result<Pages, StoreError> {
-        let directory = self.index.borrow().clone();
+        let directory = self.index.clone();
         Pages::load(desk.host, &desk.config.keys, &directory, entities).await
     }
 
     /// Reads one page of the index.
     pub async fn load_page(&self, desk: &Desk<'_, impl Host>, kind: Kind, number: u8) -> Result<Pages, StoreError> {
-        let (directory, mut pages) = (self.index.borrow().clone(), Pages::default());
+        let (directory, mut pages) = (self.index.clone(), Pages::default());
         pages
             .read(desk.host, &desk.config.keys, &directory, kind, number)
             .await?;
@@ -433,33 +427,33 @@ impl Books {
         pages: &mut Pages,
         entity: &Entity,
     ) -> Result<bool, StoreError> {
-        let directory = self.index.borrow().clone();
+        let directory = self.index.clone();
         pages
             .went_with_a_model(desk.host, &desk.config.keys, &directory, entity)
             .await
     }
 
     /// Keeps the changed pages of the index.
-    pub async fn save_pages(&self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
-        let mut directory = Directory::clone(&self.index.borrow());
+    pub async fn save_pages(&mut self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
+        let mut directory = Directory::clone(&self.index);
         let added = pages
             .save(desk.host, &desk.config.keys, &mut directory, &self.worker)
             .await;
-        *self.index.borrow_mut() = Rc::new(directory);
-        self.state.borrow_mut().indexed += added?;
+        self.index = Rc::new(directory);
+        self.state.indexed += added?;
         Ok(())
     }
 
     /// Keeps how far reconciliation has come.
     pub async fn save_reconciliation(&self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
-        let record = self.reconciliation.borrow().clone();
+        let record = self.reconciliation.clone();
         record.save(desk.host, &desk.config.keys).await
     }
 
     /// Asks for a walk over everything, and keeps that at once.
-    pub async fn ask_walk(&self, desk: &Desk<'_, impl Host>) -> Result<(), Stop> {
+    pub async fn ask_walk(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), Stop> {
         desk.check_lease()?;
-        self.reconciliation.borrow_mut().walk.ask(false);
+        self.reconciliation.walk.ask(false);
         Ok(self.save_reconciliation(desk).await?)
     }
 
@@ -469,7 +463,7 @@ impl Books {
         desk: &Desk<'_, H>,
         upstreams: &Upstreams<'_, H>,
     ) -> Result<(), StoreError> {
-        let mut state = self.state.borrow().clone();
+        let mut state = self.state.clone();
         state.pim = upstreams.pim_governor.state();
         state.destination = upstreams.destination_governor.state();
         state.page_sizes = upstreams.pim.sizes.borrow().clone();
@@ -477,22 +471,22 @@ impl Books {
     }
 
     /// Counts events of our own that were queued since the listing.
-    pub fn note_raised(&self, backlog: &Backlog, count: usize) {
+    pub fn note_raised(&mut self, backlog: &mut Backlog, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         backlog.note_raised(count);
         self.report(|report| report.raised += count);
     }
 
     /// Before the index is first written: it is from now on one of this PIM and this destination.
-    pub async fn know_the_pair(&self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
-        if self.meta.borrow().is_some() {
+    pub async fn know_the_pair(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
+        if self.meta.is_some() {
             return Ok(());
         }
         let Some(meta) = Meta::of(desk.config) else {
             return Ok(());
         };
         meta.save(desk.host, &desk.config.keys).await?;
-        *self.meta.borrow_mut() = Some(meta);
+        self.meta = Some(meta);
         Ok(())
     }
 }
@@ -501,14 +495,14 @@ impl Books {
 #[derive(Default)]
 pub struct Lists {
     /// What shapes look things up in.
-    pub lookups: RefCell<Lookups>,
+    pub lookups: Lookups,
     /// What is known of the lists that were asked for.
-    pub known: RefCell<Vec<Known>>,
+    pub known: Vec<Known>,
 }
 
 impl Lists {
     /// What an entity comes to; what it looks up is to be at hand ([`Session::enrich`]).
     pub fn shape(&self, desk: &Desk<'_, impl Host>, kind: Kind, code: &str, entity: &Value) -> Shaped {
-        desk.config.shape.apply(kind, code, entity, &self.lookups.borrow())
+        desk.config.shape.apply(kind, code, entity, &self.lookups)
     }
 }

@@ -57,7 +57,7 @@ pub(super) enum Verdict {
 
 /// What each entity of a page comes to.
 pub(super) async fn judge<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     kind: Kind,
     listed: &[Listed<'_>],
 ) -> Result<Result<Vec<Verdict>, Failure>, Stop> {
@@ -89,7 +89,7 @@ pub(super) async fn judge<H: Host>(
 
 /// Queues what differs from what was last pushed, all of it if it is forced; says how much. There is room for a page.
 pub(super) async fn queue_different<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     kind: Kind,
     listed: &[Listed<'_>],
     is_forced: bool,
@@ -109,8 +109,8 @@ pub(super) async fn queue_different<H: Host>(
     }
     Ok(Ok(queue(
         &session.desk,
-        &session.backlog,
-        &session.books,
+        &mut session.backlog,
+        &mut session.books,
         &different,
         change,
     )
@@ -120,8 +120,8 @@ pub(super) async fn queue_different<H: Host>(
 /// Queues entities that do not wait already; says how many.
 pub(super) async fn queue<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
-    books: &Books,
+    backlog: &mut Backlog,
+    books: &mut Books,
     entities: &[(&Entity, &str)],
     change: Change,
 ) -> Result<u64, Stop> {
@@ -144,8 +144,8 @@ pub(super) async fn queue<H: Host>(
 /// the dead letters, where people see it.
 pub(super) async fn queue_unread<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
-    books: &Books,
+    backlog: &mut Backlog,
+    books: &mut Books,
     kind: Kind,
     codes: &[String],
 ) -> Result<(), Stop> {
@@ -188,7 +188,7 @@ pub(super) async fn is_refused<H: Host>(
         letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
     };
     // What a former destination refused is new to one that was adopted with nothing in it.
-    let emptied_s = books.reconciliation.borrow().emptied_s(desk.now_s());
+    let emptied_s = books.reconciliation.emptied_s(desk.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
         _ if letter.failed_s < emptied_s => false,
         Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),

@@ -25,7 +25,7 @@ fn places(kinds: &[Kind]) -> impl Iterator<Item = (Kind, u8)> {
 }
 
 /// Judges what a walk that has come to its end did not meet; and counts the index.
-pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) -> Result<(), Stop> {
+pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk) -> Result<(), Stop> {
     let (mut indexed, mut missing, mut unannounced) = (0, 0, 0);
     for figures in walk.last.values_mut() {
         figures.missing = 0;
@@ -60,7 +60,7 @@ pub(super) async fn judge<H: Host>(session: &Session<'_, H>, walk: &mut Walk) ->
     let now_s = session.desk.now_s();
     (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
     let let_through = {
-        let mut state = session.books.state.borrow_mut();
+        let state = &mut session.books.state;
         state.indexed = i64::try_from(indexed).unwrap_or(i64::MAX);
         let let_through = state.brake.left(indexed, now_s);
         if unannounced > let_through {
@@ -116,10 +116,10 @@ async fn missed_on<H: Host>(
 /// Queues what was missed, a hundred at a time.
 pub(super) async fn raise<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
-    books: &Books,
+    backlog: &mut Backlog,
+    books: &mut Books,
 ) -> Result<Result<(), Failure>, Stop> {
-    let Some(mut raising) = books.reconciliation.borrow().walk.raising.clone() else {
+    let Some(mut raising) = books.reconciliation.walk.raising.clone() else {
         return Ok(Ok(()));
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
@@ -148,6 +148,6 @@ pub(super) async fn raise<H: Host>(
     let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
     queue(desk, backlog, books, &entities, Change::Reconciled).await?;
     let is_end = raising.pages == places(kinds).count();
-    books.reconciliation.borrow_mut().walk.raising = (!is_end).then_some(raising);
+    books.reconciliation.walk.raising = (!is_end).then_some(raising);
     Ok(Ok(()))
 }

@@ -55,11 +55,11 @@ pub async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result
 }
 
 /// Begins a tick's share: what happened since the last one.
-pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), StoreError> {
+pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(), StoreError> {
     let notification: Option<Notification> =
         host::read(desk.host, &desk.config.keys.record(Record::Notification)).await?;
     let is_changed = {
-        let mut record = books.reconciliation.borrow_mut();
+        let record = &mut books.reconciliation;
         let overlap_s = desk.config.reconciliation.overlap_s;
         let looks_back = record.look_back(
             notification.as_ref(),
@@ -68,7 +68,7 @@ pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), Sto
             desk.now_s(),
         );
         let is_released = {
-            let brake = &mut books.state.borrow_mut().brake;
+            let brake = &mut books.state.brake;
             brake.forget_ahead(desk.now_s());
             brake.is_released(desk.now_s())
         };
@@ -81,39 +81,31 @@ pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), Sto
 }
 
 /// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
-pub fn is_ready<H: Host>(session: &Session<'_, H>, even_if_held: bool) -> bool {
+pub fn is_ready<H: Host>(session: &mut Session<'_, H>, even_if_held: bool) -> bool {
     let now_ms = session.desk.host.now_ms();
     let is_held = |kind| !even_if_held && session.upstreams.is_held_at_the_pim(kind);
-    let next = session
-        .books
-        .reconciliation
-        .borrow()
-        .next(session.desk.config, now_ms, is_held);
+    let next = session.books.reconciliation.next(session.desk.config, now_ms, is_held);
     session.upstreams.is_reconciling()
         && session.backlog.has_room(&session.desk)
         && next.is_some_and(|(due_ms, _)| due_ms <= now_ms)
 }
 
 /// Goes on with what is due, until a moment of the monotonic clock; says whether there was anything.
-pub async fn run<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
+pub async fn run<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<bool, Stop> {
     let mut has_worked = false;
     while let Some(task) = next_task(session, until_ms).await {
         has_worked = true;
         let result = match task {
             Task::Recent(kind) => recent::step(session, kind).await?,
             Task::Walk => walk::step(session).await?,
-            Task::Raise => deletions::raise(&session.desk, &session.backlog, &session.books).await?,
+            Task::Raise => deletions::raise(&session.desk, &mut session.backlog, &mut session.books).await?,
         };
         if let Err(failure) = result {
             if failure.class == Class::Held && failure.reason == TIME_IS_UP {
                 break;
             }
             let now_ms = session.desk.host.now_ms();
-            session
-                .books
-                .reconciliation
-                .borrow_mut()
-                .put_off(task, &failure, now_ms);
+            session.books.reconciliation.put_off(task, &failure, now_ms);
         }
         session.desk.check_lease()?;
         session.books.save_reconciliation(&session.desk).await?;
@@ -135,7 +127,6 @@ async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<T
     let (due_ms, task) = session
         .books
         .reconciliation
-        .borrow()
         .next(session.desk.config, now_ms, is_held)?;
     let wait_ms = due_ms.saturating_sub(now_ms);
     if session.desk.host.monotonic_ms() + wait_ms >= until_ms {

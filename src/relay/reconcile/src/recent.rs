@@ -16,12 +16,11 @@ use world::host::Host;
 use world::mistake::{Mistake, made};
 
 /// Reads one page.
-pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
+pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.desk.host.now_ms();
     let mut recent = session
         .books
         .reconciliation
-        .borrow()
         .recent
         .get(&kind)
         .cloned()
@@ -36,10 +35,10 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
         Ok(turned) => {
             if let Turned::PassedOver(codes) = turned {
-                queue_unread(&session.desk, &session.backlog, &session.books, kind, &codes).await?;
+                queue_unread(&session.desk, &mut session.backlog, &mut session.books, kind, &codes).await?;
             }
             recent.scan = Some(scan);
-            session.books.reconciliation.borrow_mut().recent.insert(kind, recent);
+            session.books.reconciliation.recent.insert(kind, recent);
             return Ok(Ok(()));
         }
     };
@@ -48,7 +47,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
         Err(failure) => {
             // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
             recent.scan = (failure.class != Class::Permanent).then_some(scan);
-            session.books.reconciliation.borrow_mut().recent.insert(kind, recent);
+            session.books.reconciliation.recent.insert(kind, recent);
             return Ok(Err(failure));
         }
     };
@@ -67,6 +66,6 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>, kind: Kind) -> Resul
     } else {
         recent.scan = Some(scan);
     }
-    session.books.reconciliation.borrow_mut().recent.insert(kind, recent);
+    session.books.reconciliation.recent.insert(kind, recent);
     Ok(Ok(()))
 }

@@ -36,7 +36,7 @@ pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, St
 
 /// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
 /// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
-pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), Stop> {
+pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(), Stop> {
     let key = desk.config.keys.record(Record::Rehearsal);
     if desk.host.get(&key).await?.is_some() {
         books.ask_walk(desk).await?;
@@ -46,10 +46,10 @@ pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &Books) -> Result<(), Stop>
 }
 
 /// Goes on counting; says what is known.
-pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<String, Stop> {
+pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Meta) -> Result<String, Stop> {
     let (host, keys) = (session.desk.host, &session.desk.config.keys);
     // A list of the PIM that is found changed concerns the shape that may come back.
-    *session.books.reconciliation.borrow_mut() = Reconciliation::load_of(host, keys, Some(known)).await?;
+    session.books.reconciliation = Reconciliation::load_of(host, keys, Some(known)).await?;
     let shape = session.desk.config.shape.name();
     let known = Rehearsal::read(host, keys).await?;
     let mut rehearsal = known
@@ -100,7 +100,7 @@ pub async fn run<H: Host>(session: &Session<'_, H>, known: Meta) -> Result<Strin
 
 /// Reads and counts one page.
 async fn step<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     kind: Kind,
     rehearsal: &mut Rehearsal,
 ) -> Result<Result<(), Failure>, Stop> {

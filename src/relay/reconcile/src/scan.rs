@@ -53,7 +53,7 @@ pub(super) fn turn(scan: &mut Scan, page: &Page, now_ms: u64) -> Turn {
 
 /// Asks for the next page of a scan, once.
 pub(super) async fn ask<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     kind: Kind,
     list: List<'_>,
     scan: &mut Scan,

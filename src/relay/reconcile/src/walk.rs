@@ -30,10 +30,10 @@ use world::host::{Host, StoreError};
 const YOUNG_S: u64 = 120;
 
 /// Reads one page, or does what comes after the last.
-pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
+pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
     let now_ms = session.desk.host.now_ms();
     let mut walk = {
-        let known = &mut session.books.reconciliation.borrow_mut().walk;
+        let known = &mut session.books.reconciliation.walk;
         if known.step.is_none() {
             known.begin(session.desk.config.shape.kinds(), now_ms);
         }
@@ -45,7 +45,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
     let next = match step.clone() {
         step @ Step::List { .. } => list(session, &mut walk, step).await?,
         step @ Step::Verify { .. } => {
-            verify(&session.desk, &session.upstreams, &session.books, &mut walk, step).await?
+            verify(&session.desk, &session.upstreams, &mut session.books, &mut walk, step).await?
         }
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
@@ -71,7 +71,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
             Err(failure)
         }
     };
-    let known = &mut session.books.reconciliation.borrow_mut().walk;
+    let known = &mut session.books.reconciliation.walk;
     // A list that was read meanwhile, and has changed, asks for the next one.
     if let Some(is_forced) = known.asked {
         walk.ask(is_forced);
@@ -81,7 +81,7 @@ pub(super) async fn step<H: Host>(session: &Session<'_, H>) -> Result<Result<(),
 }
 
 async fn list<H: Host>(
-    session: &Session<'_, H>,
+    session: &mut Session<'_, H>,
     walk: &mut Walk,
     step: Step,
 ) -> Result<Result<Option<Step>, Failure>, Stop> {
@@ -111,7 +111,7 @@ async fn list<H: Host>(
             })));
         }
         Ok(Turned::PassedOver(codes)) => {
-            queue_unread(&session.desk, &session.backlog, &session.books, kind, &codes).await?;
+            queue_unread(&session.desk, &mut session.backlog, &mut session.books, kind, &codes).await?;
             // Nothing is concluded of what lies between here and what was read last.
             let is_broken = is_broken || codes.is_empty();
             let passed = codes.into_iter().max().or(passed);
@@ -160,7 +160,7 @@ async fn list<H: Host>(
             is_broken,
             is_end: turn == Turn::End,
         };
-        close(&session.desk, &session.books, walk, stretch, &listed, &page).await?
+        close(&session.desk, &mut session.books, walk, stretch, &listed, &page).await?
     } else {
         passed
     };
@@ -214,7 +214,7 @@ struct Stretch {
 /// was passed.
 async fn close<H: Host>(
     desk: &Desk<'_, H>,
-    books: &Books,
+    books: &mut Books,
     walk: &mut Walk,
     stretch: Stretch,
     listed: &[Listed<'_>],
@@ -266,7 +266,7 @@ fn is_young(entry: &Entry, date_s: u64) -> bool {
 /// Marks what a walk did not meet and takes the marks from what it met, in index pages that were read just now.
 async fn mark<H: Host>(
     desk: &Desk<'_, H>,
-    books: &Books,
+    books: &mut Books,
     walk: u64,
     pages: &mut Pages,
     missed: &[Entity],
@@ -287,7 +287,7 @@ async fn mark<H: Host>(
 async fn verify<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
-    books: &Books,
+    books: &mut Books,
     walk: &mut Walk,
     step: Step,
 ) -> Result<Result<Option<Step>, Failure>, Stop> {

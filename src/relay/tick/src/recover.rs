@@ -11,8 +11,8 @@ use queue::key::{Change, Key};
 use world::host::{self, Host, StoreError, set_all};
 
 /// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
-pub(crate) async fn unite<H: Host>(desk: &Desk<'_, H>, backlog: &Backlog, books: &Books) -> Result<(), Stop> {
-    let directory = books.index.borrow().clone();
+pub(crate) async fn unite<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Stop> {
+    let directory = books.index.clone();
     let (mut pages, unknown) = Pages::unite(desk.host, &desk.config.keys, &directory).await?;
     if !pages.has_changes() {
         return Ok(());
@@ -28,15 +28,16 @@ pub(crate) async fn unite<H: Host>(desk: &Desk<'_, H>, backlog: &Backlog, books:
 }
 
 /// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
-pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &Backlog, books: &Books) -> Result<(), Stop> {
-    let due = backlog.plan.in_flight.iter();
-    for batch in due.filter(|batch| batch.is_due(backlog.planned_s)) {
+pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Stop> {
+    let (plan, planned_s) = (backlog.plan.clone(), backlog.planned_s);
+    let due = plan.in_flight.iter();
+    for batch in due.filter(|batch| batch.is_due(planned_s)) {
         let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
-        if batch.is_ahead(backlog.planned_s) {
+        if batch.is_ahead(planned_s) {
             // It settles from now on: what its writer's clock said is of no use.
             desk.check_lease()?;
             if let Some(value) = value {
-                look_again(desk, backlog.planned_s, value).await?;
+                look_again(desk, planned_s, value).await?;
             }
             desk.host.delete(&batch.key).await?;
             continue;
@@ -68,12 +69,12 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &Backlog, books
         books.note_raised(backlog, raised.len());
         set_all(desk.host, &raised).await?;
         // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
-        if !value.is_second && (books.state.borrow().clocks_differ() || batch.is_old(backlog.planned_s)) {
+        if !value.is_second && (books.state.clocks_differ() || batch.is_old(planned_s)) {
             let value = InFlightValue {
                 is_second: true,
                 ..value
             };
-            look_again(desk, backlog.planned_s + SKEW_S, value).await?;
+            look_again(desk, planned_s + SKEW_S, value).await?;
         }
         desk.host.delete(&batch.key).await?;
         books.note_progress();

@@ -34,7 +34,7 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
     let host = session.desk.host;
     let share_ms = session.desk.config.tick_s * 1000 / SHARE;
     let mut reconciled_ms = 0;
-    if session.books.state.borrow().is_share_owed {
+    if session.books.state.is_share_owed {
         reconciled_ms += reconcile(session, end_ms, share_ms).await?.0;
     }
     loop {
@@ -46,7 +46,7 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
         let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
         reconciled_ms += took_ms;
         // Calls that began in time may have lasted until its end, and longer; or those of batches were the only probes.
-        session.books.state.borrow_mut().is_share_owed = is_owed && !has_worked;
+        session.books.state.is_share_owed = is_owed && !has_worked;
         if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
             return Ok(blocked);
         }
@@ -58,14 +58,14 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
 
 /// Reconciliation for as long as this, but not beyond the tick; says how long it took in milliseconds, and whether
 /// there was anything to do.
-async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) -> Result<(u64, bool), Stop> {
+async fn reconcile<H: Host>(session: &mut Session<'_, H>, end_ms: u64, for_ms: u64) -> Result<(u64, bool), Stop> {
     if !session.upstreams.is_reconciling() {
         return Ok((0, false));
     }
     session.desk.check_lease()?;
     session.upstreams.begin_until(end_ms);
     let begun_ms = session.desk.host.monotonic_ms();
-    reconcile::begin(&session.desk, &session.books).await?;
+    reconcile::begin(&session.desk, &mut session.books).await?;
     let has_worked = reconcile::run(session, end_ms.min(begun_ms + for_ms)).await?;
     keep_news(&session.desk, &session.upstreams, &session.books).await?;
     Ok((session.desk.host.monotonic_ms() - begun_ms, has_worked))
@@ -76,14 +76,15 @@ async fn reconcile<H: Host>(session: &Session<'_, H>, end_ms: u64, for_ms: u64) 
 const GRACE: u64 = 2;
 
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
-async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
-    recover::unite(&session.desk, &session.backlog, &session.books).await?;
-    recover::settle(&session.desk, &session.backlog, &session.books).await?;
+async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
+    recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
+    recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
     enrichment::refresh(session).await?;
     let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
     let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
-    let done_s = session.books.state.borrow().done_s;
-    let mut due = session.backlog.plan.due(session.backlog.planned_s, done_s);
+    let done_s = session.books.state.done_s;
+    let plan = session.backlog.plan.clone();
+    let mut due = plan.due(session.backlog.planned_s, done_s);
     loop {
         session.upstreams.begin_until(until_ms);
         if session.desk.host.monotonic_ms() >= until_ms {
@@ -107,7 +108,7 @@ async fn batches<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Result<Opt
         session.upstreams.begin_until(until_ms + grace_ms);
         let came = batch::run(session, kind, batch).await;
         keep_news(&session.desk, &session.upstreams, &session.books).await?;
-        note_came(&session.upstreams, &session.books, kind, came?);
+        note_came(&session.upstreams, &mut session.books, kind, came?);
     }
     let blocked = || {
         session
@@ -140,7 +141,7 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
         size: if probing {
             1
         } else {
-            session.books.state.borrow().pace.size(kind)
+            session.books.state.pace.size(kind)
         },
         narrows: pim.failed_of_late(kind.name()),
         scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(session.backlog.planned_s),
@@ -148,7 +149,7 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
 }
 
 /// Takes note of how far a batch came, unless an upstream kept it from its end.
-fn note_came<H: Host>(upstreams: &Upstreams<'_, H>, books: &Books, kind: Kind, came: Came) {
+fn note_came<H: Host>(upstreams: &Upstreams<'_, H>, books: &mut Books, kind: Kind, came: Came) {
     if came.through > 0 {
         books.note_progress();
     }
@@ -156,7 +157,7 @@ fn note_came<H: Host>(upstreams: &Upstreams<'_, H>, books: &Books, kind: Kind, c
     // Models whose marking goes on in the next tick must be of one batch again.
     let is_halved_for_nothing = upstreams.is_hampered() || came.has_advanced;
     if !is_halved_for_nothing || came.through >= came.of {
-        books.state.borrow_mut().pace.note(kind, came);
+        books.state.pace.note(kind, came);
     }
 }
 

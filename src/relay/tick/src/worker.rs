@@ -249,7 +249,7 @@ async fn rehearse_or_work<H: Host>(
         }
         (Some(known), Some(configured)) if known != configured => Ok(known.denies(&configured)),
         _ => {
-            rehearsal::end(&session.desk, &session.books).await?;
+            rehearsal::end(&session.desk, &mut session.books).await?;
             rounds::run(session, end_ms).await
         }
     }
