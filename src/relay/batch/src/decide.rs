@@ -1,9 +1,9 @@
 //! What each entity of a batch comes to.
 
 use crate::item::{Item, Stage};
+use desk::books::Books;
 use desk::enrichment;
 use desk::session::Session;
-use desk::tools::Books;
 use desk::tools::Desk;
 use model::entity::Kind;
 use model::entity::updated_s;

@@ -6,60 +6,22 @@
 //! being kept, and the next batch of models is smaller.
 
 use crate::item::{Item, Marked, Stage};
+use crate::progress::Progress;
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
+use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::session::Session;
-use desk::tools::{Backlog, Books};
 use desk::tools::{Desk, Upstreams};
 use model::entity::BATCH_MAX;
 use model::entity::updated_s;
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
-use model::gap::Gap;
 use model::time;
 use queue::key::{Change, Key};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use world::host::{self, Host, StoreError, set_all};
 use world::mistake::{Mistake, made};
-
-/// How far the marking of some models' variants has come, under the key of the first of them.
-#[derive(Default, Serialize, Deserialize)]
-struct Progress {
-    v: u32,
-    /// Tells these changes of these models from all others.
-    hash: String,
-    /// Each of them, as [`Marking::name`] tells it; none of a model whose marking is done.
-    #[serde(default)]
-    members: Vec<String>,
-    /// Whether all of it is done: kept where a model's push did not come through after it.
-    #[serde(default)]
-    is_done: bool,
-    /// Sub-models found so far, whose variants are to be marked, too.
-    #[serde(default)]
-    sub_models: Vec<String>,
-    /// The kind that is being marked; none is the first.
-    #[serde(default)]
-    kind: Option<Kind>,
-    /// How many parents are done with.
-    #[serde(default)]
-    parents: usize,
-    /// The next page of the next ones.
-    #[serde(default)]
-    cursor: Option<String>,
-    /// For how many parents the cursor stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked: Option<usize>,
-    /// For how many parents one call asks, since it failed for more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    at_once: Option<usize>,
-    /// Whether the next sub-model's list failed, and the PIM was not asked yet whether it answers others.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_doubted: bool,
-    /// What is known of entities there that cannot be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    gap: Option<Box<Gap>>,
-}
 
 /// What is to be marked of a model's descendants.
 struct Marking {
@@ -447,40 +409,6 @@ fn chunk<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, parents: &[&str], pr
         length /= 2;
     }
     left[..length].iter().map(|parent| (*parent).to_owned()).collect()
-}
-
-impl Progress {
-    /// A page is marked.
-    fn take(&mut self, kind: Kind, page: &Page, parents: usize) {
-        if kind == Kind::ProductModel {
-            self.sub_models
-                .extend(page.items.iter().filter_map(|item| kind.id_in(item)));
-        }
-        (self.cursor, self.asked) = (page.next.clone(), Some(parents));
-        if self.cursor.is_none() {
-            self.pass(parents);
-        }
-    }
-
-    /// So many parents are done with; more of them may come by one call again.
-    fn pass(&mut self, parents: usize) {
-        self.parents += parents;
-        (self.cursor, self.gap, self.asked) = (None, None, None);
-        let more = self.at_once.map(|at_once| at_once * 2);
-        self.at_once = more.filter(|more| *more < BATCH_MAX);
-    }
-
-    /// One of so many parents may be why their list does not come: says whether fewer are asked for now. What came of the
-    /// list so far is of the first of them, too.
-    fn narrows(&mut self, parents: usize, failure: &Failure) -> bool {
-        let narrows = parents > 1 && failure.may_be_of_one();
-        if narrows {
-            (self.at_once, self.gap, self.asked) = (Some(parents / 2), None, None);
-            // The cursor of a `GET` holds the filter that it was made for, and so all of them.
-            self.cursor = self.cursor.take().filter(|cursor| !cursor.contains("search="));
-        }
-        narrows
-    }
 }
 
 async fn enqueue<H: Host>(

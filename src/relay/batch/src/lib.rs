@@ -8,14 +8,15 @@ mod fanout;
 mod item;
 mod media;
 mod outcome;
+mod progress;
 mod push;
 mod reading;
 
 use decide::{decide, dry_run};
+use desk::books::Books;
 use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
-use desk::tools::Books;
 use desk::tools::Desk;
 use item::{Item, Stage};
 use model::entity::{Kind, Segment};

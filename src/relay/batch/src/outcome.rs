@@ -2,10 +2,12 @@
 
 use crate::fanout;
 use crate::item::{Item, Stage};
+use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::Desk;
-use desk::tools::{Backlog, Books, Upstreams};
+use desk::tools::Upstreams;
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
 use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};

@@ -1,8 +1,9 @@
 //! Pushes: written down, made, and, where the lease passed meanwhile, written down once more.
 
 use crate::item::{Item, Stage};
+use desk::books::Books;
 use desk::tools::Desk;
-use desk::tools::{Books, Upstreams};
+use desk::tools::Upstreams;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use model::failure::Failure;

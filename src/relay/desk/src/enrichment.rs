@@ -2,10 +2,13 @@
 //! anew when an event says that they changed. A list that is not what it was asks for a walk, so that a new label
 //! reaches everything that carries the old one. What of a list did not fit into one tick is kept for the next.
 
-use crate::known::{Known, TTL_S};
+use crate::backlog::Backlog;
+use crate::books::Books;
+use crate::lists::Lists;
+use crate::lists::{Known, TTL_S};
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::tools::{Backlog, Books, Desk, Lists, Upstreams};
+use crate::tools::{Desk, Upstreams};
 use akeneo::pim::{Pim, structure_circuit};
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};

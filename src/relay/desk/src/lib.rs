@@ -1,16 +1,19 @@
-//! What a tick that holds the lease works with: the upstreams, the plan, what is kept, what is told, and the lists in which
-//! shapes look things up.
+//! What a tick that holds the lease works with, in parts: a step is handed those that it touches, as its signature tells.
 //!
 //! | where | what |
 //! |---|---|
 //! | [`session`] | the tools, from the beginning of a tick to its report |
-//! | [`tools`] | what is handed to its steps: everybody's tools, and the upstreams |
+//! | [`tools`] | what every step needs, and the upstreams |
+//! | [`backlog`] | what waits, and what became of it since it was listed |
+//! | [`books`] | what is kept and what is told |
+//! | [`lists`] | lists in which shapes look things up |
 //! | [`enrichment`] | lists of the PIM, read when they are missed or said to have changed |
-//! | [`known`] | what is known of such a list |
 //! | [`stop`] | why a tick goes no further |
 
+pub mod backlog;
+pub mod books;
 pub mod enrichment;
-pub mod known;
+pub mod lists;
 pub mod session;
 pub mod stop;
 pub mod tools;

@@ -1,6 +1,9 @@
 //! A tick that holds the lease: the upstreams, the plan, what is kept, and what is told at the end.
 
-use crate::tools::{Backlog, Books, Desk, Lists, Upstreams};
+use crate::backlog::Backlog;
+use crate::books::Books;
+use crate::lists::Lists;
+use crate::tools::{Desk, Upstreams};
 use config::WorkerConfig;
 use model::entity::Segment;
 use queue::lease::Lease;

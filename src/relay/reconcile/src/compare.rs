@@ -1,9 +1,11 @@
 //! What a list says against what was last pushed.
 
+use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
-use desk::tools::{Backlog, Books, Desk};
+use desk::tools::Desk;
 use model::entity::updated_s;
 use model::entity::{Entity, Kind};
 use model::failure::Failure;

@@ -4,9 +4,11 @@
 //! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
 
 use super::compare::{Verdict, is_refused, queue};
+use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
-use desk::tools::{Backlog, Books, Desk};
+use desk::tools::Desk;
 use model::entity::BATCH_MAX;
 use model::entity::{Entity, Kind, Segment};
 use model::failure::Failure;

@@ -18,9 +18,10 @@ mod sweep;
 mod walk;
 
 use config::WorkerConfig;
+use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
-use desk::tools::{Books, Desk};
+use desk::tools::Desk;
 use model::failure::{Class, TIME_IS_UP};
 use queue::key::Record;
 use records::brake::Brake;

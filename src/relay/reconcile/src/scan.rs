@@ -3,8 +3,10 @@
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use akeneo::query::is_same_place;
+use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::session::Session;
-use desk::tools::{Backlog, Books, Desk};
+use desk::tools::Desk;
 use model::entity::{Kind, uuid_bytes};
 use model::failure::{Class, Failure};
 use model::gap::Gap;

@@ -1,8 +1,9 @@
 //! What lies in the store and nobody needs any more, swept out at the end of each walk.
 
+use desk::backlog::Backlog;
 use desk::enrichment;
 use desk::stop::Stop;
-use desk::tools::{Backlog, Desk, Upstreams};
+use desk::tools::{Desk, Upstreams};
 use model::entity::Kind;
 use queue::key::{Key, ListKey};
 use serde_json::json;

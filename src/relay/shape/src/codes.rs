@@ -1,7 +1,7 @@
 //! Codes in another letter case than the shape has them, which for Akeneo are the same, and as integers, as PHP writes
 //! them.
 
-use super::tests::{lookups, mug, shape};
+use super::samples::{lookups, mug, shape};
 use super::*;
 use serde_json::json;
 

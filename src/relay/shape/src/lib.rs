@@ -21,6 +21,8 @@ mod properties;
 mod refusals;
 mod route;
 mod rules;
+#[cfg(test)]
+mod samples;
 mod selection;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Numbers from the PIM to the destination: as they were written, and hashed as they ever were.
 
-use super::tests::shape;
+use super::samples::shape;
 use super::*;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Any entity, any document.
 
-use super::tests::{lookups, mug, shape};
+use super::samples::{lookups, mug, shape};
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;

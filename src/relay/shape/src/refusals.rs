@@ -1,6 +1,6 @@
 //! What the selection refuses, and what is told of wrong shapes.
 
-use super::tests::{lookups, mug, shape};
+use super::samples::{lookups, mug, shape};
 use super::*;
 use serde_json::json;
 

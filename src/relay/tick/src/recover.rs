@@ -1,8 +1,9 @@
 //! What earlier workers left behind: pages of the index that several of them wrote, and batches whose end nobody saw.
 
+use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::stop::Stop;
 use desk::tools::Desk;
-use desk::tools::{Backlog, Books};
 use model::entity::Entity;
 use model::time::SKEW_S;
 use queue::in_flight::InFlightValue;

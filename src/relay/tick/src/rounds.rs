@@ -2,10 +2,11 @@
 
 use crate::recover;
 use config::WorkerConfig;
+use desk::books::Books;
 use desk::enrichment;
 use desk::session::Session;
 use desk::stop::Stop;
-use desk::tools::{Books, Desk, Upstreams};
+use desk::tools::{Desk, Upstreams};
 use model::entity::Kind;
 use model::failure::TIME_IS_UP;
 use queue::batches::Arrangement;

@@ -1,0 +1,129 @@
+//! What waits.
+
+use crate::tools::Desk;
+use model::entity::BATCH_MAX;
+use model::entity::{Entity, Kind};
+use queue::in_flight::InFlightValue;
+use queue::key::Change;
+use queue::plan::Plan;
+use queue::retry::Tried;
+use queue::waiting::Waiting;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use world::host::Host;
+use world::host::{self, StoreError};
+
+/// How many events of reconciliation may wait at once: more would only make every listing longer.
+const RECONCILING_MAX: u64 = 10_000;
+
+/// What was to be pushed last, by kind and code.
+type TriedByEntity = BTreeMap<(Kind, String), Vec<Tried>>;
+
+/// What waits, by the last listing, and what became of it since.
+pub struct Backlog {
+    /// What waits, by the last listing.
+    pub plan: Rc<Plan>,
+    /// When the plan was made, in seconds since the Unix epoch: what is due is due by this.
+    pub planned_s: u64,
+    /// Events of our own that were queued since the listing.
+    raised: u64,
+    /// What the pushes were to bring that were in flight when the tick began, once it is read.
+    in_flight: Option<TriedByEntity>,
+    /// Entities that a batch was begun with: what was listed of them waits no more.
+    begun: BTreeSet<Entity>,
+    /// Entities that reconciliation queued since the listing.
+    queued: BTreeSet<Entity>,
+}
+
+impl Backlog {
+    /// What a listing says, made at this time in seconds since the Unix epoch.
+    pub fn of(plan: Plan, planned_s: u64) -> Backlog {
+        Backlog {
+            plan: Rc::new(plan),
+            planned_s,
+            raised: 0,
+            in_flight: Default::default(),
+            begun: Default::default(),
+            queued: Default::default(),
+        }
+    }
+
+    pub(crate) fn note_raised(&mut self, count: u64) {
+        self.raised += count;
+    }
+
+    /// What the relay queues itself stops at a quarter of what deliveries may queue. What others told does not count: it
+    /// could keep models from being marked for as long as it waits for them.
+    pub fn is_own_queue_full(&self, desk: &Desk<'_, impl Host>) -> bool {
+        self.own_room(desk) == 0
+    }
+
+    fn own_room(&self, desk: &Desk<'_, impl Host>) -> u64 {
+        (desk.config.high_water / 4).saturating_sub(self.plan.own + self.raised)
+    }
+
+    /// How many events reconciliation may queue now: a page in any case while none of its own wait, so that what waits
+    /// for a person, or for an upstream, does not keep it from looking.
+    pub fn room(&self, desk: &Desk<'_, impl Host>) -> usize {
+        let queued = self.plan.reconciling + self.queued.len() as u64;
+        let page = (BATCH_MAX as u64).saturating_sub(queued);
+        let room = self
+            .own_room(desk)
+            .min(RECONCILING_MAX.saturating_sub(queued))
+            .max(page);
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is room for what a page can hold.
+    pub fn has_room(&self, desk: &Desk<'_, impl Host>) -> bool {
+        self.room(desk) >= BATCH_MAX
+    }
+
+    /// Whether an entity waits already, so that it need not be queued for this.
+    pub fn is_waiting(&self, entity: &Entity, change: Change) -> bool {
+        if self.queued.contains(entity) {
+            return true;
+        }
+        if self.begun.contains(entity) {
+            return false;
+        }
+        self.plan.find(entity).is_some_and(|waiting| match change {
+            Change::Forced => waiting.is_forced(),
+            // A recheck comes by itself, but a minute late for what is known to differ now.
+            _ => !waiting.events.is_empty() || waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()),
+        })
+    }
+
+    /// A batch begins: what comes of these entities from now on is new.
+    pub fn note_begun(&mut self, batch: &[Waiting]) {
+        let entities = batch.iter().map(|waiting| waiting.entity.clone());
+        self.begun.extend(entities);
+    }
+
+    /// Reconciliation has queued these.
+    pub fn note_queued(&mut self, entities: impl Iterator<Item = Entity>) {
+        self.queued.extend(entities);
+    }
+
+    /// What pushes of an entity were to bring that are in flight, or were when their worker died.
+    pub async fn tried_in_flight(
+        &mut self,
+        desk: &Desk<'_, impl Host>,
+        kind: Kind,
+        code: &str,
+    ) -> Result<Vec<Tried>, StoreError> {
+        if self.in_flight.is_none() {
+            let mut tried = TriedByEntity::new();
+            for batch in &self.plan.in_flight {
+                let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
+                for (entity, known) in value.into_iter().flat_map(InFlightValue::into_tried) {
+                    tried.entry(entity).or_default().push(known);
+                }
+            }
+            self.in_flight = Some(tried);
+        }
+        let known = &self.in_flight;
+        let of_this = known.as_ref().and_then(|known| known.get(&(kind, code.to_owned())));
+        Ok(of_this.cloned().unwrap_or_default())
+    }
+}

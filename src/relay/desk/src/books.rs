@@ -1,0 +1,236 @@
+//! What is kept and what is told.
+
+use crate::backlog::Backlog;
+use crate::stop::Stop;
+use crate::tools::{Desk, Upstreams};
+use model::entity::{Entity, Kind, Segment};
+use queue::index::{Directory, Pages};
+use queue::plan::Plan;
+use records::history::History;
+use records::meta::Meta;
+use records::reconciliation::Reconciliation;
+use records::report::Report;
+use records::state::State;
+use std::rc::Rc;
+use world::host::Host;
+use world::host::StoreError;
+
+/// What is kept and what is told: the records of a tick.
+pub struct Books {
+    /// What the next tick must know.
+    pub state: State,
+    /// What ticks did.
+    pub history: History,
+    /// How far reconciliation has come.
+    pub reconciliation: Reconciliation,
+    /// Where the pages of the index lie.
+    pub index: Rc<Directory>,
+    /// How a key names this worker.
+    worker: Segment,
+    /// For which pair and shape the index is.
+    meta: Option<Meta>,
+    /// What the tick did so far.
+    report: Report,
+    /// Whether anything came of this tick's work so far.
+    has_progressed: bool,
+    /// What it was at last.
+    at: Option<String>,
+    /// Whether the brake counted something that is not kept yet.
+    is_brake_used: bool,
+}
+
+impl Books {
+    /// The books as a tick opens them, which `worker` names in keys.
+    pub fn open(
+        state: State,
+        history: History,
+        reconciliation: Reconciliation,
+        meta: Option<Meta>,
+        plan: &Plan,
+        worker: Segment,
+    ) -> Books {
+        let report = Report {
+            depth: plan.depth,
+            ..Report::default()
+        };
+        Books {
+            state,
+            history,
+            reconciliation,
+            index: Rc::new(plan.index.clone()),
+            worker,
+            meta,
+            report,
+            has_progressed: false,
+            at: Default::default(),
+            is_brake_used: false,
+        }
+    }
+
+    /// What is left at the end.
+    pub fn close(self) -> (Report, State, History) {
+        (self.report, self.state, self.history)
+    }
+
+    /// Changes the report.
+    pub fn report(&mut self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.report);
+    }
+
+    /// Whether the brake lets a deletion through that nobody announced; counts one that it holds back.
+    pub fn brake_lets_through(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
+        let state = &mut self.state;
+        let indexed = usize::try_from(state.indexed).unwrap_or(0);
+        let lets_through = state.brake.lets_through(entity, indexed, desk.now_s());
+        self.is_brake_used = true;
+        if !lets_through {
+            self.report(|report| report.braked += 1);
+        }
+        lets_through
+    }
+
+    /// The destination took something.
+    pub fn note_done(&mut self, desk: &Desk<'_, impl Host>) {
+        self.state.done_s = desk.now_s();
+    }
+
+    /// Counts a deletion that came through and that nobody announced.
+    pub fn note_unannounced(&mut self, entity: &Entity) {
+        let state = &mut self.state;
+        state.brake.done(entity);
+        *state.deleted.entry(entity.kind).or_default() += 1;
+    }
+
+    /// Before what the brake let through is carried out: a killed tick must not forget that it counted.
+    pub async fn keep_brake<H: Host>(
+        &mut self,
+        desk: &Desk<'_, H>,
+        upstreams: &Upstreams<'_, H>,
+    ) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.is_brake_used) {
+            self.save_state(desk, upstreams).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts an entity that the shape does not want.
+    pub fn note_unwanted(&mut self) {
+        self.state.unwanted += 1;
+        self.report(|report| report.unwanted += 1);
+    }
+
+    /// Something came of this tick's work.
+    pub fn note_progress(&mut self) {
+        self.has_progressed = true;
+    }
+
+    /// What this tick is at.
+    pub fn note_at(&mut self, at: impl FnOnce() -> String) {
+        self.at = Some(at());
+    }
+
+    /// What this tick is at.
+    pub fn at(&self) -> Option<String> {
+        self.at.clone()
+    }
+
+    /// What it has done so far.
+    pub fn done(&self) -> Report {
+        self.report.clone()
+    }
+
+    /// Whether anything did.
+    pub fn has_progressed(&self) -> bool {
+        self.has_progressed
+    }
+
+    /// Reads the pages of the index of these entities.
+    pub async fn load_pages<'e>(
+        &self,
+        desk: &Desk<'_, impl Host>,
+        entities: impl IntoIterator<Item = &'e Entity>,
+    ) -> Result<Pages, StoreError> {
+        let directory = self.index.clone();
+        Pages::load(desk.host, &desk.config.keys, &directory, entities).await
+    }
+
+    /// Reads one page of the index.
+    pub async fn load_page(&self, desk: &Desk<'_, impl Host>, kind: Kind, number: u8) -> Result<Pages, StoreError> {
+        let (directory, mut pages) = (self.index.clone(), Pages::default());
+        pages
+            .read(desk.host, &desk.config.keys, &directory, kind, number)
+            .await?;
+        Ok(pages)
+    }
+
+    /// Whether an entity went with a model of which an event said that it is deleted: then its own deletion is no more a
+    /// surprise than the model's, and does not count towards the brake.
+    pub async fn went_with_a_model(
+        &self,
+        desk: &Desk<'_, impl Host>,
+        pages: &mut Pages,
+        entity: &Entity,
+    ) -> Result<bool, StoreError> {
+        let directory = self.index.clone();
+        pages
+            .went_with_a_model(desk.host, &desk.config.keys, &directory, entity)
+            .await
+    }
+
+    /// Keeps the changed pages of the index.
+    pub async fn save_pages(&mut self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
+        let mut directory = Directory::clone(&self.index);
+        let added = pages
+            .save(desk.host, &desk.config.keys, &mut directory, &self.worker)
+            .await;
+        self.index = Rc::new(directory);
+        self.state.indexed += added?;
+        Ok(())
+    }
+
+    /// Keeps how far reconciliation has come.
+    pub async fn save_reconciliation(&self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
+        let record = self.reconciliation.clone();
+        record.save(desk.host, &desk.config.keys).await
+    }
+
+    /// Asks for a walk over everything, and keeps that at once.
+    pub async fn ask_walk(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), Stop> {
+        desk.check_lease()?;
+        self.reconciliation.walk.ask(false);
+        Ok(self.save_reconciliation(desk).await?)
+    }
+
+    /// Keeps the state as it is now, with what the governors have learned.
+    pub async fn save_state<H: Host>(
+        &self,
+        desk: &Desk<'_, H>,
+        upstreams: &Upstreams<'_, H>,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.clone();
+        state.pim = upstreams.pim_governor.state();
+        state.destination = upstreams.destination_governor.state();
+        state.page_sizes = upstreams.pim.sizes.borrow().clone();
+        state.save(desk.host, &desk.config.keys).await
+    }
+
+    /// Counts events of our own that were queued since the listing.
+    pub fn note_raised(&mut self, backlog: &mut Backlog, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        backlog.note_raised(count);
+        self.report(|report| report.raised += count);
+    }
+
+    /// Before the index is first written: it is from now on one of this PIM and this destination.
+    pub async fn know_the_pair(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
+        if self.meta.is_some() {
+            return Ok(());
+        }
+        let Some(meta) = Meta::of(desk.config) else {
+            return Ok(());
+        };
+        meta.save(desk.host, &desk.config.keys).await?;
+        self.meta = Some(meta);
+        Ok(())
+    }
+}
