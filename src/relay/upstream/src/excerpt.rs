@@ -26,16 +26,38 @@ pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A secret as answers repeat it: to the letter, inside JSON, inside an address.
+/// A secret as answers repeat it: to the letter, inside an address, inside JSON, and inside JSON that is a text of JSON.
 fn forms(secret: &str) -> Vec<String> {
-    let quoted = serde_json::Value::from(secret).to_string();
-    let mut forms = vec![
-        secret.to_owned(),
-        quoted[1..quoted.len() - 1].to_owned(),
-        path_segment(secret),
+    let once = quoted(secret);
+    // What is escaped once is read as people read it before it is looked for; what is escaped twice is not.
+    let twice = [
+        once.clone(),
+        escaped(&once, |unit| format!("\\u{unit:04x}")),
+        escaped(&once, |unit| format!("\\u{unit:04X}")),
     ];
+    let mut forms = vec![secret.to_owned(), path_segment(secret), once];
+    forms.extend(twice.iter().map(|text| quoted(text)));
     forms.dedup();
     forms
+}
+
+/// A text as it stands between the quotes of a JSON text.
+fn quoted(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// A text of JSON with escapes in place of what is not ASCII.
+fn escaped(quoted: &str, escape: impl Fn(u16) -> String) -> String {
+    let mut text = String::new();
+    for c in quoted.chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| escape(*unit)));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -50,18 +72,19 @@ mod tests {
             before in "[ -~]{0,80}",
             after in "[ -~]{0,80}",
             bytes in 1..200_usize,
-            form in 0..4_usize,
+            form in 0..5_usize,
             times in 1..4_usize,
         ) {
-            let quoted = serde_json::Value::from(secret.as_str()).to_string();
-            let quoted = quoted[1..quoted.len() - 1].to_owned();
+            let once = quoted(&secret);
             let written = match form {
                 0 => secret.clone(),
-                1 => quoted,
-                2 => quoted.replace('/', "\\/").replace('é', "\\u00e9"),
+                1 => once,
+                2 => once.replace('/', "\\/").replace('é', "\\u00e9"),
+                3 => quoted(&once.replace('é', "\\u00e9")),
                 _ => path_segment(&secret),
             };
-            let answer = before + &written.repeat(times) + &after;
+            // A backslash before it would be a part of its first escape.
+            let answer = before.trim_end_matches('\\').to_owned() + &written.repeat(times) + &after;
             let short: String = secret.chars().skip(1).take(4).collect();
             let kept = excerpt(answer.as_bytes(), &[short, secret.clone()], bytes);
             prop_assert!(kept.len() <= bytes);
@@ -69,6 +92,14 @@ mod tests {
                 let begin: String = text.chars().take(6).collect();
                 prop_assert!(!kept.contains(&begin), "{}", kept);
             }
+        }
+    }
+
+    #[test]
+    fn a_secret_in_json_that_is_a_text_of_json_is_not_kept() {
+        for answer in [r#"{"said":"{\"token\":\"\\u00e9A=&&\/A&\"}"}"#, r#"\\u00E9A=&&/A&"#] {
+            let kept = excerpt(answer.as_bytes(), &["éA=&&/A&".to_owned()], 4096);
+            assert!(!kept.contains("A=&"), "{kept}");
         }
     }
 
