@@ -33,7 +33,8 @@ pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, items: &mut [Item], 
                 Some(_) if (entry.is_some() || item.waiting.may_be_there()) && item.is_doubtful() => Stage::Doubted,
                 // Announced: deleted in any case, since an index may have lost what the destination has.
                 Some(removal) if item.waiting.is_deletion_announced() => Stage::Delete(removal),
-                // Pushed by us, perhaps, and not in the index: what came late after its deletion, or was never finished.
+                // The destination may have it although the index has no entry: a push that landed after the deletion, or a
+                // first push whose worker died. It is deleted to be sure.
                 Some(removal) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(removal),
                 Some(removal) if entry.is_some() => {
                     if item.went_with_a_model || session.books.brake_lets_through(&session.desk, &item.waiting.entity) {

@@ -2,6 +2,17 @@
 //!
 //! Outcomes are kept before anything is deleted, so that dying between any two calls leaves work to be repeated and
 //! never work forgotten.
+//!
+//! | where | what |
+//! |---|---|
+//! | this file | the order of the steps |
+//! | `item` | an entity of a batch, and how far it has come |
+//! | `reading` | fetch: by list, and by id what a list cannot be trusted with |
+//! | `decide` | what each entity comes to |
+//! | `fanout`, `progress` | a changed model's variants are marked, and how far that has come |
+//! | `media` | files that go ahead |
+//! | `push` | pushes, written down before they are made |
+//! | `outcome` | persist and clear: retries, dead letters, rechecks, the index |
 
 mod decide;
 mod fanout;

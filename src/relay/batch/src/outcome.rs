@@ -22,7 +22,7 @@ use shape::Shape;
 use world::host::{self, Host, StoreError, delete_all};
 use world::log;
 
-/// How long an entity is held back whose call served as a probe, in seconds, so that the next probe is another's.
+/// How long an entity is held back whose call served as a probe, in seconds: others that wait are the next probes.
 const PROBE_HOLD_S: u64 = 10;
 
 /// How long an entity is held back that was asked time and again to come less often, while others came through, in seconds.
@@ -94,8 +94,8 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut It
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
     let for_variants = item.has_variants_to_mark() && is_marked;
-    // And it still shows what is gone, or not wanted any more, to an event that comes late: until then this key says not
-    // to believe it.
+    // For a minute after a deletion the search index may still list the entity. While this recheck waits, a batch that a
+    // late event brings confirms by id what the list shows before it pushes (`reread_what_the_index_denies`).
     let is_news = (item.is_gone || matches!(item.stage, Stage::Deleted)) && !item.waiting.events.is_empty();
     let due_s = if for_variants || is_news {
         Some(now_s + recheck_s)

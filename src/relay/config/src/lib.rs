@@ -1,4 +1,11 @@
-//! The application's variables, read and checked.
+//! The application's variables, read and checked; and the answers of our own endpoints, which depend on them.
+//!
+//! | where | what |
+//! |---|---|
+//! | this file | what ingest, worker and console need to know, with every default and bound |
+//! | `variables` | how a variable is read, whatever it is about |
+//! | `template` | the document that gives alerts their form |
+//! | [`answer`] | answers to callers, and whether a caller may ask |
 
 pub mod answer;
 mod template;

@@ -89,7 +89,8 @@ impl Backlog {
         }
         self.plan.find(entity).is_some_and(|waiting| match change {
             Change::Forced => waiting.is_forced(),
-            // A recheck comes by itself, but a minute late for what is known to differ now.
+            // A recheck that is due later does not count as waiting: it may be a minute away, and this difference is
+            // known now.
             _ => !waiting.events.is_empty() || waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()),
         })
     }

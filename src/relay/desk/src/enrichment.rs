@@ -432,7 +432,8 @@ async fn refresh_one<H: Host>(session: &mut Session<'_, H>, list: &ListKey) -> R
         _ => {}
     }
     let outcome = read_list(session, &need, &locales).await?;
-    // What was told after a reading had begun is for the next one. A reading that is kept will be gone on with.
+    // The events that said that the list changed may be deleted only if this reading began after they were listed. One
+    // that an earlier tick began may have passed what they tell of. A reading that is kept will be gone on with.
     Ok(!outcome.was_begun && (outcome.result.is_ok() || outcome.is_kept))
 }
 

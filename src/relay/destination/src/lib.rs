@@ -1,4 +1,7 @@
 //! Pushing to the destination: singular upserts and deletes, each judged alone.
+//!
+//! Here its requests are made, with the idempotency key among their headers, and its answers are judged. What a request is
+//! and where it goes is the shape's matter.
 
 use config::DestinationConfig;
 use http::{Method, Request, Response, StatusCode, header};

@@ -8,7 +8,7 @@
 //! | [`reconciliation`] | how far looks, the walk and a rehearsal have come |
 //! | [`meta`] | for which PIM, destination and shape the index is |
 //! | [`status`], [`history`], [`report`] | what ticks found and did, for people and for ingest |
-//! | [`notification`], [`refused`] | what ingest leaves for the worker |
+//! | [`notification`], [`refused`] | what ingest leaves for the worker: word of the subscription, a delivery with a bad signature |
 //! | [`command`] | what a person asks the worker for |
 
 pub mod brake;

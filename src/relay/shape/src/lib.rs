@@ -2,6 +2,21 @@
 //!
 //! The variable `shape` is a JSON document; an empty one sends every entity as the PIM gives it. Whatever is wrong in
 //! it is told with its place before anything is sent.
+//!
+//! | where | what |
+//! |---|---|
+//! | `document` | reading the document: every mistake with its place and the remedy |
+//! | `rules` | what the document says of one kind: made of the parts below |
+//! | `route`, `headers` | method, path and headers of a request, as the document has them |
+//! | `selection` | which entities the destination is to have at all |
+//! | `values` | how the values of the PIM are flattened: which of them, of which channel and locale, in which form |
+//! | `field`, `place` | the fields of a body: from where, converted how, to where |
+//! | `lookups` | what is looked up in lists of the PIM: labels, where categories lie |
+//! | `media` | files that a body names |
+//! | `answers` | what the destination's answers mean where the document says so |
+//! | `canonical` | the one form of a body that its hash is taken of |
+//!
+//! Tests lie in `tests`, `codes`, `numbers`, `properties` and `refusals`; `samples` is what they are made of.
 
 mod answers;
 mod canonical;

@@ -11,7 +11,8 @@ pub const STALLED_MS: u64 = 3_600_000;
 /// How long ago its last failure may be, in milliseconds, for it to be failing still.
 const LATELY_MS: u64 = 600_000;
 
-/// What keeps a scan from going on: kept from the first failure until a page comes.
+/// The failures of a scan that is under way: the first, the last, and why. A page that comes ends it, unless the scan began
+/// anew because of it: then only its end does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// When it first failed, in milliseconds since the Unix epoch.
