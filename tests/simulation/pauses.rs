@@ -134,9 +134,8 @@ fn what_a_slower_worker_deletes_is_nothing_that_came_since() {
     );
 }
 
-/// Two workers stand still with their pushes done and nothing kept of that; then the first one's content comes again.
-#[test]
-fn a_content_that_comes_back_has_a_key_of_its_own_though_nobody_kept_what_was_pushed() {
+/// A destination that has what little is sent, and is told of changes by events alone.
+fn little() -> Stage {
     let mut stage = Stage::with(60, 0, 46, |_, worker| {
         by_events_alone(worker);
         worker.shape = Shape::read(LITTLE).expect("a good shape");
@@ -144,6 +143,13 @@ fn a_content_that_comes_back_has_a_key_of_its_own_though_nobody_kept_what_was_pu
     stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
     stage.run_for(10 * MINUTE_MS);
     stage.forget();
+    stage
+}
+
+/// Two workers stand still with their pushes done and nothing kept of that; then the first one's content comes again.
+#[test]
+fn a_content_that_comes_back_has_a_key_of_its_own_though_nobody_kept_what_was_pushed() {
+    let mut stage = little();
     let product = EntityId::Product(uuid::Uuid::from_u128(7 << 64));
     let enable = |enabled: bool| Edit::new(product.clone(), Action::Enable { enabled });
     let was_enabled = |stage: &Stage| enabled(stage, &product);
@@ -169,13 +175,7 @@ fn a_content_that_comes_back_has_a_key_of_its_own_though_nobody_kept_what_was_pu
 #[test]
 fn a_key_does_not_come_back_once_what_was_in_flight_has_settled() {
     for ahead_ms in [0, 30 * MINUTE_MS] {
-        let mut stage = Stage::with(60, 0, 46, |_, worker| {
-            by_events_alone(worker);
-            worker.shape = Shape::read(LITTLE).expect("a good shape");
-        });
-        stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
-        stage.run_for(10 * MINUTE_MS);
-        stage.forget();
+        let mut stage = little();
         let product = EntityId::Product(uuid::Uuid::from_u128(7 << 64));
         let enable = |enabled: bool| Edit::new(product.clone(), Action::Enable { enabled });
         stall(&stage, write_of_the_index(&product), 6 * HOUR_MS, true);

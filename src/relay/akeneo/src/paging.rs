@@ -6,8 +6,7 @@
 
 use crate::pim::{Page, Pim, Whose, first_page};
 use crate::query::{after_number, sized};
-use model::entity::BATCH_MAX;
-use model::entity::{Kind, uuid_bytes, uuid_text};
+use model::entity::{BATCH_MAX, Kind, uuid_bytes, uuid_text};
 use model::failure::{Class, Failure};
 use model::gap::{Gap, Mark, Measure};
 use model::page_size::PageSize;

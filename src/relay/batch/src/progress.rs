@@ -1,8 +1,7 @@
 //! How far the marking of models' variants has come.
 
 use akeneo::pim::Page;
-use model::entity::BATCH_MAX;
-use model::entity::Kind;
+use model::entity::{BATCH_MAX, Kind};
 use model::failure::Failure;
 use model::gap::Gap;
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,7 @@
 
 use crate::item::{Item, Stage};
 use desk::books::Books;
-use desk::tools::Desk;
-use desk::tools::Upstreams;
+use desk::tools::{Desk, Upstreams};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use model::failure::Failure;

@@ -1,8 +1,7 @@
 //! Single variables, read as people paste them.
 
 use http::{HeaderName, Uri};
-use queue::keyspace::Keyspace;
-use queue::keyspace::is_instance;
+use queue::keyspace::{Keyspace, is_instance};
 use std::str::FromStr;
 
 /// A variable that is missing or makes no sense; the text names it and says what to do.

@@ -1,8 +1,7 @@
 //! What waits.
 
 use crate::tools::Desk;
-use model::entity::BATCH_MAX;
-use model::entity::{Entity, Kind};
+use model::entity::{BATCH_MAX, Entity, Kind};
 use queue::in_flight::InFlightValue;
 use queue::key::Change;
 use queue::plan::Plan;
@@ -10,8 +9,7 @@ use queue::retry::Tried;
 use queue::waiting::Waiting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use world::host::Host;
-use world::host::{self, StoreError};
+use world::host::{self, Host, StoreError};
 
 /// How many events of reconciliation may wait at once: more would only make every listing longer.
 const RECONCILING_MAX: u64 = 10_000;

@@ -12,8 +12,7 @@ use records::reconciliation::Reconciliation;
 use records::report::Report;
 use records::state::State;
 use std::rc::Rc;
-use world::host::Host;
-use world::host::StoreError;
+use world::host::{Host, StoreError};
 
 /// What is kept and what is told: the records of a tick.
 pub struct Books {

@@ -4,8 +4,7 @@
 
 use crate::backlog::Backlog;
 use crate::books::Books;
-use crate::lists::Lists;
-use crate::lists::{Known, TTL_S};
+use crate::lists::{Known, Lists, TTL_S};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::tools::{Desk, Upstreams};

@@ -10,8 +10,7 @@ use records::refused::Refused;
 use records::state::State;
 use records::status::Status;
 use serde::Serialize;
-use upstream::governor_state::GovernorState;
-use upstream::governor_state::Open;
+use upstream::governor_state::{GovernorState, Open};
 
 /// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
 pub const PATIENCE_MS: u64 = 600_000;

@@ -3,8 +3,7 @@
 
 use crate::plan::{Facts, Plan};
 use crate::waiting::Waiting;
-use model::entity::BATCH_MAX;
-use model::entity::{Kind, digest};
+use model::entity::{BATCH_MAX, Kind, digest};
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 

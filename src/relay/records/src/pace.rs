@@ -4,8 +4,7 @@
 //! What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its share of
 //! a tick and no more, and people hear of it.
 
-use model::entity::BATCH_MAX;
-use model::entity::Kind;
+use model::entity::{BATCH_MAX, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use world::mistake::{Mistake, made};

@@ -44,8 +44,7 @@ mod tests;
 mod values;
 
 use http::Method;
-use model::entity::UNREADABLE;
-use model::entity::{Kind, digest};
+use model::entity::{Kind, UNREADABLE, digest};
 use model::json;
 use model::number;
 use serde_json::Value;
