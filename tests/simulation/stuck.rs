@@ -42,13 +42,13 @@ fn models_that_change_at_once_are_pushed_in_the_time_that_their_calls_take() {
     }
 }
 
-/// Marking that may take all of a tick, and that forgets how far it came, would never let one of them be pushed.
+/// Marking that forgets how far it came would never let one of them be pushed.
 #[test]
-fn the_mistake_of_marking_without_a_bound_is_seen() {
+fn the_mistake_of_forgetting_how_far_marking_came_is_seen() {
     let mut stage = Stage::with(60, 400, 21, |_, worker| by_events_alone(worker));
     become_equal(&mut stage);
     slow_down_the_pim(&stage, 12 * SECOND_MS);
-    stage.make(Some(Mistake::MarkWithoutBound));
+    stage.make(Some(Mistake::ForgetMarking));
     let models = stage.models();
     tell_all(&mut stage, &models);
     stage.run_for(2 * HOUR_MS);

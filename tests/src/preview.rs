@@ -162,7 +162,7 @@ fn of_simulated(server: &PimServer) -> Result<PimConfig> {
 async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result<(), Failure> {
     let mut lookups = Lookups::default();
     for (need, locales) in shape.needs(kind) {
-        let elements = desk::enrichment::elements(pim, &need, &locales).await?;
+        let elements = desk::lists::elements(pim, &need, &locales).await?;
         lookups.lists.push((need, elements));
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();

@@ -20,7 +20,7 @@ pub struct SimHost {
     pub(super) executor: Executor,
     pub(super) shared: Rc<RefCell<Shared>>,
     name: String,
-    is_worker: bool,
+    pub(super) is_worker: bool,
     pub(super) past: Past,
     skew_ms: i64,
     task: Rc<Cell<TaskId>>,
@@ -396,6 +396,7 @@ pub const SKEW_MAX_MS: u64 = 6000;
 
 impl Store for SimHost {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.write_put_off().await?;
         let Some(key) = self.mistaken_key(key) else {
             return Ok(None);
         };
@@ -412,6 +413,9 @@ impl Store for SimHost {
             return Ok(());
         };
         self.note_for_mistakes(&key, value);
+        if self.is_put_off(&key, value) {
+            return Ok(());
+        }
         let entry = (key.clone(), value.to_owned());
         let written = self.write(|| format!("set {key}"), vec![entry]).await;
         self.mistaken_write(self.is_worker, written)
@@ -423,11 +427,12 @@ impl Store for SimHost {
             return Ok(());
         }
         self.store(|| format!("delete {key}"), |store| store.remove(key))
-            .await
-            .map(|_| ())
+            .await?;
+        self.write_put_off().await
     }
 
     async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        self.write_put_off().await?;
         self.store(|| "list".to_owned(), |store| store.keys().cloned().collect())
             .await
     }
@@ -456,7 +461,17 @@ impl Store for SimHost {
             done.chain(&others).for_each(|key| drop(store.remove(key)));
         };
         self.store(|| format!("delete-many {}", keys.join(" ")), delete).await?;
+        self.write_put_off().await?;
         half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
+    }
+}
+
+impl SimHost {
+    async fn write_put_off(&self) -> Result<(), StoreError> {
+        for (key, value) in self.take_put_off() {
+            self.write(|| format!("set {key}"), vec![(key.clone(), value)]).await?;
+        }
+        Ok(())
     }
 }
 

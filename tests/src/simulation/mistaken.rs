@@ -19,6 +19,8 @@ pub(super) struct Past {
     lease: RefCell<Option<Vec<u8>>>,
     /// Whether it has read it since it first did.
     has_read_back: Cell<bool>,
+    /// What is written once something is deleted.
+    put_off: RefCell<Vec<(String, Vec<u8>)>>,
 }
 
 /// Changes that the relay tells itself of (`queue::key::Change`).
@@ -29,6 +31,7 @@ impl SimHost {
     pub(super) fn mistaken_key(&self, key: &str) -> Option<String> {
         match kind_of(key) {
             "in flight" if made(Mistake::NoInFlightKey) => None,
+            "fan-out" if made(Mistake::ForgetMarking) => None,
             "in flight" if made(Mistake::ForgetLatePushes) && self.has_lost_its_lease() => None,
             "index" if made(Mistake::SharedPages) => Some(key.split('.').take(5).collect::<Vec<_>>().join(".")),
             "event" if made(Mistake::ReuseKey) => Some(reused(key)),
@@ -39,6 +42,21 @@ impl SimHost {
     /// Whether a key is one that is not deleted: shared by all workers, it would be what was just written.
     pub(super) fn is_kept_by_mistake(key: &str) -> bool {
         made(Mistake::SharedPages) && kind_of(key) == "index"
+    }
+
+    /// Whether a write waits until something was deleted: outcomes come behind what they are the outcomes of.
+    pub(super) fn is_put_off(&self, key: &str, value: &[u8]) -> bool {
+        let is_outcome = matches!(kind_of(key), "index" | "retry" | "dead letter");
+        let is_put_off = made(Mistake::DeleteBeforePersisting) && self.is_worker && is_outcome;
+        if is_put_off {
+            self.past.put_off.borrow_mut().push((key.to_owned(), value.to_owned()));
+        }
+        is_put_off
+    }
+
+    /// What was put off is to be written now.
+    pub(super) fn take_put_off(&self) -> Vec<(String, Vec<u8>)> {
+        self.past.put_off.take()
     }
 
     /// Takes note of a write.

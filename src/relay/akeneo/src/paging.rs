@@ -100,6 +100,11 @@ pub enum Turned {
     Stuck(Failure),
 }
 
+/// Whether asking for less may help.
+fn may_narrow(failure: &Failure) -> bool {
+    failure.is_for_size() && !made(Mistake::NeverNarrow)
+}
+
 impl<H: Host> Pim<'_, H> {
     /// How many entities of a kind are asked for at once.
     pub fn page_size(&self, circuit: &str) -> usize {
@@ -115,7 +120,7 @@ impl<H: Host> Pim<'_, H> {
 
     /// Whether a smaller page may come where one of so many failed like this; from now on smaller ones are asked for.
     pub fn page_narrows(&self, circuit: &str, asked: usize, failure: &Failure) -> bool {
-        if !failure.is_for_size() || asked <= 1 || made(Mistake::NeverNarrow) {
+        if asked <= 1 || !may_narrow(failure) {
             return false;
         }
         self.sizes
@@ -139,7 +144,7 @@ impl<H: Host> Pim<'_, H> {
             // Each question of its own: a PIM that takes long answers but one in a tick.
             Some(known) if known.doubt.is_some() => {
                 if let Err(failure) = self.answers(kind).await {
-                    if failure.class != Class::Held {
+                    if !failure.is_held() {
                         *gap = known.believed().map(Box::new);
                     }
                     return Err(failure);
@@ -185,7 +190,7 @@ impl<H: Host> Pim<'_, H> {
             Err(failure) if self.page_narrows(kind.name(), asked, &failure) => return Ok((Turned::Again, known)),
             Err(failure) => failure,
         };
-        if !failure.is_for_size() || is_of_the_request(&failure) || made(Mistake::NeverNarrow) {
+        if is_of_the_request(&failure) || !may_narrow(&failure) {
             return Err(failure);
         }
         let gap = Gap {

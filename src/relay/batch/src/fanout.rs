@@ -5,13 +5,14 @@
 //! the other half; a batch whose variants it does not come to the end of in that time is put off whole, how far it came
 //! being kept, and the next batch of models is smaller.
 
-use crate::item::{Item, Marked, Stage};
+use crate::item::{Decided, Decision, Item, Marked, Pushed};
 use crate::progress::Progress;
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::session::Session;
+use desk::stop::{Halt, Stop};
 use desk::tools::{Desk, Upstreams};
 use model::entity::{BATCH_MAX, Kind, digest, updated_s};
 use model::failure::{Class, Failure};
@@ -19,7 +20,6 @@ use model::time;
 use queue::key::{Change, Key};
 use serde_json::{Value, json};
 use world::host::{self, Host, StoreError, set_all};
-use world::mistake::{Mistake, made};
 
 /// What is to be marked of a model's descendants.
 struct Marking {
@@ -35,7 +35,7 @@ struct Marking {
 
 /// Marks what inherits from every changed model of a batch. What it does not come to the end of is put off; one whose
 /// marking failed has failed. Says whether some of it is done, and kept, although it did not come to the end.
-pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut [Item]) -> Result<bool, StoreError> {
+pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut [Decided]) -> Result<bool, Stop> {
     let mut fresh = Vec::new();
     let mut again = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
@@ -57,12 +57,7 @@ pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut 
         }
     }
     let left_ms = session.upstreams.pim_governor.left_ms();
-    let until_ms = session.desk.host.monotonic_ms()
-        + if made(Mistake::MarkWithoutBound) {
-            left_ms
-        } else {
-            left_ms / 2
-        };
+    let until_ms = session.desk.host.monotonic_ms() + left_ms / 2;
     // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
     let mut groups = vec![again, fresh];
     begun(&session.desk, &session.backlog, items, &mut groups).await?;
@@ -75,24 +70,25 @@ pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut 
             continue;
         }
         let mut pages = 0;
-        let marked = mark(session, items, &group, until_ms, &mut pages).await?;
+        let marked = mark(session, items, &group, until_ms, &mut pages).await;
         has_advanced |= marked.is_err() && pages > 0;
         match marked {
+            Err(Halt::Stop(stop)) => return Err(stop),
             Ok(()) => {
                 for Marking { at, id, .. } in group {
                     items[at].marked = Some(Marked { id, is_kept: false });
                 }
             }
-            Err(failure) if group.len() > 1 && failure.may_be_of_one() => {
+            Err(Halt::Failure(failure)) if group.len() > 1 && failure.may_be_of_one() => {
                 let mut one = group;
                 // Put together again it would only fail again.
                 session.desk.host.delete(&key(&session.desk, &items[one[0].at])).await?;
                 let other = one.split_off(one.len() / 2);
                 groups.extend([one, other]);
             }
-            Err(failure) => {
+            Err(Halt::Failure(failure)) => {
                 for marking in &group {
-                    items[marking.at].stage = Item::failed(failure.clone(), None);
+                    items[marking.at].fail(failure.clone(), None);
                 }
             }
         }
@@ -114,7 +110,7 @@ fn one_by_one<H: Host>(desk: &Desk<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec
 async fn begun<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
-    items: &[Item],
+    items: &[Decided],
     groups: &mut Vec<Vec<Marking>>,
 ) -> Result<(), StoreError> {
     for group in std::mem::take(groups) {
@@ -147,17 +143,17 @@ async fn begun<H: Host>(
 
 impl Marking {
     /// Tells this change of this model from all others.
-    fn name(&self, item: &Item) -> String {
+    fn name(&self, item: &Decided) -> String {
         digest(format!("{}\n{}", item.code, self.id).as_bytes())
     }
 }
 
-fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Item) -> Option<Marking> {
+fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
     let newest = item.waiting.newest_told_event().unwrap_or_default();
     let id_of = |hash: &str| digest(format!("{hash}\n{newest}").as_bytes());
-    match (&item.stage, &item.source) {
-        (Stage::Upsert { hash, .. }, source) => Some(Marking {
+    match (&item.what, &item.source) {
+        (Decision::Upsert { hash, .. }, source) => Some(Marking {
             at,
             id: id_of(source.as_ref().unwrap_or(hash)),
             is_root: item.parent.is_none(),
@@ -165,14 +161,14 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Item) -> Option<M
         }),
         // The destination's copy of the model does not change (same hash, or not sent), but its variants may inherit
         // something new.
-        (Stage::Done | Stage::Delete(_) | Stage::Braked, Some(source)) if has_events => Some(Marking {
+        (Decision::Done | Decision::Delete(_) | Decision::Braked, Some(source)) if has_events => Some(Marking {
             at,
             id: id_of(source),
             is_root: true,
             since_s: 0,
         }),
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
-        (Stage::Done, _) if !item.is_gone => {
+        (Decision::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(backlog.planned_s)?;
             let recheck_s = books.state.recheck_s();
             let since_s = due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
@@ -187,7 +183,7 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Item) -> Option<M
     }
 }
 
-fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
+fn key<H: Host, T>(desk: &Desk<'_, H>, item: &Item<T>) -> String {
     desk.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()))
 }
 
@@ -195,7 +191,7 @@ fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
 async fn is_done<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
-    item: &Item,
+    item: &Decided,
     marking: &Marking,
 ) -> Result<bool, StoreError> {
     if !backlog.plan.marking.contains(&item.waiting.entity) {
@@ -210,7 +206,7 @@ async fn is_done<H: Host>(
 pub(crate) async fn remember<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
-    item: &Item,
+    item: &Pushed,
     is_over: bool,
 ) -> Result<(), StoreError> {
     match &item.marked {
@@ -231,11 +227,11 @@ pub(crate) async fn remember<H: Host>(
 /// Marks the descendants of some models, until a moment of the monotonic clock; counts the pages that it came through.
 async fn mark<H: Host>(
     session: &mut Session<'_, H>,
-    items: &[Item],
+    items: &[Decided],
     group: &[Marking],
     until_ms: u64,
     pages: &mut usize,
-) -> Result<Result<(), Failure>, StoreError> {
+) -> Result<(), Halt> {
     let members: Vec<String> = group.iter().map(|marking| marking.name(&items[marking.at])).collect();
     let hash = digest(members.join("\n").as_bytes());
     let first = &items[group[0].at];
@@ -267,9 +263,8 @@ async fn mark<H: Host>(
         }
         if session.desk.host.monotonic_ms() >= until_ms || session.backlog.is_own_queue_full(&session.desk) {
             keep_gap(&session.desk, &key, &progress, is_kept).await?;
-            return Ok(Err(session
-                .upstreams
-                .pim_failure(Class::Held, "the rest of the variants is marked later")));
+            let why = "the rest of the variants is marked later";
+            return Err(session.upstreams.pim_failure(Class::Held, why).into());
         }
         let length = chunk.len();
         let page = match ask(&session.upstreams, kind, &chunk, &mut progress).await {
@@ -286,7 +281,7 @@ async fn mark<H: Host>(
             Err(failure) if group.len() == 1 && progress.narrows(length, &failure) => continue,
             Err(failure) => {
                 keep_gap(&session.desk, &key, &progress, is_kept).await?;
-                return Ok(Err(failure));
+                return Err(failure.into());
             }
         };
         enqueue(
@@ -300,9 +295,6 @@ async fn mark<H: Host>(
         .await?;
         progress.take(kind, &page, length);
         *pages += 1;
-        if made(Mistake::MarkWithoutBound) {
-            continue;
-        }
         host::write(session.desk.host, &key, &progress).await?;
         is_kept = true;
         // What begins anew in every tick comes to no end.
@@ -314,7 +306,7 @@ async fn mark<H: Host>(
         // It ends before the hash is kept: at worst the marking is done again.
         session.desk.host.delete(&key).await?;
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// What came of asking for what lies below some parents.
@@ -335,7 +327,7 @@ async fn ask<H: Host>(
 ) -> Result<Asked, Failure> {
     if progress.is_doubted {
         let answers = upstreams.pim.answers(kind).await;
-        progress.is_doubted = matches!(&answers, Err(failure) if failure.class == Class::Held);
+        progress.is_doubted = matches!(&answers, Err(failure) if failure.is_held());
         return answers.map(|()| Asked::PassOver);
     }
     let is_sub_model = chunk.len() == 1 && progress.sub_models.contains(&chunk[0]);
@@ -390,7 +382,7 @@ async fn keep_gap<H: Host>(
 }
 
 /// Whose children are marked, in an order that stays.
-fn parents<'a>(items: &'a [Item], group: &[Marking], progress: &'a Progress) -> Vec<&'a str> {
+fn parents<'a>(items: &'a [Decided], group: &[Marking], progress: &'a Progress) -> Vec<&'a str> {
     let of_products = progress.kind == Some(Kind::Product);
     let models = group.iter().filter(|marking| of_products || marking.is_root);
     let models = models.map(|marking| items[marking.at].code.as_str());

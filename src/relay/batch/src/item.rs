@@ -1,8 +1,8 @@
-//! An entity of a batch and how far it has come.
+//! An entity of a batch, as a type for each stage of its way: `Asked` → `Decided` → `Pushed` → `Kept`.
 
 use destination::Cargo;
 use model::entity::{Entity, Kind};
-use model::failure::{Class, Failure};
+use model::failure::Failure;
 use queue::entry::Mark;
 use queue::key::Hold;
 use queue::retry::Tried;
@@ -10,16 +10,104 @@ use queue::waiting::Waiting;
 use serde_json::Value;
 use shape::{Removal, Upsert};
 
-/// An entity of a batch and how far it has come.
-pub(crate) struct Item {
+/// What the PIM is asked for, and what it answered.
+pub(crate) struct Asked {
     pub(crate) waiting: Waiting,
     pub(crate) code: String,
-    /// How log lines and failures name it.
-    pub(crate) name: String,
     /// What its keys say that it is, if the PIM spells its code in another way.
     pub(crate) other_spelling: Option<Entity>,
     /// Whether the list that was asked for it had it; none if there was no such list.
     pub(crate) is_listed: Option<bool>,
+    /// Whether it was read from the database itself, past a search index that lags.
+    pub(crate) by_id: bool,
+    /// When it was about to be read, in seconds since the Unix epoch.
+    pub(crate) read_s: u64,
+    pub(crate) answer: Answer,
+}
+
+/// What the PIM answered.
+pub(crate) enum Answer {
+    /// Nothing yet: its keys stay as they are.
+    None,
+    /// Nothing is wanted of it, or what waits for it waits under another spelling.
+    Needless,
+    /// It is there, like this.
+    Found(Value),
+    /// It is gone, or hidden.
+    Gone {
+        /// Whether together with a model of which an event said that it is deleted.
+        with_a_model: bool,
+    },
+    /// No answer that tells anything.
+    Failed(Failure),
+}
+
+impl Asked {
+    /// What is asked for now.
+    pub(crate) fn new(waiting: Waiting, code: String, read_s: u64) -> Self {
+        Asked {
+            waiting,
+            code,
+            other_spelling: None,
+            is_listed: None,
+            by_id: false,
+            read_s,
+            answer: Answer::None,
+        }
+    }
+
+    /// What its keys say that it is, and what the PIM says.
+    pub(crate) fn spellings(&self) -> impl Iterator<Item = &Entity> {
+        [Some(&self.waiting.entity), self.other_spelling.as_ref()].into_iter().flatten()
+    }
+
+    /// How log lines and failures name it.
+    pub(crate) fn name(&self) -> String {
+        name(self.waiting.entity.kind, &self.code)
+    }
+
+    /// Takes on the code as the PIM spells it, to which letter case makes no difference: its keys, its entry of the index
+    /// and its path are of that spelling.
+    pub(crate) fn respell(&mut self, code: String) {
+        if self.code != code {
+            let kind = self.waiting.entity.kind;
+            let other = std::mem::replace(&mut self.waiting.entity, Entity::new(kind, &code));
+            self.other_spelling.get_or_insert(other);
+            self.code = code;
+        }
+    }
+
+    /// Whether only one request says that it is gone: the list that was asked for it does not lack it, and it was not
+    /// looked at for that reason before.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        let was_doubted = self
+            .waiting
+            .retries
+            .iter()
+            .any(|(retry, _)| retry.hold == Some(Hold::Doubt));
+        self.is_listed != Some(false) && !was_doubted
+    }
+
+    /// Takes note of a failure: where no call was made, nothing is known of it.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.answer = if failure.is_held() {
+            Answer::None
+        } else {
+            Answer::Failed(failure)
+        };
+    }
+}
+
+fn name(kind: Kind, code: &str) -> String {
+    format!("{}/{code}", kind.name())
+}
+
+/// An entity that it is decided on; `T` is what is to come of it, what came of it, or how much of it is over.
+pub(crate) struct Item<T> {
+    pub(crate) waiting: Waiting,
+    pub(crate) code: String,
+    /// How log lines and failures name it.
+    pub(crate) name: String,
     /// Whether it was read from the database itself, past a search index that lags.
     pub(crate) by_id: bool,
     /// When it was about to be read, in seconds since the Unix epoch.
@@ -44,39 +132,135 @@ pub(crate) struct Item {
     pub(crate) pushed_s: Option<u64>,
     /// Its `updated` as it was read now, in seconds since the Unix epoch.
     pub(crate) updated_s: u64,
-    pub(crate) stage: Stage,
+    /// What it comes to.
+    pub(crate) what: T,
 }
 
-pub(crate) enum Stage {
-    /// Not looked at, or put off: its keys stay as they are.
-    Waiting,
-    /// Read.
-    Found(Value),
-    /// Gone, or hidden.
-    Gone,
-    /// To be upserted.
+/// What is to be done with an entity.
+pub(crate) type Decided = Item<Decision>;
+
+/// What became of an entity.
+pub(crate) type Pushed = Item<Outcome>;
+
+/// An entity whose outcome is kept.
+pub(crate) type Kept = Item<Fate>;
+
+/// What is to be done with an entity.
+pub(crate) enum Decision {
+    /// Nothing now: its keys stay as they are.
+    PutOff,
+    /// It is to be upserted.
     Upsert {
         upsert: Upsert,
         hash: String,
         updated_s: u64,
     },
-    /// To be deleted, like this.
+    /// It is to be deleted, like this.
     Delete(Removal),
-    /// Upserted.
-    Upserted { hash: String, updated_s: u64 },
-    /// Deleted.
-    Deleted,
-    /// Nothing to do, and done.
+    /// Nothing is to be done.
     Done,
     /// The brake holds its deletion back.
     Braked,
-    /// Gone by its id alone: looked at once more before it is deleted.
+    /// It is gone by its id alone: looked at once more before it is deleted.
     Doubted,
-    /// Failed; with the hash of what was refused.
+    /// It failed; with the hash of what could not be sent.
     Failed(Failure, Option<String>),
 }
 
-impl Item {
+/// What became of an entity.
+pub(crate) enum Outcome {
+    /// Nothing: its keys stay as they are.
+    PutOff,
+    /// It was upserted.
+    Upserted { hash: String, updated_s: u64 },
+    /// It was deleted.
+    Deleted,
+    /// There was nothing to do.
+    Done,
+    /// The brake holds its deletion back.
+    Braked,
+    /// It is gone by its id alone: looked at once more before it is deleted.
+    Doubted,
+    /// It failed; with the hash of what was refused.
+    Failed(Failure, Option<String>),
+}
+
+/// Which keys of an entity are done with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// None.
+    PutOff,
+    /// Those that said when it is looked at: another one says when it is looked at again.
+    Later,
+    /// All that were listed.
+    Over {
+        /// Whether the destination took it.
+        has_reached: bool,
+    },
+}
+
+impl Decided {
+    /// What is known of an entity that was asked for; what the index knows and what is decided comes after it.
+    pub(crate) fn of(asked: Asked) -> (Self, Answer) {
+        let item = Item {
+            name: asked.name(),
+            waiting: asked.waiting,
+            code: asked.code,
+            by_id: asked.by_id,
+            read_s: asked.read_s,
+            is_gone: matches!(asked.answer, Answer::Gone { .. }),
+            went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true }),
+            parent: None,
+            is_new: false,
+            source: None,
+            marked: None,
+            pushes: 0,
+            tried: None,
+            pushed_s: None,
+            updated_s: 0,
+            what: Decision::PutOff,
+        };
+        (item, asked.answer)
+    }
+
+    /// Whether a request is to be sent for it.
+    pub(crate) fn is_to_be_pushed(&self) -> bool {
+        matches!(self.what, Decision::Upsert { .. } | Decision::Delete(_))
+    }
+
+    /// Takes note of a failure before it was pushed: where no call was made, it stays as it is.
+    pub(crate) fn fail(&mut self, failure: Failure, hash: Option<String>) {
+        self.what = if failure.is_held() {
+            Decision::PutOff
+        } else {
+            Decision::Failed(failure, hash)
+        };
+    }
+}
+
+impl<T> Item<T> {
+    /// The same entity, a stage further.
+    pub(crate) fn then<U>(self, what: impl FnOnce(T) -> U) -> Item<U> {
+        Item {
+            waiting: self.waiting,
+            code: self.code,
+            name: self.name,
+            by_id: self.by_id,
+            read_s: self.read_s,
+            is_gone: self.is_gone,
+            went_with_a_model: self.went_with_a_model,
+            parent: self.parent,
+            is_new: self.is_new,
+            source: self.source,
+            marked: self.marked,
+            pushes: self.pushes,
+            tried: self.tried,
+            pushed_s: self.pushed_s,
+            updated_s: self.updated_s,
+            what: what(self.what),
+        }
+    }
+
     pub(crate) fn cargo(&self) -> Cargo<'_> {
         Cargo {
             kind: self.waiting.entity.kind,
@@ -101,45 +285,9 @@ impl Item {
         self.waiting.entity.kind == Kind::ProductModel && !(self.is_new && self.waiting.is_reconciliation())
     }
 
-    /// Takes on the code as the PIM spells it, to which letter case makes no difference: its keys, its entry of the index
-    /// and its path are of that spelling.
-    pub(crate) fn respell(&mut self, code: String) {
-        if self.code != code {
-            let kind = self.waiting.entity.kind;
-            let other = std::mem::replace(&mut self.waiting.entity, Entity::new(kind, &code));
-            self.other_spelling.get_or_insert(other);
-            self.name = format!("{}/{code}", kind.name());
-            self.code = code;
-        }
-    }
-
-    /// Whether only one request says that it is gone: the list that was asked for it does not lack it, and it was not
-    /// looked at for that reason before.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        let was_doubted = self
-            .waiting
-            .retries
-            .iter()
-            .any(|(retry, _)| retry.hold == Some(Hold::Doubt));
-        self.is_listed != Some(false) && !was_doubted
-    }
-
     /// Whether an event said that it is deleted, or that a model is with which it went.
     pub(crate) fn is_deletion_announced(&self) -> bool {
         self.waiting.is_deletion_announced() || self.went_with_a_model
-    }
-
-    pub(crate) fn is_to_be_pushed(&self) -> bool {
-        matches!(self.stage, Stage::Upsert { .. } | Stage::Delete(_))
-    }
-
-    /// A failure as a stage: what no call was made for stays as it is.
-    pub(crate) fn failed(failure: Failure, hash: Option<String>) -> Stage {
-        if failure.class == Class::Held {
-            Stage::Waiting
-        } else {
-            Stage::Failed(failure, hash)
-        }
     }
 }
 

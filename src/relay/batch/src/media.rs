@@ -3,7 +3,7 @@
 //! A file is immutable by its code, so it goes once. What went is kept in pages, by the digests of the files' paths at
 //! the destination; dying before a page is written sends its files once more.
 
-use crate::item::{Item, Stage};
+use crate::item::{Decided, Decision};
 use crate::push::{Push, at_once};
 use akeneo::pim;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ use desk::tools::{Desk, Upstreams};
 use destination::{Destination, judge_upsert};
 use http::{Response, StatusCode};
 use model::entity::digest;
-use model::failure::{Class, Failure, TIME_IS_UP};
+use model::failure::{Class, Failure};
 use queue::key::{Key, MEDIA_PAGES};
 use serde_json::{Map, Value, json};
 use shape::{Answers, File, Media};
@@ -99,7 +99,7 @@ pub(crate) async fn send_all<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
     books: &mut Books,
-    items: &mut [Item],
+    items: &mut [Decided],
 ) -> Result<(), Stop> {
     let (Some(media), Some(destination)) = (&desk.config.shape.media, &upstreams.destination) else {
         return Ok(());
@@ -114,7 +114,7 @@ pub(crate) async fn send_all<H: Host>(
         for (at, one) in missing.iter().enumerate() {
             pushes.push(Box::pin(async move {
                 if desk.host.monotonic_ms() >= files_until_ms {
-                    return (at, Err(upstreams.pim_failure(Class::Held, TIME_IS_UP)));
+                    return (at, Err(upstreams.pim_governor.time_is_up()));
                 }
                 (at, transfer(desk, upstreams, destination, media, one).await)
             }));
@@ -146,11 +146,11 @@ pub(crate) async fn send_all<H: Host>(
 pub(crate) async fn put_off<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
-    items: &mut [Item],
+    items: &mut [Decided],
 ) -> Result<(), StoreError> {
     let governors = [upstreams.destination_governor, upstreams.pim_governor];
-    let reason = governors.into_iter().find_map(|governor| governor.held(CIRCUIT));
-    let Some(reason) = reason.filter(|reason| reason != TIME_IS_UP) else {
+    let held = governors.into_iter().find_map(|governor| governor.held(CIRCUIT));
+    let Some(held) = held.filter(|held| held.class == Class::Held) else {
         return Ok(());
     };
     if desk.config.shape.media.is_none() || upstreams.destination.is_none() {
@@ -158,7 +158,7 @@ pub(crate) async fn put_off<H: Host>(
     }
     let mut sent = Sent::default();
     let missing = missing(desk, items, &mut sent).await?;
-    let failure = upstreams.destination_governor.failed(Class::Unavailable, reason);
+    let failure = upstreams.destination_governor.failed(Class::Unavailable, held.reason);
     let failures: Vec<(String, Failure)> = missing
         .iter()
         .map(|one| (one.file.path.clone(), failure.clone()))
@@ -168,16 +168,16 @@ pub(crate) async fn put_off<H: Host>(
 }
 
 /// An entity one of whose files did not arrive has failed.
-fn fail(items: &mut [Item], failures: &[(String, Failure)]) {
+fn fail(items: &mut [Decided], failures: &[(String, Failure)]) {
     for item in items {
-        let Stage::Upsert { upsert, hash, .. } = &item.stage else {
+        let Decision::Upsert { upsert, hash, .. } = &item.what else {
             continue;
         };
         let is_its = |path: &String| upsert.files.iter().any(|file| file.path == *path);
         if let Some((_, failure)) = failures.iter().find(|(path, _)| is_its(path)) {
             // Nothing of the entity itself was sent: only a dead letter needs to know what it was.
             let hash = (failure.class == Class::Permanent).then(|| hash.clone());
-            item.stage = Item::failed(failure.clone(), hash);
+            item.fail(failure.clone(), hash);
         }
     }
 }
@@ -185,12 +185,12 @@ fn fail(items: &mut [Item], failures: &[(String, Failure)]) {
 /// The files that the destination does not have, each once.
 async fn missing<'a, H: Host>(
     desk: &Desk<'_, H>,
-    items: &'a [Item],
+    items: &'a [Decided],
     sent: &mut Sent,
 ) -> Result<Vec<Missing<'a>>, StoreError> {
     let mut missing: Vec<Missing<'a>> = Vec::new();
     for item in items {
-        let Stage::Upsert { upsert, .. } = &item.stage else {
+        let Decision::Upsert { upsert, .. } = &item.what else {
             continue;
         };
         for file in &upsert.files {

@@ -1,11 +1,11 @@
 //! Reading a batch: by list, and by id what a list cannot be trusted with.
 
-use crate::item::{Item, Stage};
+use crate::item::{Answer, Asked};
 use akeneo::pim::Read;
 use desk::tools::Upstreams;
 use futures_util::{StreamExt, stream};
 use model::entity::{BATCH_MAX, Kind, is_same, updated_s};
-use model::failure::{Class, Failure, TIME_IS_UP};
+use model::failure::{Class, Failure};
 use queue::index::Pages;
 use queue::waiting::Waiting;
 use serde_json::Value;
@@ -20,7 +20,7 @@ const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 const IN_A_ROW: u32 = 4;
 
 /// Reads every entity: by list, and by id what the list cannot be trusted with.
-pub(super) async fn fetch<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Item]) {
+pub(super) async fn fetch<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Asked]) {
     // A batch that fails whole is halved until the culprit stands alone, breadth first: as long as one half of each two
     // comes through, it is the other's fault and not the upstream's.
     let everything = 0..items.len();
@@ -55,7 +55,7 @@ pub(super) async fn fetch<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, ite
                 if failure.is_for_size() {
                     by_id.push(range.start);
                 }
-                items[range.start].stage = Item::failed(failure, None);
+                items[range.start].fail(failure);
             }
         }
     }
@@ -63,7 +63,7 @@ pub(super) async fn fetch<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, ite
 }
 
 /// Gives the listed entities to their items; says which items must be read by id.
-fn sort_out(kind: Kind, items: &mut [Item], range: Range<usize>, found: Vec<Value>) -> Vec<usize> {
+fn sort_out(kind: Kind, items: &mut [Asked], range: Range<usize>, found: Vec<Value>) -> Vec<usize> {
     for item in &mut items[range.clone()] {
         item.is_listed = Some(false);
     }
@@ -75,7 +75,7 @@ fn sort_out(kind: Kind, items: &mut [Item], range: Range<usize>, found: Vec<Valu
         if let Some(at) = at {
             items[at].is_listed = Some(true);
             items[at].respell(code);
-            items[at].stage = Stage::Found(entity);
+            items[at].answer = Answer::Found(entity);
         }
     }
     range.filter(|at| !is_fresh(&items[*at])).collect()
@@ -83,7 +83,7 @@ fn sort_out(kind: Kind, items: &mut [Item], range: Range<usize>, found: Vec<Valu
 
 /// One entity that waits under several spellings of its code waits once, and its entry of the index goes under the PIM's
 /// spelling. What the destination has under another is not deleted: for it, too, they may be one.
-pub(super) fn unite_spellings(items: &mut [Item], pages: &mut Pages) {
+pub(super) fn unite_spellings(items: &mut [Asked], pages: &mut Pages) {
     for at in 0..items.len() {
         let Some(other) = items[at].other_spelling.clone() else {
             continue;
@@ -98,20 +98,20 @@ pub(super) fn unite_spellings(items: &mut [Item], pages: &mut Pages) {
         let twin = (0..items.len()).find(|twin| *twin != at && items[*twin].waiting.entity == entity);
         if let Some(twin) = twin {
             let waiting = std::mem::replace(&mut items[at].waiting, Waiting::of_nothing(entity));
-            let stage = std::mem::replace(&mut items[at].stage, Stage::Done);
+            let answer = std::mem::replace(&mut items[at].answer, Answer::Needless);
             items[at].other_spelling = None;
             items[twin].waiting.join(waiting);
             // Past the search index, which may lag behind what waited under this spelling.
-            if items[at].by_id && matches!(stage, Stage::Found(_)) {
-                (items[twin].stage, items[twin].by_id) = (stage, true);
+            if items[at].by_id && matches!(answer, Answer::Found(_)) {
+                (items[twin].answer, items[twin].by_id) = (answer, true);
             }
         }
     }
 }
 
 /// Whether what a list gave reflects all events: the search index lags, and a deleted entity may still stand in it.
-fn is_fresh(item: &Item) -> bool {
-    let Stage::Found(entity) = &item.stage else {
+fn is_fresh(item: &Asked) -> bool {
+    let Answer::Found(entity) = &item.answer else {
         return false;
     };
     let is_old = item
@@ -121,18 +121,13 @@ fn is_fresh(item: &Item) -> bool {
     !is_old && !item.waiting.is_deletion_announced()
 }
 
-async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Item], by_id: Vec<usize>) {
+async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Asked], by_id: Vec<usize>) {
     let reads: Vec<(usize, Result<Read, Failure>)> = {
         let items = &*items;
         let read = |at: usize| async move {
-            let item: &Item = &items[at];
-            (
-                at,
-                upstreams
-                    .pim
-                    .by_id(kind, &item.code, &item.name, item.waiting.attempts())
-                    .await,
-            )
+            let (item, name) = (&items[at], items[at].name());
+            let read = upstreams.pim.by_id(kind, &item.code, &name, item.waiting.attempts());
+            (at, read.await)
         };
         stream::iter(by_id)
             .map(read)
@@ -142,38 +137,32 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
     };
     for (at, read) in reads {
         items[at].by_id = true;
-        items[at].is_gone = matches!(read, Ok(Read::Gone));
-        items[at].stage = match read {
+        match read {
             Ok(Read::Found(entity)) => {
                 if let Some(code) = kind.id_in(&entity) {
                     items[at].respell(code);
                 }
-                Stage::Found(entity)
+                items[at].answer = Answer::Found(entity);
             }
-            Ok(Read::Gone) => Stage::Gone,
+            Ok(Read::Gone) => items[at].answer = Answer::Gone { with_a_model: false },
             // The list that was to give it alone was the last call that the PIM is let have: it counts as its own, or it would
             // be the next probe again, and the one after that.
-            Err(failure) if is_left_alone(&failure) && matches!(items[at].stage, Stage::Failed(..)) => continue,
-            Err(failure) => Item::failed(failure, None),
-        };
+            Err(failure) if failure.class == Class::Held && matches!(items[at].answer, Answer::Failed(_)) => {}
+            Err(failure) => items[at].fail(failure),
+        }
     }
-}
-
-/// Whether a call was not made because its upstream is left alone, and not for lack of time.
-fn is_left_alone(failure: &Failure) -> bool {
-    failure.class == Class::Held && failure.reason != TIME_IS_UP
 }
 
 /// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
 pub(super) async fn reread_what_the_index_denies<H: Host>(
     upstreams: &Upstreams<'_, H>,
     kind: Kind,
-    items: &mut [Item],
+    items: &mut [Asked],
     pages: &Pages,
 ) {
-    let is_denied = |item: &Item| match (&item.stage, pages.get(&item.waiting.entity)) {
-        (Stage::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
-        (Stage::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
+    let is_denied = |item: &Asked| match (&item.answer, pages.get(&item.waiting.entity)) {
+        (Answer::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
+        (Answer::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
         _ => false,
     };
     let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();

@@ -6,13 +6,11 @@
 //! | [`tools`] | what every step needs, and the upstreams |
 //! | [`backlog`] | what waits, and what became of it since it was listed |
 //! | [`books`] | what is kept and what is told |
-//! | [`lists`] | lists in which shapes look things up |
-//! | [`enrichment`] | lists of the PIM, read when they are missed or said to have changed |
-//! | [`stop`] | why a tick goes no further |
+//! | [`lists`] | lists of the PIM in which shapes look things up: read when they are missed, or said to have changed |
+//! | [`stop`] | why a step, or the tick, goes no further |
 
 pub mod backlog;
 pub mod books;
-pub mod enrichment;
 pub mod lists;
 pub mod session;
 pub mod stop;

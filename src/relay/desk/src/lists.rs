@@ -1,5 +1,7 @@
 //! Lists of the PIM in which shapes look things up, and what a tick knows of each.
 
+mod reading;
+
 use crate::tools::Desk;
 use model::entity::Kind;
 use serde_json::Value;
@@ -7,25 +9,27 @@ use shape::Need;
 use shape::{Lookups, Shaped};
 use world::host::Host;
 
+pub use reading::{bring, circuits, elements, is_ahead_of_categories, key_of, refresh};
+
 /// How long a list is taken to be as it was, in seconds, if no event tells otherwise.
-pub(crate) const TTL_S: u64 = 3600;
+const TTL_S: u64 = 3600;
 
 /// What a tick knows of a list.
 #[derive(Debug, Clone)]
 pub struct Known {
-    pub(crate) need: Need,
+    need: Need,
     /// When its reading began and ended, in seconds since the Unix epoch.
-    pub(crate) began_s: u64,
-    pub(crate) read_s: u64,
-    pub(crate) digest: String,
+    began_s: u64,
+    read_s: u64,
+    digest: String,
     /// Whether its elements are at hand.
-    pub(crate) is_at_hand: bool,
-    pub(crate) is_endless: bool,
+    is_at_hand: bool,
+    is_endless: bool,
 }
 
 impl Known {
     /// Whether it was found without an end so lately that it is not read again.
-    pub(crate) fn is_endless_still(&self, now_s: u64) -> bool {
+    fn is_endless_still(&self, now_s: u64) -> bool {
         self.is_endless && now_s.abs_diff(self.read_s) < TTL_S
     }
 }
@@ -40,7 +44,7 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// What an entity comes to; what it looks up is to be at hand ([`Session::enrich`]).
+    /// What an entity comes to; what it looks up is to be at hand ([`bring`]).
     pub fn shape(&self, desk: &Desk<'_, impl Host>, kind: Kind, code: &str, entity: &Value) -> Shaped {
         desk.config.shape.apply(kind, code, entity, &self.lookups)
     }

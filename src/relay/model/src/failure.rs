@@ -18,12 +18,11 @@ pub enum Class {
     Permanent,
     /// The upstream answers with more than is read: less is to be asked for. Costs an attempt where there is no less.
     TooLarge,
-    /// No call was made: a breaker is open, a wait is asked for, the budget or the time is used up. Costs nothing.
+    /// No call was made: a breaker is open, a wait is asked for, or the budget is used up. Costs nothing.
     Held,
+    /// No call was made: the tick, and not an upstream, has come to its end. Costs nothing.
+    TimeIsUp,
 }
-
-/// How a governor says that the tick, and not an upstream, has come to its end.
-pub const TIME_IS_UP: &str = "the tick's time is used up";
 
 /// How much of an upstream's answer stands in a reason, in bytes.
 pub const REASON_KEPT: usize = 200;
@@ -83,16 +82,21 @@ impl Failure {
         }
     }
 
+    /// Whether no call was made.
+    pub fn is_held(&self) -> bool {
+        matches!(self.class, Class::Held | Class::TimeIsUp)
+    }
+
     /// Whether one of several that were asked for together may be why, so that it is worth asking for fewer.
     pub fn may_be_of_one(&self) -> bool {
-        self.class != Class::Held && (self.status.is_some() || self.is_for_size())
+        !self.is_held() && (self.status.is_some() || self.is_for_size())
     }
 
     /// Whether a request for less may come through where this one failed: the answer was too large, took too long or was
     /// cut off, the upstream broke over it, or refused it. An upstream that is down fails in the same ways, so whoever
     /// asks for less must tell the two apart by another request.
     pub fn is_for_size(&self) -> bool {
-        if self.retry_after_s.is_some() || matches!(self.class, Class::Misconfigured | Class::Held) {
+        if self.retry_after_s.is_some() || self.class == Class::Misconfigured || self.is_held() {
             return false;
         }
         match self.status {

@@ -113,7 +113,7 @@ async fn send<H: Host>(host: &H, telling: &Telling, lease: &Lease, alerts: Vec<A
 
 /// The line in the log, whatever its level: sent, or why not. Of a call that was not even made there is none.
 fn note<H: Host>(host: &H, alert: &Alert, result: &Result<bool, Failure>) {
-    if matches!(result, Err(failure) if failure.class == Class::Held) {
+    if matches!(result, Err(failure) if failure.is_held()) {
         return;
     }
     let reason = match result {

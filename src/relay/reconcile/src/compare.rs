@@ -2,12 +2,11 @@
 
 use desk::backlog::Backlog;
 use desk::books::Books;
-use desk::enrichment;
+use desk::lists;
 use desk::session::Session;
-use desk::stop::Stop;
+use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
 use model::entity::{Entity, Kind, updated_s};
-use model::failure::Failure;
 use queue::dead_letter::DeadLetter;
 use queue::key::Change;
 use serde_json::Value;
@@ -61,11 +60,9 @@ pub(super) async fn judge<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
     listed: &[Listed<'_>],
-) -> Result<Result<Vec<Verdict>, Failure>, Stop> {
+) -> Result<Vec<Verdict>, Halt> {
     let bodies: Vec<&Value> = listed.iter().map(|listed| listed.body).collect();
-    if let Err(failure) = enrichment::enrich(session, kind, &bodies).await? {
-        return Ok(Err(failure));
-    }
+    lists::bring(session, kind, &bodies).await?;
     let pages = session
         .books
         .load_pages(&session.desk, listed.iter().map(|listed| &listed.entity))
@@ -85,7 +82,7 @@ pub(super) async fn judge<H: Host>(
             Shaped::Unsendable(_) => Verdict::Unsendable,
         }
     };
-    Ok(Ok(listed.iter().map(verdict).collect()))
+    Ok(listed.iter().map(verdict).collect())
 }
 
 /// Queues what differs from what was last pushed, all of it if it is forced; says how much. There is room for a page.
@@ -94,12 +91,9 @@ pub(super) async fn queue_different<H: Host>(
     kind: Kind,
     listed: &[Listed<'_>],
     is_forced: bool,
-) -> Result<Result<u64, Failure>, Stop> {
+) -> Result<u64, Halt> {
     let change = if is_forced { Change::Forced } else { Change::Reconciled };
-    let verdicts = match judge(session, kind, listed).await? {
-        Ok(verdicts) => verdicts,
-        Err(failure) => return Ok(Err(failure)),
-    };
+    let verdicts = judge(session, kind, listed).await?;
     let mut different = Vec::new();
     for (listed, verdict) in listed.iter().zip(&verdicts) {
         if is_forced
@@ -108,14 +102,8 @@ pub(super) async fn queue_different<H: Host>(
             different.push((&listed.entity, listed.code.as_str()));
         }
     }
-    Ok(Ok(queue(
-        &session.desk,
-        &mut session.backlog,
-        &mut session.books,
-        &different,
-        change,
-    )
-    .await?))
+    let (backlog, books) = (&mut session.backlog, &mut session.books);
+    Ok(queue(&session.desk, backlog, books, &different, change).await?)
 }
 
 /// Queues entities that do not wait already; says how many.

@@ -7,10 +7,9 @@ use super::compare::{Verdict, is_refused, queue};
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::session::Session;
-use desk::stop::Stop;
+use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
 use model::entity::{BATCH_MAX, Entity, Kind, Segment};
-use model::failure::Failure;
 use queue::entry::PAGES;
 use queue::index::Pages;
 use queue::key::Change;
@@ -119,9 +118,9 @@ pub(super) async fn raise<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
     books: &mut Books,
-) -> Result<Result<(), Failure>, Stop> {
+) -> Result<(), Halt> {
     let Some(mut raising) = books.reconciliation.walk.raising.clone() else {
-        return Ok(Ok(()));
+        return Ok(());
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
     let kinds = desk.config.shape.kinds();
@@ -150,5 +149,5 @@ pub(super) async fn raise<H: Host>(
     queue(desk, backlog, books, &entities, Change::Reconciled).await?;
     let is_end = raising.pages == places(kinds).count();
     books.reconciliation.walk.raising = (!is_end).then_some(raising);
-    Ok(Ok(()))
+    Ok(())
 }

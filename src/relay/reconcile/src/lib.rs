@@ -20,9 +20,9 @@ mod walk;
 use config::WorkerConfig;
 use desk::books::Books;
 use desk::session::Session;
-use desk::stop::Stop;
+use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
-use model::failure::{Class, TIME_IS_UP};
+use model::failure::Class;
 use queue::key::Record;
 use records::brake::Brake;
 use records::notification::Notification;
@@ -97,16 +97,18 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     while let Some(task) = next_task(session, until_ms).await {
         has_worked = true;
         let result = match task {
-            Task::Recent(kind) => recent::step(session, kind).await?,
-            Task::Walk => walk::step(session).await?,
-            Task::Raise => deletions::raise(&session.desk, &mut session.backlog, &mut session.books).await?,
+            Task::Recent(kind) => recent::step(session, kind).await,
+            Task::Walk => walk::step(session).await,
+            Task::Raise => deletions::raise(&session.desk, &mut session.backlog, &mut session.books).await,
         };
-        if let Err(failure) = result {
-            if failure.class == Class::Held && failure.reason == TIME_IS_UP {
-                break;
+        match result {
+            Ok(()) => {}
+            Err(Halt::Stop(stop)) => return Err(stop),
+            Err(Halt::Failure(failure)) if failure.class == Class::TimeIsUp => break,
+            Err(Halt::Failure(failure)) => {
+                let now_ms = session.desk.host.now_ms();
+                session.books.reconciliation.put_off(task, &failure, now_ms);
             }
-            let now_ms = session.desk.host.now_ms();
-            session.books.reconciliation.put_off(task, &failure, now_ms);
         }
         session.desk.check_lease()?;
         session.books.save_reconciliation(&session.desk).await?;

@@ -8,15 +8,15 @@ use super::compare::{listed, newest, queue_different, queue_unread};
 use super::scan::{self, Turn};
 use akeneo::paging::{List, Turned};
 use desk::session::Session;
-use desk::stop::Stop;
+use desk::stop::Halt;
 use model::entity::Kind;
-use model::failure::{Class, Failure};
+use model::failure::Class;
 use records::reconciliation::page_came;
 use world::host::Host;
 use world::mistake::{Mistake, made};
 
 /// Reads one page.
-pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> Result<Result<(), Failure>, Stop> {
+pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> Result<(), Halt> {
     let now_ms = session.desk.host.now_ms();
     let mut recent = session
         .books
@@ -27,28 +27,30 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
         .unwrap_or_default();
     let known = recent.scan.take();
     let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.desk.config.reconciliation, now_ms));
-    let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await?;
+    let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await;
     let read = match asked {
         Ok(Turned::Page(page)) => queue_different(session, kind, &listed(kind, &page.items), false)
-            .await?
+            .await
             .map(|found| (page, found)),
-        Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
+        Ok(Turned::Stuck(failure)) => Err(failure.into()),
+        Err(halt) => Err(halt),
         Ok(turned) => {
             if let Turned::PassedOver(codes) = turned {
                 queue_unread(&session.desk, &mut session.backlog, &mut session.books, kind, &codes).await?;
             }
             recent.scan = Some(scan);
             session.books.reconciliation.recent.insert(kind, recent);
-            return Ok(Ok(()));
+            return Ok(());
         }
     };
     let (page, found) = match read {
         Ok(read) => read,
-        Err(failure) => {
+        Err(Halt::Stop(stop)) => return Err(stop.into()),
+        Err(Halt::Failure(failure)) => {
             // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
             recent.scan = (failure.class != Class::Permanent).then_some(scan);
             session.books.reconciliation.recent.insert(kind, recent);
-            return Ok(Err(failure));
+            return Err(failure.into());
         }
     };
     page_came(&mut recent.trouble);
@@ -67,5 +69,5 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
         recent.scan = Some(scan);
     }
     session.books.reconciliation.recent.insert(kind, recent);
-    Ok(Ok(()))
+    Ok(())
 }

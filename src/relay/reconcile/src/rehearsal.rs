@@ -8,10 +8,10 @@ use akeneo::paging::{List, Turned};
 use config::WorkerConfig;
 use desk::books::Books;
 use desk::session::Session;
-use desk::stop::Stop;
+use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
 use model::entity::Kind;
-use model::failure::{Class, Failure};
+use model::failure::Class;
 use queue::key::Record;
 use records::meta::{Meta, NOT_ADOPTED};
 use records::reconciliation::{Reconciliation, Rehearsal, STALLED_MS};
@@ -60,8 +60,12 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Meta) -> Result<S
         let Some(kind) = Kind::ALL.get(rehearsal.kinds).copied() else {
             break;
         };
-        if let Err(failure) = step(session, kind, &mut rehearsal).await? {
-            if failure.class != Class::Held {
+        if let Err(halt) = step(session, kind, &mut rehearsal).await {
+            let failure = match halt {
+                Halt::Stop(stop) => return Err(stop),
+                Halt::Failure(failure) => failure,
+            };
+            if !failure.is_held() {
                 session
                     .desk
                     .log_failure("rehearsal", json!({ "reason": failure.reason }));
@@ -104,38 +108,34 @@ async fn step<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
     rehearsal: &mut Rehearsal,
-) -> Result<Result<(), Failure>, Stop> {
+) -> Result<(), Halt> {
     let page = match scan::ask(session, kind, List::All, &mut rehearsal.scan).await? {
-        Ok(Turned::Page(page)) => page,
-        Ok(Turned::Again) => return Ok(Ok(())),
-        Ok(Turned::PassedOver(codes)) => {
+        Turned::Page(page) => page,
+        Turned::Again => return Ok(()),
+        Turned::PassedOver(codes) => {
             rehearsal.counts.unread += codes.len().max(1) as u64;
-            return Ok(Ok(()));
+            return Ok(());
         }
         // For an hour it is asked for again. Then the rest of this kind is left out: what can be counted is worth more than
         // a counting that never ends.
-        Ok(Turned::Stuck(failure)) => {
+        Turned::Stuck(failure) => {
             let now_ms = session.desk.host.now_ms();
             let since_ms = *rehearsal.stuck_since_ms.get_or_insert(now_ms);
             if now_ms.saturating_sub(since_ms) < STALLED_MS {
                 rehearsal.save(session.desk.host, &session.desk.config.keys).await?;
-                return Ok(Err(failure));
+                return Err(failure.into());
             }
             session
                 .desk
                 .log_failure("rehearsal", json!({ "kind": kind.name(), "reason": failure.reason }));
             rehearsal.counts.unread += 1;
             rehearsal.end_kind(session.desk.config.shape.kinds());
-            return Ok(Ok(()));
+            return Ok(());
         }
-        Err(failure) => return Ok(Err(failure)),
     };
     rehearsal.stuck_since_ms = None;
     rehearsal.counts.unread += page.nameless as u64;
-    let verdicts = match judge(session, kind, &listed(kind, &page.items)).await? {
-        Ok(verdicts) => verdicts,
-        Err(failure) => return Ok(Err(failure)),
-    };
+    let verdicts = judge(session, kind, &listed(kind, &page.items)).await?;
     let counts = &mut rehearsal.counts;
     for verdict in verdicts {
         *match verdict {
@@ -150,5 +150,5 @@ async fn step<H: Host>(
     if rehearsal.scan.cursor.is_none() {
         rehearsal.end_kind(session.desk.config.shape.kinds());
     }
-    Ok(Ok(()))
+    Ok(())
 }

@@ -6,9 +6,10 @@ use akeneo::query::is_same_place;
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::session::Session;
+use desk::stop::Halt;
 use desk::tools::Desk;
 use model::entity::{Kind, uuid_bytes};
-use model::failure::{Class, Failure};
+use model::failure::Class;
 use model::gap::Gap;
 use queue::index::page_of_uuid;
 use records::reconciliation::Scan;
@@ -59,7 +60,7 @@ pub(super) async fn ask<H: Host>(
     kind: Kind,
     list: List<'_>,
     scan: &mut Scan,
-) -> Result<Result<Turned, Failure>, StoreError> {
+) -> Result<Turned, Halt> {
     if let Some(uuid) = scan.gap.as_deref().and_then(Gap::wants_hint) {
         let known = next_known(&session.desk, &session.backlog, &session.books, uuid).await?;
         if let (Some(gap), Some(known)) = (&mut scan.gap, known) {
@@ -70,13 +71,13 @@ pub(super) async fn ask<H: Host>(
         .upstreams
         .pim
         .turn(kind, list, &mut scan.cursor, &mut scan.gap)
-        .await;
+        .await?;
     match &turned {
-        Ok(Turned::Page(page)) if is_stuck_at(scan, page) => {
+        Turned::Page(page) if is_stuck_at(scan, page) => {
             let reason = "a page of the PIM's list leads to itself";
-            return Ok(Err(session.upstreams.pim_failure(Class::Permanent, reason)));
+            return Err(session.upstreams.pim_failure(Class::Permanent, reason).into());
         }
-        Ok(Turned::Page(page)) => {
+        Turned::Page(page) => {
             session.books.report(|report| report.pages += 1);
             if page.nameless > 0 {
                 scan.unread += page.nameless as u64;
@@ -85,7 +86,7 @@ pub(super) async fn ask<H: Host>(
                 session.desk.log_failure("unread", fields);
             }
         }
-        Ok(Turned::PassedOver(ids)) => {
+        Turned::PassedOver(ids) => {
             scan.unread += ids.len().max(1) as u64;
             let fields =
                 json!({ "kind": kind.name(), "ids": ids, "reason": "the PIM does not give it, not even alone" });

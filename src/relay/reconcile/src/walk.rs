@@ -15,10 +15,10 @@ use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::books::Books;
 use desk::session::Session;
-use desk::stop::Stop;
+use desk::stop::{Halt, Stop};
 use desk::tools::{Desk, Upstreams};
 use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
-use model::failure::{Class, Failure};
+use model::failure::Class;
 use model::time::CLOCKS_S;
 use queue::entry::{Entry, PAGES};
 use queue::index::{Pages, page_of, page_of_uuid};
@@ -30,7 +30,7 @@ use world::host::{Host, StoreError};
 const YOUNG_S: u64 = 120;
 
 /// Reads one page, or does what comes after the last.
-pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<Result<(), Failure>, Stop> {
+pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Halt> {
     let now_ms = session.desk.host.now_ms();
     let mut walk = {
         let known = &mut session.books.reconciliation.walk;
@@ -40,12 +40,13 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<Result
         known.clone()
     };
     let Some(step) = walk.step.take() else {
-        return Ok(Ok(()));
+        return Ok(());
     };
     let next = match step.clone() {
-        step @ Step::List { .. } => list(session, &mut walk, step).await?,
+        step @ Step::List { .. } => list(session, &mut walk, step).await.map(Some),
         step @ Step::Verify { .. } => {
-            verify(&session.desk, &session.upstreams, &mut session.books, &mut walk, step).await?
+            let (desk, upstreams) = (&session.desk, &session.upstreams);
+            verify(desk, upstreams, &mut session.books, &mut walk, step).await.map(Some)
         }
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
@@ -61,14 +62,15 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<Result
             walk.step = step;
             Ok(())
         }
+        Err(Halt::Stop(stop)) => return Err(stop.into()),
         // A cursor that is refused is not tried for ever: the walk begins anew.
-        Err(failure) if failure.class == Class::Permanent => {
+        Err(Halt::Failure(failure)) if failure.class == Class::Permanent => {
             walk.ask(walk.is_forced);
-            Err(failure)
+            Err(failure.into())
         }
-        Err(failure) => {
+        Err(Halt::Failure(failure)) => {
             walk.step.get_or_insert(step);
-            Err(failure)
+            Err(failure.into())
         }
     };
     let known = &mut session.books.reconciliation.walk;
@@ -77,14 +79,14 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<Result
         walk.ask(is_forced);
     }
     *known = walk;
-    Ok(result)
+    result
 }
 
 async fn list<H: Host>(
     session: &mut Session<'_, H>,
     walk: &mut Walk,
     step: Step,
-) -> Result<Result<Option<Step>, Failure>, Stop> {
+) -> Result<Step, Halt> {
     let Step::List {
         kind,
         mut scan,
@@ -92,35 +94,35 @@ async fn list<H: Host>(
         is_broken,
     } = step
     else {
-        return Ok(Ok(Some(step)));
+        return Ok(step);
     };
     let now_ms = session.desk.host.now_ms();
     let is_lasting = walk.trouble.as_ref().is_some_and(|trouble| trouble.is_lasting(now_ms));
-    let asked = match scan::ask(session, kind, List::All, &mut scan).await? {
-        Ok(Turned::Stuck(failure)) if !is_lasting => Err(failure),
+    let asked = match scan::ask(session, kind, List::All, &mut scan).await {
+        Ok(Turned::Stuck(failure)) if !is_lasting => Err(failure.into()),
         asked => asked,
     };
     let page = match asked {
         Ok(Turned::Page(page)) => page,
         Ok(Turned::Again) => {
-            return Ok(Ok(Some(Step::List {
+            return Ok(Step::List {
                 kind,
                 scan,
                 passed,
                 is_broken,
-            })));
+            });
         }
         Ok(Turned::PassedOver(codes)) => {
             queue_unread(&session.desk, &mut session.backlog, &mut session.books, kind, &codes).await?;
             // Nothing is concluded of what lies between here and what was read last.
             let is_broken = is_broken || codes.is_empty();
             let passed = codes.into_iter().max().or(passed);
-            return Ok(Ok(Some(Step::List {
+            return Ok(Step::List {
                 kind,
                 scan,
                 passed,
                 is_broken,
-            })));
+            });
         }
         Ok(Turned::Stuck(failure)) => {
             // One list that does not come must not keep the walk from the others.
@@ -129,9 +131,10 @@ async fn list<H: Host>(
                 json!({ "kind": kind.name(), "left": scan.seen, "reason": failure.reason }),
             );
             walk.trouble = None;
-            return Ok(Ok(Some(end_list(walk, kind, &scan, now_ms, Some(failure.reason)))));
+            return Ok(end_list(walk, kind, &scan, now_ms, Some(failure.reason)));
         }
-        Err(failure) => {
+        Err(Halt::Stop(stop)) => return Err(stop.into()),
+        Err(Halt::Failure(failure)) => {
             // What was learned on the way counts, or the same answer would be judged for ever.
             walk.step = Some(Step::List {
                 kind,
@@ -139,17 +142,14 @@ async fn list<H: Host>(
                 passed,
                 is_broken,
             });
-            return Ok(Err(failure));
+            return Err(failure.into());
         }
     };
     walk.page_ms = now_ms;
     let listed = listed(kind, &page.items);
     // What is read again to be sure of the end was pushed at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
-    scan.found += match queue_different(session, kind, &listed, is_forced).await? {
-        Ok(found) => found,
-        Err(failure) => return Ok(Err(failure)),
-    };
+    scan.found += queue_different(session, kind, &listed, is_forced).await?;
     page_came(&mut walk.trouble);
     let turn = scan::turn(&mut scan, &page, now_ms);
     let is_broken = is_broken || page.nameless > 0;
@@ -165,16 +165,15 @@ async fn list<H: Host>(
         passed
     };
     let is_broken = is_broken && turn == Turn::Again;
-    Ok(Ok(Some(if turn == Turn::End {
-        end_list(walk, kind, &scan, now_ms, None)
-    } else {
-        Step::List {
-            kind,
-            scan,
-            passed,
-            is_broken,
-        }
-    })))
+    if turn == Turn::End {
+        return Ok(end_list(walk, kind, &scan, now_ms, None));
+    }
+    Ok(Step::List {
+        kind,
+        scan,
+        passed,
+        is_broken,
+    })
 }
 
 /// The list of a kind has come to its end, or is left before it for a reason; says what is next.
@@ -290,7 +289,7 @@ async fn verify<H: Host>(
     books: &mut Books,
     walk: &mut Walk,
     step: Step,
-) -> Result<Result<Option<Step>, Failure>, Stop> {
+) -> Result<Step, Halt> {
     let Step::Verify {
         kind,
         page,
@@ -298,7 +297,7 @@ async fn verify<H: Host>(
         is_doubted,
     } = step
     else {
-        return Ok(Ok(Some(step)));
+        return Ok(step);
     };
     let again = |is_doubted| Step::Verify {
         kind,
@@ -324,7 +323,7 @@ async fn verify<H: Host>(
             Kind::Category => Kind::ProductModel,
             _ => Kind::Product,
         };
-        return Ok(Ok(Some(Step::list(next, desk.host.now_ms()))));
+        return Ok(Step::list(next, desk.host.now_ms()));
     };
     let next = Step::Verify {
         kind,
@@ -334,28 +333,28 @@ async fn verify<H: Host>(
     };
     walk.page_ms = desk.host.now_ms();
     if is_doubted {
-        return Ok(match upstreams.pim.answers(kind).await {
+        return match upstreams.pim.answers(kind).await {
             Ok(()) => {
                 walk.last.entry(kind).or_default().unread += 1;
                 let codes: Vec<&String> = asked.iter().map(|(_, code)| code).collect();
                 desk.log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
-                Ok(Some(next))
+                Ok(next)
             }
             Err(failure) => {
                 // It is asked for again: that nothing came says nothing of it.
-                walk.step = (failure.class != Class::Held).then(|| again(false));
-                Err(failure)
+                walk.step = (!failure.is_held()).then(|| again(false));
+                Err(failure.into())
             }
-        });
+        };
     }
     let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
     let found = match upstreams.pim.list(kind, &codes, 0).await {
         Ok(found) => found,
         Err(failure) if upstreams.pim.page_narrows(kind.name(), codes.len(), &failure) => {
-            return Ok(Ok(Some(again(false))));
+            return Ok(again(false));
         }
-        Err(failure) if failure.is_for_size() && codes.len() == 1 => return Ok(Ok(Some(again(true)))),
-        Err(failure) => return Ok(Err(failure)),
+        Err(failure) if failure.is_for_size() && codes.len() == 1 => return Ok(again(true)),
+        Err(failure) => return Err(failure.into()),
     };
     upstreams.pim.page_came(kind.name());
     page_came(&mut walk.trouble);
@@ -369,7 +368,7 @@ async fn verify<H: Host>(
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
     mark(desk, books, walk.number, &mut pages, &missed, &met).await?;
-    Ok(Ok(Some(next)))
+    Ok(next)
 }
 
 /// Up to so many entities of the index, from a page on and behind an entry.

@@ -3,22 +3,20 @@
 use crate::recover;
 use config::WorkerConfig;
 use desk::books::Books;
-use desk::enrichment;
+use desk::lists;
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
 use model::entity::Kind;
-use model::failure::TIME_IS_UP;
+use model::failure::{Class, Failure};
 use queue::batches::Arrangement;
 use queue::plan::Plan;
-use reconcile::{self};
 use records::pace::Came;
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use upstream::token;
 use world::host::{Host, StoreError};
-use world::mistake::{Mistake, made};
 
 /// Lists the store, and says when, in seconds since the Unix epoch.
 pub(crate) async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Plan, u64), StoreError> {
@@ -80,9 +78,9 @@ const GRACE: u64 = 2;
 async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
     recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
     recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
-    enrichment::refresh(session).await?;
+    lists::refresh(session).await?;
     let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
-    let held: RefCell<BTreeMap<Kind, String>> = RefCell::default();
+    let held: RefCell<BTreeMap<Kind, Failure>> = RefCell::default();
     let done_s = session.books.state.done_s;
     let plan = session.backlog.plan.clone();
     let mut due = plan.due(session.backlog.planned_s, done_s);
@@ -93,8 +91,8 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
         }
         let arrange = |kind| match admits(session, kind) {
             Ok(arrangement) => arrangement,
-            Err(reason) => {
-                held.borrow_mut().entry(kind).or_insert(reason);
+            Err(failure) => {
+                held.borrow_mut().entry(kind).or_insert(failure);
                 Arrangement {
                     size: 0,
                     ..Arrangement::default()
@@ -119,22 +117,23 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             .or_else(|| session.upstreams.destination_governor.blocked())
     };
     let mut held = held.into_inner().into_values();
-    Ok(held.find(|reason| reason != TIME_IS_UP).or_else(blocked))
+    let by_an_upstream = held.find(|failure| failure.class == Class::Held);
+    Ok(by_an_upstream.map(|failure| failure.reason).or_else(blocked))
 }
 
 /// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.
-fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, String> {
+fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, Failure> {
     let (pim, destination) = (&session.upstreams.pim_governor, &session.upstreams.destination_governor);
     let held = pim
         .held(token::CIRCUIT)
         .or_else(|| pim.held(kind.name()))
         .or_else(|| {
-            let lists = enrichment::circuits(&session.desk.config.shape, kind);
+            let lists = lists::circuits(&session.desk.config.shape, kind);
             lists.into_iter().find_map(|list| pim.held(&list))
         })
         .or_else(|| destination.held(kind.name()));
-    if let Some(reason) = held {
-        return Err(reason);
+    if let Some(held) = held {
+        return Err(held);
     }
     let probing = pim.is_probing(token::CIRCUIT) || pim.is_probing(kind.name()) || destination.is_probing(kind.name());
     let opened_of_late = pim.opened_of_late(kind.name()) || destination.opened_of_late(kind.name());
@@ -145,7 +144,7 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
             session.books.state.pace.size(kind)
         },
         narrows: pim.failed_of_late(kind.name()),
-        scattered: (opened_of_late && !made(Mistake::ProbeTheSame)).then_some(session.backlog.planned_s),
+        scattered: opened_of_late.then_some(session.backlog.planned_s),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::breaker::{Breaker, Event};
 use crate::governor_state::GovernorState;
 use crate::wire;
 use http::{Request, Response};
-use model::failure::{Class, Failure, TIME_IS_UP};
+use model::failure::{Class, Failure};
 use model::time::CLOCKS_S;
 use queue::lease::Lease;
 use queue::retry::ATTEMPTS_MAX;
@@ -193,34 +193,40 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 
     /// Why no call can be made now, if so.
-    pub fn held(&self, circuit: &str) -> Option<String> {
+    pub fn held(&self, circuit: &str) -> Option<Failure> {
         self.held_for(circuit, None)
     }
 
     /// The same for a call that is for a single entity, where it is: another one than failed last may be a probe sooner.
-    fn held_for(&self, circuit: &str, subject: Option<&str>) -> Option<String> {
+    fn held_for(&self, circuit: &str, subject: Option<&str>) -> Option<Failure> {
         if self.host.monotonic_ms() >= self.until_ms.get() || !self.lease.holds(self.host) {
-            return Some(TIME_IS_UP.to_owned());
+            return Some(self.time_is_up());
         }
-        if let Some(reason) = self.asked_to_wait() {
-            return Some(reason);
+        if let Some(held) = self.asked_to_wait() {
+            return Some(held);
         }
         let state = self.state.borrow();
         let now_ms = self.host.now_ms();
         let breaker = state.breakers.get(circuit).filter(|breaker| breaker.is_open())?;
         if !breaker.lets_probe(subject, now_ms) || self.probing.borrow().iter().any(|probing| probing == circuit) {
-            return Some(format!("{} is left alone: {}", self.limits.name, breaker.reason));
+            let reason = format!("{} is left alone: {}", self.limits.name, breaker.reason);
+            return Some(self.failed(Class::Held, reason));
         }
         None
     }
 
+    /// That the tick has come to its end.
+    pub fn time_is_up(&self) -> Failure {
+        self.failed(Class::TimeIsUp, "the tick's time is used up".to_owned())
+    }
+
     /// That the upstream asked to wait, if so.
-    pub(crate) fn asked_to_wait(&self) -> Option<String> {
+    pub(crate) fn asked_to_wait(&self) -> Option<Failure> {
         let state = self.state.borrow();
         let now_ms = self.host.now_ms();
         // A moment much further off than the wait that was asked for comes of a clock that jumped.
         let waits = now_ms < state.not_before_ms && state.not_before_ms <= now_ms + state.wait_ms + CLOCKS_S * 1000;
-        waits.then(|| format!("{} asked to wait", self.limits.name))
+        waits.then(|| self.failed(Class::Held, format!("{} asked to wait", self.limits.name)))
     }
 
     /// Whether a breaker opened of late: what waits behind it goes in an order of chance.
@@ -328,8 +334,8 @@ impl<'a, H: Host> Governor<'a, H> {
     /// Lets a call in, or says why not. The first call through an open breaker is its probe.
     fn admit(&self, call: &Call<'_>, is_retry: bool) -> Result<Option<String>, Failure> {
         let circuit = call.circuit;
-        if let Some(reason) = self.held_for(circuit, call.entity) {
-            return Err(self.failed(Class::Held, reason));
+        if let Some(held) = self.held_for(circuit, call.entity) {
+            return Err(held);
         }
         let now_ms = self.host.now_ms();
         let is_open = self.is_probing(circuit);
@@ -365,15 +371,15 @@ impl<'a, H: Host> Governor<'a, H> {
             None => self.held_for(call.circuit, call.entity),
             Some(_) => self.asked_to_wait(),
         };
-        if let Some(reason) = held {
+        if let Some(held) = held {
             self.release(probe);
-            return Err(self.failed(Class::Held, reason));
+            return Err(held);
         }
         let started_ms = self.host.monotonic_ms();
         let left_ms = self.end_ms.saturating_sub(started_ms);
         if started_ms >= self.until_ms.get() || left_ms < LEAST_MS || !self.lease.holds(self.host) {
             self.release(probe);
-            return Err(self.failed(Class::Held, TIME_IS_UP.to_owned()));
+            return Err(self.time_is_up());
         }
         let total_ms = self.limits.timeout_ms.min(left_ms);
         let limits = CallLimits {

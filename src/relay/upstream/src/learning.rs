@@ -163,7 +163,7 @@ impl<H: Host> Governor<'_, H> {
             }
             (Class::Unavailable, _) => breaker.open(event),
             (Class::Misconfigured, _) => breaker.open_for_a_person(event),
-            (Class::Held, _) => {}
+            (Class::Held | Class::TimeIsUp, _) => {}
         }
     }
 

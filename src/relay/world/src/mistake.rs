@@ -27,8 +27,8 @@ pub enum Mistake {
     IgnoreRetryAfter,
     /// A page of the index is written under one key by all workers.
     SharedPages,
-    /// Marking the variants of models may use up all the time there is, and begins anew each time.
-    MarkWithoutBound,
+    /// How far the marking of models' variants came is forgotten.
+    ForgetMarking,
     /// Whoever served as a probe of an upstream that is down stands where it stood.
     ProbeTheSame,
     /// A lease is taken for over by the moment in it.

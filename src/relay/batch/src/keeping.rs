@@ -1,11 +1,10 @@
 //! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
 
 use crate::fanout;
-use crate::item::{Item, Stage};
+use crate::item::{Decided, Decision, Fate, Item, Kept, Outcome, Pushed};
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::session::Session;
-use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
@@ -30,72 +29,97 @@ const THROTTLED_HOLD_S: u64 = 120;
 /// How long a braked entity is held back, in seconds; a released brake lets it go at once.
 const BRAKE_HOLD_S: u64 = 3600;
 
-/// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled.
-pub(super) async fn persist<H: Host>(
+/// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled. Says which keys are done
+/// with now; of what is in flight none as long as something is unsettled.
+pub(super) async fn keep_all<H: Host>(
     session: &mut Session<'_, H>,
-    items: &mut [Item],
+    items: Vec<Pushed>,
     pages: &mut Pages,
-    in_flight: Option<&str>,
-) -> Result<(), StoreError> {
-    for item in items.iter() {
-        let entity = &item.waiting.entity;
-        match &item.stage {
-            Stage::Upserted { hash, updated_s } => {
-                pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
-                pages.set_parent(entity, item.parent.clone());
-            }
-            Stage::Deleted => pages.remove(entity, session.desk.now_s(), item.is_deletion_announced()),
-            // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
-            Stage::Done if session.upstreams.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
-                pages.remove(entity, session.desk.now_s(), true);
-            }
-            // What lies there now is not known: no later content may be taken for it.
-            Stage::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
-                if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
-                    pages.set(entity, &item.code, None, updated_s);
-                }
-            }
-            _ => {}
-        }
+    in_flight: Option<String>,
+) -> Result<(Vec<Kept>, Option<String>), StoreError> {
+    for item in &items {
+        keep_in_index(session, item, pages);
     }
     if pages.has_changes() {
         session.books.know_the_pair(&session.desk).await?;
     }
     session.books.save_pages(&session.desk, pages).await?;
-    for item in items.iter_mut() {
-        let is_over = matches!(item.stage, Stage::Upserted { .. } | Stage::Deleted | Stage::Done);
-        fanout::remember(&session.desk, &session.backlog, item, is_over).await?;
-        match &item.stage {
-            Stage::Failed(..) => keep_failure(&session.desk, &mut session.books, item).await?,
-            Stage::Braked => hold_as_it_is(&session.desk, &session.books, item, Hold::Brake).await?,
-            Stage::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
-            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
-                recheck_later(&session.desk, &session.books, item).await?
-            }
-            _ => {}
+    let unsettled = InFlightValue::of(items.iter().filter(|item| is_unsettled(item)).map(Pushed::in_flight));
+    let mut kept = Vec::with_capacity(items.len());
+    for mut item in items {
+        let fate = keep_one(session, &mut item).await?;
+        kept.push(item.then(|_| fate));
+    }
+    if unsettled.entities.is_empty() {
+        return Ok((kept, in_flight));
+    }
+    if let Some(key) = in_flight {
+        session.desk.host.set(&key, &unsettled.to_bytes()).await?;
+    }
+    Ok((kept, None))
+}
+
+fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut Pages) {
+    let entity = &item.waiting.entity;
+    match &item.what {
+        Outcome::Upserted { hash, updated_s } => {
+            pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
+            pages.set_parent(entity, item.parent.clone());
         }
+        Outcome::Deleted => pages.remove(entity, session.desk.now_s(), item.is_deletion_announced()),
+        // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
+        Outcome::Done if session.upstreams.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
+            pages.remove(entity, session.desk.now_s(), true);
+        }
+        // What lies there now is not known: no later content may be taken for it.
+        Outcome::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
+            if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+                pages.set(entity, &item.code, None, updated_s);
+            }
+        }
+        _ => {}
     }
-    let mut unsettled = items.iter().filter(|item| is_unsettled(item)).peekable();
-    if let (Some(key), Some(_)) = (in_flight, unsettled.peek()) {
-        let value = InFlightValue::of(unsettled.map(Item::in_flight));
-        session.desk.host.set(key, &value.to_bytes()).await?;
-    }
-    Ok(())
 }
 
-fn is_unsettled(item: &Item) -> bool {
-    matches!(&item.stage, Stage::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
+async fn keep_one<H: Host>(session: &mut Session<'_, H>, item: &mut Pushed) -> Result<Fate, StoreError> {
+    let fate = match &item.what {
+        Outcome::PutOff => Fate::PutOff,
+        Outcome::Upserted { .. } | Outcome::Deleted => Fate::Over { has_reached: true },
+        Outcome::Done => Fate::Over { has_reached: false },
+        Outcome::Braked | Outcome::Doubted => Fate::Later,
+        Outcome::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => {
+            Fate::Over { has_reached: false }
+        }
+        Outcome::Failed(..) => Fate::Later,
+    };
+    let has_failed = matches!(item.what, Outcome::Failed(..));
+    let is_over = matches!(fate, Fate::Over { .. }) && !has_failed;
+    fanout::remember(&session.desk, &session.backlog, item, is_over).await?;
+    match item.what {
+        Outcome::Failed(..) => keep_failure(&session.desk, &mut session.books, item).await?,
+        Outcome::Braked => hold_as_it_is(&session.desk, &session.books, item, Hold::Brake).await?,
+        Outcome::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
+        Outcome::Upserted { .. } | Outcome::Deleted | Outcome::Done => {
+            recheck_later(&session.desk, &session.books, item).await?
+        }
+        Outcome::PutOff => {}
+    }
+    Ok(fate)
 }
 
-async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Item) -> Result<(), StoreError> {
+fn is_unsettled(item: &Pushed) -> bool {
+    matches!(&item.what, Outcome::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
+}
+
+async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pushed) -> Result<(), StoreError> {
     let (now_s, recheck_s) = (desk.now_s(), books.state.recheck_s());
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
-    let is_marked = matches!(item.stage, Stage::Upserted { .. }) || is_marked_unchanged;
+    let is_marked = matches!(item.what, Outcome::Upserted { .. }) || is_marked_unchanged;
     let for_variants = item.has_variants_to_mark() && is_marked;
     // For a minute after a deletion the search index may still list the entity. While this recheck waits, a batch that a
     // late event brings confirms by id what the list shows before it pushes (`reread_what_the_index_denies`).
-    let is_news = (item.is_gone || matches!(item.stage, Stage::Deleted)) && !item.waiting.events.is_empty();
+    let is_news = (item.is_gone || matches!(item.what, Outcome::Deleted)) && !item.waiting.events.is_empty();
     let due_s = if for_variants || is_news {
         Some(now_s + recheck_s)
     } else {
@@ -110,8 +134,8 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut It
 }
 
 /// Keeps a failure: another try later, or a dead letter.
-async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Item) -> Result<(), StoreError> {
-    let Stage::Failed(failure, hash) = &item.stage else {
+async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Pushed) -> Result<(), StoreError> {
+    let Outcome::Failed(failure, hash) = &item.what else {
         return Ok(());
     };
     let mut earlier = earlier(desk, &item.waiting).await?;
@@ -138,12 +162,12 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
 pub(super) async fn note_tried<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
-    items: &mut [Item],
+    items: &mut [Decided],
 ) -> Result<(), StoreError> {
     for item in items.iter_mut() {
-        let content = match &item.stage {
-            Stage::Upsert { upsert, .. } => digest(model::json::write(&upsert.body).as_bytes()),
-            Stage::Delete(_) => String::new(),
+        let content = match &item.what {
+            Decision::Upsert { upsert, .. } => digest(model::json::write(&upsert.body).as_bytes()),
+            Decision::Delete(_) => String::new(),
             _ => continue,
         };
         let mut known = backlog
@@ -193,10 +217,10 @@ async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earli
 }
 
 /// Holds an entity back with no more to keep than was known of it.
-async fn hold_as_it_is<H: Host>(
+async fn hold_as_it_is<H: Host, T>(
     desk: &Desk<'_, H>,
     books: &Books,
-    item: &mut Item,
+    item: &mut Item<T>,
     why: Hold,
 ) -> Result<(), StoreError> {
     let earlier = earlier(desk, &item.waiting).await?;
@@ -204,10 +228,10 @@ async fn hold_as_it_is<H: Host>(
 }
 
 /// Holds an entity back for a while without using an attempt.
-async fn hold<H: Host>(
+async fn hold<H: Host, T>(
     desk: &Desk<'_, H>,
     books: &Books,
-    item: &mut Item,
+    item: &mut Item<T>,
     earlier: Earlier,
     why: Hold,
 ) -> Result<(), StoreError> {
@@ -228,7 +252,7 @@ pub(super) async fn stand_back<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
     books: &Books,
-    item: &mut Item,
+    item: &mut Kept,
     began_ms: u64,
 ) -> Result<(), StoreError> {
     let took_ms = desk.host.monotonic_ms() - began_ms;
@@ -243,9 +267,9 @@ pub(super) async fn stand_back<H: Host>(
 }
 
 /// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
-async fn schedule<H: Host>(
+async fn schedule<H: Host, T>(
     desk: &Desk<'_, H>,
-    item: &mut Item,
+    item: &mut Item<T>,
     attempts: u32,
     hold: Option<Hold>,
     due_s: u64,
@@ -277,7 +301,7 @@ async fn schedule<H: Host>(
 async fn bury<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
-    item: &mut Item,
+    item: &mut Pushed,
     reason: String,
     failures: Vec<Failure>,
     hash: Option<String>,
@@ -332,59 +356,43 @@ pub(super) async fn clear<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
     books: &mut Books,
-    items: &[Item],
+    items: &[Kept],
     in_flight: Option<String>,
-) -> Result<(), Stop> {
+) -> Result<(), StoreError> {
     let now_s = backlog.planned_s;
     let mut keys: Vec<String> = Vec::new();
-    let mut is_settled = true;
     for item in items {
-        is_settled &= !is_unsettled(item);
-        match &item.stage {
-            Stage::Upserted { .. } | Stage::Deleted | Stage::Done => {
-                keys.extend(item.waiting.done_keys(now_s).cloned())
-            }
-            Stage::Failed(failure, _) if is_buried(item, failure, &desk.config.shape) => {
-                keys.extend(item.waiting.done_keys(now_s).cloned())
-            }
-            Stage::Failed(..) | Stage::Braked | Stage::Doubted => {
+        match item.what {
+            Fate::Over { .. } => keys.extend(item.waiting.done_keys(now_s).cloned()),
+            Fate::Later => {
                 let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
                 keys.extend(old.map(|(_, key)| key.clone()));
             }
-            _ => {}
+            Fate::PutOff => {}
         }
     }
     delete_all(desk.host, &keys).await?;
-    if let (Some(key), true) = (in_flight, is_settled) {
+    if let Some(key) = in_flight {
         desk.host.delete(&key).await?;
     }
-    note_cleared(desk, books, items);
-    books.report(|report| {
-        report.entities += items
-            .iter()
-            .filter(|item| !matches!(item.stage, Stage::Waiting))
-            .count() as u64
-    });
+    let now_s = desk.now_s();
+    for item in items {
+        if let Fate::Over { has_reached } = item.what {
+            let events = item.waiting.events.iter().map(|(event, _)| event);
+            books.history.note_cleared(events, has_reached.then_some(now_s), now_s);
+        }
+    }
+    books.report(|report| report.entities += through(items) as u64);
     Ok(())
 }
 
-/// Takes note of what a batch has cleared.
-fn note_cleared<H: Host>(desk: &Desk<'_, H>, books: &mut Books, items: &[Item]) {
-    let now_s = desk.now_s();
-    let history = &mut books.history;
-    for item in items {
-        let reached_s = match &item.stage {
-            Stage::Upserted { .. } | Stage::Deleted => Some(now_s),
-            Stage::Done => None,
-            Stage::Failed(failure, _) if is_buried(item, failure, &desk.config.shape) => None,
-            _ => continue,
-        };
-        history.note_cleared(item.waiting.events.iter().map(|(event, _)| event), reached_s, now_s);
-    }
+/// Of how many entities something came.
+pub(super) fn through(items: &[Kept]) -> usize {
+    items.iter().filter(|item| item.what != Fate::PutOff).count()
 }
 
 /// Whether an entity is given up for this failure, under what the shape says of answers.
-fn is_buried(item: &Item, failure: &Failure, shape: &Shape) -> bool {
+fn is_buried(item: &Pushed, failure: &Failure, shape: &Shape) -> bool {
     let answers = shape.answers_of(item.waiting.entity.kind);
     let passes = failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
     let most = if passes { PASSING_MAX } else { ATTEMPTS_MAX };
@@ -395,7 +403,7 @@ fn is_buried(item: &Item, failure: &Failure, shape: &Shape) -> bool {
 
 /// How many tries an entity that is given up is still given without anybody asking: the destination may take it once it
 /// has another one that it is linked to. What used up its attempts is people's.
-fn own_tries(item: &Item, failure: &Failure, attempts: u32) -> u32 {
+fn own_tries(item: &Pushed, failure: &Failure, attempts: u32) -> u32 {
     if attempts >= ATTEMPTS_MAX || failure.upstream != "destination" {
         return 0;
     }

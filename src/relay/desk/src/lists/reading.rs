@@ -6,7 +6,7 @@ use crate::backlog::Backlog;
 use crate::books::Books;
 use crate::lists::{Known, Lists, TTL_S};
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Halt, Stop};
 use crate::tools::{Desk, Upstreams};
 use akeneo::pim::{Pim, structure_circuit};
 use model::entity::{Kind, digest};
@@ -107,16 +107,12 @@ fn resource(need: &Need) -> String {
     }
 }
 
-/// Sees that everything is at hand that [`Session::shape`] looks up for these entities.
-pub async fn enrich<H: Host>(
-    session: &mut Session<'_, H>,
-    kind: Kind,
-    entities: &[&Value],
-) -> Result<Result<(), Failure>, Stop> {
+/// Sees that everything is at hand that [`Lists::shape`] looks up for these entities.
+pub async fn bring<H: Host>(session: &mut Session<'_, H>, kind: Kind, entities: &[&Value]) -> Result<(), Halt> {
     for (need, locales) in session.desk.config.shape.needs(kind) {
         if let Some(known) = known(&session.desk, &mut session.lists, &need, &locales).await? {
             if known.is_endless_still(session.desk.now_s()) {
-                return Ok(Err(endless(&session.upstreams, &need)));
+                return Err(endless(&session.upstreams, &need).into());
             }
             let age_s = session.desk.now_s().abs_diff(known.read_s);
             let is_good = age_s < UNKNOWN_S || (age_s < TTL_S && !misses(&session.lists, &need, kind, entities));
@@ -124,11 +120,9 @@ pub async fn enrich<H: Host>(
                 continue;
             }
         }
-        if let Err(failure) = read_list(session, &need, &locales).await?.result {
-            return Ok(Err(failure));
-        }
+        read_list(session, &need, &locales).await?.result?;
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
@@ -262,7 +256,7 @@ async fn read_list<H: Host>(session: &mut Session<'_, H>, need: &Need, locales: 
 
 fn log_reading<H: Host>(desk: &Desk<'_, H>, need: &Need, reading: &Reading, failure: &Failure) {
     let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
-    if failure.class != Class::Held {
+    if !failure.is_held() {
         desk.log_failure("list", fields);
     } else if reading.pages + reading.readings > 0 {
         desk.log("list", fields);

@@ -1,8 +1,8 @@
 //! What each entity of a batch comes to.
 
-use crate::item::{Item, Stage};
+use crate::item::{Answer, Asked, Decided, Decision};
 use desk::books::Books;
-use desk::enrichment;
+use desk::lists;
 use desk::session::Session;
 use desk::tools::Desk;
 use model::entity::{Kind, updated_s};
@@ -14,51 +14,67 @@ use shape::{Refusal, Shaped, source_hash};
 use world::host::Host;
 
 /// Decides what each entity comes to.
-pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, items: &mut [Item], pages: &Pages) {
+pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, asked: Vec<Asked>, pages: &Pages) -> Vec<Decided> {
     let began_ms = session.desk.host.monotonic_ms();
-    let found = items.iter().filter(|item| matches!(item.stage, Stage::Found(_)));
+    let found = asked.iter().filter(|asked| matches!(asked.answer, Answer::Found(_)));
     let shaped = found.count() as u64;
-    for item in items.iter_mut() {
-        let entry = pages.get(&item.waiting.entity);
-        item.is_new = entry.is_none();
-        item.pushes = pages.pushes(&item.waiting.entity);
-        item.pushed_s = entry.map(|entry| entry.updated_s);
-        let kind = item.waiting.entity.kind;
-        let stage = std::mem::replace(&mut item.stage, Stage::Waiting);
-        item.stage = match stage {
-            Stage::Found(entity) => decide_found(session, item, entry, &entity),
-            Stage::Gone => match session.desk.config.shape.removal(kind, &item.code) {
-                Some(_) if (entry.is_some() || item.waiting.may_be_there()) && item.is_doubtful() => Stage::Doubted,
-                // Announced: deleted in any case, since an index may have lost what the destination has.
-                Some(removal) if item.waiting.is_deletion_announced() => Stage::Delete(removal),
-                // The destination may have it although the index has no entry: a push that landed after the deletion, or a
-                // first push whose worker died. It is deleted to be sure.
-                Some(removal) if entry.is_none() && item.waiting.is_recovered() => Stage::Delete(removal),
-                Some(removal) if entry.is_some() => {
-                    if item.went_with_a_model || session.books.brake_lets_through(&session.desk, &item.waiting.entity) {
-                        Stage::Delete(removal)
-                    } else {
-                        Stage::Braked
-                    }
-                }
-                _ => Stage::Done,
-            },
-            other => other,
-        };
-    }
+    let items = asked.into_iter().map(|asked| decide_one(session, asked, pages)).collect();
     let took_ms = session.desk.host.monotonic_ms() - began_ms;
     session.books.report(|report| {
         report.shaped += shaped;
         report.shaping_ms += took_ms;
     });
+    items
+}
+
+fn decide_one<H: Host>(session: &mut Session<'_, H>, asked: Asked, pages: &Pages) -> Decided {
+    let is_doubtful = asked.is_doubtful();
+    let (mut item, answer) = Decided::of(asked);
+    let entry = pages.get(&item.waiting.entity);
+    item.is_new = entry.is_none();
+    item.pushes = pages.pushes(&item.waiting.entity);
+    item.pushed_s = entry.map(|entry| entry.updated_s);
+    item.what = match answer {
+        Answer::None => Decision::PutOff,
+        Answer::Needless => Decision::Done,
+        Answer::Failed(failure) => Decision::Failed(failure, None),
+        Answer::Found(entity) => decide_found(session, &mut item, entry, &entity),
+        Answer::Gone { .. } => decide_gone(session, &item, entry, is_doubtful),
+    };
+    item
+}
+
+fn decide_gone<H: Host>(
+    session: &mut Session<'_, H>,
+    item: &Decided,
+    entry: Option<&Entry>,
+    is_doubtful: bool,
+) -> Decision {
+    let entity = &item.waiting.entity;
+    match session.desk.config.shape.removal(entity.kind, &item.code) {
+        Some(_) if (entry.is_some() || item.waiting.may_be_there()) && is_doubtful => Decision::Doubted,
+        // Announced: deleted in any case, since an index may have lost what the destination has.
+        Some(removal) if item.waiting.is_deletion_announced() => Decision::Delete(removal),
+        // The destination may have it although the index has no entry: a push that landed after the deletion, or a first
+        // push whose worker died. It is deleted to be sure.
+        Some(removal) if entry.is_none() && item.waiting.is_recovered() => Decision::Delete(removal),
+        Some(removal) if entry.is_some() => {
+            if item.went_with_a_model || session.books.brake_lets_through(&session.desk, entity) {
+                Decision::Delete(removal)
+            } else {
+                Decision::Braked
+            }
+        }
+        _ => Decision::Done,
+    }
 }
 
 fn decide_found<H: Host>(
     session: &mut Session<'_, H>,
-    item: &mut Item,
+    item: &mut Decided,
     entry: Option<&Entry>,
     entity: &Value,
-) -> Stage {
+) -> Decision {
     let kind = item.waiting.entity.kind;
     item.updated_s = updated_s(entity);
     item.parent = entity.get("parent").and_then(Value::as_str).map(Mark::of_model);
@@ -71,9 +87,9 @@ fn decide_found<H: Host>(
             let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
             if is_there && !item.waiting.is_forced() {
                 session.books.report(|report| report.unchanged += 1);
-                return Stage::Done;
+                return Decision::Done;
             }
-            Stage::Upsert {
+            Decision::Upsert {
                 upsert,
                 hash,
                 updated_s: updated_s(entity),
@@ -81,7 +97,7 @@ fn decide_found<H: Host>(
         }
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
         Shaped::Unwanted(Refusal::Categories)
-            if enrichment::is_ahead_of_categories(
+            if lists::is_ahead_of_categories(
                 &mut session.backlog,
                 &mut session.lists,
                 kind,
@@ -89,10 +105,10 @@ fn decide_found<H: Host>(
                 item.waiting.newest_s().unwrap_or(0).max(updated_s(entity)),
             ) =>
         {
-            Stage::Waiting
+            Decision::PutOff
         }
         Shaped::Unwanted(refusal) => decide_unwanted(&session.desk, &mut session.books, item, entry, refusal),
-        Shaped::Unsendable(why) => Stage::Failed(session.upstreams.pim_failure(Class::Permanent, why), None),
+        Shaped::Unsendable(why) => Decision::Failed(session.upstreams.pim_failure(Class::Permanent, why), None),
     }
 }
 
@@ -101,32 +117,32 @@ fn decide_found<H: Host>(
 fn decide_unwanted<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
-    item: &Item,
+    item: &Decided,
     entry: Option<&Entry>,
     refusal: Refusal,
-) -> Stage {
+) -> Decision {
     books.note_unwanted();
     let removal = desk.config.shape.removal(item.waiting.entity.kind, &item.code);
     let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
-        return Stage::Done;
+        return Decision::Done;
     };
     desk.log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
     if refusal.is_certain() || books.brake_lets_through(desk, &item.waiting.entity) {
-        Stage::Delete(removal)
+        Decision::Delete(removal)
     } else {
-        Stage::Braked
+        Decision::Braked
     }
 }
 
 /// Nothing is configured to push to: says what would be pushed.
-pub(crate) fn dry_run<H: Host>(desk: &Desk<'_, H>, items: &mut [Item]) {
+pub(crate) fn dry_run<H: Host>(desk: &Desk<'_, H>, items: &mut [Decided]) {
     for item in items.iter_mut().filter(|item| item.is_to_be_pushed()) {
-        let action = if matches!(item.stage, Stage::Delete(..)) {
+        let action = if matches!(item.what, Decision::Delete(..)) {
             "delete"
         } else {
             "upsert"
         };
         desk.log("dry-run", json!({ "entity": item.name, "would": action }));
-        item.stage = Stage::Done;
+        item.what = Decision::Done;
     }
 }
