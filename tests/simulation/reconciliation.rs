@@ -334,9 +334,9 @@ fn two_hours_of_looks(seed: u64, mistake: Option<Mistake>) -> Option<String> {
         }
         let last = stage
             .reconciliation()
-            .recent
+            .looks
             .get(&Kind::Product)
-            .and_then(|recent| recent.last.clone());
+            .and_then(|look| look.last.clone());
         let to_the_next_ms = last.map_or(0, |last| (last.began_ms + 300_000).saturating_sub(stage.now_ms()));
         let pause_ms = match stage.random.u8(..3) {
             0 => to_the_next_ms,
@@ -407,7 +407,7 @@ fn a_list_that_is_refused_is_told_and_one_model_does_not_stop_the_walk() {
     stage.walk();
     assert_eq!(stage.differences(), []);
     let trouble = stage.reconciliation();
-    assert!(trouble.walk.trouble.is_none() && trouble.recent.values().all(|recent| recent.trouble.is_none()));
+    assert!(trouble.walk.trouble.is_none() && trouble.looks.values().all(|look| look.trouble.is_none()));
 }
 
 #[test]
@@ -487,9 +487,9 @@ impl Killed {
         stage.run_until(HOUR_MS, self.what, |stage| {
             let record = stage.reconciliation();
             let looked = record
-                .recent
+                .looks
                 .values()
-                .filter(|recent| recent.finished_ms > before_ms)
+                .filter(|look| look.finished_ms > before_ms)
                 .count()
                 == 2;
             let walked = record.walk.finished_ms > before_ms && record.walk.raising.is_none();

@@ -185,7 +185,7 @@ fn a_list_without_an_end_is_not_read_again_and_again() {
     assert_eq!((asked_for_categories(&stage), stage.pushes("PUT")), (101, 0));
     let reason = stage
         .reconciliation()
-        .recent
+        .looks
         .values()
         .find_map(|look| look.trouble.clone());
     assert!(reason.is_some_and(|trouble| trouble.reason.contains("more than 10,000 elements")));

@@ -18,7 +18,10 @@ pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, asked: Vec<Asked>, p
     let began_ms = session.desk.host.monotonic_ms();
     let found = asked.iter().filter(|asked| matches!(asked.answer, Answer::Found(_)));
     let shaped = found.count() as u64;
-    let items = asked.into_iter().map(|asked| decide_one(session, asked, pages)).collect();
+    let items = asked
+        .into_iter()
+        .map(|asked| decide_one(session, asked, pages))
+        .collect();
     let took_ms = session.desk.host.monotonic_ms() - began_ms;
     session.books.report(|report| {
         report.shaped += shaped;

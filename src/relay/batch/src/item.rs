@@ -58,7 +58,9 @@ impl Asked {
 
     /// What its keys say that it is, and what the PIM says.
     pub(crate) fn spellings(&self) -> impl Iterator<Item = &Entity> {
-        [Some(&self.waiting.entity), self.other_spelling.as_ref()].into_iter().flatten()
+        [Some(&self.waiting.entity), self.other_spelling.as_ref()]
+            .into_iter()
+            .flatten()
     }
 
     /// How log lines and failures name it.

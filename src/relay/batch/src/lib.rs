@@ -99,7 +99,10 @@ async fn ask<H: Host>(
     for asked in &mut asked {
         if let Answer::Gone { with_a_model } = &mut asked.answer {
             let entity = &asked.waiting.entity;
-            *with_a_model = session.books.went_with_a_model(&session.desk, &mut pages, entity).await?;
+            *with_a_model = session
+                .books
+                .went_with_a_model(&session.desk, &mut pages, entity)
+                .await?;
         }
     }
     Ok((asked, pages))
@@ -150,7 +153,10 @@ async fn enrich<H: Host>(session: &mut Session<'_, H>, kind: Kind, asked: &mut [
         Err(Halt::Stop(stop)) => Err(stop),
         Err(Halt::Failure(failure)) => {
             let found = |asked: &&mut Asked| matches!(asked.answer, Answer::Found(_));
-            asked.iter_mut().filter(found).for_each(|asked| asked.fail(failure.clone()));
+            asked
+                .iter_mut()
+                .filter(found)
+                .for_each(|asked| asked.fail(failure.clone()));
             Ok(())
         }
     }

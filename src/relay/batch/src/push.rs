@@ -41,7 +41,9 @@ pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushe
         )
     };
     let pushed = items.iter().filter(is_pushed);
-    keep_in_flight(desk, InFlightValue::of(pushed.map(Pushed::in_flight))).await.map(|_| ())
+    keep_in_flight(desk, InFlightValue::of(pushed.map(Pushed::in_flight)))
+        .await
+        .map(|_| ())
 }
 
 /// A push under way: its number, and what came of it.
@@ -84,9 +86,11 @@ fn pushes<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]
     let mut pushes: Vec<Push<'_>> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         match &item.what {
-            Decision::Upsert { upsert, .. } if is_upsert => pushes.push(Box::pin(async move {
-                (at, destination.upsert(item.cargo(), upsert).await)
-            })),
+            Decision::Upsert { upsert, .. } if is_upsert => {
+                pushes.push(Box::pin(
+                    async move { (at, destination.upsert(item.cargo(), upsert).await) },
+                ))
+            }
             Decision::Delete(removal) if !is_upsert => pushes.push(Box::pin(async move {
                 (at, destination.delete(item.cargo(), removal).await)
             })),

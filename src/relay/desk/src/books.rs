@@ -7,7 +7,7 @@ use model::entity::{Entity, Kind, Segment};
 use queue::index::{Directory, Pages};
 use queue::plan::Plan;
 use records::history::History;
-use records::meta::Meta;
+use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::report::Report;
 use records::state::State;
@@ -27,7 +27,7 @@ pub struct Books {
     /// How a key names this worker.
     worker: Segment,
     /// For which pair and shape the index is.
-    meta: Option<Meta>,
+    pair: Option<Pair>,
     /// What the tick did so far.
     report: Report,
     /// Whether anything came of this tick's work so far.
@@ -44,7 +44,7 @@ impl Books {
         state: State,
         history: History,
         reconciliation: Reconciliation,
-        meta: Option<Meta>,
+        pair: Option<Pair>,
         plan: &Plan,
         worker: Segment,
     ) -> Books {
@@ -58,7 +58,7 @@ impl Books {
             reconciliation,
             index: Rc::new(plan.index.clone()),
             worker,
-            meta,
+            pair,
             report,
             has_progressed: false,
             at: Default::default(),
@@ -222,14 +222,14 @@ impl Books {
 
     /// Before the index is first written: it is from now on one of this PIM and this destination.
     pub async fn know_the_pair(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
-        if self.meta.is_some() {
+        if self.pair.is_some() {
             return Ok(());
         }
-        let Some(meta) = Meta::of(desk.config) else {
+        let Some(pair) = Pair::of(desk.config) else {
             return Ok(());
         };
-        meta.save(desk.host, &desk.config.keys).await?;
-        self.meta = Some(meta);
+        pair.save(desk.host, &desk.config.keys).await?;
+        self.pair = Some(pair);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use model::entity::Segment;
 use queue::lease::Lease;
 use queue::plan::Plan;
 use records::history::History;
-use records::meta::Meta;
+use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::state::State;
 use std::rc::Rc;
@@ -53,7 +53,7 @@ pub struct Parts<'a, H> {
     /// How far reconciliation has come.
     pub reconciliation: Reconciliation,
     /// For which pair and shape the index is.
-    pub meta: Option<Meta>,
+    pub pair: Option<Pair>,
 }
 
 impl<'a, H: Host> Session<'a, H> {
@@ -70,13 +70,13 @@ impl<'a, H: Host> Session<'a, H> {
             state,
             history,
             reconciliation,
-            meta,
+            pair,
         } = parts;
         let desk = Desk { host, config, lease };
         Session {
             desk,
             upstreams: Upstreams::new(desk, pim_governor, destination_governor, &state),
-            books: Books::open(state, history, reconciliation, meta, &plan, Segment::of(&lease.token)),
+            books: Books::open(state, history, reconciliation, pair, &plan, Segment::of(&lease.token)),
             backlog: Backlog::of(plan, planned_s),
             lists: Lists::default(),
         }

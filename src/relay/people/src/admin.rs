@@ -16,7 +16,7 @@ use model::entity::Kind;
 use model::time;
 use percent_encoding::percent_decode_str;
 use records::command::{self, Command, ScanKind};
-use records::meta::Meta;
+use records::pair::Pair;
 use serde::Deserialize;
 use serde_json::json;
 use world::host::{Clock, Log, Random, Store, StoreError};
@@ -165,7 +165,7 @@ pub async fn answer<H: Store + Clock + Log + Random>(
 #[serde(deny_unknown_fields)]
 struct Adoption {
     empty_index: bool,
-    configured: Meta,
+    configured: Pair,
 }
 
 /// Reads what is adopted: what the person saw, so that nothing else is that comes to be configured meanwhile.

@@ -3,8 +3,8 @@
 
 use model::time;
 use records::history::LastTick;
-use records::meta::NOT_ADOPTED;
 use records::notification::{Notification, SubscriptionState};
+use records::pair::NOT_ADOPTED;
 use records::reconciliation::Reconciliation;
 use records::refused::Refused;
 use records::state::State;

@@ -297,7 +297,7 @@ pub enum Record {
     /// What the worker publishes: the depth of the queue for ingest, and figures for people.
     Status,
     /// What the index was built for.
-    Meta,
+    Pair,
     /// What a shape that is not adopted yet would do.
     Rehearsal,
     /// The last refused delivery.
@@ -316,7 +316,7 @@ impl Record {
         (Record::State, "state"),
         (Record::History, "history"),
         (Record::Status, "status"),
-        (Record::Meta, "meta"),
+        (Record::Pair, "meta"),
         (Record::Rehearsal, "rehearsal"),
         (Record::Refused, "refused"),
         (Record::Notification, "notification"),

@@ -114,11 +114,7 @@ async fn missed_on<H: Host>(
 }
 
 /// Queues what was missed, a hundred at a time.
-pub(super) async fn raise<H: Host>(
-    desk: &Desk<'_, H>,
-    backlog: &mut Backlog,
-    books: &mut Books,
-) -> Result<(), Halt> {
+pub(super) async fn raise<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Halt> {
     let Some(mut raising) = books.reconciliation.walk.raising.clone() else {
         return Ok(());
     };

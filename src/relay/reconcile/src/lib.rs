@@ -1,6 +1,6 @@
 //! Reconciliation finds what no webhook told, by reading the PIM's lists.
 //!
-//! - [`recent`]: every few minutes, what the PIM says was updated since the last look.
+//! - [`look`]: every few minutes, what the PIM says was updated since the last look.
 //! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
 //! - [`deletions`]: what a whole walk did not meet, judged by the brake.
 //! - [`rehearsal`]: all of it, under a shape that is not adopted yet, which only counts.
@@ -11,7 +11,7 @@
 
 mod compare;
 mod deletions;
-mod recent;
+mod look;
 pub mod rehearsal;
 mod scan;
 mod sweep;
@@ -97,7 +97,7 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     while let Some(task) = next_task(session, until_ms).await {
         has_worked = true;
         let result = match task {
-            Task::Recent(kind) => recent::step(session, kind).await,
+            Task::Look(kind) => look::step(session, kind).await,
             Task::Walk => walk::step(session).await,
             Task::Raise => deletions::raise(&session.desk, &mut session.backlog, &mut session.books).await,
         };

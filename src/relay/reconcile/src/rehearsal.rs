@@ -13,7 +13,7 @@ use desk::tools::Desk;
 use model::entity::Kind;
 use model::failure::Class;
 use queue::key::Record;
-use records::meta::{Meta, NOT_ADOPTED};
+use records::pair::{NOT_ADOPTED, Pair};
 use records::reconciliation::{Reconciliation, Rehearsal, STALLED_MS};
 use serde_json::json;
 use world::host::{Host, StoreError};
@@ -24,10 +24,10 @@ const PAGES_PER_TICK: usize = 10;
 /// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Whoever has no shape pays for
 /// no read here: that a shape was taken away is rehearsed with the next event or look of reconciliation.
 pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
-    let Some(configured) = Meta::of(config).filter(|_| !config.shape.is_identity()) else {
+    let Some(configured) = Pair::of(config).filter(|_| !config.shape.is_identity()) else {
         return Ok(false);
     };
-    let known = Meta::load(host, &config.keys).await?;
+    let known = Pair::load(host, &config.keys).await?;
     if !known.is_some_and(|known| known.is_of_other_shape(&configured)) {
         return Ok(false);
     }
@@ -47,7 +47,7 @@ pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(), S
 }
 
 /// Goes on counting; says what is known.
-pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Meta) -> Result<String, Stop> {
+pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Pair) -> Result<String, Stop> {
     let (host, keys) = (session.desk.host, &session.desk.config.keys);
     // A list of the PIM that is found changed concerns the shape that may come back.
     session.books.reconciliation = Reconciliation::load_of(host, keys, Some(known)).await?;
@@ -104,11 +104,7 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Meta) -> Result<S
 }
 
 /// Reads and counts one page.
-async fn step<H: Host>(
-    session: &mut Session<'_, H>,
-    kind: Kind,
-    rehearsal: &mut Rehearsal,
-) -> Result<(), Halt> {
+async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind, rehearsal: &mut Rehearsal) -> Result<(), Halt> {
     let page = match scan::ask(session, kind, List::All, &mut rehearsal.scan).await? {
         Turned::Page(page) => page,
         Turned::Again => return Ok(()),

@@ -46,7 +46,9 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Ha
         step @ Step::List { .. } => list(session, &mut walk, step).await.map(Some),
         step @ Step::Verify { .. } => {
             let (desk, upstreams) = (&session.desk, &session.upstreams);
-            verify(desk, upstreams, &mut session.books, &mut walk, step).await.map(Some)
+            verify(desk, upstreams, &mut session.books, &mut walk, step)
+                .await
+                .map(Some)
         }
         Step::Judge => {
             deletions::judge(session, &mut walk).await?;
@@ -82,11 +84,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Ha
     result
 }
 
-async fn list<H: Host>(
-    session: &mut Session<'_, H>,
-    walk: &mut Walk,
-    step: Step,
-) -> Result<Step, Halt> {
+async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step) -> Result<Step, Halt> {
     let Step::List {
         kind,
         mut scan,

@@ -1,6 +1,6 @@
 //! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
 
-use crate::meta::Meta;
+use crate::pair::Pair;
 use queue::key::Key;
 use queue::keyspace::Keyspace;
 use queue::raise;
@@ -17,7 +17,7 @@ pub enum Command {
         empty_index: bool,
         /// What the person saw to be configured, and means: nothing else is adopted. None of a version that did not say.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        configured: Option<Meta>,
+        configured: Option<Pair>,
     },
     /// Deletions that the brake holds back are let through, for an hour.
     ReleaseBrake,
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn commands_read_back_and_others_do_not() {
-        let pair = Meta {
+        let pair = Pair {
             v: 1,
             pim: "https://pim.example".to_owned(),
             destination: "https://shop.example/v2".to_owned(),

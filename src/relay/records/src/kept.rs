@@ -1,8 +1,8 @@
 //! What is kept is read back to the last digit.
 
 use crate::history::History;
-use crate::meta::Meta;
 use crate::notification::Notification;
+use crate::pair::Pair;
 use crate::reconciliation::{Reconciliation, Rehearsal};
 use crate::refused::Refused;
 use crate::state::State;
@@ -72,7 +72,7 @@ fn what_the_worker_keeps_is_read_back() {
         "v": 1, "shape": "s", "kinds": 1, "scan": scan,
         "counts": { "push": MANY, "delete": 1, "skip": 2, "ignore": 3, "unsendable": 4 },
     }));
-    reads_back::<Meta>(json!({ "v": 1, "pim": "p", "destination": "d", "shape": "identity" }));
+    reads_back::<Pair>(json!({ "v": 1, "pim": "p", "destination": "d", "shape": "identity" }));
 }
 
 #[test]

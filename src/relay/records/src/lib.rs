@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`state`] | what one tick must know of the last: breakers, waits, [`brake`], [`pace`] |
 //! | [`reconciliation`] | how far looks, the walk and a rehearsal have come |
-//! | [`meta`] | for which PIM, destination and shape the index is |
+//! | [`pair`] | for which PIM, destination and shape the index is |
 //! | [`status`], [`history`], [`report`] | what ticks found and did, for people and for ingest |
 //! | [`notification`], [`refused`] | what ingest leaves for the worker: word of the subscription, a delivery with a bad signature |
 //! | [`command`] | what a person asks the worker for |
@@ -16,9 +16,9 @@ pub mod command;
 pub mod history;
 #[cfg(test)]
 mod kept;
-pub mod meta;
 pub mod notification;
 pub mod pace;
+pub mod pair;
 pub mod reconciliation;
 pub mod refused;
 pub mod report;

@@ -1,19 +1,19 @@
 //! How far reconciliation has come: one record, kept after every page, so that a killed tick goes on where it was.
 
-mod recent;
+mod look;
 mod rehearsal;
 mod scan;
 mod trouble;
 mod walk;
 
-pub use recent::Recent;
+pub use look::Look;
 pub use rehearsal::{Counts, Rehearsal};
 pub use scan::Scan;
 pub use trouble::{STALLED_MS, Trouble, page_came};
 pub use walk::{Figures, Raising, Step, UNORDERED, Walk};
 
-use crate::meta::Meta;
 use crate::notification::Notification;
+use crate::pair::Pair;
 use config::WorkerConfig;
 use model::entity::Kind;
 use model::failure::{Class, Failure};
@@ -35,9 +35,10 @@ pub struct Reconciliation {
     /// Version of this format.
     pub v: u32,
     /// The PIM and destination that it is about.
-    pub pair: Option<Meta>,
+    pub pair: Option<Pair>,
     /// The looks for recent changes.
-    pub recent: BTreeMap<Kind, Recent>,
+    #[serde(rename = "recent")]
+    pub looks: BTreeMap<Kind, Look>,
     /// The walk over everything.
     pub walk: Walk,
     /// The last notification of the Event Platform that was acted on: when it was taken, in milliseconds since the
@@ -53,7 +54,7 @@ pub struct Reconciliation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
     /// A page of the look for recent changes of a kind.
-    Recent(Kind),
+    Look(Kind),
     /// A page of the walk.
     Walk,
     /// What the walk missed is queued.
@@ -64,14 +65,14 @@ impl Reconciliation {
     /// Reads the record. One of another pair, or in a format that is not known, begins anew: at worst all is read once
     /// more.
     pub async fn load<H: Store>(host: &H, config: &WorkerConfig) -> Result<Reconciliation, StoreError> {
-        Reconciliation::load_of(host, &config.keys, Meta::of(config)).await
+        Reconciliation::load_of(host, &config.keys, Pair::of(config)).await
     }
 
     /// The same of another pair than the configured one.
     pub async fn load_of<H: Store>(
         host: &H,
         keys: &Keyspace,
-        pair: Option<Meta>,
+        pair: Option<Pair>,
     ) -> Result<Reconciliation, StoreError> {
         let known = Reconciliation::read(host, keys).await?;
         Ok(known
@@ -80,7 +81,7 @@ impl Reconciliation {
     }
 
     /// The beginning, for a pair.
-    pub fn of(pair: Option<Meta>) -> Reconciliation {
+    pub fn of(pair: Option<Pair>) -> Reconciliation {
         Reconciliation {
             v: 1,
             pair,
@@ -111,7 +112,7 @@ impl Reconciliation {
     /// Asks for a look for recent changes of these kinds, from a moment on (seconds since the Unix epoch) if one is given.
     pub fn ask_recent(&mut self, kinds: &[Kind], since_s: Option<u64>) {
         for kind in kinds {
-            self.recent.entry(*kind).or_default().ask(since_s);
+            self.looks.entry(*kind).or_default().ask(since_s);
         }
     }
 
@@ -119,28 +120,29 @@ impl Reconciliation {
     pub fn next(&self, config: &WorkerConfig, now_ms: u64, is_held: impl Fn(Kind) -> bool) -> Option<(u64, Task)> {
         let periods = &config.reconciliation;
         let kinds = config.shape.kinds().iter().copied();
-        let recent = kinds.filter(|kind| !is_held(*kind)).filter_map(|kind| {
-            let due_ms = match self.recent.get(&kind) {
-                Some(recent) => recent.due_ms(periods, now_ms),
+        let looks = kinds.filter(|kind| !is_held(*kind)).filter_map(|kind| {
+            let due_ms = match self.looks.get(&kind) {
+                Some(look) => look.due_ms(periods, now_ms),
                 None => periods.recent_s.map(|_| 0),
             };
-            Some((due_ms?, Task::Recent(kind)))
+            Some((due_ms?, Task::Look(kind)))
         });
         let walk = self.walk.due_ms(periods, now_ms).map(|due_ms| (due_ms, Task::Walk));
         let walk = walk.filter(|_| !self.walk.kind().is_some_and(&is_held));
         let raise = self.walk.raising.as_ref().map(|_| (0, Task::Raise));
-        recent.chain(raise).chain(walk).min_by_key(|(due_ms, _)| *due_ms)
+        looks.chain(raise).chain(walk).min_by_key(|(due_ms, _)| *due_ms)
     }
 
     /// What people must hear of: a scan that has failed for long, does not end, or cannot tell deletions.
     pub fn lasting_trouble(&self, now_ms: u64) -> Option<String> {
         let age_ms = |moment_ms: u64| now_ms.saturating_sub(moment_ms);
-        let recent = self.recent.iter().filter_map(|(kind, recent)| {
-            Some((format!("recent changes of {}", kind.name()), recent.trouble.as_ref()?))
-        });
+        let looks = self
+            .looks
+            .iter()
+            .filter_map(|(kind, look)| Some((format!("recent changes of {}", kind.name()), look.trouble.as_ref()?)));
         let walk = self.walk.trouble.as_ref();
         let walk = walk.map(|trouble| ("the walk over the catalogue".to_owned(), trouble));
-        let mut failing = recent.chain(walk).filter(|(_, trouble)| trouble.is_lasting(now_ms));
+        let mut failing = looks.chain(walk).filter(|(_, trouble)| trouble.is_lasting(now_ms));
         if let Some((what, trouble)) = failing.next() {
             return Some(format!(
                 "reconciliation has failed since {}: {what}: {}; until it is mended, what no webhook tells is not found",
@@ -151,8 +153,8 @@ impl Reconciliation {
         if self.walk.is_unordered && self.walk.step.is_none() {
             return Some(format!("reconciliation finds no deleted products: {UNORDERED}"));
         }
-        let looks = self.recent.iter().filter_map(|(kind, recent)| {
-            let scan = recent.scan.as_ref()?;
+        let looks = self.looks.iter().filter_map(|(kind, look)| {
+            let scan = look.scan.as_ref()?;
             Some((format!("the look for recent changes of {}", kind.name()), scan.began_ms))
         });
         let walk = self.walk.step.as_ref().map(|_| self.walk.began_ms);
@@ -180,9 +182,9 @@ impl Reconciliation {
         }
         let walked = walked.map(|(kind, last)| (kind, last.unread));
         let looked = self
-            .recent
+            .looks
             .iter()
-            .filter_map(|(kind, recent)| Some((kind, recent.last.as_ref()?.unread)));
+            .filter_map(|(kind, look)| Some((kind, look.last.as_ref()?.unread)));
         let (kind, count) = walked.chain(looked).find(|(_, unread)| *unread > 0)?;
         Some(format!(
             "the PIM does not give {count} of its {}, not even alone: they are passed over and tried again by the next scan, and nothing is concluded of them; the log names those that are known, as `unread`",
@@ -193,7 +195,7 @@ impl Reconciliation {
     /// Leaves alone for a while what failed.
     pub fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
         let trouble = match task {
-            Task::Recent(kind) => &mut self.recent.entry(kind).or_default().trouble,
+            Task::Look(kind) => &mut self.looks.entry(kind).or_default().trouble,
             Task::Walk | Task::Raise => &mut self.walk.trouble,
         };
         let known = trouble.as_ref();
@@ -254,16 +256,16 @@ mod tests {
         assert!(!record.look_back(None, 600, &Kind::ALL, NOW_S));
         let suspended = told(2_000_000, 2000, 2000);
         assert!(record.look_back(Some(&suspended), 600, &Kind::ALL, NOW_S));
-        assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
+        assert_eq!(record.looks[&Kind::Product].since_s, Some(1400));
         assert!(record.walk.asked.is_some());
         assert!(!record.look_back(Some(&suspended), 600, &Kind::ALL, NOW_S));
         // The record of notifications keeps its first moment for ever; what lies before the last one was looked at.
-        record.recent.clear();
+        record.looks.clear();
         assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600, &Kind::ALL, NOW_S));
-        assert_eq!(record.recent[&Kind::Product].since_s, Some(1400));
-        record.recent.clear();
+        assert_eq!(record.looks[&Kind::Product].since_s, Some(1400));
+        record.looks.clear();
         assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600, &Kind::ALL, NOW_S));
-        assert_eq!(record.recent[&Kind::Product].since_s, Some(8400));
+        assert_eq!(record.looks[&Kind::Product].since_s, Some(8400));
     }
 
     #[test]
@@ -272,11 +274,11 @@ mod tests {
             let mut record = Reconciliation::default();
             let ahead = told(NOW_S * 1000, NOW_S + ahead_s, NOW_S + ahead_s);
             assert!(record.look_back(Some(&ahead), 600, &Kind::ALL, NOW_S));
-            assert_eq!(record.recent[&Kind::Product].since_s, Some(NOW_S - 600));
-            record.recent.clear();
+            assert_eq!(record.looks[&Kind::Product].since_s, Some(NOW_S - 600));
+            record.looks.clear();
             let now_s = NOW_S + 7200;
             record.look_back(Some(&told(now_s * 1000, now_s, NOW_S + 100)), 600, &Kind::ALL, now_s);
-            let since_s = record.recent[&Kind::Product].since_s;
+            let since_s = record.looks[&Kind::Product].since_s;
             assert_eq!(since_s, Some(NOW_S - 500), "{ahead_s} s ahead");
         }
     }

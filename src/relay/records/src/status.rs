@@ -1,6 +1,6 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
 
-use crate::meta::Meta;
+use crate::pair::Pair;
 use crate::state::State;
 use model::entity::Kind;
 use queue::key::Record;
@@ -37,7 +37,7 @@ pub struct Status {
     /// When a tick last did something, in milliseconds since the Unix epoch.
     pub worked_ms: u64,
     /// What is configured, whether it is adopted or not; none for a dry run.
-    pub configured: Option<Meta>,
+    pub configured: Option<Pair>,
     /// Why the worker stands still, if its configuration is the reason.
     pub misconfigured: Option<String>,
 }
@@ -61,7 +61,7 @@ pub async fn publish<H: Store + Clock>(
     keys: &Keyspace,
     plan: &Plan,
     worked: Option<&State>,
-    configured: Option<Meta>,
+    configured: Option<Pair>,
     misconfigured: Option<&str>,
 ) -> Result<bool, StoreError> {
     let key = keys.record(Record::Status);

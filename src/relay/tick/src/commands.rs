@@ -7,7 +7,7 @@ use queue::lease::Lease;
 use queue::plan::Plan;
 use queue::retry::DELAY_MAX_S;
 use records::command::{self, Command, ScanKind};
-use records::meta::Meta;
+use records::pair::Pair;
 use records::reconciliation::{Reconciliation, Rehearsal};
 use records::state::State;
 use serde_json::json;
@@ -64,21 +64,21 @@ async fn adopt<H: Host>(
     plan: &Plan,
     state: &mut State,
     empty_index: bool,
-    configured: Option<Meta>,
+    configured: Option<Pair>,
 ) -> Result<bool, StoreError> {
     let refuse = |reason: &str| {
         let fields = json!({ "do": "adopt", "meant": configured, "reason": reason });
         log::write(host, config.log, "command", true, fields);
         Ok(true)
     };
-    let Some(meta) = Meta::of(config) else {
+    let Some(pair) = Pair::of(config) else {
         return refuse("there is no destination to adopt: set `destination_url`");
     };
     match &configured {
         None => {
             return refuse("it does not say which pair and shape are meant: see GET /admin/status, and adopt again");
         }
-        Some(meant) if *meant != meta => {
+        Some(meant) if *meant != pair => {
             return refuse(
                 "what is configured is another pair or shape than was meant: see GET /admin/status, and adopt again",
             );
@@ -93,10 +93,10 @@ async fn adopt<H: Host>(
         state.indexed = 0;
         state.save(host, &config.keys).await?;
     } else {
-        prepare_for_shape(host, config, state, &meta).await?;
+        prepare_for_shape(host, config, state, &pair).await?;
     }
     // Whatever was read of the PIM was compared with the old index.
-    let mut anew = Reconciliation::of(Some(meta.clone()));
+    let mut anew = Reconciliation::of(Some(pair.clone()));
     anew.emptied_s = if empty_index {
         host.now_ms() / 1000
     } else {
@@ -105,8 +105,8 @@ async fn adopt<H: Host>(
     anew.walk.ask(false);
     anew.save(host, &config.keys).await?;
     // Last: until the old index is gone, nothing may be pushed or deleted on its word.
-    meta.save(host, &config.keys).await?;
-    let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": meta.pim, "destination": meta.destination });
+    pair.save(host, &config.keys).await?;
+    let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": pair.pim, "destination": pair.destination });
     log::write(host, config.log, "command", false, fields);
     Ok(true)
 }
@@ -118,7 +118,7 @@ async fn reconcile<H: Host>(
     since_s: Option<u64>,
     force: bool,
 ) -> Result<(), StoreError> {
-    let reason = match (Meta::of(config), Meta::load(host, &config.keys).await?) {
+    let reason = match (Pair::of(config), Pair::load(host, &config.keys).await?) {
         (None, _) => Some("there is no destination to keep equal: set `destination_url`"),
         (Some(configured), Some(known)) if configured != known => Some("adopt the configured pair first"),
         _ => None,
@@ -144,14 +144,14 @@ async fn prepare_for_shape<H: Host>(
     host: &H,
     config: &WorkerConfig,
     state: &mut State,
-    meta: &Meta,
+    pair: &Pair,
 ) -> Result<(), StoreError> {
-    let known = Meta::load(host, &config.keys).await?;
-    if !known.is_some_and(|known| known.is_of_other_shape(meta)) {
+    let known = Pair::load(host, &config.keys).await?;
+    if !known.is_some_and(|known| known.is_of_other_shape(pair)) {
         return Ok(());
     }
     let rehearsal = Rehearsal::read(host, &config.keys).await?;
-    if rehearsal.is_some_and(|rehearsal| rehearsal.shape == meta.shape && rehearsal.is_done()) {
+    if rehearsal.is_some_and(|rehearsal| rehearsal.shape == pair.shape && rehearsal.is_done()) {
         state.brake.release(host.now_ms() / 1000);
         state.save(host, &config.keys).await?;
     }

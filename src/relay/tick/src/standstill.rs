@@ -5,7 +5,7 @@ use config::{ConfigError, Telling, WorkerConfig};
 use people::alert;
 use queue::lease::{LEASE_MARGIN_MS, Lease};
 use queue::plan::Plan;
-use records::meta::Meta;
+use records::pair::Pair;
 use records::report::Report;
 use records::state::State;
 use records::status;
@@ -28,7 +28,7 @@ pub(crate) async fn denied_dry_run<H: Host>(
     if config.destination.is_some() {
         return Ok(None);
     }
-    let known = Meta::load(host, &config.keys).await?;
+    let known = Pair::load(host, &config.keys).await?;
     Ok(known.map(|known| ConfigError(known.denies_dry_run())))
 }
 

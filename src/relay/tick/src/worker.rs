@@ -17,7 +17,7 @@ use queue::lease::{LEASE_MARGIN_MS, Lease};
 use queue::plan::Plan;
 use reconcile::{self, rehearsal};
 use records::history::History;
-use records::meta::Meta;
+use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::report::Report;
 use records::state::State;
@@ -107,7 +107,7 @@ async fn publish<H: Host>(
     plan: &Plan,
     worked: Option<&State>,
 ) -> Result<bool, StoreError> {
-    status::publish(host, &config.keys, plan, worked, Meta::of(config), None).await
+    status::publish(host, &config.keys, plan, worked, Pair::of(config), None).await
 }
 
 /// What a tick without work does when it publishes: tells people what they must know, under the lease only if there is
@@ -174,7 +174,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     if commands::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = rounds::list(host, config).await?;
     }
-    let meta = Meta::load(host, &config.keys).await?;
+    let pair = Pair::load(host, &config.keys).await?;
     let lease_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
     let tick_ms = started_ms + config.tick_s * 1000;
     let deadlines = Deadlines {
@@ -209,9 +209,9 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         state,
         history,
         reconciliation: Reconciliation::load(host, config).await?,
-        meta: meta.clone(),
+        pair: pair.clone(),
     });
-    let stop = match rehearse_or_work(&mut session, meta, deadlines.begin_ms).await {
+    let stop = match rehearse_or_work(&mut session, pair, deadlines.begin_ms).await {
         Ok(reason) => reason,
         Err(stop) => Some(stop.to_string()),
     };
@@ -241,10 +241,10 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
 /// do.
 async fn rehearse_or_work<H: Host>(
     session: &mut Session<'_, H>,
-    known: Option<Meta>,
+    known: Option<Pair>,
     end_ms: u64,
 ) -> Result<Option<String>, Stop> {
-    match (known, Meta::of(session.desk.config)) {
+    match (known, Pair::of(session.desk.config)) {
         (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
             rehearsal::run(session, known).await.map(Some)
         }

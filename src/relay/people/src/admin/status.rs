@@ -6,9 +6,9 @@ use model::entity::{Kind, uuid_bytes};
 use model::time;
 use queue::key::Record;
 use records::history::{BUCKET_S, Bucket, Counts, History, LastTick};
-use records::meta::Meta;
 use records::notification::Notification;
-use records::reconciliation::{Recent, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
+use records::pair::Pair;
+use records::reconciliation::{Look, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
 use records::refused::Refused;
 use records::state::State;
 use records::status::Status;
@@ -25,7 +25,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
     let status: Option<Status> = host::read(host, &keys.record(Record::Status)).await?;
     let notification: Option<Notification> = host::read(host, &keys.record(Record::Notification)).await?;
     let refused: Option<Refused> = host::read(host, &keys.record(Record::Refused)).await?;
-    let meta: Option<Meta> = host::read(host, &keys.record(Record::Meta)).await?;
+    let pair: Option<Pair> = host::read(host, &keys.record(Record::Pair)).await?;
     let rehearsal = Rehearsal::read(host, keys).await?;
     let state = State::load(host, keys).await?;
     let history = History::load(host, keys).await?;
@@ -51,12 +51,12 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
         "last_hour": counts(&history.within(HOUR_S, now_ms / 1000)),
         "last_day": counts(&history.within(24 * HOUR_S, now_ms / 1000)),
         "since_the_beginning": since_the_beginning(&history.totals),
-        "shape": meta.as_ref().map(|meta| &meta.shape),
+        "shape": pair.as_ref().map(|pair| &pair.shape),
         "rehearsal": rehearsal.map(|rehearsal| {
             json!({ "shape": rehearsal.shape, "done": rehearsal.is_done(), "would": rehearsal.counts })
         }),
         "configured": status.as_ref().and_then(|status| status.configured.as_ref()),
-        "pair": meta.map(|meta| json!({ "pim": meta.pim, "destination": meta.destination })),
+        "pair": pair.map(|pair| json!({ "pim": pair.pim, "destination": pair.destination })),
         "indexed": state.indexed,
         "unwanted": state.unwanted,
         "reconciliation": reconciliation(&known, &state, &status.clone().unwrap_or_default(), host.now_ms()),
@@ -188,18 +188,18 @@ fn subscription(notification: &Notification, is_looked_back_to: bool) -> Value {
 fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms: u64) -> Value {
     // Categories are there only where the shape wants them, which is not known here.
     let is_kept =
-        |kind: &Kind| *kind != Kind::Category || known.recent.contains_key(kind) || known.walk.last.contains_key(kind);
+        |kind: &Kind| *kind != Kind::Category || known.looks.contains_key(kind) || known.walk.last.contains_key(kind);
     let kinds = Kind::ALL.into_iter().filter(is_kept).map(|kind| {
-        let recent = known.recent.get(&kind).cloned().unwrap_or_default();
+        let look = known.looks.get(&kind).cloned().unwrap_or_default();
         let missing = known.walk.last.get(&kind).map_or(0, |last| last.missing);
         let withheld = if known.walk.withheld > 0 { missing } else { 0 };
         let fields = json!({
-            "recent": looks(&recent),
+            "recent": looks(&look),
             "walk": walk(&known.walk, kind),
             "deleted": state.deleted.get(&kind).copied().unwrap_or(0),
             "braked": status.braked.get(&kind).copied().unwrap_or(0) + withheld,
-            "lag_seconds": recent.last.as_ref().map(|last| now_ms.saturating_sub(last.began_ms) / 1000),
-            "blocked": blocked(&recent, &known.walk, kind),
+            "lag_seconds": look.last.as_ref().map(|last| now_ms.saturating_sub(last.began_ms) / 1000),
+            "blocked": blocked(&look, &known.walk, kind),
         });
         (kind.name().to_owned(), fields)
     });
@@ -213,21 +213,21 @@ fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms
     })
 }
 
-fn blocked(recent: &Recent, walk: &Walk, kind: Kind) -> Option<String> {
-    let trouble = recent.trouble.as_ref().or(walk.trouble.as_ref());
+fn blocked(look: &Look, walk: &Walk, kind: Kind) -> Option<String> {
+    let trouble = look.trouble.as_ref().or(walk.trouble.as_ref());
     let unordered = (walk.is_unordered && kind == Kind::Product).then_some(UNORDERED);
     trouble
         .map(|trouble| trouble.reason.clone())
         .or(unordered.map(str::to_owned))
 }
 
-fn looks(recent: &Recent) -> Value {
-    let shown = recent.scan.as_ref().or(recent.last.as_ref());
+fn looks(look: &Look) -> Value {
+    let shown = look.scan.as_ref().or(look.last.as_ref());
     json!({
-        "finished_at": moment(recent.finished_ms / 1000),
-        "watermark": recent.watermark_s.map(time::text),
-        "running": recent.scan.is_some(),
-        "cursor": recent.scan.as_ref().and_then(|scan| scan.cursor.clone()),
+        "finished_at": moment(look.finished_ms / 1000),
+        "watermark": look.watermark_s.map(time::text),
+        "running": look.scan.is_some(),
+        "cursor": look.scan.as_ref().and_then(|scan| scan.cursor.clone()),
         "pages": shown.map_or(0, |scan| scan.pages),
         "seen": shown.map_or(0, |scan| scan.seen),
         "found": shown.map_or(0, |scan| scan.found),

@@ -12,8 +12,8 @@ use queue::dead_letter::DeadLetter;
 use queue::key::{Key, Record};
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
-use records::meta::Meta;
 use records::notification::{Notification, SubscriptionState};
+use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::refused::Refused;
 use records::state::State;
@@ -100,8 +100,8 @@ fn in_own_words(reason: &str) -> String {
 
 /// What is known of reconciliation, without what the PIM said.
 fn without_answers(mut known: Reconciliation) -> Reconciliation {
-    let recent = known.recent.values_mut().filter_map(|recent| recent.trouble.as_mut());
-    for trouble in recent.chain(&mut known.walk.trouble) {
+    let looks = known.looks.values_mut().filter_map(|look| look.trouble.as_mut());
+    for trouble in looks.chain(&mut known.walk.trouble) {
         trouble.reason = in_own_words(&trouble.reason);
     }
     known
@@ -131,8 +131,8 @@ impl<'a> Facts<'a> {
         state: &'a State,
     ) -> Result<Facts<'a>, StoreError> {
         let keys = &config.keys;
-        let denied = match Meta::of(config) {
-            Some(configured) => Meta::load(host, keys)
+        let denied = match Pair::of(config) {
+            Some(configured) => Pair::load(host, keys)
                 .await?
                 .and_then(|known| known.denies(&configured)),
             None => None,

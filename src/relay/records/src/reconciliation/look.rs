@@ -17,7 +17,7 @@ const DAYLIGHT_S: u64 = 3600;
 /// The looks at one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Recent {
+pub struct Look {
     /// Up to where the PIM's changes are known, by its own clock, in seconds since the Unix epoch.
     pub watermark_s: Option<u64>,
     /// The offset from UTC that the PIM last wrote `updated` with, in seconds.
@@ -40,7 +40,7 @@ pub struct Recent {
     pub trouble: Option<Trouble>,
 }
 
-impl Recent {
+impl Look {
     /// Asks for a look, from a moment on if one is given; one under way begins anew then.
     pub fn ask(&mut self, since_s: Option<u64>) {
         self.is_asked = true;
@@ -129,58 +129,58 @@ mod tests {
 
     #[test]
     fn the_watermark_is_the_pims_clock_and_moves_when_a_look_has_ended() {
-        let mut recent = Recent::default();
+        let mut look = Look::default();
         let now_ms = NOW_S * 1000;
-        let mut scan = recent.begin(Kind::Product, &PERIODS, now_ms);
-        assert_eq!(recent.watermark_s, None);
+        let mut scan = look.begin(Kind::Product, &PERIODS, now_ms);
+        assert_eq!(look.watermark_s, None);
         scan.date_s = Some(NOW_S - 300);
-        recent.finish(scan, now_ms + 60_000);
-        assert_eq!(recent.watermark_s, Some(NOW_S - 300));
-        recent.offset_s = Some(0);
-        recent.begin(Kind::Product, &PERIODS, now_ms + 300_000);
-        assert_eq!(recent.after, time::filter_text(NOW_S - 900));
-        recent.begin(Kind::Category, &PERIODS, now_ms + 300_000);
-        assert_eq!(recent.after, "2026-02-02T02:25:00Z");
+        look.finish(scan, now_ms + 60_000);
+        assert_eq!(look.watermark_s, Some(NOW_S - 300));
+        look.offset_s = Some(0);
+        look.begin(Kind::Product, &PERIODS, now_ms + 300_000);
+        assert_eq!(look.after, time::filter_text(NOW_S - 900));
+        look.begin(Kind::Category, &PERIODS, now_ms + 300_000);
+        assert_eq!(look.after, "2026-02-02T02:25:00Z");
         // An answer without a date.
-        recent.newest_s = NOW_S + 5;
-        recent.finish(Scan::begin(now_ms), now_ms);
-        assert_eq!(recent.watermark_s, Some(NOW_S), "not ahead of our own clock");
-        recent.newest_s = 0;
-        recent.finish(Scan::begin(now_ms + 5000), now_ms);
-        assert_eq!(recent.watermark_s, Some(NOW_S));
+        look.newest_s = NOW_S + 5;
+        look.finish(Scan::begin(now_ms), now_ms);
+        assert_eq!(look.watermark_s, Some(NOW_S), "not ahead of our own clock");
+        look.newest_s = 0;
+        look.finish(Scan::begin(now_ms + 5000), now_ms);
+        assert_eq!(look.watermark_s, Some(NOW_S));
     }
 
     #[test]
     fn a_watermark_of_a_clock_that_was_ahead_hides_nothing() {
         for ahead_s in [1, 5 * 3600, 365 * DAY_S] {
-            let mut recent = Recent {
+            let mut look = Look {
                 watermark_s: Some(NOW_S + ahead_s),
                 offset_s: Some(0),
-                ..Recent::default()
+                ..Look::default()
             };
-            recent.begin(Kind::Product, &PERIODS, NOW_S * 1000);
-            assert_eq!(recent.after, time::filter_text(NOW_S - 600), "{ahead_s} s ahead");
+            look.begin(Kind::Product, &PERIODS, NOW_S * 1000);
+            assert_eq!(look.after, time::filter_text(NOW_S - 600), "{ahead_s} s ahead");
         }
     }
 
     #[test]
     fn it_is_due_every_five_minutes_or_when_asked() {
-        let mut recent = Recent::default();
+        let mut look = Look::default();
         let now_ms = NOW_S * 1000;
-        assert_eq!(recent.due_ms(&PERIODS, now_ms), Some(0));
-        recent.finish(Scan::begin(now_ms), now_ms + 61_000);
-        assert_eq!(recent.due_ms(&PERIODS, now_ms + 61_000), Some(now_ms + 300_000));
+        assert_eq!(look.due_ms(&PERIODS, now_ms), Some(0));
+        look.finish(Scan::begin(now_ms), now_ms + 61_000);
+        assert_eq!(look.due_ms(&PERIODS, now_ms + 61_000), Some(now_ms + 300_000));
         // A look of the future is of a clock that was wrong.
-        assert_eq!(recent.due_ms(&PERIODS, now_ms - SKEW_S * 1000 - 1), Some(0));
-        recent.ask(Some(NOW_S - 5000));
-        assert_eq!(recent.due_ms(&PERIODS, now_ms + 61_000), Some(0));
-        recent.begin(Kind::Product, &PERIODS, now_ms);
-        assert_eq!(recent.after, after(NOW_S - 87_000, None));
+        assert_eq!(look.due_ms(&PERIODS, now_ms - SKEW_S * 1000 - 1), Some(0));
+        look.ask(Some(NOW_S - 5000));
+        assert_eq!(look.due_ms(&PERIODS, now_ms + 61_000), Some(0));
+        look.begin(Kind::Product, &PERIODS, now_ms);
+        assert_eq!(look.after, after(NOW_S - 87_000, None));
         let never = ReconciliationConfig {
             recent_s: None,
             ..PERIODS
         };
-        recent.is_asked = false;
-        assert_eq!(recent.due_ms(&never, now_ms + 61_000), None);
+        look.is_asked = false;
+        assert_eq!(look.due_ms(&never, now_ms + 61_000), None);
     }
 }

@@ -8,7 +8,7 @@ use world::host::{self, Store, StoreError};
 
 /// The record; and what is configured, as people see it and say which they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
+pub struct Pair {
     /// Version of this format.
     pub v: u32,
     /// The PIM's origin.
@@ -22,11 +22,11 @@ pub struct Meta {
 /// How the reason begins for which nothing at all is done.
 pub const NOT_ADOPTED: &str = "nothing is pushed or deleted";
 
-impl Meta {
+impl Pair {
     /// What the configuration says; none for a dry run.
-    pub fn of(config: &WorkerConfig) -> Option<Meta> {
+    pub fn of(config: &WorkerConfig) -> Option<Pair> {
         let destination = config.destination.as_ref()?;
-        Some(Meta {
+        Some(Pair {
             v: 1,
             pim: config.pim.origin.clone(),
             destination: format!("{}{}", destination.origin, destination.path),
@@ -35,12 +35,12 @@ impl Meta {
     }
 
     /// Whether another one differs from this by its shape alone.
-    pub fn is_of_other_shape(&self, other: &Meta) -> bool {
+    pub fn is_of_other_shape(&self, other: &Pair) -> bool {
         self.shape != other.shape && (&self.pim, &self.destination) == (&other.pim, &other.destination)
     }
 
     /// Why nothing is done under another configuration than this, and what to do.
-    pub fn denies(&self, configured: &Meta) -> Option<String> {
+    pub fn denies(&self, configured: &Pair) -> Option<String> {
         if self.is_of_other_shape(configured) {
             return Some(format!(
                 "{NOT_ADOPTED}: the shape is another one than before; see in GET /admin/status what it would do, then mend it, or adopt it"
@@ -63,8 +63,8 @@ impl Meta {
     }
 
     /// Reads the record.
-    pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Meta>, StoreError> {
-        match host.get(&keys.record(Record::Meta)).await? {
+    pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Pair>, StoreError> {
+        match host.get(&keys.record(Record::Pair)).await? {
             None => Ok(None),
             Some(value) => host::decoded(&value)
                 .map(Some)
@@ -74,6 +74,6 @@ impl Meta {
 
     /// Writes the record.
     pub async fn save<H: Store>(&self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
-        host::write(host, &keys.record(Record::Meta), self).await
+        host::write(host, &keys.record(Record::Pair), self).await
     }
 }

@@ -18,16 +18,16 @@ use world::mistake::{Mistake, made};
 /// Reads one page.
 pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> Result<(), Halt> {
     let now_ms = session.desk.host.now_ms();
-    let mut recent = session
+    let mut look = session
         .books
         .reconciliation
-        .recent
+        .looks
         .get(&kind)
         .cloned()
         .unwrap_or_default();
-    let known = recent.scan.take();
-    let mut scan = known.unwrap_or_else(|| recent.begin(kind, &session.desk.config.reconciliation, now_ms));
-    let asked = scan::ask(session, kind, List::UpdatedAfter(&recent.after), &mut scan).await;
+    let known = look.scan.take();
+    let mut scan = known.unwrap_or_else(|| look.begin(kind, &session.desk.config.reconciliation, now_ms));
+    let asked = scan::ask(session, kind, List::UpdatedAfter(&look.after), &mut scan).await;
     let read = match asked {
         Ok(Turned::Page(page)) => queue_different(session, kind, &listed(kind, &page.items), false)
             .await
@@ -38,8 +38,8 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
             if let Turned::PassedOver(codes) = turned {
                 queue_unread(&session.desk, &mut session.backlog, &mut session.books, kind, &codes).await?;
             }
-            recent.scan = Some(scan);
-            session.books.reconciliation.recent.insert(kind, recent);
+            look.scan = Some(scan);
+            session.books.reconciliation.looks.insert(kind, look);
             return Ok(());
         }
     };
@@ -48,15 +48,15 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
         Err(Halt::Stop(stop)) => return Err(stop.into()),
         Err(Halt::Failure(failure)) => {
             // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
-            recent.scan = (failure.class != Class::Permanent).then_some(scan);
-            session.books.reconciliation.recent.insert(kind, recent);
+            look.scan = (failure.class != Class::Permanent).then_some(scan);
+            session.books.reconciliation.looks.insert(kind, look);
             return Err(failure.into());
         }
     };
-    page_came(&mut recent.trouble);
+    page_came(&mut look.trouble);
     if let Some((newest_s, offset_s)) = newest(&page.items) {
-        recent.offset_s = offset_s.or(recent.offset_s);
-        recent.newest_s = if scan.pages == 0 { newest_s } else { recent.newest_s };
+        look.offset_s = offset_s.or(look.offset_s);
+        look.newest_s = if scan.pages == 0 { newest_s } else { look.newest_s };
     }
     scan.found += found;
     let turn = scan::turn(&mut scan, &page, now_ms);
@@ -64,10 +64,10 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
         scan.date_s = page.date_s;
     }
     if turn == Turn::End {
-        recent.finish(scan, now_ms);
+        look.finish(scan, now_ms);
     } else {
-        recent.scan = Some(scan);
+        look.scan = Some(scan);
     }
-    session.books.reconciliation.recent.insert(kind, recent);
+    session.books.reconciliation.looks.insert(kind, look);
     Ok(())
 }
