@@ -24,5 +24,6 @@ mod shape;
 #[cfg(unix)]
 mod spin_host;
 mod store;
+mod stored;
 mod sync;
 mod wire;
