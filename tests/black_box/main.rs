@@ -8,6 +8,7 @@ mod backlog;
 mod bench;
 mod categories;
 mod configuration;
+mod contracts;
 mod deliveries;
 mod durability;
 mod hosts;

@@ -9,9 +9,10 @@ use indicatif::ProgressBar;
 use model::entity::Kind;
 use model::failure::Failure;
 use model::json;
+use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use queue::lease::Lease;
-use shape::{Lookups, Shape, Shaped};
+use shape::{Farewell, Lookups, Shape, Shaped};
 use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
@@ -87,14 +88,14 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
                 println!("PUT {} with the file {}", file.path, file.code);
             }
             println!("{} {}", upsert.method, upsert.path);
-            for (name, value) in &shape.headers_of(kind).others {
+            for (name, value) in &shape.headers_of(kind, Act::Upsert).others {
                 println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
             }
             println!("\n{}", json::unmarked(&serde_json::to_string_pretty(&upsert.body)?));
         }
         Shaped::Unwanted(refusal) => {
             println!("not wanted: {}", refusal.name());
-            if let Some(removal) = shape.removal(kind, code) {
+            if let Some(Farewell::Sent(removal)) = shape.farewell(kind, code) {
                 println!("{} {} if the destination has it", removal.method, removal.path);
             }
         }
@@ -162,7 +163,7 @@ fn of_simulated(server: &PimServer) -> Result<PimConfig> {
 async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result<(), Failure> {
     let mut lookups = Lookups::default();
     for (need, locales) in shape.needs(kind) {
-        let elements = desk::lists::elements(pim, &need, &locales).await?;
+        let elements = desk::lookups::elements(pim, &need, &locales).await?;
         lookups.lists.push((need, elements));
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();

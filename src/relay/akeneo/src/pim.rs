@@ -393,15 +393,12 @@ impl<'a, H: Host> Pim<'a, H> {
             asked.body.clone(),
         )?;
         let call = Call {
-            circuit: asked.circuit,
             entity: asked.whose.entity,
             subject: asked.whose.subject,
             attempts: asked.whose.attempts,
             is_divisible: asked.whose.is_divisible,
             is_question: asked.whose.is_question,
-            is_last_resort: false,
-            shown_path: None,
-            request,
+            ..Call::of(asked.circuit, request)
         };
         self.governor.call(call, judge).await
     }

@@ -2,7 +2,7 @@
 
 use crate::item::{Answer, Asked, Decided, Decision};
 use desk::books::Books;
-use desk::lists;
+use desk::lookups;
 use desk::session::Session;
 use desk::tools::Desk;
 use model::entity::{Kind, updated_s};
@@ -10,7 +10,7 @@ use model::failure::Class;
 use queue::entry::{Entry, Mark};
 use queue::index::Pages;
 use serde_json::{Value, json};
-use shape::{Refusal, Shaped, source_hash};
+use shape::{Farewell, Refusal, Shaped, source_hash};
 use world::host::Host;
 
 /// Decides what each entity comes to.
@@ -54,21 +54,23 @@ fn decide_gone<H: Host>(
     is_doubtful: bool,
 ) -> Decision {
     let entity = &item.waiting.entity;
-    match session.desk.config.shape.removal(entity.kind, &item.code) {
-        Some(_) if (entry.is_some() || item.waiting.may_be_there()) && is_doubtful => Decision::Doubted,
-        // Announced: deleted in any case, since an index may have lost what the destination has.
-        Some(removal) if item.waiting.is_deletion_announced() => Decision::Delete(removal),
-        // The destination may have it although the index has no entry: a push that landed after the deletion, or a first
-        // push whose worker died. It is deleted to be sure.
-        Some(removal) if entry.is_none() && item.waiting.is_recovered() => Decision::Delete(removal),
-        Some(removal) if entry.is_some() => {
-            if item.went_with_a_model || session.books.brake_lets_through(&session.desk, entity) {
-                Decision::Delete(removal)
-            } else {
-                Decision::Braked
-            }
-        }
-        _ => Decision::Done,
+    let may_be_there = entry.is_some() || item.waiting.may_be_there();
+    let removal = match session.desk.config.shape.farewell(entity.kind, &item.code) {
+        Some(_) if may_be_there && is_doubtful => return Decision::Doubted,
+        Some(Farewell::Silent) if entry.is_some() => return Decision::LetGo,
+        Some(Farewell::Sent(removal)) => removal,
+        _ => return Decision::Done,
+    };
+    // Announced: deleted in any case, since an index may have lost what the destination has. The destination may also have
+    // it although the index has no entry: a push that landed after the deletion, or a first push whose worker died.
+    if item.waiting.is_deletion_announced() || (entry.is_none() && item.waiting.is_recovered()) {
+        Decision::Delete(removal)
+    } else if entry.is_none() {
+        Decision::Done
+    } else if item.went_with_a_model || session.books.brake_lets_through(&session.desk, entity) {
+        Decision::Delete(removal)
+    } else {
+        Decision::Braked
     }
 }
 
@@ -100,7 +102,7 @@ fn decide_found<H: Host>(
         }
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
         Shaped::Unwanted(Refusal::Categories)
-            if lists::is_ahead_of_categories(
+            if lookups::is_ahead_of_categories(
                 &mut session.backlog,
                 &mut session.lists,
                 kind,
@@ -125,9 +127,11 @@ fn decide_unwanted<H: Host>(
     refusal: Refusal,
 ) -> Decision {
     books.note_unwanted();
-    let removal = desk.config.shape.removal(item.waiting.entity.kind, &item.code);
-    let Some(removal) = removal.filter(|_| entry.is_some() || item.waiting.is_recovered()) else {
-        return Decision::Done;
+    let farewell = desk.config.shape.farewell(item.waiting.entity.kind, &item.code);
+    let removal = match farewell.filter(|_| entry.is_some() || item.waiting.is_recovered()) {
+        Some(Farewell::Sent(removal)) => removal,
+        Some(Farewell::Silent) => return Decision::LetGo,
+        None => return Decision::Done,
     };
     desk.log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
     if refusal.is_certain() || books.brake_lets_through(desk, &item.waiting.entity) {

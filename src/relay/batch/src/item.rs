@@ -159,6 +159,8 @@ pub(crate) enum Decision {
     },
     /// It is to be deleted, like this.
     Delete(Removal),
+    /// The destination keeps it, and it is no more looked after.
+    LetGo,
     /// Nothing is to be done.
     Done,
     /// The brake holds its deletion back.
@@ -177,6 +179,8 @@ pub(crate) enum Outcome {
     Upserted { hash: String, updated_s: u64 },
     /// It was deleted.
     Deleted,
+    /// The destination keeps it, and it is no more looked after.
+    LetGo,
     /// There was nothing to do.
     Done,
     /// The brake holds its deletion back.
@@ -273,6 +277,7 @@ impl<T> Item<T> {
             pushes: self.pushes,
             changes: self.tried.as_ref().map_or(0, |tried| tried.changes),
             is_last_resort: self.waiting.own_try().is_some(),
+            is_known: !self.is_new,
         }
     }
 

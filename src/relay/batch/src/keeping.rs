@@ -8,6 +8,7 @@ use desk::session::Session;
 use desk::tools::{Desk, Upstreams};
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
+use protocol::request::Act;
 use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use queue::in_flight::InFlightValue;
 use queue::index::Pages;
@@ -66,7 +67,9 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
             pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
             pages.set_parent(entity, item.parent.clone());
         }
-        Outcome::Deleted => pages.remove(entity, session.desk.now_s(), item.is_deletion_announced()),
+        Outcome::Deleted | Outcome::LetGo => {
+            pages.remove(entity, session.desk.now_s(), item.is_deletion_announced());
+        }
         // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
         Outcome::Done if session.upstreams.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
             pages.remove(entity, session.desk.now_s(), true);
@@ -85,6 +88,7 @@ async fn keep_one<H: Host>(session: &mut Session<'_, H>, item: &mut Pushed) -> R
     let fate = match &item.what {
         Outcome::PutOff => Fate::PutOff,
         Outcome::Upserted { .. } | Outcome::Deleted => Fate::Over { has_reached: true },
+        Outcome::LetGo => Fate::Over { has_reached: false },
         Outcome::Done => Fate::Over { has_reached: false },
         Outcome::Braked | Outcome::Doubted => Fate::Later,
         Outcome::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => {
@@ -99,7 +103,7 @@ async fn keep_one<H: Host>(session: &mut Session<'_, H>, item: &mut Pushed) -> R
         Outcome::Failed(..) => keep_failure(&session.desk, &mut session.books, item).await?,
         Outcome::Braked => hold_as_it_is(&session.desk, &session.books, item, Hold::Brake).await?,
         Outcome::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
-        Outcome::Upserted { .. } | Outcome::Deleted | Outcome::Done => {
+        Outcome::Upserted { .. } | Outcome::Deleted | Outcome::LetGo | Outcome::Done => {
             recheck_later(&session.desk, &session.books, item).await?
         }
         Outcome::PutOff => {}
@@ -393,7 +397,7 @@ pub(super) fn through(items: &[Kept]) -> usize {
 
 /// Whether an entity is given up for this failure, under what the shape says of answers.
 fn is_buried(item: &Pushed, failure: &Failure, shape: &Shape) -> bool {
-    let answers = shape.answers_of(item.waiting.entity.kind);
+    let answers = shape.answers_of(item.waiting.entity.kind, Act::Upsert);
     let passes = failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
     let most = if passes { PASSING_MAX } else { ATTEMPTS_MAX };
     failure.class == Class::Permanent

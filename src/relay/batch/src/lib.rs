@@ -26,7 +26,7 @@ mod push;
 mod reading;
 
 use decision::{decide, dry_run};
-use desk::lists;
+use desk::lookups;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
@@ -148,7 +148,7 @@ async fn enrich<H: Host>(session: &mut Session<'_, H>, kind: Kind, asked: &mut [
         _ => None,
     });
     let found: Vec<&Value> = found.collect();
-    match lists::bring(session, kind, &found).await {
+    match lookups::bring(session, kind, &found).await {
         Ok(()) => Ok(()),
         Err(Halt::Stop(stop)) => Err(stop),
         Err(Halt::Failure(failure)) => {

@@ -10,13 +10,15 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use desk::books::Books;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
-use destination::{Destination, judge_upsert};
+use destination::{Destination, class_of};
 use http::{Response, StatusCode};
 use model::entity::digest;
 use model::failure::{Class, Failure};
+use protocol::answers::Answers;
+use protocol::request::Act;
 use queue::key::{Key, MEDIA_PAGES};
 use serde_json::{Map, Value, json};
-use shape::{Answers, File, Media};
+use shape::{File, Media};
 use upstream::governor::Call;
 use upstream::wire;
 use world::host::{self, Host, SendError, StoreError};
@@ -281,15 +283,9 @@ async fn pass_on<H: Host>(
     is_renewed: bool,
 ) -> Result<Passed, Failure> {
     let call = |request| Call {
-        circuit: CIRCUIT,
         entity: Some(missing.name),
         attempts: missing.attempts,
-        subject: None,
-        is_divisible: false,
-        is_question: false,
-        is_last_resort: false,
-        shown_path: None,
-        request,
+        ..Call::of(CIRCUIT, request)
     };
     let from = call(upstreams.pim.file(CIRCUIT, &missing.file.code, token)?);
     let to = call(destination.file(CIRCUIT, media.method(), &missing.file.path, missing.forced_s)?);
@@ -336,7 +332,7 @@ async fn pass_on<H: Host>(
 fn judge_file(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),
-        status => judge_upsert(status, answers),
+        status => class_of(answers.meaning(Act::Upsert, status.as_u16(), &[])),
     }
 }
 

@@ -109,6 +109,7 @@ fn pushed(item: Decided, came: Option<Result<(), Failure>>) -> Pushed {
         (Decision::Upsert { hash, .. }, Some(Err(failure))) => Outcome::Failed(failure, Some(hash)),
         (Decision::Delete(_), Some(Err(failure))) => Outcome::Failed(failure, None),
         (Decision::PutOff | Decision::Upsert { .. } | Decision::Delete(_), _) => Outcome::PutOff,
+        (Decision::LetGo, _) => Outcome::LetGo,
         (Decision::Done, _) => Outcome::Done,
         (Decision::Braked, _) => Outcome::Braked,
         (Decision::Doubted, _) => Outcome::Doubted,

@@ -4,8 +4,10 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | [`document`] | documents that people write, read with the place of every mistake |
 //! | [`entity`] | kinds of entity, their codes, and how a code stands in a key |
 //! | [`failure`] | what can go wrong with a call, and what follows from it |
+//! | [`html`] | pages of HTML where data was asked for |
 //! | [`json`], [`number`] | JSON as others write it, with the digits that it has, and in the one form that is hashed |
 //! | [`page_size`], [`gap`] | how large the pages of a list come, and where one has what cannot be read |
 //! | [`path`] | codes and parameters in the targets of requests |
@@ -13,9 +15,11 @@
 //! | [`text`] | JSON texts that may be cut inside a character or hold what is no Unicode |
 //! | [`time`] | moments, as Akeneo and HTTP write them |
 
+pub mod document;
 pub mod entity;
 pub mod failure;
 pub mod gap;
+pub mod html;
 pub mod json;
 pub mod number;
 pub mod page_size;

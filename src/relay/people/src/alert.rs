@@ -177,15 +177,8 @@ impl<'a, H: Host> Receiver<'a, H> {
             _ => transient(response.status()).or(Some(Class::Permanent)),
         };
         let call = Call {
-            circuit: CIRCUIT,
-            entity: None,
-            attempts: 0,
-            subject: None,
-            is_divisible: false,
-            is_question: false,
-            is_last_resort: false,
             shown_path: Some("(hidden)"),
-            request,
+            ..Call::of(CIRCUIT, request)
         };
         self.governor.call(call, &judge).await.map(|_| ())
     }

@@ -2,7 +2,7 @@
 
 use desk::backlog::Backlog;
 use desk::books::Books;
-use desk::lists;
+use desk::lookups;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
@@ -62,7 +62,7 @@ pub(super) async fn judge<H: Host>(
     listed: &[Listed<'_>],
 ) -> Result<Vec<Verdict>, Halt> {
     let bodies: Vec<&Value> = listed.iter().map(|listed| listed.body).collect();
-    lists::bring(session, kind, &bodies).await?;
+    lookups::bring(session, kind, &bodies).await?;
     let pages = session
         .books
         .load_pages(&session.desk, listed.iter().map(|listed| &listed.entity))

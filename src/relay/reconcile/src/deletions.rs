@@ -48,6 +48,10 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
         }
         walk.last.entry(kind).or_default().missing += missed.len() as u64;
         missing += missed.len();
+        // What stays at the destination is only let go.
+        if !session.desk.config.shape.removes(kind) {
+            continue;
+        }
         for (entity, _) in &missed {
             unannounced += usize::from(
                 !session

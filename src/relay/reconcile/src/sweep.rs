@@ -1,7 +1,7 @@
 //! What lies in the store and nobody needs any more, swept out at the end of each walk.
 
 use desk::backlog::Backlog;
-use desk::lists;
+use desk::lookups;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
 use model::entity::Kind;
@@ -18,7 +18,7 @@ pub(super) async fn sweep<H: Host>(
 ) -> Result<(), Stop> {
     let (keys, shape) = (&desk.config.keys, &desk.config.shape);
     let needs = Kind::ALL.into_iter().flat_map(|kind| shape.needs(kind));
-    let lists: Vec<ListKey> = needs.map(|(need, _)| lists::key_of(&need)).collect();
+    let lists: Vec<ListKey> = needs.map(|(need, _)| lookups::key_of(&need)).collect();
     let is_needless = |text: &String| match keys.parse(text) {
         Some(Key::Fanout(model)) => !backlog.plan.has(&model),
         Some(Key::Token(_)) => text != upstreams.pim.tokens.key(),

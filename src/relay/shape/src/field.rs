@@ -1,13 +1,13 @@
 //! The fields of a body: from which place, converted how, to which place.
 
 use super::canonical::Links;
-use super::document::Node;
 use super::lookups::{Lookups, Need};
-use super::place::{at, tokens};
 use super::values::{Form, Values, View, member};
+use model::document::Node;
 use model::json::{self, text};
 use model::number;
 use model::template::{Piece, pieces};
+use protocol::place::{at, tokens};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -51,10 +51,12 @@ pub(super) struct Field {
     locales: Vec<String>,
     /// What is sent where there is nothing; none leaves the field out.
     default: Option<Value>,
+    /// Whether it is sent only when the entity is made.
+    pub(super) is_for_creation: bool,
 }
 
-const MEMBERS: [&str; 9] = [
-    "to", "from", "constant", "template", "as", "currency", "channel", "locales", "default",
+const MEMBERS: [&str; 10] = [
+    "to", "from", "constant", "template", "as", "currency", "channel", "locales", "default", "only",
 ];
 
 const POINTER: &str = "is not a JSON Pointer: begin it with `/`, such as /values/name";
@@ -92,6 +94,10 @@ impl Field {
             channel: text_in(node, "channel"),
             locales: node.member("locales").map(|node| node.texts()).unwrap_or_default(),
             default: node.member("default").map(|node| node.value.clone()),
+            is_for_creation: node
+                .member("only")
+                .and_then(|node| node.choice(&[("create", true)]))
+                .is_some(),
             to: to?,
             source: source?,
         };

@@ -5,36 +5,28 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `document` | reading the document: every mistake with its place and the remedy |
 //! | `rules` | what the document says of one kind: made of the parts below |
-//! | `route`, `headers` | method, path and headers of a request, as the document has them |
 //! | `selection` | which entities the destination is to have at all |
 //! | `values` | how the values of the PIM are flattened: which of them, of which channel and locale, in which form |
-//! | `field`, `place` | the fields of a body: from where, converted how, to where |
+//! | `field` | the fields of a body: from where, converted how, to where |
 //! | `lookups` | what is looked up in lists of the PIM: labels, where categories lie |
 //! | `media` | files that a body names |
-//! | `answers` | what the destination's answers mean where the document says so |
 //! | `canonical` | the one form of a body that its hash is taken of |
 //!
 //! Tests lie in `tests`, `codes`, `numbers`, `properties` and `refusals`; `samples` is what they are made of.
 
-mod answers;
 mod canonical;
 #[cfg(test)]
 mod codes;
-mod document;
 mod field;
-mod headers;
 mod lookups;
 mod media;
 #[cfg(test)]
 mod numbers;
-mod place;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod refusals;
-mod route;
 mod rules;
 #[cfg(test)]
 mod samples;
@@ -49,13 +41,15 @@ use model::json;
 use model::number;
 use serde_json::Value;
 
-pub use answers::Answers;
 use canonical::canonical;
-pub use document::Mistake;
-use document::{Mistakes, Node};
-pub use headers::{Authentication, Headers};
 pub use lookups::{Element, Elements, Lookups, Need};
 pub use media::{File, Media};
+pub use model::document::Mistake;
+use model::document::{Mistakes, Node};
+use protocol::answers::Answers;
+use protocol::headers::Headers;
+use protocol::operation::{self, Operation, Removing};
+use protocol::request::{Act, Names};
 use rules::Rules;
 pub use selection::Refusal;
 
@@ -70,6 +64,19 @@ pub struct Upsert {
     pub body: Value,
     /// The files that it names and that are sent ahead of it, each once.
     pub files: Vec<File>,
+    /// How it is made, where that is another request than changing it.
+    pub create: Option<Creation>,
+}
+
+/// A request to the destination to make an entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// The method.
+    pub method: Method,
+    /// The path, percent-encoded, below the destination's own.
+    pub path: String,
+    /// The body.
+    pub body: Value,
 }
 
 /// A request to the destination to have an entity no more.
@@ -79,6 +86,17 @@ pub struct Removal {
     pub method: Method,
     /// The path, percent-encoded, below the destination's own.
     pub path: String,
+    /// The body; none has none.
+    pub body: Option<Value>,
+}
+
+/// What becomes of an entity that the destination is to have no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Farewell {
+    /// This is sent.
+    Sent(Removal),
+    /// Nothing is sent: it stays there, and is let go.
+    Silent,
 }
 
 /// What an entity comes to.
@@ -152,11 +170,16 @@ impl Shape {
     fn of(document: &Value, node: &Node<'_>) -> Shape {
         let mut shape = Shape::default();
         let kinds = Kind::ALL.map(Kind::name);
-        if !node.is_object_of(&[&["answers", "authentication", "headers", "media"], &kinds[..]].concat()) {
+        if !node.is_object_of(&[&["about", "answers", "authentication", "headers", "media"], &kinds[..]].concat()) {
             return shape;
         }
+        let mut document = document.clone();
+        // What a document says of itself changes nothing.
+        if let Some(about) = node.member("about") {
+            about.text();
+            document.as_object_mut().map(|members| members.remove("about"));
+        }
         if document.as_object().is_some_and(|members| !members.is_empty()) {
-            let mut document = document.clone();
             number::make_canonical(&mut document);
             shape.name = digest(document.to_string().as_bytes());
         }
@@ -169,8 +192,7 @@ impl Shape {
             (Kind::Product, &mut shape.products),
             (Kind::Category, &mut shape.categories),
         ] {
-            rules.headers = shape.headers.clone();
-            rules.answers = shape.answers.clone();
+            rules.begin(&shape.headers, &shape.answers);
             if let Some(node) = node.member(kind.name()) {
                 rules.amend(&node, kind);
             }
@@ -214,39 +236,71 @@ impl Shape {
             Err(why) => return Shaped::Unsendable(why),
             Ok(None) => {}
         }
-        let Some(path) = rules.upsert.path(kind, code) else {
+        let identity = rules.protocol.identity.of(kind, code);
+        let names = names(kind, code, &identity);
+        let path = |operation: &Operation| operation.route.path(&names);
+        let Some(path_of_upsert) = path(&rules.protocol.upsert) else {
             return Shaped::Unsendable("its id cannot stand in a path");
         };
-        let body = rules.body(entity, lookups);
+        let body = rules.body(entity, lookups, false);
+        let create = rules.protocol.create.as_ref().and_then(|create| {
+            Some(Creation {
+                method: create.route.method.clone(),
+                path: path(create)?,
+                body: rules.body(entity, lookups, true),
+            })
+        });
         let files = self.media.as_ref().map(|media| media.files(entity, &body));
         let Some(files) = files.unwrap_or(Some(Vec::new())) else {
             return Shaped::Unsendable("the code of one of its files cannot stand in a path");
         };
         Shaped::Wanted(Upsert {
-            method: rules.upsert.method.clone(),
-            path,
+            method: rules.protocol.upsert.route.method.clone(),
+            path: path_of_upsert,
             body,
             files,
+            create,
         })
     }
 
-    /// How an entity is deleted; none for ids that a server may take for something else.
-    pub fn removal(&self, kind: Kind, code: &str) -> Option<Removal> {
-        let route = &self.rules(kind).delete;
-        Some(Removal {
-            method: route.method.clone(),
-            path: route.path(kind, code)?,
-        })
+    /// What becomes of an entity that the destination is to have no more; none for ids that a server may take for
+    /// something else, which it cannot have.
+    pub fn farewell(&self, kind: Kind, code: &str) -> Option<Farewell> {
+        let protocol = &self.rules(kind).protocol;
+        let Removing::By(operation, fields) = &protocol.remove else {
+            return Some(Farewell::Silent);
+        };
+        let identity = protocol.identity.of(kind, code);
+        let names = names(kind, code, &identity);
+        Some(Farewell::Sent(Removal {
+            method: operation.route.method.clone(),
+            path: operation.route.path(&names)?,
+            body: operation::body(fields.as_deref(), &names),
+        }))
     }
 
-    /// The headers of a kind's requests.
-    pub fn headers_of(&self, kind: Kind) -> &Headers {
-        &self.rules(kind).headers
+    /// Whether what the destination is to have no more is deleted or archived there.
+    pub fn removes(&self, kind: Kind) -> bool {
+        matches!(self.rules(kind).protocol.remove, Removing::By(..))
     }
 
-    /// What the answers to a kind's requests mean.
-    pub fn answers_of(&self, kind: Kind) -> &Answers {
-        &self.rules(kind).answers
+    /// The headers of a kind's requests that do this.
+    pub fn headers_of(&self, kind: Kind, act: Act) -> &Headers {
+        &self.operation(kind, act).headers
+    }
+
+    /// What the answers to a kind's requests mean that do this.
+    pub fn answers_of(&self, kind: Kind, act: Act) -> &Answers {
+        &self.operation(kind, act).answers
+    }
+
+    fn operation(&self, kind: Kind, act: Act) -> &Operation {
+        let protocol = &self.rules(kind).protocol;
+        match (act, &protocol.create, &protocol.remove) {
+            (Act::Create, Some(create), _) => create,
+            (Act::Delete, _, Removing::By(operation, _)) => operation,
+            _ => &protocol.upsert,
+        }
     }
 
     /// The hash of a request: over its method, its path, its body in canonical form, its headers but for the token's,
@@ -254,7 +308,7 @@ impl Shape {
     pub fn hash(&self, kind: Kind, upsert: &Upsert) -> String {
         let body = canonical(&upsert.body, &self.rules(kind).links());
         let mut text = format!("{}\n{}\n{body}", upsert.method, upsert.path);
-        for (name, value) in &self.headers_of(kind).others {
+        for (name, value) in &self.headers_of(kind, Act::Upsert).others {
             text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
         for file in &upsert.files {
@@ -292,6 +346,11 @@ impl Shape {
     pub fn sends_all_of(&self, kind: Kind) -> bool {
         self.rules(kind).is_whole(kind)
     }
+}
+
+fn names<'a>(kind: Kind, id: &'a str, identity: &'a str) -> Names<'a> {
+    let kind = kind.name();
+    Names { kind, id, identity }
 }
 
 /// Whether a document speaks of categories. One that is broken may be meant to: the worker clears what nobody wants.

@@ -1,8 +1,9 @@
 //! Files: which of them an entity's body names, and where they go.
 
-use super::document::Node;
-use super::route::Route;
 use http::Method;
+use model::document::Node;
+use protocol::request::Names;
+use protocol::route::Route;
 use serde_json::Value;
 
 /// The largest file that is sent where the document does not say, in bytes.
@@ -41,7 +42,10 @@ impl Media {
             route: Route::of(Method::PUT, "media"),
             max_bytes: BYTES,
         };
-        if let Some(node) = node.member("upsert") {
+        if let Some(node) = node
+            .member("upsert")
+            .filter(|node| node.is_object_of(&["method", "path"]))
+        {
             // By `PUT` alone: the same file may come twice, and the path is all that names it.
             media.route.amend(&node, &[("PUT", Method::PUT)], true);
         }
@@ -72,7 +76,11 @@ impl Media {
                 if code.split('/').any(|part| matches!(part, "" | "." | "..")) {
                     return None;
                 }
-                let path = self.route.path_of("media", code)?;
+                let path = self.route.path(&Names {
+                    kind: "media",
+                    id: code,
+                    identity: code,
+                })?;
                 files.push(File {
                     code: code.to_owned(),
                     path,

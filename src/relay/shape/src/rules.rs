@@ -1,17 +1,16 @@
 //! What the shape document says of one kind.
 
-use super::answers::Answers;
 use super::canonical::Links;
-use super::document::Node;
 use super::field::{Field, whole};
-use super::headers::Headers;
 use super::lookups::{Lookups, Need};
-use super::place::{Body, index};
-use super::route::Route;
 use super::selection::{Refusal, Selection};
 use super::values::Values;
-use http::Method;
+use model::document::Node;
 use model::entity::Kind;
+use protocol::answers::Answers;
+use protocol::headers::Headers;
+use protocol::operation::{self, Protocol};
+use protocol::place::{Body, index};
 use serde_json::Value;
 
 /// What a kind's entities become.
@@ -19,10 +18,7 @@ use serde_json::Value;
 pub(super) struct Rules {
     /// Whether any of them is wanted.
     is_wanted: bool,
-    pub(super) upsert: Route,
-    pub(super) delete: Route,
-    pub(super) headers: Headers,
-    pub(super) answers: Answers,
+    pub(super) protocol: Protocol,
     pub(super) selection: Selection,
     values: Values,
     fields: Option<Vec<Field>>,
@@ -31,17 +27,18 @@ pub(super) struct Rules {
 impl Rules {
     /// The rules where the document has none.
     pub(super) fn of(kind: Kind) -> Rules {
-        let route = |method| Route::of(method, kind.name());
         Rules {
             is_wanted: kind != Kind::Category,
-            upsert: route(Method::PUT),
-            delete: route(Method::DELETE),
-            headers: Headers::default(),
-            answers: Answers::default(),
+            protocol: Protocol::of(kind),
             selection: Selection::default(),
             values: Values::default(),
             fields: None,
         }
+    }
+
+    /// Begins with the headers and answers of all kinds.
+    pub(super) fn begin(&mut self, headers: &Headers, answers: &Answers) {
+        self.protocol.begin(headers, answers);
     }
 
     /// Takes on what the document says of the kind.
@@ -51,30 +48,15 @@ impl Rules {
             return;
         }
         // The values of a category are of another form (contract 4.3), and are sent as they are.
-        let known = [
-            "upsert",
-            "delete",
-            "authentication",
-            "headers",
-            "answers",
-            "selection",
-            "fields",
-            "values",
-        ];
-        let known = if kind == Kind::Category { &known[..7] } else { &known };
-        if !node.is_object_of(known) {
+        let content: &[&str] = if kind == Kind::Category {
+            &["selection", "fields"]
+        } else {
+            &["selection", "fields", "values"]
+        };
+        if !node.is_object_of(&[&operation::MEMBERS[..], content].concat()) {
             return;
         }
-        self.headers.amend(node);
-        self.answers.amend(node);
-        let upserts = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
-        if let Some(node) = node.member("upsert") {
-            self.upsert.amend(&node, &upserts, true);
-        }
-        if let Some(node) = node.member("delete") {
-            self.delete
-                .amend(&node, &[&[("DELETE", Method::DELETE)], &upserts[..]].concat(), false);
-        }
+        self.protocol.amend(node, kind);
         if let Some(node) = node.member("selection") {
             self.selection = Selection::read(&node, kind);
         }
@@ -82,15 +64,15 @@ impl Rules {
             self.values = Values::read(&node);
         }
         self.fields = node.member("fields").map(|node| fields(&node, &self.values));
+        if self.has_fields_for_creation() && self.protocol.create.is_none() {
+            node.wrong("has fields that are only for creation, and no `create`: say how an entity is made, and by `update` how it is changed");
+        }
     }
 
     /// Whether the hash of what is sent tells every change of the entity: nothing of it is left out.
     pub(super) fn is_whole(&self, kind: Kind) -> bool {
         let plain = Rules {
-            upsert: self.upsert.clone(),
-            delete: self.delete.clone(),
-            headers: self.headers.clone(),
-            answers: self.answers.clone(),
+            protocol: self.protocol.clone(),
             ..Rules::of(kind)
         };
         *self == plain
@@ -112,17 +94,23 @@ impl Rules {
         self.selection.refusal(kind, entity, self.values.view(), lookups)
     }
 
-    pub(super) fn body(&self, entity: &Value, lookups: &Lookups) -> Value {
+    /// What is sent of an entity: when it is made, or at any time.
+    pub(super) fn body(&self, entity: &Value, lookups: &Lookups, is_creation: bool) -> Value {
         let Some(fields) = &self.fields else {
             return whole(entity, &self.values, self.values.view());
         };
         let mut body = Body::default();
-        for field in fields {
+        for field in fields.iter().filter(|field| is_creation || !field.is_for_creation) {
             if let Some(value) = field.value(entity, &self.values, lookups) {
                 body.put(&field.to, value);
             }
         }
         body.finish()
+    }
+
+    /// Whether something is sent only when an entity is made.
+    fn has_fields_for_creation(&self) -> bool {
+        self.fields.iter().flatten().any(|field| field.is_for_creation)
     }
 
     /// The places of a body whose `_links` are content.

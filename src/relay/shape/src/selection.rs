@@ -1,8 +1,8 @@
 //! Which entities the destination is to have at all.
 
-use super::document::Node;
 use super::lookups::{Lookups, Need, place};
 use super::values::View;
+use model::document::Node;
 use model::entity::{Kind, is_same};
 use model::json::{number, text};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! An entity's values: which of them, of which channel and locale, and in which form.
 
-use super::document::Node;
+use model::document::Node;
 use model::entity::is_same;
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@
 use crate::recover;
 use config::WorkerConfig;
 use desk::books::Books;
-use desk::lists;
+use desk::lookups;
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
@@ -78,7 +78,7 @@ const GRACE: u64 = 2;
 async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
     recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
     recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
-    lists::refresh(session).await?;
+    lookups::refresh(session).await?;
     let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
     let held: RefCell<BTreeMap<Kind, Failure>> = RefCell::default();
     let done_s = session.books.state.done_s;
@@ -128,7 +128,7 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
         .held(token::CIRCUIT)
         .or_else(|| pim.held(kind.name()))
         .or_else(|| {
-            let lists = lists::circuits(&session.desk.config.shape, kind);
+            let lists = lookups::circuits(&session.desk.config.shape, kind);
             lists.into_iter().find_map(|list| pim.held(&list))
         })
         .or_else(|| destination.held(kind.name()));

@@ -23,6 +23,9 @@ const ANSWER_MAX: usize = 48 << 20;
 /// How long a quick retry inside a tick waits at most, in milliseconds.
 const QUICK_MS: u64 = 1000;
 
+/// The largest answer to a call that changes something, in bytes, where its body tells whether it did.
+const ANSWER_TO_WRITE_MAX: usize = 1 << 20;
+
 /// The least time that a call must be able to have, in milliseconds.
 const LEAST_MS: u64 = 500;
 
@@ -61,8 +64,34 @@ pub struct Call<'a> {
     pub is_last_resort: bool,
     /// The path in the log, where the real one holds a secret.
     pub shown_path: Option<&'a str>,
+    /// Whether what a good answer means cannot be told without the whole of its body.
+    pub needs_body: bool,
+    /// The part of an answer that says why it refuses, where that is not the beginning.
+    pub why: Option<Why<'a>>,
     /// The request.
     pub request: Request<Vec<u8>>,
+}
+
+/// The part of an answer's body that people are to read.
+pub type Why<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
+
+impl<'a> Call<'a> {
+    /// A call that is for no single entity, and of which nothing special is known.
+    pub fn of(circuit: &'a str, request: Request<Vec<u8>>) -> Call<'a> {
+        Call {
+            circuit,
+            entity: None,
+            subject: None,
+            attempts: 0,
+            is_divisible: false,
+            is_question: false,
+            is_last_resort: false,
+            shown_path: None,
+            needs_body: false,
+            why: None,
+            request,
+        }
+    }
 }
 
 /// A call that was let in.
@@ -386,9 +415,13 @@ impl<'a, H: Host> Governor<'a, H> {
             connect_ms: total_ms.min(5000),
             first_byte_ms: total_ms,
             total_ms,
-            body_bytes: ANSWER_MAX,
-            // Where calls change something, the status tells whether they did.
-            needs_body: !self.limits.writes,
+            body_bytes: if self.limits.writes {
+                ANSWER_TO_WRITE_MAX
+            } else {
+                ANSWER_MAX
+            },
+            // Where calls change something, the status tells whether they did, unless more is said of it.
+            needs_body: !self.limits.writes || call.needs_body,
         };
         self.under_way.set(self.under_way.get() + 1);
         Ok(Entered {

@@ -24,7 +24,7 @@ impl<H: Host> Governor<'_, H> {
         let result = match &sent {
             Ok(response) => match judge(response) {
                 None => Ok(()),
-                Some(class) => Err(self.refused(class, response)),
+                Some(class) => Err(self.refused(call, class, response)),
             },
             Err(error) => Err(self.unanswered(error)),
         };
@@ -38,12 +38,13 @@ impl<H: Host> Governor<'_, H> {
         result.and_then(|()| sent.map_err(|error| self.unanswered(&error)))
     }
 
-    pub(crate) fn refused(&self, class: Class, response: &Response<Vec<u8>>) -> Failure {
+    fn refused(&self, call: &Call<'_>, class: Class, response: &Response<Vec<u8>>) -> Failure {
         let status = response.status().as_u16();
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
-        let answer = self.excerpt(response.body(), ANSWER_KEPT);
-        let reason = self.told(response.status(), log::cut(&answer, REASON_KEPT));
+        let why = call.why.and_then(|why| why(response.body()));
+        let answer = self.excerpt(why.as_ref().map_or(response.body(), |why| why.as_bytes()), ANSWER_KEPT);
+        let reason = self.told(response.status(), class, log::cut(&answer, REASON_KEPT));
         Failure {
             status: Some(status),
             tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
@@ -55,10 +56,13 @@ impl<H: Host> Governor<'_, H> {
         }
     }
 
-    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own.
-    pub(crate) fn told(&self, status: StatusCode, said: &str) -> String {
+    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own, or says that it did
+    /// not do what it was asked for.
+    fn told(&self, status: StatusCode, class: Class, said: &str) -> String {
         let (number, name) = (status.as_u16(), self.limits.name);
-        if status.is_success() {
+        if status.is_success() && self.limits.writes && class != Class::Unavailable {
+            format!("{number}, and yet it is not done: {said}")
+        } else if status.is_success() {
             format!("{number} with a body that is not one of {name}'s own: is its address right? It says: {said}")
         } else {
             format!("{number}: {said}")

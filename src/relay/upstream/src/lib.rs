@@ -9,7 +9,6 @@
 //! | [`breaker`], [`budget`] | when an upstream is left alone, and how many retries there may be |
 //! | [`token`] | tokens of the PIM: got, kept, refreshed |
 //! | [`wire`] | the headers of every call, and answers that come packed |
-//! | [`html`] | answers that are somebody else's page |
 //! | [`excerpt`] | what is kept of an answer, without secrets |
 
 pub mod breaker;
@@ -17,7 +16,6 @@ pub mod budget;
 pub mod excerpt;
 pub mod governor;
 pub mod governor_state;
-pub mod html;
 mod learning;
 mod rate;
 pub mod retry_after;

@@ -201,17 +201,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             .header("accept", "application/json")
             .body(body.to_string().into_bytes());
         let request = request.map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
-        let call = Call {
-            circuit: CIRCUIT,
-            entity: None,
-            attempts: 0,
-            subject: None,
-            is_divisible: false,
-            is_question: false,
-            is_last_resort: false,
-            shown_path: None,
-            request,
-        };
+        let call = Call::of(CIRCUIT, request);
         let asked_ms = self.host.now_ms();
         let token = Cell::new(None);
         let judge = |response: &Response<Vec<u8>>| match read(response, asked_ms) {

@@ -39,6 +39,7 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
             path: path.clone(),
             body: stored.body(),
             files: Vec::new(),
+            create: None,
         };
         let entity = Entity::new(kind, &super::percent_decoded(id));
         match index.remove(&(kind, entity.segment)) {

@@ -1,7 +1,7 @@
 //! What requests carry beside their body: the token, and further headers.
 
-use super::document::Node;
 use http::{HeaderName, HeaderValue, header};
+use model::document::Node;
 
 /// How the destination wants its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,13 +52,18 @@ const SECRET_HEADERS: [&str; 2] = ["authorization", "cookie"];
 
 impl Headers {
     /// Takes the members `authentication` and `headers` on: what they do not say stays.
-    pub(super) fn amend(&mut self, node: &Node<'_>) {
+    pub fn amend(&mut self, node: &Node<'_>) {
         if let Some(node) = node.member("authentication") {
             self.authentication = Authentication::read(&node);
             if self.others.iter().any(|(name, _)| *name == self.authentication.header) {
                 node.wrong("its header is among the `headers` of all requests: leave it out there");
             }
         }
+        self.amend_others(node);
+    }
+
+    /// Takes the member `headers` on.
+    pub fn amend_others(&mut self, node: &Node<'_>) {
         if let Some(node) = node.member("headers") {
             for (name, value) in self.read(&node) {
                 self.others.retain(|(known, _)| *known != name);

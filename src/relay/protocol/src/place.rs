@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The tokens of a JSON Pointer (RFC 6901); none for what is not one.
-pub(super) fn tokens(pointer: &str) -> Option<Vec<String>> {
+pub fn tokens(pointer: &str) -> Option<Vec<String>> {
     if pointer.is_empty() {
         return Some(Vec::new());
     }
@@ -26,7 +26,7 @@ fn unescaped(token: &str) -> Option<String> {
 }
 
 /// What stands in a place below a value.
-pub(super) fn at<'a>(value: &'a Value, tokens: &[String]) -> Option<&'a Value> {
+pub fn at<'a>(value: &'a Value, tokens: &[String]) -> Option<&'a Value> {
     tokens.iter().try_fold(value, |value, token| match value {
         Value::Array(list) => list.get(index(token)?),
         Value::Object(members) => members.get(token),
@@ -35,17 +35,20 @@ pub(super) fn at<'a>(value: &'a Value, tokens: &[String]) -> Option<&'a Value> {
 }
 
 /// A token that names an element of a list.
-pub(super) fn index(token: &str) -> Option<usize> {
+pub fn index(token: &str) -> Option<usize> {
     let is_plain = token == "0" || (!token.starts_with('0') && token.chars().all(|c| c.is_ascii_digit()));
     is_plain.then(|| token.parse().ok()).flatten()
 }
 
 /// A document under construction. A number as a token makes a list, whose gaps are closed in the end.
 #[derive(Debug, Default)]
-pub(super) enum Body {
+pub enum Body {
+    /// Nothing was put.
     #[default]
     Nothing,
+    /// A value.
     Leaf(Value),
+    /// Members, in the order in which they were put.
     Object(Vec<(String, Body)>),
     /// By index, in order.
     List(Vec<(usize, Body)>),
@@ -53,7 +56,7 @@ pub(super) enum Body {
 
 impl Body {
     /// Puts a value into a place, whatever stood there before.
-    pub(super) fn put(&mut self, tokens: &[String], value: Value) {
+    pub fn put(&mut self, tokens: &[String], value: Value) {
         let Some((token, rest)) = tokens.split_first() else {
             *self = Body::Leaf(value);
             return;
@@ -98,7 +101,7 @@ impl Body {
     }
 
     /// The finished document; an empty object if nothing was put.
-    pub(super) fn finish(self) -> Value {
+    pub fn finish(self) -> Value {
         match self {
             Body::Nothing => Value::Object(Map::new()),
             Body::Leaf(value) => value,

@@ -1,50 +1,53 @@
 //! Where an entity goes: method and path, by its code.
 
-use super::document::Node;
+use crate::request::Names;
 use http::Method;
-use model::entity::Kind;
+use model::document::Node;
 use model::path::path_segment;
 use model::template::{Piece, pieces};
 
 /// A method and a path.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Route {
-    pub(super) method: Method,
+pub struct Route {
+    /// The method.
+    pub method: Method,
     path: Vec<Piece>,
 }
 
 impl Route {
     /// The one where the document has none.
-    pub(super) fn of(method: Method, kind: &str) -> Route {
+    pub fn of(method: Method, kind: &str) -> Route {
         Route {
             method,
             path: vec![Piece::Text(format!("/{kind}/")), Piece::Place("id".to_owned())],
         }
     }
 
-    /// The path of an entity; none for ids that a server may take for something else.
-    pub(super) fn path(&self, kind: Kind, code: &str) -> Option<String> {
-        self.path_of(kind.name(), code)
+    /// The one of a collection: the path names no entity.
+    pub fn without_id(method: Method, kind: &str) -> Route {
+        Route {
+            method,
+            path: vec![Piece::Text(format!("/{kind}"))],
+        }
     }
 
-    /// The path of something of this name.
-    pub(super) fn path_of(&self, kind: &str, code: &str) -> Option<String> {
-        if matches!(code, "" | "." | "..") {
+    /// The path of what has these names; none for a name that a server may take for something else.
+    pub fn path(&self, names: &Names<'_>) -> Option<String> {
+        if [names.id, names.identity]
+            .iter()
+            .any(|name| matches!(*name, "" | "." | ".."))
+        {
             return None;
         }
         let pieces = self.path.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Place(name) if name == "kind" => kind.to_owned(),
-            Piece::Place(_) => path_segment(code),
+            Piece::Place(name) => path_segment(names.of(name)),
         });
         Some(pieces.collect())
     }
 
-    /// Takes on what the document says. `has_body` is whether the request has one, which can name the entity.
-    pub(super) fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)], has_body: bool) {
-        if !node.is_object_of(&["method", "path"]) {
-            return;
-        }
+    /// Takes on what the document says. The path of a `POST` can do without the entity where its body names it.
+    pub fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)], body_names_it: bool) {
         if let Some(node) = node.member("method") {
             let names: Vec<(&str, usize)> = methods.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
             if let Some(at) = node.choice(&names) {
@@ -52,7 +55,7 @@ impl Route {
             }
         }
         if let Some(node) = node.member("path") {
-            let can_do_without_id = has_body && self.method == Method::POST;
+            let can_do_without_id = body_names_it && self.method == Method::POST;
             self.path = path(&node, !can_do_without_id).unwrap_or_default();
         }
     }
@@ -74,12 +77,12 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
     let (mut has_id, mut has_others) = (false, false);
     for piece in &pieces {
         match piece {
-            Piece::Place(name) if name == "id" => has_id = true,
+            Piece::Place(name) if matches!(name.as_str(), "id" | "identity") => has_id = true,
             Piece::Place(name) if name == "kind" => {}
             Piece::Place(name) => {
                 has_others = true;
                 node.wrong(format!(
-                    "`{{{name}}}` cannot stand in a path, which must be known of an entity that is gone: there are {{id}} and {{kind}}"
+                    "`{{{name}}}` cannot stand in a path, which must be known of an entity that is gone: there are {{id}}, {{identity}} and {{kind}}"
                 ));
             }
             Piece::Text(text) if !text.chars().all(is_of_a_path) => {
@@ -89,7 +92,9 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
         }
     }
     if needs_id && !has_id && !has_others {
-        node.wrong("needs `{id}`, or all entities would be one; only an upsert by POST can do without");
+        node.wrong(
+            "needs `{id}`, or all entities would be one; only a POST whose body names the entity can do without",
+        );
     }
     Some(pieces)
 }

@@ -1,6 +1,7 @@
-//! Reading the shape document: whatever is wrong in it is named with its place and the remedy, and all of it at once.
+//! Reading a document that people wrote: whatever is wrong in it is named with its place and the remedy, and all of it at
+//! once.
 
-use model::json;
+use crate::json;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -26,12 +27,13 @@ impl fmt::Display for Mistake {
 }
 
 /// The mistakes found so far.
-pub(super) type Mistakes = RefCell<Vec<Mistake>>;
+pub type Mistakes = RefCell<Vec<Mistake>>;
 
 /// A value of the document and its place.
 #[derive(Clone)]
-pub(super) struct Node<'a> {
-    pub(super) value: &'a Value,
+pub struct Node<'a> {
+    /// The value.
+    pub value: &'a Value,
     place: String,
     mistakes: &'a Mistakes,
 }
@@ -42,7 +44,8 @@ fn escaped(token: &str) -> String {
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value, mistakes: &'a Mistakes) -> Node<'a> {
+    /// The whole document.
+    pub fn root(value: &'a Value, mistakes: &'a Mistakes) -> Node<'a> {
         Node {
             value,
             place: String::new(),
@@ -51,7 +54,7 @@ impl<'a> Node<'a> {
     }
 
     /// Notes a mistake in this place.
-    pub(super) fn wrong(&self, remedy: impl Into<String>) {
+    pub fn wrong(&self, remedy: impl Into<String>) {
         self.mistakes.borrow_mut().push(Mistake {
             place: self.place.clone(),
             remedy: remedy.into(),
@@ -67,18 +70,18 @@ impl<'a> Node<'a> {
     }
 
     /// A member that is there.
-    pub(super) fn member(&self, name: &str) -> Option<Node<'a>> {
+    pub fn member(&self, name: &str) -> Option<Node<'a>> {
         Some(self.child(name, self.value.get(name)?))
     }
 
     /// Every member, by name.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&'a String, Node<'a>)> {
+    pub fn members(&self) -> impl Iterator<Item = (&'a String, Node<'a>)> {
         let members = self.value.as_object().into_iter().flatten();
         members.map(|(name, value)| (name, self.child(name, value)))
     }
 
     /// The object with no members but these; says whether it is one.
-    pub(super) fn is_object_of(&self, allowed: &[&str]) -> bool {
+    pub fn is_object_of(&self, allowed: &[&str]) -> bool {
         let Some(members) = self.object() else { return false };
         let is_known = |name: &String| allowed.contains(&name.as_str());
         for name in members.keys().filter(|name| !is_known(name)) {
@@ -89,7 +92,7 @@ impl<'a> Node<'a> {
     }
 
     /// The object, whatever its members are.
-    pub(super) fn object(&self) -> Option<&'a Map<String, Value>> {
+    pub fn object(&self) -> Option<&'a Map<String, Value>> {
         let object = self.value.as_object();
         if object.is_none() {
             self.wrong("must be an object");
@@ -97,7 +100,8 @@ impl<'a> Node<'a> {
         object
     }
 
-    pub(super) fn text(&self) -> Option<&'a str> {
+    /// A text that is not empty.
+    pub fn text(&self) -> Option<&'a str> {
         match self.value.as_str() {
             Some(text) if !text.is_empty() && json::written(self.value).is_none() => Some(text),
             _ => {
@@ -107,7 +111,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn flag(&self) -> bool {
+    /// True or false.
+    pub fn flag(&self) -> bool {
         self.value.as_bool().unwrap_or_else(|| {
             self.wrong("must be true or false");
             false
@@ -115,7 +120,7 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a list that is not empty.
-    pub(super) fn list(&self) -> Vec<Node<'a>> {
+    pub fn list(&self) -> Vec<Node<'a>> {
         match self.value.as_array() {
             Some(list) if !list.is_empty() => {
                 let elements = list.iter().enumerate();
@@ -132,13 +137,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn texts(&self) -> Vec<String> {
+    /// The texts of a list that is not empty.
+    pub fn texts(&self) -> Vec<String> {
         let texts = self.list();
         texts.iter().filter_map(|node| Some(node.text()?.to_owned())).collect()
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let chosen = choices.iter().find(|(name, _)| self.value.as_str() == Some(name));
         if chosen.is_none() {
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
@@ -148,7 +154,7 @@ impl<'a> Node<'a> {
     }
 
     /// Each of these members that is missing is a mistake; says whether none is.
-    pub(super) fn has_all(&self, needed: &[&str]) -> bool {
+    pub fn has_all(&self, needed: &[&str]) -> bool {
         let missing: Vec<&&str> = needed.iter().filter(|name| self.value.get(name).is_none()).collect();
         for name in &missing {
             self.wrong(format!("needs the member `{name}`"));

@@ -1,0 +1,237 @@
+//! What a destination's answers mean.
+//!
+//! Rules of the document come first, in their order; then what statuses mean by themselves. A good status is worth what
+//! the body lets it be: a page of HTML is a proxy's, a list of `errors` is GraphQL's way to refuse, and a document can ask
+//! for a place that a good answer must have.
+
+use crate::condition::{self, Condition, pointer};
+use crate::request::Act;
+use model::document::Node;
+use model::html;
+use serde_json::Value;
+
+/// Statuses with which a destination refuses for a reason that passes by itself: a conflict, a lock, too early.
+const PASSING: [u16; 3] = [409, 423, 425];
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It did what was asked for.
+    Done,
+    /// It does not have what is to be updated or deleted.
+    Missing,
+    /// It has what is to be created.
+    Exists,
+    /// It refuses this entity.
+    Refused,
+    /// It may do it later.
+    Busy,
+    /// It refuses everything until a person mends something.
+    Misconfigured,
+    /// Somebody else answers in its place.
+    Unavailable,
+}
+
+const MEANINGS: [(&str, Meaning); 6] = [
+    ("done", Meaning::Done),
+    ("missing", Meaning::Missing),
+    ("exists", Meaning::Exists),
+    ("refused", Meaning::Refused),
+    ("busy", Meaning::Busy),
+    ("misconfigured", Meaning::Misconfigured),
+];
+
+/// A rule: of these statuses, if that holds of the body, an answer means this.
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    /// From which status to which; none is any.
+    statuses: Vec<(u16, u16)>,
+    condition: Option<Condition>,
+    means: Meaning,
+}
+
+/// The member `answers`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answers {
+    rules: Vec<Rule>,
+    /// Further statuses of refusals that pass.
+    busy: Vec<u16>,
+    /// Whether the destination itself answers with pages of HTML, so that one with a good status is success.
+    are_pages_its_own: bool,
+    /// Whether a list of `errors` in a good answer is none of failures.
+    are_errors_harmless: bool,
+    /// What a good answer must have.
+    required: Option<Vec<String>>,
+    /// Where an answer says why it refuses.
+    reason: Option<Vec<String>>,
+}
+
+impl Answers {
+    /// Takes on what the document says; what it does not say stays.
+    pub fn amend(&mut self, node: &Node<'_>) {
+        let Some(node) = node.member("answers") else { return };
+        if !node.is_object_of(&["rules", "busy", "html", "errors", "required", "reason"]) {
+            return;
+        }
+        if let Some(node) = node.member("rules") {
+            self.rules = node.list().iter().filter_map(Rule::read).collect();
+        }
+        if let Some(node) = node.member("busy") {
+            self.busy = node.list().iter().filter_map(refusal).collect();
+        }
+        if let Some(node) = node.member("html") {
+            self.are_pages_its_own = node.choice(&[("done", true), ("unavailable", false)]).unwrap_or(false);
+        }
+        if let Some(node) = node.member("errors") {
+            self.are_errors_harmless = node.choice(&[("done", true), ("refused", false)]).unwrap_or(false);
+        }
+        if let Some(node) = node.member("required") {
+            self.required = pointer(&node);
+        }
+        if let Some(node) = node.member("reason") {
+            self.reason = pointer(&node);
+        }
+    }
+
+    /// Whether a status stands for a refusal that passes by itself.
+    pub fn passes(&self, status: u16) -> bool {
+        PASSING.contains(&status) || self.busy.contains(&status)
+    }
+
+    /// Whether what an answer means cannot be told without the whole of its body.
+    pub fn need_bodies(&self) -> bool {
+        self.required.is_some() || self.rules.iter().any(|rule| rule.condition.is_some())
+    }
+
+    /// What an answer to a request means.
+    pub fn meaning(&self, act: Act, status: u16, body: &[u8]) -> Meaning {
+        let read: Option<Value> = serde_json::from_slice(body).ok();
+        let rule = self.rules.iter().find(|rule| rule.fits(status, read.as_ref()));
+        if let Some(rule) = rule {
+            return rule.means;
+        }
+        match self.of_status(act, status, body) {
+            Meaning::Done if (200..300).contains(&status) => self.of_good_body(body, read.as_ref()),
+            meaning => meaning,
+        }
+    }
+
+    /// The part of an answer that says why, where the document tells its place and it is there.
+    pub fn reason(&self, body: &[u8]) -> Option<String> {
+        let read: Value = serde_json::from_slice(body).ok()?;
+        let errors = ["errors".to_owned()];
+        let place = match &self.reason {
+            Some(place) => &place[..],
+            None if !self.are_errors_harmless => &errors[..],
+            None => return None,
+        };
+        let said = crate::place::at(&read, place).filter(|said| !said.is_null())?;
+        Some(said.as_str().map_or_else(|| said.to_string(), str::to_owned))
+    }
+
+    fn of_status(&self, act: Act, status: u16, body: &[u8]) -> Meaning {
+        match (status, act) {
+            (200..=299, _) => Meaning::Done,
+            // What is not there is deleted, if the destination says so itself.
+            (404 | 410, Act::Delete) if is_own_word(body) || (self.are_pages_its_own && html::is_page(body)) => {
+                Meaning::Missing
+            }
+            // A proxy that does not know the destination: tried again, and then a person's.
+            (404 | 410, Act::Delete) => Meaning::Busy,
+            (404 | 410, Act::Update) if is_own_word(body) => Meaning::Missing,
+            (409, Act::Create) if !self.busy.contains(&409) => Meaning::Exists,
+            (status, _) if self.passes(status) => Meaning::Busy,
+            // A path that is not there is a wrong address, not a wrong entity.
+            (401 | 403 | 404 | 405 | 415 | 300..=399, _) => Meaning::Misconfigured,
+            (408 | 429 | 500..=599, _) => Meaning::Busy,
+            _ => Meaning::Refused,
+        }
+    }
+
+    fn of_good_body(&self, body: &[u8], read: Option<&Value>) -> Meaning {
+        if !self.are_pages_its_own && html::is_page(body) {
+            return Meaning::Unavailable;
+        }
+        let errors = read.and_then(|read| read.get("errors")).and_then(Value::as_array);
+        if !self.are_errors_harmless && errors.is_some_and(|errors| !errors.is_empty()) {
+            return Meaning::Refused;
+        }
+        let has = |place: &Vec<String>| {
+            read.and_then(|read| crate::place::at(read, place))
+                .is_some_and(|at| !at.is_null())
+        };
+        match &self.required {
+            Some(place) if !has(place) => Meaning::Refused,
+            _ => Meaning::Done,
+        }
+    }
+}
+
+impl Rule {
+    fn read(node: &Node<'_>) -> Option<Rule> {
+        if !node.is_object_of(&[&["status", "means"], &condition::MEMBERS[..]].concat()) || !node.has_all(&["means"]) {
+            return None;
+        }
+        let statuses = node.member("status").map(|node| statuses(&node)).unwrap_or_default();
+        let condition = Condition::read(node);
+        if node.member("status").is_none() && condition.is_none() {
+            node.wrong("needs a `status` or a place `at`, or it would be for every answer");
+        }
+        Some(Rule {
+            statuses,
+            condition,
+            means: node.member("means")?.choice(&MEANINGS)?,
+        })
+    }
+
+    fn fits(&self, status: u16, body: Option<&Value>) -> bool {
+        let is_of = self.statuses.is_empty() || self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status));
+        is_of && self.condition.as_ref().is_none_or(|condition| condition.holds(body))
+    }
+}
+
+/// A status, a hundred of them such as `2xx`, or a list of these.
+fn statuses(node: &Node<'_>) -> Vec<(u16, u16)> {
+    if node.value.is_array() {
+        return node.list().iter().flat_map(statuses).collect();
+    }
+    let hundred = |text: &str| {
+        let first = text.strip_suffix("xx")?.parse::<u16>().ok()?;
+        Some((first * 100, first * 100 + 99))
+    };
+    let one = |number: u64| {
+        let status = u16::try_from(number).ok()?;
+        Some((status, status))
+    };
+    let read = match node.value {
+        Value::String(text) => hundred(text),
+        value => value.as_u64().and_then(one),
+    };
+    let read = read.filter(|(from, _)| (200..600).contains(from));
+    if read.is_none() {
+        node.wrong("must be a status such as 422, a hundred of them such as \"4xx\", or a list of these");
+    }
+    Vec::from_iter(read)
+}
+
+fn refusal(node: &Node<'_>) -> Option<u16> {
+    let status = node.value.as_u64().and_then(|status| u16::try_from(status).ok());
+    let status = status.filter(|status| (400..600).contains(status));
+    if status.is_none() {
+        node.wrong("must be a status from 400 to 599, such as 422");
+    }
+    status
+}
+
+/// Whether a body can be the destination's own word of what it does not have: none, a JSON document, or a plain text that
+/// says no more than that. A page, or a text about pages, routes and backends, is a proxy's.
+fn is_own_word(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    let plain = text.trim_end_matches(['.', '!']).to_ascii_lowercase();
+    let says_so = ["not found", "404 not found", "gone", "410 gone"];
+    text.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() || says_so.contains(&plain.as_str())
+}
+
+#[cfg(test)]
+mod tests;
