@@ -15,6 +15,7 @@ mod hosts;
 mod ingest;
 mod kills;
 mod load;
+mod login;
 mod media;
 mod observation;
 mod preview;

@@ -6,9 +6,11 @@
 //! | where | what |
 //! |---|---|
 //! | [`pim`] | the REST client: what is asked and what an answer is worth |
+//! | `login` | how the PIM gives its tokens |
 //! | [`query`] | queries for places of a list, with pages of any size |
 //! | [`paging`] | pages of lists: smaller where they do not come, past what cannot be read |
 
+mod login;
 pub mod paging;
 pub mod pim;
 pub mod query;

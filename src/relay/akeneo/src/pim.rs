@@ -2,6 +2,7 @@
 
 mod answer;
 
+use crate::login::PimLogin;
 use crate::query::{is_same_place, sized};
 use config::PimConfig;
 use http::{Method, Request, Response, StatusCode};
@@ -70,7 +71,7 @@ impl<'a, H: Host> Pim<'a, H> {
         config: &'a PimConfig,
         has_post_search: bool,
     ) -> Self {
-        let tokens = Tokens::new(host, governor, keys, config);
+        let tokens = Tokens::new(host, governor, keys, Box::new(PimLogin(config)));
         Pim {
             host,
             governor,

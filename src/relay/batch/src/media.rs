@@ -230,9 +230,21 @@ async fn transfer<H: Host>(
 ) -> Result<(), Failure> {
     let code = &missing.file.code;
     let mut token = upstreams.pim.tokens.access().await?;
-    let mut is_renewed = false;
+    let mut to_token = destination.token().await?;
+    let (mut is_renewed, mut may_renew) = (false, destination.tokens.is_some());
     loop {
-        let passed = pass_on(desk, upstreams, destination, media, missing, &token, is_renewed).await?;
+        let tokens = TransferTokens {
+            from: &token,
+            is_renewed,
+            to: to_token.as_deref(),
+            may_renew,
+        };
+        let passed = pass_on(desk, upstreams, destination, media, missing, tokens).await?;
+        if may_renew && matches!(&passed.arrived, Err(failure) if failure.status == Some(401)) {
+            to_token = destination.instead_of(&to_token).await?;
+            may_renew = false;
+            continue;
+        }
         let status = match passed.told {
             Err(failure) if pim::is_unauthorized(&failure) => {
                 token = match upstreams.pim.tokens.instead_of(&token).await? {
@@ -263,6 +275,17 @@ async fn transfer<H: Host>(
     }
 }
 
+/// The tokens of one try to pass a file on.
+#[derive(Clone, Copy)]
+struct TransferTokens<'a> {
+    /// The PIM's, and whether it took the place of one that was refused.
+    from: &'a str,
+    is_renewed: bool,
+    /// The destination's, and whether another one can take its place.
+    to: Option<&'a str>,
+    may_renew: bool,
+}
+
 /// What became of one try to pass a file on.
 struct Passed {
     /// The PIM's status.
@@ -279,16 +302,16 @@ async fn pass_on<H: Host>(
     destination: &Destination<'_, H>,
     media: &Media,
     missing: &Missing<'_>,
-    token: &str,
-    is_renewed: bool,
+    tokens: TransferTokens<'_>,
 ) -> Result<Passed, Failure> {
     let call = |request| Call {
         entity: Some(missing.name),
         attempts: missing.attempts,
         ..Call::of(CIRCUIT, request)
     };
-    let from = call(upstreams.pim.file(CIRCUIT, &missing.file.code, token)?);
-    let to = call(destination.file(CIRCUIT, media.method(), &missing.file.path, missing.forced_s)?);
+    let from = call(upstreams.pim.file(CIRCUIT, &missing.file.code, tokens.from)?);
+    let path = &missing.file.path;
+    let to = call(destination.file(CIRCUIT, media.method(), path, missing.forced_s, tokens.to)?);
     let at_destination = upstreams.destination_governor.enter(&to, 1).await?;
     let at_pim = match upstreams.pim_governor.enter(&from, 1).await {
         Ok(entered) => entered,
@@ -304,7 +327,7 @@ async fn pass_on<H: Host>(
     let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,
         // It says nothing before the token was renewed.
-        401 if !is_renewed => Some(Class::Held),
+        401 if !tokens.is_renewed => Some(Class::Held),
         401 => Some(Class::Misconfigured),
         _ => pim::judge(response.status()),
     };
@@ -312,8 +335,9 @@ async fn pass_on<H: Host>(
     let arrived = match became.to {
         Some(sent) => upstreams
             .destination_governor
-            .leave(&to, at_destination, sent, &|response| {
-                judge_file(response.status(), &desk.config.shape.answers)
+            .leave(&to, at_destination, sent, &|response| match response.status() {
+                StatusCode::UNAUTHORIZED if tokens.may_renew => Some(Class::Held),
+                status => judge_file(status, &desk.config.shape.answers),
             })
             .map(|_| ()),
         None => {

@@ -12,6 +12,7 @@ mod template;
 mod variables;
 
 use model::entity::digest;
+use protocol::login::Login;
 use queue::keyspace::Keyspace;
 use shape::Shape;
 pub use template::{PLACES, Template};
@@ -131,6 +132,71 @@ pub struct DestinationConfig {
     pub path: String,
     /// The token, if it wants one.
     pub token: Option<String>,
+    /// How a token is had, if it wants one that ends.
+    pub login: Option<LoginConfig>,
+}
+
+/// How a token of the destination is had.
+#[derive(Clone)]
+pub struct LoginConfig {
+    /// Scheme, host and port of the token endpoint.
+    pub origin: String,
+    /// The id, or the name of a user.
+    pub id: String,
+    /// The secret, or a password.
+    pub secret: String,
+    /// The form of the request and of its answer.
+    pub form: Login,
+}
+
+impl DestinationConfig {
+    /// Reads the variables; none where there is no destination.
+    fn read(variables: &Variables, shape: &Shape) -> Result<Option<DestinationConfig>, ConfigError> {
+        let (origin, path) = (
+            variables.origin("destination_url")?,
+            variables.path("destination_path")?,
+        );
+        let token = variables.token("destination_token")?;
+        let login_origin = variables.origin("login_url")?;
+        let (id, secret) = (variables.set("login_id")?, variables.set("login_secret")?);
+        let Some(origin) = origin else { return Ok(None) };
+        let wrong = |text: &str| Err(ConfigError(text.to_owned()));
+        let login = match (&shape.login, id, secret) {
+            (None, _, None) => None,
+            (None, ..) => {
+                return wrong(
+                    "variable `login_secret` is set, and the shape has no `login` that uses it: say there how to log in, or leave it out",
+                );
+            }
+            (Some(_), ..) if token.is_some() => {
+                return wrong(
+                    "variable `destination_token` is set, and the shape has a `login`, which brings a token of its own: leave one of them out",
+                );
+            }
+            (Some(form), Some(id), Some(secret)) => Some(LoginConfig {
+                origin: login_origin.unwrap_or_else(|| origin.clone()),
+                id,
+                secret,
+                form: form.clone(),
+            }),
+            (Some(_), None, _) => {
+                return wrong(
+                    "variable `login_id` is not set: the `login` of the shape needs login_id and login_secret",
+                );
+            }
+            (Some(_), _, None) => {
+                return wrong(
+                    "variable `login_secret` is not set: the `login` of the shape needs login_id and login_secret",
+                );
+            }
+        };
+        Ok(Some(DestinationConfig {
+            origin,
+            path,
+            token,
+            login,
+        }))
+    }
 }
 
 /// Where alerts go.
@@ -211,9 +277,8 @@ impl ReconciliationConfig {
 impl WorkerConfig {
     /// Reads the variables; the first that is missing or makes no sense is named.
     pub fn read(variables: &Variables) -> Result<WorkerConfig, ConfigError> {
-        let destination = variables.origin("destination_url")?;
         let shape = read_shape(variables)?;
-        let destination_path = variables.path("destination_path")?;
+        let destination = DestinationConfig::read(variables, &shape)?;
         Ok(WorkerConfig {
             keys: variables.instance()?,
             pim: PimConfig {
@@ -225,14 +290,7 @@ impl WorkerConfig {
                 })?,
                 credentials: credentials(variables)?,
             },
-            destination: match (destination, variables.token("destination_token")?) {
-                (Some(origin), token) => Some(DestinationConfig {
-                    origin,
-                    path: destination_path,
-                    token,
-                }),
-                (None, _) => None,
-            },
+            destination,
             shape,
             alert: AlertConfig::read(variables)?,
             // The lease takes one second of it, and no call begins with less than half a second left.

@@ -106,11 +106,26 @@ impl<'a, H: Host> Upstreams<'a, H> {
             pim,
             pim_governor,
             pim_at_once: pim::limits(0).at_once,
-            destination: destination
-                .map(|destination| Destination::new(destination_governor, destination, &config.shape)),
+            destination: destination.map(|destination| {
+                Destination::new(
+                    desk.host,
+                    destination_governor,
+                    &config.keys,
+                    destination,
+                    &config.shape,
+                )
+            }),
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,
         }
+    }
+
+    /// The keys of the tokens that are in use.
+    pub fn token_keys(&self) -> Vec<&str> {
+        let destination = self.destination.as_ref();
+        let of_destination = destination.and_then(|destination| destination.tokens.as_ref());
+        let keys = of_destination.map(|tokens| tokens.key());
+        [self.pim.tokens.key()].into_iter().chain(keys).collect()
     }
 
     /// Calls may begin until this moment of the monotonic clock, in milliseconds.

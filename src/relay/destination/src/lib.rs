@@ -3,15 +3,20 @@
 //! Here its requests are made, with the idempotency key among their headers, and what follows from its answers. What a
 //! request is, and what an answer means, is the matter of the rooms `shape` and `protocol`.
 
-use config::DestinationConfig;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use config::{DestinationConfig, LoginConfig};
 use http::{Method, Request, Response, header};
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
+use model::path::path_segment;
 use protocol::answers::Meaning;
 use protocol::headers::Headers;
 use protocol::request::Act;
+use queue::keyspace::Keyspace;
+use serde_json::Value;
 use shape::{Removal, Shape, Upsert};
 use upstream::governor::{Call, Governor, Limits};
+use upstream::token::{Login, Tokens};
 use world::host::Host;
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
@@ -53,18 +58,28 @@ pub struct Destination<'a, H> {
     governor: &'a Governor<'a, H>,
     config: &'a DestinationConfig,
     shape: &'a Shape,
+    /// Its tokens, where they end.
+    pub tokens: Option<Tokens<'a, H>>,
 }
 
 impl<'a, H: Host> Destination<'a, H> {
     /// The destination behind its governor.
-    pub fn new(governor: &'a Governor<'a, H>, config: &'a DestinationConfig, shape: &'a Shape) -> Self {
+    pub fn new(
+        host: &'a H,
+        governor: &'a Governor<'a, H>,
+        keys: &Keyspace,
+        config: &'a DestinationConfig,
+        shape: &'a Shape,
+    ) -> Self {
         if let Some(token) = &config.token {
             governor.keep_secret(token);
         }
+        let login = config.login.as_ref();
         Destination {
             governor,
             config,
             shape,
+            tokens: login.map(|login| Tokens::new(host, governor, keys, Box::new(ByLogin(login)))),
         }
     }
 
@@ -97,6 +112,22 @@ impl<'a, H: Host> Destination<'a, H> {
         Err(self.governor.failed(Class::Permanent, reason.to_owned()))
     }
 
+    /// The token to send; none where none is wanted.
+    pub async fn token(&self) -> Result<Option<String>, Failure> {
+        match &self.tokens {
+            Some(tokens) => tokens.access().await.map(Some),
+            None => Ok(self.config.token.clone()),
+        }
+    }
+
+    /// A token in place of one that was refused; none where there is no other.
+    pub async fn instead_of(&self, refused: &Option<String>) -> Result<Option<String>, Failure> {
+        match (&self.tokens, refused) {
+            (Some(tokens), Some(refused)) => tokens.instead_of(refused).await,
+            _ => Ok(None),
+        }
+    }
+
     /// The request that a file is sent with, its content still to come. A file is immutable by its path, so that the
     /// path is key enough, unless a person asked for it once more at this time.
     pub fn file(
@@ -105,12 +136,13 @@ impl<'a, H: Host> Destination<'a, H> {
         method: &Method,
         path: &str,
         forced_s: Option<u64>,
+        token: Option<&str>,
     ) -> Result<Request<Vec<u8>>, Failure> {
         let key = match forced_s {
             Some(forced_s) => digest(format!("{path}\n{forced_s}").as_bytes()),
             None => digest(path.as_bytes()),
         };
-        self.request(circuit, &self.shape.headers, method, path, key, Vec::new())
+        self.request(circuit, &self.shape.headers, (method, path), key, Vec::new(), token)
     }
 
     /// Deletes an entity, or archives it; one that is not there is deleted.
@@ -151,31 +183,58 @@ impl<'a, H: Host> Destination<'a, H> {
         let key = digest(parts.join("\n").as_bytes());
         let key = digest(&[key.as_bytes(), &body].concat());
         let headers = self.shape.headers_of(cargo.kind, act);
-        let request = self.request(cargo.kind.name(), headers, method, path, key, body)?;
         let answers = self.shape.answers_of(cargo.kind, act);
         let why = |body: &[u8]| answers.reason(body);
-        let call = Call {
-            entity: Some(cargo.name),
-            attempts: cargo.attempts,
-            is_last_resort: cargo.is_last_resort,
-            needs_body: answers.need_bodies(),
-            why: Some(&why),
-            ..Call::of(cargo.kind.name(), request)
-        };
         let meaning = |response: &Response<Vec<u8>>| answers.meaning(act, response.status().as_u16(), response.body());
-        let judge = |response: &Response<Vec<u8>>| judge(act, meaning(response));
-        let response = self.governor.call(call, &judge).await?;
-        Ok(meaning(&response))
+        let mut token = self.token().await?;
+        let mut may_renew = self.tokens.is_some();
+        loop {
+            let (key, body) = (key.clone(), body.clone());
+            let request = self.request(cargo.kind.name(), headers, (method, path), key, body, token.as_deref())?;
+            let call = Call {
+                entity: Some(cargo.name),
+                attempts: cargo.attempts,
+                is_last_resort: cargo.is_last_resort,
+                needs_body: answers.need_bodies(),
+                why: Some(&why),
+                ..Call::of(cargo.kind.name(), request)
+            };
+            let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
+                // It says nothing before the token was renewed.
+                401 if may_renew => Some(Class::Held),
+                _ => judge(act, meaning(response)),
+            };
+            match self.governor.call(call, &judge).await {
+                Ok(response) => return Ok(meaning(&response)),
+                Err(failure) if may_renew && failure.status == Some(401) => {
+                    token = self.instead_of(&token).await?;
+                    may_renew = false;
+                }
+                Err(failure) => {
+                    if let (Some(tokens), Some(token), Some(401)) = (&self.tokens, &token, failure.status) {
+                        tokens.forget(token).await;
+                    }
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// A user and a password as a header carries them, which must not be told either.
+    fn basic(&self, token: &str) -> String {
+        let basic = STANDARD.encode(token);
+        self.governor.keep_secret(&basic);
+        basic
     }
 
     fn request(
         &self,
         circuit: &str,
         headers: &Headers,
-        method: &Method,
-        path: &str,
+        (method, path): (&Method, &str),
         key: String,
         body: Vec<u8>,
+        token: Option<&str>,
     ) -> Result<Request<Vec<u8>>, Failure> {
         let mut request = Request::builder()
             .method(method.clone())
@@ -188,14 +247,55 @@ impl<'a, H: Host> Destination<'a, H> {
         for (name, value) in &headers.others {
             request = request.header(name, value);
         }
-        if let Some(token) = &self.config.token {
+        if let Some(token) = token {
             let authentication = &headers.authentication;
-            let value = format!("{} {token}", authentication.scheme);
+            let value = match authentication.scheme.as_str() {
+                // A user and a password, as people have them (RFC 7617).
+                "Basic" if token.contains(':') => format!("Basic {}", self.basic(token)),
+                scheme => format!("{scheme} {token}"),
+            };
             request = request.header(&authentication.header, value.trim_start());
         }
         request
             .body(body)
             .map_err(|error| self.governor.unformed(circuit, &error))
+    }
+}
+
+/// The login that is configured.
+struct ByLogin<'a>(&'a LoginConfig);
+
+impl ByLogin<'_> {
+    fn basic(&self) -> String {
+        STANDARD.encode(format!("{}:{}", self.0.id, self.0.secret))
+    }
+}
+
+impl Login for ByLogin<'_> {
+    fn fingerprint(&self) -> String {
+        let login = self.0;
+        let parts = [&login.origin, &login.form.path, &login.id, &login.secret];
+        parts.map(String::as_str).join("\n")
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![self.0.secret.clone(), path_segment(&self.0.secret), self.basic()]
+    }
+
+    fn request(&self, _refresh: Option<&str>) -> http::Result<Request<Vec<u8>>> {
+        let login = self.0;
+        let asked = login.form.request(&login.id, &login.secret);
+        let mut request = Request::post(format!("{}{}", login.origin, login.form.path))
+            .header(header::CONTENT_TYPE, asked.content_type)
+            .header(header::ACCEPT, "application/json");
+        if asked.is_basic {
+            request = request.header(header::AUTHORIZATION, format!("Basic {}", self.basic()));
+        }
+        request.body(asked.body)
+    }
+
+    fn token(&self, answer: &Value) -> Option<(String, u64)> {
+        self.0.form.token(answer)
     }
 }
 

@@ -10,12 +10,14 @@
 //! | [`route`], [`headers`] | method, path and headers of a request |
 //! | [`identity`] | what an entity is called at the destination |
 //! | [`answers`], [`condition`] | what an answer means: by its status, and by what stands in its body |
+//! | [`login`] | how a token is had that ends |
 //! | [`place`] | places in documents |
 
 pub mod answers;
 pub mod condition;
 pub mod headers;
 pub mod identity;
+pub mod login;
 pub mod operation;
 pub mod place;
 pub mod request;

@@ -21,7 +21,7 @@ pub(super) async fn sweep<H: Host>(
     let lists: Vec<ListKey> = needs.map(|(need, _)| lookups::key_of(&need)).collect();
     let is_needless = |text: &String| match keys.parse(text) {
         Some(Key::Fanout(model)) => !backlog.plan.has(&model),
-        Some(Key::Token(_)) => text != upstreams.pim.tokens.key(),
+        Some(Key::Token(_)) => !upstreams.token_keys().contains(&text.as_str()),
         Some(Key::List(list)) => !lists.contains(&list),
         _ => false,
     };

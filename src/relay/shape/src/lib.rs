@@ -48,6 +48,7 @@ pub use model::document::Mistake;
 use model::document::{Mistakes, Node};
 use protocol::answers::Answers;
 use protocol::headers::Headers;
+use protocol::login::Login;
 use protocol::operation::{self, Operation, Removing};
 use protocol::request::{Act, Names};
 use rules::Rules;
@@ -120,6 +121,8 @@ pub struct Shape {
     pub answers: Answers,
     /// How files are sent; none if they are not.
     pub media: Option<Media>,
+    /// How a token is had; none where it does not end, or none is wanted.
+    pub login: Option<Login>,
     products: Rules,
     models: Rules,
     categories: Rules,
@@ -137,6 +140,7 @@ impl Default for Shape {
             headers: Headers::default(),
             answers: Answers::default(),
             media: None,
+            login: None,
             products: Rules::of(Kind::Product),
             models: Rules::of(Kind::ProductModel),
             categories: Rules::of(Kind::Category),
@@ -170,7 +174,13 @@ impl Shape {
     fn of(document: &Value, node: &Node<'_>) -> Shape {
         let mut shape = Shape::default();
         let kinds = Kind::ALL.map(Kind::name);
-        if !node.is_object_of(&[&["about", "answers", "authentication", "headers", "media"], &kinds[..]].concat()) {
+        if !node.is_object_of(
+            &[
+                &["about", "answers", "authentication", "headers", "login", "media"],
+                &kinds[..],
+            ]
+            .concat(),
+        ) {
             return shape;
         }
         let mut document = document.clone();
@@ -185,6 +195,7 @@ impl Shape {
         }
         shape.headers.amend(node);
         shape.answers.amend(node);
+        shape.login = node.member("login").and_then(|node| Login::read(&node));
         shape.media = node.member("media").and_then(|node| Media::read(&node));
         shape.has_categories = node.member(Kind::Category.name()).is_some();
         for (kind, rules) in [

@@ -131,11 +131,15 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
             let lists = lookups::circuits(&session.desk.config.shape, kind);
             lists.into_iter().find_map(|list| pim.held(&list))
         })
+        .or_else(|| destination.held(token::CIRCUIT))
         .or_else(|| destination.held(kind.name()));
     if let Some(held) = held {
         return Err(held);
     }
-    let probing = pim.is_probing(token::CIRCUIT) || pim.is_probing(kind.name()) || destination.is_probing(kind.name());
+    let circuits = [token::CIRCUIT, kind.name()];
+    let probing = circuits
+        .iter()
+        .any(|circuit| pim.is_probing(circuit) || destination.is_probing(circuit));
     let opened_of_late = pim.opened_of_late(kind.name()) || destination.opened_of_late(kind.name());
     Ok(Arrangement {
         size: if probing {

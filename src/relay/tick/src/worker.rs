@@ -274,7 +274,10 @@ fn pim_fingerprint(config: &WorkerConfig) -> String {
 fn destination_fingerprint(config: &WorkerConfig) -> String {
     let of = |destination: &DestinationConfig| {
         let token = destination.token.as_deref().unwrap_or_default();
-        let upstream = format!("{}\n{}\n{token}", destination.origin, destination.path);
+        let mut upstream = format!("{}\n{}\n{token}", destination.origin, destination.path);
+        if let Some(login) = &destination.login {
+            upstream.push_str(&format!("\n{}\n{}\n{}", login.origin, login.id, login.secret));
+        }
         fingerprint(config, &upstream)
     };
     config.destination.as_ref().map(of).unwrap_or_default()

@@ -1,9 +1,7 @@
-//! The PIM's tokens: cached in the store, renewed a little early, and once after a 401 (contract 4.2).
+//! Tokens of an upstream: cached in the store, renewed a little early, and once after a 401 (contract 4.2).
 
 use crate::governor::{Call, Governor};
 use crate::retry_after::transient;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use config::{Credentials, PimConfig};
 use futures_util::lock::Mutex;
 use http::{HeaderValue, Request, Response};
 use model::entity::{Segment, digest};
@@ -12,7 +10,7 @@ use model::json;
 use queue::key::Key;
 use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::cell::Cell;
 use world::host::{self, Host};
 
@@ -30,27 +28,51 @@ struct Token {
     renew_ms: u64,
 }
 
+/// How a token is had.
+pub trait Login {
+    /// Tells it from every other: the endpoint, and with what it logs in.
+    fn fingerprint(&self) -> String;
+
+    /// A token that never ends, if that is what it has.
+    fn fixed(&self) -> Option<&str> {
+        None
+    }
+
+    /// What must never be told.
+    fn secrets(&self) -> Vec<String>;
+
+    /// The request for a token: by a refresh token, or by what it logs in with.
+    fn request(&self, refresh: Option<&str>) -> http::Result<Request<Vec<u8>>>;
+
+    /// The token in an answer, and how long it lasts, in seconds.
+    fn token(&self, answer: &Value) -> Option<(String, u64)>;
+
+    /// The refresh token in an answer.
+    fn refresh(&self, _answer: &Value) -> Option<String> {
+        None
+    }
+}
+
 /// What an answer of the token endpoint is: a token, or what follows. Without one nothing can be asked, whichever entity
 /// it is for.
-fn read(response: &Response<Vec<u8>>, now_ms: u64) -> Result<Token, Class> {
+fn read(login: &dyn Login, response: &Response<Vec<u8>>, now_ms: u64) -> Result<Token, Class> {
     let status = response.status();
     if !status.is_success() {
         let passes = transient(status).map(|_| Class::Unavailable);
         return Err(passes.unwrap_or(Class::Misconfigured));
     }
+    // A good status without a token is not the upstream's.
     let answer = json::read(response.body()).map(|document| document.value);
-    let text = |member: &str| answer.as_ref()?.get(member)?.as_str().map(str::to_owned);
-    let lasts_s = answer
-        .as_ref()
-        .and_then(|answer| json::whole(answer.get("expires_in")?));
-    let lasts_ms = lasts_s.unwrap_or(3600).min(86_400 * 365) * 1000;
+    let answer = answer.ok_or(Class::Unavailable)?;
+    let (access, lasts_s) = login.token(&answer).ok_or(Class::Unavailable)?;
+    if access.is_empty() || HeaderValue::from_str(&access).is_err() {
+        return Err(Class::Unavailable);
+    }
+    let lasts_ms = lasts_s.min(86_400 * 365) * 1000;
     Ok(Token {
         v: 1,
-        // A good status without a token is not the PIM's.
-        access: text("access_token")
-            .filter(|token| !token.is_empty() && HeaderValue::from_str(token).is_ok())
-            .ok_or(Class::Unavailable)?,
-        refresh: text("refresh_token"),
+        access,
+        refresh: login.refresh(&answer),
         renew_ms: now_ms + lasts_ms - EARLY_MS.min(lasts_ms / 10),
     })
 }
@@ -63,24 +85,24 @@ fn not_the_entitys(mut failure: Failure) -> Failure {
     failure
 }
 
-/// The token of one PIM and one set of credentials.
+/// The token of one upstream and one set of credentials.
 pub struct Tokens<'a, H> {
     host: &'a H,
     governor: &'a Governor<'a, H>,
-    config: &'a PimConfig,
+    login: Box<dyn Login + 'a>,
     key: String,
     // One task renews at a time: the loser of two renewals would be refused (contract 6, trap 21).
     current: Mutex<Option<Token>>,
 }
 
 impl<'a, H: Host> Tokens<'a, H> {
-    /// The tokens of a PIM.
-    pub fn new(host: &'a H, governor: &'a Governor<'a, H>, keys: &Keyspace, config: &'a PimConfig) -> Self {
-        let name = digest(format!("{}\n{}", config.origin, config.credentials.fingerprint()).as_bytes());
+    /// The tokens that a login brings.
+    pub fn new(host: &'a H, governor: &'a Governor<'a, H>, keys: &Keyspace, login: Box<dyn Login + 'a>) -> Self {
+        let name = digest(login.fingerprint().as_bytes());
         Tokens {
             host,
             governor,
-            config,
+            login,
             key: keys.encode(&Key::Token(Segment::of(&name))),
             current: Mutex::new(None),
         }
@@ -93,9 +115,9 @@ impl<'a, H: Host> Tokens<'a, H> {
 
     /// The token to use.
     pub async fn access(&self) -> Result<String, Failure> {
-        if let Credentials::App(token) = &self.config.credentials {
+        if let Some(token) = self.login.fixed() {
             self.governor.keep_secret(token);
-            return Ok(token.clone());
+            return Ok(token.to_owned());
         }
         let mut current = self.current.lock().await;
         if current.is_none() {
@@ -111,7 +133,7 @@ impl<'a, H: Host> Tokens<'a, H> {
     /// A token in place of one that was refused; none where a new one cannot be had, since an App's token never
     /// expires and its refusal is final (contract 4.2).
     pub async fn instead_of(&self, refused: &str) -> Result<Option<String>, Failure> {
-        if matches!(self.config.credentials, Credentials::App(_)) {
+        if self.login.fixed().is_some() {
             return Ok(None);
         }
         let mut current = self.current.lock().await;
@@ -136,23 +158,14 @@ impl<'a, H: Host> Tokens<'a, H> {
     }
 
     async fn renew(&self, current: &mut Option<Token>) -> Result<String, Failure> {
-        let Credentials::Connection {
-            username,
-            password,
-            client_secret,
-            ..
-        } = &self.config.credentials
-        else {
-            return Ok(String::new());
-        };
-        self.governor.keep_secret(password);
-        self.governor.keep_secret(client_secret);
+        for secret in self.login.secrets() {
+            self.governor.keep_secret(&secret);
+        }
         let refresh = current.take().and_then(|token| token.refresh);
         let refreshed = match &refresh {
             Some(refresh) => {
                 self.governor.keep_secret(refresh);
-                let body = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
-                self.refresh(&body).await?
+                self.refresh(refresh).await?
             }
             None => None,
         };
@@ -162,8 +175,7 @@ impl<'a, H: Host> Tokens<'a, H> {
                 if refresh.is_some() {
                     self.forget_kept().await;
                 }
-                let body = json!({ "grant_type": "password", "username": username, "password": password });
-                self.grant(&body, true).await?
+                self.grant(None).await?
             }
         };
         // A cache: if it cannot be written, the next tick asks again.
@@ -175,8 +187,8 @@ impl<'a, H: Host> Tokens<'a, H> {
 
     /// A token by a refresh token; none if it is not to be had so, for whatever reason: then the password is the way, and
     /// only its failure says anything of the endpoint.
-    async fn refresh(&self, body: &Value) -> Result<Option<Token>, Failure> {
-        match self.grant(body, false).await {
+    async fn refresh(&self, refresh: &str) -> Result<Option<Token>, Failure> {
+        match self.grant(Some(refresh)).await {
             Ok(token) => Ok(Some(token)),
             // Answered, or not in time.
             Err(failure) if failure.status.is_some() || failure.unsettled => Ok(None),
@@ -184,27 +196,17 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
     }
 
-    async fn grant(&self, body: &Value, is_last_way: bool) -> Result<Token, Failure> {
-        let (client_id, client_secret) = match &self.config.credentials {
-            Credentials::Connection {
-                client_id,
-                client_secret,
-                ..
-            } => (client_id.as_str(), client_secret.as_str()),
-            Credentials::App(_) => Default::default(),
-        };
-        let basic = STANDARD.encode(format!("{client_id}:{client_secret}"));
-        self.governor.keep_secret(&basic);
-        let request = Request::post(format!("{}/api/oauth/v1/token", self.config.origin))
-            .header("authorization", format!("Basic {basic}"))
-            .header("content-type", "application/json")
-            .header("accept", "application/json")
-            .body(body.to_string().into_bytes());
+    async fn grant(&self, refresh: Option<&str>) -> Result<Token, Failure> {
+        let request = self.login.request(refresh);
         let request = request.map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
-        let call = Call::of(CIRCUIT, request);
+        let call = Call {
+            needs_body: true,
+            ..Call::of(CIRCUIT, request)
+        };
+        let is_last_way = refresh.is_none();
         let asked_ms = self.host.now_ms();
         let token = Cell::new(None);
-        let judge = |response: &Response<Vec<u8>>| match read(response, asked_ms) {
+        let judge = |response: &Response<Vec<u8>>| match read(&*self.login, response, asked_ms) {
             Ok(read) => {
                 self.governor.keep_secret(&read.access);
                 token.set(Some(read));
@@ -221,15 +223,38 @@ impl<'a, H: Host> Tokens<'a, H> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Token, read};
-    use http::Response;
+    use super::{Login, Token, read};
+    use http::{Request, Response};
     use model::failure::Class;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use world::testing::reads_back;
 
     #[test]
     fn tokens_are_read_back() {
         reads_back::<Token>(json!({ "v": 1, "access": "a", "refresh": "r", "renew_ms": (1_u64 << 53) + 1 }));
+    }
+
+    struct Plain;
+
+    impl Login for Plain {
+        fn fingerprint(&self) -> String {
+            String::new()
+        }
+
+        fn secrets(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn request(&self, _: Option<&str>) -> http::Result<Request<Vec<u8>>> {
+            Request::post("/").body(Vec::new())
+        }
+
+        fn token(&self, answer: &Value) -> Option<(String, u64)> {
+            Some((
+                answer["access_token"].as_str()?.to_owned(),
+                answer["lasts"].as_u64().unwrap_or(3600),
+            ))
+        }
     }
 
     #[test]
@@ -239,15 +264,10 @@ mod tests {
                 .status(status)
                 .body(body.as_bytes().to_vec())
                 .expect("a response");
-            read(&response, 1000).map(|token| (token.access, token.renew_ms))
+            read(&Plain, &response, 1000).map(|token| (token.access, token.renew_ms))
         };
-        for (lasts, renew_ms) in [
-            ("3600", 3_541_000),
-            ("\"3600\"", 3_541_000),
-            ("100", 91_000),
-            ("null", 3_541_000),
-        ] {
-            let body = format!("\u{feff}{{\"access_token\":\"t\",\"expires_in\":{lasts}}}");
+        for (lasts, renew_ms) in [("3600", 3_541_000), ("100", 91_000), ("null", 3_541_000)] {
+            let body = format!("\u{feff}{{\"access_token\":\"t\",\"lasts\":{lasts}}}");
             assert_eq!(answer(200, &body), Ok(("t".to_owned(), renew_ms)), "{lasts}");
         }
         for body in [
@@ -255,6 +275,7 @@ mod tests {
             "<html>",
             "{\"message\":\"maintenance\"}",
             "{\"access_token\":\"\"}",
+            "{\"access_token\":\"a\\nb\"}",
             "{\"access_token\":7}",
         ] {
             assert_eq!(answer(200, body), Err(Class::Unavailable), "{body}");
