@@ -27,6 +27,8 @@ struct System {
     name: &'static str,
     /// What the header with the token holds.
     login: &'static str,
+    /// Where a token is had, for those whose document has a `login`.
+    endpoint: Option<&'static str>,
     answer: fn(&mut Held, &Asked) -> Answer,
     /// What it answers when it is called too often.
     throttled: fn() -> Answer,
@@ -72,6 +74,15 @@ impl Upstream for Destination {
     fn handle(&mut self, request: &Request<Bytes>, _now_ms: u64) -> Reply {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        if self.system.endpoint == Some(request.uri().path()) {
+            // RFC 6749, sections 4.4.2 and 5.1.
+            let form = String::from_utf8_lossy(request.body()).into_owned();
+            if !form.starts_with("grant_type=client_credentials&client_id=id&client_secret=key") {
+                self.wrong.push(format!("the login is {form}"));
+            }
+            let token = json!({ "access_token": "secret", "token_type": "Bearer" }).to_string();
+            return Reply::now(Response::new(Bytes::from(token)));
+        }
         if header("authorization") != Some(self.system.login) {
             self.wrong.push(format!("the login is {:?}", header("authorization")));
         }
@@ -84,11 +95,17 @@ impl Upstream for Destination {
             query: request.uri().query().unwrap_or_default().to_owned(),
             body,
         };
-        let names = |id: &String| asked.path.contains(id.as_str()) || asked.body.to_string().contains(id.as_str());
+        let names = |id: &String| {
+            let (body, hex) = (asked.body.to_string(), id.replace('-', ""));
+            asked.path.contains(id.as_str()) || body.contains(id.as_str()) || body.contains(&hex)
+        };
         let Answer(status, body, source) = if self.throttles > 0 {
             self.throttles -= 1;
             (self.system.throttled)()
-        } else if self.refuses.as_ref().is_some_and(names) && asked.method != Method::DELETE {
+        } else if self.refuses.as_ref().is_some_and(names)
+            && asked.method != Method::DELETE
+            && asked.body["relay"]["action"] != "delete"
+        {
             (self.system.refused)()
         } else {
             (self.system.answer)(&mut self.held, &asked)
@@ -122,6 +139,7 @@ fn text(value: &Value) -> String {
 const ELASTICSEARCH: System = System {
     name: "elasticsearch",
     login: "ApiKey secret",
+    endpoint: None,
     answer: |held, asked| {
         const SOURCE: &str =
             "elastic/elasticsearch-specification: specification/_global/index, specification/_global/delete";
@@ -159,6 +177,7 @@ const ELASTICSEARCH: System = System {
 const ERPNEXT: System = System {
     name: "erpnext",
     login: "token secret",
+    endpoint: None,
     answer: |held, asked| {
         const SOURCE: &str = "frappe/frappe: frappe/api/v2.py, frappe/exceptions.py";
         let fail = |status, what: &str| {
@@ -204,6 +223,7 @@ const ERPNEXT: System = System {
 const PAYLOAD: System = System {
     name: "payload",
     login: "users secret",
+    endpoint: None,
     answer: |held, asked| {
         const SOURCE: &str = "payloadcms/payload: docs/rest-api/overview.mdx, docs/fields/overview.mdx";
         if asked.path == "/api/products" && asked.method == Method::POST {
@@ -254,6 +274,7 @@ const PAYLOAD: System = System {
 const SOLR: System = System {
     name: "solr",
     login: "Basic secret",
+    endpoint: None,
     answer: |held, asked| {
         const SOURCE: &str = "solr.apache.org/guide, Indexing with Update Handlers";
         let done = Answer(200, json!({ "responseHeader": { "status": 0, "QTime": 3 } }), SOURCE);
@@ -289,6 +310,7 @@ const SOLR: System = System {
 const KAFKA_REST: System = System {
     name: "kafka-rest",
     login: "Basic secret",
+    endpoint: None,
     answer: |held, asked| {
         const SOURCE: &str = "confluentinc/kafka-rest: api/v3/openapi.yaml";
         if asked.path != "/v3/clusters/CLUSTER/topics/products/records" || asked.body["key"]["type"] != "STRING" {
@@ -318,6 +340,7 @@ const KAFKA_REST: System = System {
 const SALESFORCE: System = System {
     name: "salesforce",
     login: "Bearer secret",
+    endpoint: Some("/services/oauth2/token"),
     answer: |held, asked| {
         const SOURCE: &str = "developer.salesforce.com, REST API guide, dome_upsert and resources_sobject_upsert";
         let id = asked.behind("/services/data/v62.0/sobjects/Product2/Akeneo_Uuid__c");
@@ -361,18 +384,132 @@ const SALESFORCE: System = System {
     },
 };
 
-const SYSTEMS: [&System; 6] = [&ELASTICSEARCH, &ERPNEXT, &PAYLOAD, &SOLR, &KAFKA_REST, &SALESFORCE];
+const DATAVERSE: System = System {
+    name: "dataverse",
+    login: "Bearer secret",
+    endpoint: Some("/TENANT/oauth2/v2.0/token"),
+    answer: |held, asked| {
+        const SOURCE: &str =
+            "learn.microsoft.com, power-apps, Use Upsert to create or update a record, Delete table rows";
+        let id = asked
+            .path
+            .strip_prefix("/api/data/v9.2/new_items(")
+            .and_then(|rest| rest.strip_suffix(')'));
+        let Some(id) = id else {
+            return Answer(
+                400,
+                json!({ "error": { "code": "0x0", "message": "Resource not found for the segment" } }),
+                SOURCE,
+            );
+        };
+        match (&asked.method, held.contains_key(id)) {
+            (&Method::PATCH, _) => {
+                held.insert(id.to_owned(), asked.body.clone());
+                Answer(204, Value::Null, SOURCE)
+            }
+            (_, true) => {
+                held.remove(id);
+                Answer(204, Value::Null, SOURCE)
+            }
+            (_, false) => {
+                let error =
+                    json!({ "error": { "code": "0x80040217", "message": "Entity 'new_item' With Id Does Not Exist" } });
+                Answer(404, error, SOURCE)
+            }
+        }
+    },
+    throttled: || {
+        let error = json!({ "error": { "code": "0x80072322", "message": "Number of requests exceeded the limit" } });
+        Answer(
+            429,
+            error,
+            "learn.microsoft.com, power-apps, Service protection API limits",
+        )
+    },
+    refused: || {
+        let error = json!({ "error": { "code": "0x80044331", "message": "The new_revision data value too large" } });
+        Answer(400, error, "learn.microsoft.com, power-apps, Web service error codes")
+    },
+};
+
+const SHOPWARE: System = System {
+    name: "shopware-6",
+    login: "Bearer secret",
+    endpoint: Some("/api/oauth/token"),
+    answer: |held, asked| {
+        const SOURCE: &str = "shopware/shopware: SyncController.php, SyncService.php, Uuid.php";
+        let fail = |detail: &str| {
+            let error = json!({ "errors": [{ "status": "400", "code": "FRAMEWORK__WRITE_CONSTRAINT_VIOLATION", "detail": detail }] });
+            Answer(400, error, SOURCE)
+        };
+        let task = &asked.body["relay"];
+        let is_known = asked.method == Method::POST && asked.path == "/api/_action/sync" && task["entity"] == "product";
+        let id = text(&task["payload"][0]["id"]);
+        if !is_known
+            || id.len() != 32
+            || !id
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        {
+            return fail("Value is not a valid UUID");
+        }
+        match task["action"].as_str() {
+            Some("upsert") => held.insert(dashed(&id), task["payload"][0].clone()),
+            Some("delete") => held.remove(&dashed(&id)),
+            _ => return fail("no such action"),
+        };
+        Answer(
+            200,
+            json!({ "data": { "product": [id] }, "notFound": [], "deleted": [] }),
+            SOURCE,
+        )
+    },
+    throttled: || {
+        let error = json!({ "errors": [{ "status": "429", "code": "FRAMEWORK__RATE_LIMIT_EXCEEDED" }] });
+        Answer(
+            429,
+            error,
+            "shopware/docs: guides/hosting/infrastructure/rate-limiter.md",
+        )
+    },
+    refused: || {
+        let error = json!({ "errors": [{ "status": "400", "detail": "This value is too long", "source": { "pointer": "/relay/0/name" } }] });
+        Answer(400, error, "shopware/shopware: WriteConstraintViolationException.php")
+    },
+};
+
+/// A UUID with its dashes.
+fn dashed(hex: &str) -> String {
+    hex.parse::<uuid::Uuid>()
+        .map(|uuid| uuid.hyphenated().to_string())
+        .unwrap_or_default()
+}
+
+const SYSTEMS: [&System; 8] = [
+    &ELASTICSEARCH,
+    &ERPNEXT,
+    &PAYLOAD,
+    &SOLR,
+    &KAFKA_REST,
+    &SALESFORCE,
+    &DATAVERSE,
+    &SHOPWARE,
+];
 
 fn document(name: &str) -> String {
     std::fs::read_to_string(root().join(format!("shapes/{name}.json"))).unwrap()
 }
 
-fn setup(world: &World, url: &str, name: &str) -> Setup {
-    let setup = world
-        .setup()
-        .with("destination_url", url)
-        .with("destination_token", "secret");
-    setup.with("shape", &document(name))
+fn setup(world: &World, url: &str, system: &System) -> Setup {
+    let setup = world.setup().with("destination_url", url);
+    let setup = match system.endpoint {
+        Some(_) => {
+            let setup = setup.with("destination_token", "");
+            setup.with("login_id", "id").with("login_secret", "key")
+        }
+        None => setup.with("destination_token", "secret"),
+    };
+    setup.with("shape", &document(system.name))
 }
 
 async fn touch(world: &World, application: &Application, products: &[EntityId], seed: u64) {
@@ -418,7 +555,7 @@ async fn play(system: &'static System) {
     let destination = Server::start(destination, "127.0.0.1:0".parse().unwrap())
         .await
         .unwrap();
-    let application = Application::start(setup(&world, &destination.url(), name))
+    let application = Application::start(setup(&world, &destination.url(), system))
         .await
         .unwrap();
     let products = world.products();
@@ -439,7 +576,7 @@ async fn play(system: &'static System) {
     touch(&world, &application, &products[1..2], 3).await;
     until(&application, "missing", || held() == keys).await;
     drop(application);
-    let application = Application::start(setup(&world, &destination.url(), name))
+    let application = Application::start(setup(&world, &destination.url(), system))
         .await
         .unwrap();
     let before = content(&products[2]);

@@ -248,13 +248,15 @@ mod tests {
                     { "to": "/user/email", "variable": "login_id" }, { "to": "/user/password", "variable": "login_secret" },
                     { "to": "/remember", "constant": true },
                 ] }),
-                r#"{"user":{"email":"an id","password":"s&é"},"remember":true}"#,
+                r#"{"remember":true,"user":{"email":"an id","password":"s&é"}}"#,
                 "application/json",
                 false,
             ),
         ] {
             let request = read(&document).expect("a login").request("an id", "s&é");
-            assert_eq!(String::from_utf8(request.body).expect("a text"), body);
+            let sent = String::from_utf8(request.body).expect("a text");
+            let is_same = |read: Value| read == serde_json::from_str::<Value>(body).unwrap_or_default();
+            assert!(sent == body || serde_json::from_str(&sent).is_ok_and(is_same), "{sent}");
             assert_eq!((request.content_type, request.is_basic), (content_type, is_basic));
         }
     }

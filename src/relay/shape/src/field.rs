@@ -8,6 +8,7 @@ use model::json::{self, text};
 use model::number;
 use model::template::{Piece, pieces};
 use protocol::place::{at, tokens};
+use protocol::request::Names;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -26,6 +27,8 @@ enum Source {
 enum Part {
     Text(String),
     Place(Vec<String>),
+    /// By what the entity is named in requests.
+    Name(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +201,7 @@ impl Field {
     }
 
     /// What is sent; none leaves the field out.
-    pub(super) fn value(&self, entity: &Value, values: &Values, lookups: &Lookups) -> Option<Value> {
+    pub(super) fn value(&self, entity: &Value, values: &Values, lookups: &Lookups, names: &Names<'_>) -> Option<Value> {
         let view = View {
             channel: self.channel.as_deref().or(values.channel.as_deref()),
             locales: if self.locales.is_empty() {
@@ -210,7 +213,7 @@ impl Field {
         };
         let found = match &self.source {
             Source::Constant(value) => Some(value.clone()),
-            Source::Template(parts) => filled(parts, entity, view).map(Value::String),
+            Source::Template(parts) => filled(parts, entity, view, names).map(Value::String),
             Source::Place(place) if place.is_empty() => Some(whole(entity, values, view)),
             Source::Place(place) if matches!(&place[..], [only] if only == "values") => values.apply(entity, view),
             Source::Place(place) => found(entity, place, view)
@@ -286,6 +289,7 @@ fn template(node: &Node<'_>) -> Option<Vec<Part>> {
     };
     let part = |piece| match piece {
         Piece::Text(text) => Some(Part::Text(text)),
+        Piece::Place(name) if Names::ALL.contains(&name.as_str()) => Some(Part::Name(name)),
         Piece::Place(name) => {
             let place = tokens(&name).filter(|place| !place.is_empty() && place.len() <= DEPTH_MAX);
             if place.is_none() {
@@ -313,10 +317,11 @@ impl Source {
     }
 }
 
-fn filled(parts: &[Part], entity: &Value, view: View<'_>) -> Option<String> {
+fn filled(parts: &[Part], entity: &Value, view: View<'_>, names: &Names<'_>) -> Option<String> {
     let texts = parts.iter().map(|part| match part {
         Part::Text(text) => Some(text.clone()),
         Part::Place(place) => found(entity, place, view).and_then(|value| text_of(&value)),
+        Part::Name(name) => Some(names.of(name).to_owned()),
     });
     texts.collect()
 }

@@ -253,12 +253,12 @@ impl Shape {
         let Some(path_of_upsert) = path(&rules.protocol.upsert) else {
             return Shaped::Unsendable("its id cannot stand in a path");
         };
-        let body = rules.body(entity, lookups, false);
+        let body = rules.body(entity, lookups, &names, false);
         let create = rules.protocol.create.as_ref().and_then(|create| {
             Some(Creation {
                 method: create.route.method.clone(),
                 path: path(create)?,
-                body: rules.body(entity, lookups, true),
+                body: rules.body(entity, lookups, &names, true),
             })
         });
         let files = self.media.as_ref().map(|media| media.files(entity, &body));

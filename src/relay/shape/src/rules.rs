@@ -11,6 +11,7 @@ use protocol::answers::Answers;
 use protocol::headers::Headers;
 use protocol::operation::{self, Protocol};
 use protocol::place::{Body, index};
+use protocol::request::Names;
 use serde_json::Value;
 
 /// What a kind's entities become.
@@ -95,13 +96,13 @@ impl Rules {
     }
 
     /// What is sent of an entity: when it is made, or at any time.
-    pub(super) fn body(&self, entity: &Value, lookups: &Lookups, is_creation: bool) -> Value {
+    pub(super) fn body(&self, entity: &Value, lookups: &Lookups, names: &Names<'_>, is_creation: bool) -> Value {
         let Some(fields) = &self.fields else {
             return whole(entity, &self.values, self.values.view());
         };
         let mut body = Body::default();
         for field in fields.iter().filter(|field| is_creation || !field.is_for_creation) {
-            if let Some(value) = field.value(entity, &self.values, lookups) {
+            if let Some(value) = field.value(entity, &self.values, lookups, names) {
                 body.put(&field.to, value);
             }
         }

@@ -444,7 +444,7 @@ const TWO: &str = r#"{"products": {
     "archive": { "method": "POST", "path": "/archive", "headers": { "X-Mode": "archive" }, "fields": [
         { "to": "/id", "template": "{identity}" }, { "to": "/was", "template": "{kind}/{id}" }, { "to": "/state", "constant": 0 }
     ] },
-    "fields": [{ "from": "/uuid", "to": "/id" }, { "constant": "new", "to": "/slug", "only": "create" }]
+    "fields": [{ "from": "/uuid", "to": "/id" }, { "template": "{identity} of {kind}", "to": "/called" }, { "constant": "new", "to": "/slug", "only": "create" }]
 }, "product-models": { "delete": false } }"#;
 
 #[test]
@@ -456,10 +456,14 @@ fn an_entity_is_made_and_changed_by_requests_of_their_own() {
         panic!("it is wanted");
     };
     assert_eq!(upsert.path, "/items/pim2fe40b0bcde947f3979641d03b956c27");
-    assert_eq!((&upsert.method, &upsert.body), (&Method::PATCH, &json!({ "id": id })));
+    let called = "pim2fe40b0bcde947f3979641d03b956c27 of products";
+    assert_eq!(
+        (&upsert.method, &upsert.body),
+        (&Method::PATCH, &json!({ "id": id, "called": called }))
+    );
     let create = upsert.create.as_ref().expect("a request that makes it");
     assert_eq!((&create.method, create.path.as_str()), (&Method::POST, "/items"));
-    assert_eq!(create.body, json!({ "id": id, "slug": "new" }));
+    assert_eq!(create.body, json!({ "id": id, "called": called, "slug": "new" }));
     let other = TWO.replace(r#""constant": "new""#, r#""constant": "newer""#);
     let other = Shape::read(&other).expect("a good shape");
     assert_eq!(
