@@ -232,6 +232,32 @@ async fn a_wrong_secret_is_a_persons_matter_and_told_nowhere() {
     panic!("it is not let in: {}", application.tick().await.unwrap());
 }
 
+/// The token stands in another place of the answer than the shape says: it is told nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_an_unexpected_place_is_told_nowhere() {
+    let world = World::start(Catalogue::generate(3, 0, 3)).await.unwrap();
+    let shop = shop(3600).await;
+    let login = json!({ "path": "/oauth/token", "token": "/wrong" });
+    let application = Application::start(setup(&world, &shop, login).with("log", "all"))
+        .await
+        .unwrap();
+    touch_all(&world, &application, 1).await;
+    for _ in 0..3 {
+        application.tick().await.unwrap();
+    }
+    assert!(!shop.with(|shop| shop.asked.is_empty()));
+    let status = ask(&application, Method::GET, "/admin/status", json!(null))
+        .await
+        .json();
+    let store = Store::open(application.state().path());
+    let kept = store.keys("").into_iter().map(|key| store.get(&key).unwrap());
+    let kept = kept.map(|value| String::from_utf8_lossy(&value).into_owned());
+    let lines = application.log_lines("worker").into_iter().map(|line| line.to_string());
+    for text in kept.chain(lines).chain([status.to_string()]) {
+        assert!(!text.contains("token-1"), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_of_its_own_and_a_user_with_a_password_work() {
     let world = World::start(Catalogue::generate(5, 0, 3)).await.unwrap();

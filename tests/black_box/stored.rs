@@ -255,6 +255,7 @@ async fn take_over(dump: Dump) {
     }));
     // Stands for the minute after which a dead worker's lease has passed.
     store.delete("r1.main.lease");
+    let was_in_flight = store.keys("r1.main.f.");
 
     let application = Application::start_on(state, setup(&world)).await.unwrap();
     let letters = ask(&application, Method::GET, "/admin/dead-letters", json!(null))
@@ -276,8 +277,11 @@ async fn take_over(dump: Dump) {
     );
 
     until(&application, || {
-        let left = ["e", "f", "n", "w", "v", "c"].map(|kind| store.keys(&format!("r1.main.{kind}.")));
-        left.concat().is_empty() && store.keys("r1.main.rehearsal").is_empty()
+        let left = ["e", "n", "w", "v", "c"].map(|kind| store.keys(&format!("r1.main.{kind}.")));
+        // A push of its own whose end is not known stays in flight for ten minutes.
+        let in_flight = store.keys("r1.main.f.");
+        let is_settled = !in_flight.iter().any(|key| was_in_flight.contains(key));
+        left.concat().is_empty() && is_settled && store.keys("r1.main.rehearsal").is_empty()
     })
     .await;
     walk(&application).await;

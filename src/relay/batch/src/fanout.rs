@@ -161,12 +161,14 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Optio
         }),
         // The destination's copy of the model does not change (same hash, or not sent), but its variants may inherit
         // something new.
-        (Decision::Done | Decision::Delete(_) | Decision::Braked, Some(source)) if has_events => Some(Marking {
-            at,
-            id: id_of(source),
-            is_root: true,
-            since_s: 0,
-        }),
+        (Decision::Done | Decision::Delete(_) | Decision::LetGo | Decision::Braked, Some(source)) if has_events => {
+            Some(Marking {
+                at,
+                id: id_of(source),
+                is_root: true,
+                since_s: 0,
+            })
+        }
         // It is as it was when its variants were marked; but one that was new then may not have been in the list.
         (Decision::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(backlog.planned_s)?;

@@ -75,7 +75,9 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
             pages.remove(entity, session.desk.now_s(), true);
         }
         // What lies there now is not known: no later content may be taken for it.
-        Outcome::Failed(failure, Some(_)) if failure.class != Class::Permanent => {
+        Outcome::Failed(failure, Some(_))
+            if failure.class != Class::Permanent || failure.may_have_changed_something() =>
+        {
             if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
                 pages.set(entity, &item.code, None, updated_s);
             }

@@ -15,7 +15,6 @@ use http::{Response, StatusCode};
 use model::entity::digest;
 use model::failure::{Class, Failure};
 use protocol::answers::Answers;
-use protocol::request::Act;
 use queue::key::{Key, MEDIA_PAGES};
 use serde_json::{Map, Value, json};
 use shape::{File, Media};
@@ -356,7 +355,7 @@ async fn pass_on<H: Host>(
 fn judge_file(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),
-        status => class_of(answers.meaning(Act::Upsert, status.as_u16(), &[])),
+        status => class_of(answers.meaning_of_file(status.as_u16())),
     }
 }
 

@@ -15,6 +15,7 @@ use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use serde_json::Value;
 use shape::{Removal, Shape, Upsert};
+use std::cell::Cell;
 use upstream::governor::{Call, Governor, Limits};
 use upstream::token::{Login, Tokens};
 use world::host::Host;
@@ -91,6 +92,7 @@ impl<'a, H: Host> Destination<'a, H> {
             method: &upsert.method,
             path: &upsert.path,
             body: model::json::write(&upsert.body).into_bytes(),
+            other_follows: false,
         };
         let Some(creation) = &upsert.create else {
             return self.send(cargo, change(Act::Upsert)).await.map(|_| ());
@@ -100,22 +102,26 @@ impl<'a, H: Host> Destination<'a, H> {
             method: &creation.method,
             path: &creation.path,
             body: model::json::write(&creation.body).into_bytes(),
+            other_follows: false,
         };
         let (first, second) = match cargo.is_known {
             true => (change(Act::Update), create()),
             false => (create(), change(Act::Update)),
         };
-        if self.send(cargo, first).await? == Meaning::Done || self.send(cargo, second).await? == Meaning::Done {
-            return Ok(());
+        let first = Sending {
+            other_follows: true,
+            ..first
+        };
+        match self.send(cargo, first).await? {
+            Meaning::Done => Ok(()),
+            _ => self.send(cargo, second).await.map(|_| ()),
         }
-        let reason = "it says that it has this entity already, and that it does not have it";
-        Err(self.governor.failed(Class::Permanent, reason.to_owned()))
     }
 
     /// The token to send; none where none is wanted.
     pub async fn token(&self) -> Result<Option<String>, Failure> {
         match &self.tokens {
-            Some(tokens) => tokens.access().await.map(Some),
+            Some(tokens) => tokens.access().await.map(Some).map_err(settled),
             None => Ok(self.config.token.clone()),
         }
     }
@@ -123,7 +129,7 @@ impl<'a, H: Host> Destination<'a, H> {
     /// A token in place of one that was refused; none where there is no other.
     pub async fn instead_of(&self, refused: &Option<String>) -> Result<Option<String>, Failure> {
         match (&self.tokens, refused) {
-            (Some(tokens), Some(refused)) => tokens.instead_of(refused).await,
+            (Some(tokens), Some(refused)) => tokens.instead_of(refused).await.map_err(settled),
             _ => Ok(None),
         }
     }
@@ -153,6 +159,7 @@ impl<'a, H: Host> Destination<'a, H> {
             method: &removal.method,
             path: &removal.path,
             body: body.unwrap_or_default(),
+            other_follows: false,
         };
         self.send(cargo, sending).await.map(|_| ())
     }
@@ -164,6 +171,7 @@ impl<'a, H: Host> Destination<'a, H> {
             method,
             path,
             body,
+            other_follows,
         } = sending;
         // The same over retries, another for the next change even if that changes back: what has come through since
         // makes it another one, and so does a newer event.
@@ -188,6 +196,7 @@ impl<'a, H: Host> Destination<'a, H> {
         let meaning = |response: &Response<Vec<u8>>| answers.meaning(act, response.status().as_u16(), response.body());
         let mut token = self.token().await?;
         let mut may_renew = self.tokens.is_some();
+        let leads_on = Cell::new(None);
         loop {
             let (key, body) = (key.clone(), body.clone());
             let request = self.request(cargo.kind.name(), headers, (method, path), key, body, token.as_deref())?;
@@ -202,9 +211,20 @@ impl<'a, H: Host> Destination<'a, H> {
             let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
                 // It says nothing before the token was renewed.
                 401 if may_renew => Some(Class::Held),
-                _ => judge(act, meaning(response)),
+                _ => match meaning(response) {
+                    // The other request tells how the destination does: this answer is no success, and no failure either.
+                    leads @ (Meaning::Missing | Meaning::Exists) if other_follows => {
+                        leads_on.set(Some(leads));
+                        Some(Class::Held)
+                    }
+                    meaning => judge(act, meaning),
+                },
             };
-            match self.governor.call(call, &judge).await {
+            let called = self.governor.call(call, &judge).await;
+            if let Some(leads) = leads_on.take() {
+                return Ok(leads);
+            }
+            match called {
                 Ok(response) => return Ok(meaning(&response)),
                 Err(failure) if may_renew && failure.status == Some(401) => {
                     token = self.instead_of(&token).await?;
@@ -262,6 +282,12 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 }
 
+/// Nothing of an entity goes out with a request for a token, however that ends.
+fn settled(mut failure: Failure) -> Failure {
+    failure.unsettled = false;
+    failure
+}
+
 /// The login that is configured.
 struct ByLogin<'a>(&'a LoginConfig);
 
@@ -275,7 +301,7 @@ impl Login for ByLogin<'_> {
     fn fingerprint(&self) -> String {
         let login = self.0;
         let parts = [&login.origin, &login.form.path, &login.id, &login.secret];
-        parts.map(String::as_str).join("\n")
+        format!("{}\n{:?}", parts.map(String::as_str).join("\n"), login.form)
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -305,13 +331,14 @@ struct Sending<'a> {
     method: &'a Method,
     path: &'a str,
     body: Vec<u8>,
+    /// Whether another request follows where the entity is missing, or exists.
+    other_follows: bool,
 }
 
-/// What follows from what an answer means. What is missing where it is to be changed is made, and the other way round;
-/// what is missing where it is to be deleted is deleted.
+/// What follows from what an answer means: what is missing where it is to be deleted is deleted.
 fn judge(act: Act, meaning: Meaning) -> Option<Class> {
     match (act, meaning) {
-        (Act::Update | Act::Delete, Meaning::Missing) | (Act::Create, Meaning::Exists) => None,
+        (Act::Delete, Meaning::Missing) => None,
         (_, meaning) => class_of(meaning),
     }
 }

@@ -87,6 +87,11 @@ impl Failure {
         matches!(self.class, Class::Held | Class::TimeIsUp)
     }
 
+    /// Whether a refusal may have left something behind: it came in an answer with a good status.
+    pub fn may_have_changed_something(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
     /// Whether one of several that were asked for together may be why, so that it is worth asking for fewer.
     pub fn may_be_of_one(&self) -> bool {
         !self.is_held() && (self.status.is_some() || self.is_for_size())

@@ -111,9 +111,14 @@ impl Answers {
             return rule.means;
         }
         match self.of_status(act, status, body) {
-            Meaning::Done if (200..300).contains(&status) => self.of_good_body(body, read.as_ref()),
+            Meaning::Done if (200..300).contains(&status) => self.of_good_body(act, status, body, read.as_ref()),
             meaning => meaning,
         }
+    }
+
+    /// What the status of an answer to a file means: bodies and rules are about entities.
+    pub fn meaning_of_file(&self, status: u16) -> Meaning {
+        self.of_status(Act::Upsert, status, &[])
     }
 
     /// The part of an answer that says why, where the document tells its place and it is there.
@@ -122,7 +127,8 @@ impl Answers {
         let errors = ["errors".to_owned()];
         let place = match &self.reason {
             Some(place) => &place[..],
-            None if !self.are_errors_harmless => &errors[..],
+            // GraphQL's form: what else there is was not asked why.
+            None if !self.are_errors_harmless && read.get("data").is_some() => &errors[..],
             None => return None,
         };
         let said = crate::place::at(&read, place).filter(|said| !said.is_null())?;
@@ -148,7 +154,7 @@ impl Answers {
         }
     }
 
-    fn of_good_body(&self, body: &[u8], read: Option<&Value>) -> Meaning {
+    fn of_good_body(&self, act: Act, status: u16, body: &[u8], read: Option<&Value>) -> Meaning {
         if !self.are_pages_its_own && html::is_page(body) {
             return Meaning::Unavailable;
         }
@@ -161,7 +167,8 @@ impl Answers {
                 .is_some_and(|at| !at.is_null())
         };
         match &self.required {
-            Some(place) if !has(place) => Meaning::Refused,
+            // An answer without content has no places, and a deletion leaves nothing to tell of.
+            Some(place) if act != Act::Delete && status != 204 && !has(place) => Meaning::Refused,
             _ => Meaning::Done,
         }
     }

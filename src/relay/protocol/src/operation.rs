@@ -180,6 +180,9 @@ impl Protocol {
         let fields = node.member("fields").map(|node| fields(&node));
         let names_it = fields.iter().flatten().any(Known::names_the_entity);
         operation.amend(&node, &methods(true), names_it);
+        if node.member("path").is_none() && !names_it && !operation.route.names_the_entity() {
+            node.wrong("says nowhere which entity it is for: give it a `path` with {id}, or `fields` that name it");
+        }
         self.remove = Removing::By(operation.clone(), fields);
     }
 }

@@ -31,6 +31,12 @@ impl Route {
         }
     }
 
+    /// Whether the path says which entity it is.
+    pub fn names_the_entity(&self) -> bool {
+        let is_name = |piece: &Piece| matches!(piece, Piece::Place(name) if name != "kind");
+        self.path.iter().any(is_name)
+    }
+
     /// The path of what has these names; none for a name that a server may take for something else.
     pub fn path(&self, names: &Names<'_>) -> Option<String> {
         if [names.id, names.identity]

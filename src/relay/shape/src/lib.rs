@@ -13,7 +13,7 @@
 //! | `media` | files that a body names |
 //! | `canonical` | the one form of a body that its hash is taken of |
 //!
-//! Tests lie in `tests`, `codes`, `numbers`, `properties` and `refusals`; `samples` is what they are made of.
+//! Tests lie in `tests`, `operations`, `codes`, `numbers`, `properties` and `refusals`; `samples` is what they are made of.
 
 mod canonical;
 #[cfg(test)]
@@ -23,6 +23,8 @@ mod lookups;
 mod media;
 #[cfg(test)]
 mod numbers;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -13,6 +13,14 @@ use world::log;
 /// How much of a refused answer is logged, in bytes.
 const EXCERPT: usize = 500;
 
+/// What is told of an answer that may hold a secret.
+const HIDDEN: &str = "(hidden, since it may hold a token in a place that is not known)";
+
+/// Whether nothing of an answer's body may be told.
+fn is_secret(call: &Call<'_>, response: &Response<Vec<u8>>) -> bool {
+    call.is_answer_secret && response.status().is_success()
+}
+
 impl<H: Host> Governor<'_, H> {
     pub(crate) fn judged(
         &self,
@@ -43,7 +51,11 @@ impl<H: Host> Governor<'_, H> {
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
         let why = call.why.and_then(|why| why(response.body()));
-        let answer = self.excerpt(why.as_ref().map_or(response.body(), |why| why.as_bytes()), ANSWER_KEPT);
+        let said = why.as_ref().map_or(&response.body()[..], |why| why.as_bytes());
+        let answer = match is_secret(call, response) {
+            true => HIDDEN.to_owned(),
+            false => self.excerpt(said, ANSWER_KEPT),
+        };
         let reason = self.told(response.status(), class, log::cut(&answer, REASON_KEPT));
         Failure {
             status: Some(status),
@@ -186,6 +198,7 @@ impl<H: Host> Governor<'_, H> {
         let header = |name: &str| sent.as_ref().ok()?.headers().get(name)?.to_str().ok();
         let excerpt = failure
             .and_then(|_| sent.as_ref().ok())
+            .filter(|response| !is_secret(call, response))
             .map(|response| self.excerpt(response.body(), EXCERPT));
         let fields = json!({
             "upstream": self.limits.name,

@@ -201,6 +201,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         let request = request.map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
         let call = Call {
             needs_body: true,
+            is_answer_secret: true,
             ..Call::of(CIRCUIT, request)
         };
         let is_last_way = refresh.is_none();

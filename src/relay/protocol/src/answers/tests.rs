@@ -116,6 +116,9 @@ fn a_good_status_is_worth_what_its_body_lets_it_be() {
     }
     let strict = read(json!({ "required": "/data/product/id" }));
     assert!(strict.need_bodies() && !usual.need_bodies());
+    assert_eq!(strict.meaning(Act::Delete, 200, b"{}"), Meaning::Done);
+    assert_eq!(strict.meaning(Act::Upsert, 204, b""), Meaning::Done);
+    assert_eq!(strict.meaning_of_file(201), Meaning::Done);
     for (body, means) in [
         (r#"{"data":{"product":{"id":7}}}"#, Meaning::Done),
         (r#"{"data":{"product":{"id":null}}}"#, Meaning::Refused),
@@ -165,6 +168,8 @@ fn what_people_are_told_is_the_part_that_says_why() {
     let told = read(json!({ "reason": "/data/set/userErrors/0/message" }));
     assert_eq!(told.reason(body).as_deref(), Some("taken"));
     assert_eq!(told.reason(b"{}"), None);
+    let whole = br#"{"message":"the data is invalid","errors":{"sku":["taken"]}}"#;
+    assert_eq!(Answers::default().reason(whole), None, "all of it says why");
     assert_eq!(read(json!({ "errors": "done" })).reason(body), None);
 }
 
