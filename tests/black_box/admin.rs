@@ -56,6 +56,12 @@ pub(crate) async fn adopt(application: &Application, empty_index: bool) {
     assert_eq!(answer.status, 202, "{:?}", answer.json());
 }
 
+/// The first page of the dead letters.
+pub(crate) async fn dead_letters(application: &Application) -> Vec<Value> {
+    let page = ask(application, Method::GET, "/admin/dead-letters", json!(null)).await;
+    page.json()["items"].as_array().unwrap().clone()
+}
+
 /// A page of the dead letters.
 async fn page(application: &Application, query: &str) -> Value {
     let answer = ask(

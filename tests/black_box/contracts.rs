@@ -3,7 +3,7 @@
 //!
 //! Every answer names its source. What these destinations check of a request is what the system would refuse.
 
-use crate::admin::ask;
+use crate::admin::dead_letters;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
@@ -512,35 +512,6 @@ fn setup(world: &World, url: &str, system: &System) -> Setup {
     setup.with("shape", &document(system.name))
 }
 
-async fn touch(world: &World, application: &Application, products: &[EntityId], seed: u64) {
-    let changes = products
-        .iter()
-        .flat_map(|product| world.edit(product, Action::Touch).unwrap());
-    let changes: Vec<_> = changes.collect();
-    deliver_all(application, &platform_deliveries(&changes, seed))
-        .await
-        .unwrap();
-}
-
-/// Ticks until this holds.
-async fn until(application: &Application, what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..300 {
-        if holds() {
-            return;
-        }
-        application.tick().await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("{what}: {}", application.tick().await.unwrap());
-}
-
-async fn dead_letters(application: &Application) -> Vec<Value> {
-    let page = ask(application, Method::GET, "/admin/dead-letters", json!(null))
-        .await
-        .json();
-    page["items"].as_array().unwrap().clone()
-}
-
 async fn play(system: &'static System) {
     let name = system.name;
     let world = World::start(Catalogue::generate(6, 0, 11)).await.unwrap();
@@ -563,32 +534,32 @@ async fn play(system: &'static System) {
     let held = || destination.with(|destination| destination.held.keys().cloned().collect::<BTreeSet<_>>());
     let content = |id: &EntityId| destination.with(|destination| destination.held.get(&id.key()).cloned());
 
-    touch(&world, &application, &products, 1).await;
-    until(&application, name, || held() == keys).await;
+    world.touch(&application, &products, 1).await.unwrap();
+    application.until(|| held() == keys).await.unwrap();
 
     let before = content(&products[0]);
-    touch(&world, &application, &products, 2).await;
-    until(&application, "changed", || content(&products[0]) != before).await;
+    world.touch(&application, &products, 2).await.unwrap();
+    application.until(|| content(&products[0]) != before).await.unwrap();
     application.tick_until_idle().await.unwrap();
 
     // Somebody else took one out, and the store is lost: it is made again, and the others are known there already.
     destination.with(|destination| destination.held.remove(&products[1].key()));
-    touch(&world, &application, &products[1..2], 3).await;
-    until(&application, "missing", || held() == keys).await;
+    world.touch(&application, &products[1..2], 3).await.unwrap();
+    application.until(|| held() == keys).await.unwrap();
     drop(application);
     let application = Application::start(setup(&world, &destination.url(), system))
         .await
         .unwrap();
     let before = content(&products[2]);
-    touch(&world, &application, &products, 4).await;
-    until(&application, "known already", || content(&products[2]) != before).await;
+    world.touch(&application, &products, 4).await.unwrap();
+    application.until(|| content(&products[2]) != before).await.unwrap();
     application.tick_until_idle().await.unwrap();
     assert_eq!(dead_letters(&application).await, Vec::<Value>::new(), "{name}");
 
     destination.with(|destination| destination.throttles = 1);
     let before = content(&products[3]);
-    touch(&world, &application, &products[3..4], 5).await;
-    until(&application, "throttled", || content(&products[3]) != before).await;
+    world.touch(&application, &products[3..4], 5).await.unwrap();
+    application.until(|| content(&products[3]) != before).await.unwrap();
     assert_eq!(
         dead_letters(&application).await,
         Vec::<Value>::new(),
@@ -597,7 +568,7 @@ async fn play(system: &'static System) {
 
     destination.with(|destination| destination.refuses = Some(products[4].key()));
     let before = content(&products[4]);
-    touch(&world, &application, &products[4..6], 6).await;
+    world.touch(&application, &products[4..6], 6).await.unwrap();
     let mut letters = Vec::new();
     for _ in 0..100 {
         application.tick().await.unwrap();
@@ -625,7 +596,10 @@ async fn play(system: &'static System) {
     destination.with(|destination| destination.refuses = None);
     let gone = world.edit(&products[5], Action::Delete).unwrap();
     deliver_all(&application, &platform_deliveries(&gone, 7)).await.unwrap();
-    until(&application, "deleted", || !held().contains(&products[5].key())).await;
+    application
+        .until(|| !held().contains(&products[5].key()))
+        .await
+        .unwrap();
     let wrong = destination.with(|destination| (destination.wrong.clone(), destination.asked.clone()));
     assert_eq!(wrong.0, Vec::<String>::new(), "{name}: {:?}", wrong.1);
 }

@@ -1,17 +1,17 @@
 //! A destination that wants a token that ends, or a user and a password.
 
-use crate::admin::ask;
+use crate::admin::{ask, dead_letters};
 use crate::store::Store;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
-use simulator::catalogue::{Action, Catalogue};
+use simulator::catalogue::Catalogue;
 use simulator::control::Controlled;
 use simulator::fault::Reply;
 use simulator::server::{Server, Upstream};
 use std::collections::BTreeSet;
 use tests::application::{Application, Setup};
-use tests::world::{World, deliver_all, platform_deliveries};
+use tests::world::World;
 
 const ID: &str = "relay at the shop";
 const SECRET: &str = "s3cret&of+the=login";
@@ -95,27 +95,9 @@ fn setup(world: &World, shop: &Server<Shop>, login: Value) -> Setup {
     setup.with("shape", &json!({ "login": login }).to_string())
 }
 
-async fn touch_all(world: &World, application: &Application, seed: u64) {
-    let products = world.products();
-    let changes = products
-        .iter()
-        .flat_map(|product| world.edit(product, Action::Touch).unwrap());
-    let changes: Vec<_> = changes.collect();
-    deliver_all(application, &platform_deliveries(&changes, seed))
-        .await
-        .unwrap();
-}
-
 /// How often each product was put.
 fn put(shop: &Server<Shop>) -> usize {
     shop.with(|shop| shop.put.len())
-}
-
-async fn dead_letters(application: &Application) -> Value {
-    ask(application, Method::GET, "/admin/dead-letters", json!(null))
-        .await
-        .json()["items"]
-        .clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +107,7 @@ async fn a_token_that_ends_is_renewed_once_for_all() {
     let application = Application::start(setup(&world, &shop, json!({ "path": "/oauth/token" })))
         .await
         .unwrap();
-    touch_all(&world, &application, 1).await;
+    world.touch(&application, &world.products(), 1).await.unwrap();
     application.tick_until_idle().await.unwrap();
     assert_eq!(put(&shop), 200);
     let asked = shop.with(|shop| shop.asked.clone());
@@ -139,7 +121,7 @@ async fn a_token_that_ends_is_renewed_once_for_all() {
 
     // Its tokens are worth nothing any more, in the middle of everything.
     shop.with(|shop| shop.good.clear());
-    touch_all(&world, &application, 2).await;
+    world.touch(&application, &world.products(), 2).await.unwrap();
     application.tick_until_idle().await.unwrap();
     assert_eq!(put(&shop), 400);
     let (asked, refused) = shop.with(|shop| (shop.asked.len(), shop.refused));
@@ -147,7 +129,7 @@ async fn a_token_that_ends_is_renewed_once_for_all() {
         asked == 2 && (1..=5).contains(&refused),
         "{asked} tokens, {refused} refused"
     );
-    assert_eq!(dead_letters(&application).await, json!([]));
+    assert_eq!(dead_letters(&application).await, Vec::<Value>::new());
     let report = ask(&application, Method::GET, "/admin/status", json!(null))
         .await
         .json();
@@ -158,13 +140,16 @@ async fn a_token_that_ends_is_renewed_once_for_all() {
     shop.with(|shop| shop.good.clear());
     let began = std::time::Instant::now();
     for seed in 3..6 {
-        touch_all(&world, &application, seed).await;
+        world.touch(&application, &world.products(), seed).await.unwrap();
         application.tick_until_idle().await.unwrap();
     }
     let most = 2 + began.elapsed().as_millis() as usize / 1800;
     let asked = shop.with(|shop| shop.asked.len());
     assert!(asked <= most, "{asked} tokens of at most {most}");
-    assert_eq!((put(&shop), dead_letters(&application).await), (1000, json!([])));
+    assert_eq!(
+        (put(&shop), dead_letters(&application).await),
+        (1000, Vec::<Value>::new())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +162,7 @@ async fn a_wrong_secret_is_a_persons_matter_and_told_nowhere() {
         .with("login_url", &endpoint.url())
         .with("log", "all");
     let application = Application::start(own.clone()).await.unwrap();
-    touch_all(&world, &application, 1).await;
+    world.touch(&application, &world.products(), 1).await.unwrap();
     for _ in 0..5 {
         application.tick().await.unwrap();
     }
@@ -193,7 +178,7 @@ async fn a_wrong_secret_is_a_persons_matter_and_told_nowhere() {
         (0, 0),
         "nothing goes out without one"
     );
-    assert_eq!(dead_letters(&application).await, json!([]));
+    assert_eq!(dead_letters(&application).await, Vec::<Value>::new());
     let store = Store::open(application.state().path());
     let kept: Vec<String> = store
         .keys("")
@@ -241,7 +226,7 @@ async fn a_token_in_an_unexpected_place_is_told_nowhere() {
     let application = Application::start(setup(&world, &shop, login).with("log", "all"))
         .await
         .unwrap();
-    touch_all(&world, &application, 1).await;
+    world.touch(&application, &world.products(), 1).await.unwrap();
     for _ in 0..3 {
         application.tick().await.unwrap();
     }
@@ -267,7 +252,7 @@ async fn a_login_of_its_own_and_a_user_with_a_password_work() {
         { "to": "/email", "variable": "login_id" }, { "to": "/password", "variable": "login_secret" },
     ] });
     let application = Application::start(setup(&world, &shop, login)).await.unwrap();
-    touch_all(&world, &application, 1).await;
+    world.touch(&application, &world.products(), 1).await.unwrap();
     application.tick_until_idle().await.unwrap();
     assert_eq!(put(&shop), 5);
     let asked = shop.with(|shop| serde_json::from_str::<Value>(&shop.asked[0].0).unwrap());
@@ -283,7 +268,7 @@ async fn a_login_of_its_own_and_a_user_with_a_password_work() {
         .with("destination_token", "relay:pass word");
     let plain = plain.with("shape", r#"{"authentication": {"scheme": "Basic"}}"#);
     let application = Application::start(plain).await.unwrap();
-    touch_all(&world, &application, 2).await;
+    world.touch(&application, &world.products(), 2).await.unwrap();
     application.tick_until_idle().await.unwrap();
     let last = shop.with(|shop| shop.put.last().cloned().unwrap());
     assert_eq!((put(&shop), last.1.as_str()), (10, basic));

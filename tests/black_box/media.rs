@@ -1,6 +1,6 @@
 //! Files: ahead of the entities that name them, once, bounded, and only where the shape says so.
 
-use crate::admin::{adopt, ask};
+use crate::admin::{adopt, ask, dead_letters};
 use crate::reconciliation::walk;
 use http::Method;
 use model::entity::Kind;
@@ -48,21 +48,6 @@ async fn give(world: &World, application: &Application, product: &EntityId, file
         .unwrap();
 }
 
-/// Ticks until this holds.
-async fn until(application: &Application, holds: impl Fn() -> bool) {
-    for _ in 0..300 {
-        if holds() {
-            return;
-        }
-        application.tick().await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!(
-        "it does not come about; the last tick: {}",
-        application.tick().await.unwrap()
-    );
-}
-
 fn path(code: &str) -> String {
     format!("/media/{}", encode_segment(code))
 }
@@ -85,11 +70,6 @@ fn sent(world: &World) -> Vec<String> {
     world
         .destination
         .with(|destination| destination.log.iter().map(|request| request.path.clone()).collect())
-}
-
-async fn dead_letters(application: &Application) -> Vec<Value> {
-    let page = ask(application, Method::GET, "/admin/dead-letters", json!(null)).await;
-    page.json()["items"].as_array().unwrap().clone()
 }
 
 #[tokio::test]
@@ -242,10 +222,10 @@ async fn a_file_that_is_too_large_buries_its_product_and_leaves_nothing() {
         json!({ "all": true }),
     )
     .await;
-    until(&application, || {
-        holds(&world, &products[0]) && holds(&world, &products[2])
-    })
-    .await;
+    application
+        .until(|| holds(&world, &products[0]) && holds(&world, &products[2]))
+        .await
+        .unwrap();
     for code in [IMAGE, MANUAL] {
         assert_eq!(file(&world, code).unwrap().sha256, sha256(&content(code, 400_000)));
     }
@@ -287,7 +267,10 @@ async fn what_fails_for_now_comes_through_later() {
         (&json!(4), &json!(0)),
         "{first}"
     );
-    until(&application, || products.iter().all(|product| holds(&world, product))).await;
+    application
+        .until(|| products.iter().all(|product| holds(&world, product)))
+        .await
+        .unwrap();
     for code in files {
         assert_eq!(file(&world, code).unwrap().sha256, sha256(&content(code, 200_000)));
     }
@@ -306,7 +289,7 @@ async fn what_fails_for_now_comes_through_later() {
         let fault = Fault::next(1, Fault::status(401));
         pim.faults.add(fault.path("/api/rest/v1/media-files/"));
     });
-    until(&application, || file(&world, MANUAL).is_some()).await;
+    application.until(|| file(&world, MANUAL).is_some()).await.unwrap();
     assert_eq!(file(&world, MANUAL).unwrap().bytes, 5);
     assert!(dead_letters(&application).await.is_empty());
 }
@@ -338,7 +321,7 @@ async fn a_type_that_is_refused_is_one_files_fault_and_a_missing_path_holds_up_f
     answer(415, &path(IMAGE));
     give(&world, &application, &products[0], &[("packshot", IMAGE)], 1).await;
     give(&world, &application, &products[1], &[("manual", MANUAL)], 2).await;
-    until(&application, || holds(&world, &products[1])).await;
+    application.until(|| holds(&world, &products[1])).await.unwrap();
     let letters = dead_letters(&application).await;
     assert!(letters[0]["reason"].as_str().unwrap().contains(IMAGE), "{letters:?}");
 
@@ -386,13 +369,13 @@ async fn files_stay_where_they_are_until_they_are_asked_for_and_then_all_go() {
         .unwrap();
     adopt(&application, false).await;
     walk(&application).await;
-    until(&application, || file(&world, IMAGE).is_some()).await;
+    application.until(|| file(&world, IMAGE).is_some()).await.unwrap();
     // Another destination has none of them.
     application.tick_until_idle().await.unwrap();
     world.destination.with(|destination| destination.media.clear());
     adopt(&application, true).await;
     walk(&application).await;
-    until(&application, || file(&world, IMAGE).is_some()).await;
+    application.until(|| file(&world, IMAGE).is_some()).await.unwrap();
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::{ADMIN_TOKEN, Application, Setup, root};
 use tests::client::{self, bearer};
-use tests::world::{NOTIFICATION_SECRET, PLATFORM_SECRET, World, deliver_all, platform_deliveries};
+use tests::world::{NOTIFICATION_SECRET, PLATFORM_SECRET, World, deliver_all};
 
 const SEED: u64 = 17;
 
@@ -98,16 +98,6 @@ fn category_changed(id: u32) -> Delivery {
     Delivery::event_platform(&event, &Secrets::primary(PLATFORM_SECRET), Vec::new())
 }
 
-async fn touch(world: &World, application: &Application, entities: &[EntityId], seed: u64) {
-    let changes = entities
-        .iter()
-        .flat_map(|entity| world.edit(entity, Action::Touch).unwrap());
-    let changes: Vec<_> = changes.collect();
-    deliver_all(application, &platform_deliveries(&changes, seed))
-        .await
-        .unwrap();
-}
-
 /// Plays until every kind of key is there, and is killed while it works.
 async fn leave(world: &World) -> Dump {
     let application = filled(world).await;
@@ -121,14 +111,18 @@ async fn leave(world: &World) -> Dump {
         faults.add(Fault::always(Effect::Cut { applied: true }).entity(&products[3].key()));
         faults.add(Fault::always(Fault::status(503)).entity(&model.key()));
     });
-    touch(
-        world,
-        &application,
-        &[products[1].clone(), products[2].clone(), products[3].clone()],
-        1,
-    )
-    .await;
-    touch(world, &application, std::slice::from_ref(&model), 2).await;
+    world
+        .touch(
+            &application,
+            &[products[1].clone(), products[2].clone(), products[3].clone()],
+            1,
+        )
+        .await
+        .unwrap();
+    world
+        .touch(&application, std::slice::from_ref(&model), 2)
+        .await
+        .unwrap();
     // The list of categories does not come to its end.
     let later_pages = Fault::always(Fault::status(503))
         .path("/api/rest/v1/categories")
@@ -138,7 +132,10 @@ async fn leave(world: &World) -> Dump {
     let state = application.state();
     let store = Store::open(state.path());
     for kind in ["d", "r", "f", "n", "w"] {
-        until(&application, || !store.keys(&format!("r1.main.{kind}.")).is_empty()).await;
+        application
+            .until(|| !store.keys(&format!("r1.main.{kind}.")).is_empty())
+            .await
+            .unwrap();
     }
     let told = notification("subscription.suspended.system", now_ms(), Some("too many failures"));
     let told = Delivery::notification(&told, NOTIFICATION_SECRET);
@@ -166,7 +163,7 @@ async fn leave(world: &World) -> Dump {
         assert!(!ticks.is_finished(), "nothing is counted");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    touch(world, &application, &[products[4].clone()], 3).await;
+    world.touch(&application, &[products[4].clone()], 3).await.unwrap();
     deliver_all(&application, &[category_changed(2)]).await.unwrap();
     reconcile(&application, json!({"scan": "full"})).await;
     let (_state, _) = application.kill().await.unwrap();
@@ -184,21 +181,6 @@ async fn leave(world: &World) -> Dump {
     let dump: Dump = store.keys("r1.main.").into_iter().map(entry).collect();
     assert_eq!(lacking(&dump), BTreeSet::new(), "{:?}", dump.keys());
     dump
-}
-
-/// Ticks until this holds.
-async fn until(application: &Application, holds: impl Fn() -> bool) {
-    for _ in 0..100 {
-        if holds() {
-            return;
-        }
-        application.tick().await.unwrap();
-    }
-    let keys = Store::open(application.state().path()).keys("r1.");
-    panic!(
-        "it does not come about: {}, {keys:?}",
-        application.tick().await.unwrap()
-    );
 }
 
 /// The kinds of key that are not there.
@@ -276,14 +258,16 @@ async fn take_over(dump: Dump) {
         "{status}"
     );
 
-    until(&application, || {
-        let left = ["e", "n", "w", "v", "c"].map(|kind| store.keys(&format!("r1.main.{kind}.")));
-        // A push of its own whose end is not known stays in flight for ten minutes.
-        let in_flight = store.keys("r1.main.f.");
-        let is_settled = !in_flight.iter().any(|key| was_in_flight.contains(key));
-        left.concat().is_empty() && is_settled && store.keys("r1.main.rehearsal").is_empty()
-    })
-    .await;
+    application
+        .until(|| {
+            let left = ["e", "n", "w", "v", "c"].map(|kind| store.keys(&format!("r1.main.{kind}.")));
+            // A push of its own whose end is not known stays in flight for ten minutes.
+            let in_flight = store.keys("r1.main.f.");
+            let is_settled = !in_flight.iter().any(|key| was_in_flight.contains(key));
+            left.concat().is_empty() && is_settled && store.keys("r1.main.rehearsal").is_empty()
+        })
+        .await
+        .unwrap();
     walk(&application).await;
     let replay = ask(
         &application,
@@ -293,8 +277,8 @@ async fn take_over(dump: Dump) {
     )
     .await;
     assert_eq!(replay.status, 200, "{:?}", replay.json());
-    until(&application, || store.keys("r1.main.d.").is_empty()).await;
-    until(&application, || store.keys("r1.main.e.").is_empty()).await;
+    application.until(|| store.keys("r1.main.d.").is_empty()).await.unwrap();
+    application.until(|| store.keys("r1.main.e.").is_empty()).await.unwrap();
 
     let pushed: Vec<String> = world
         .destination

@@ -270,6 +270,21 @@ impl Application {
         bail!("still not idle: {:?}", reports.last())
     }
 
+    /// Ticks until this holds.
+    ///
+    /// # Errors
+    /// If there is no answer, or hundreds of ticks do not get there.
+    pub async fn until(&self, holds: impl Fn() -> bool) -> Result<()> {
+        for _ in 0..300 {
+            if holds() {
+                return Ok(());
+            }
+            self.tick().await?;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        bail!("it does not come about; the last tick: {}", self.tick().await?)
+    }
+
     /// Every store operation so far: component, operation, keys.
     ///
     /// # Errors

@@ -96,6 +96,16 @@ impl World {
             .with(|pim| pim.edit(&Edit::new(entity.clone(), action), now_ms()))?)
     }
 
+    /// Edits these entities, and delivers what the PIM tells of it.
+    ///
+    /// # Errors
+    /// If one does not exist any more, or a delivery is not acknowledged.
+    pub async fn touch(&self, application: &Application, entities: &[EntityId], seed: u64) -> Result<()> {
+        let changes = entities.iter().map(|entity| self.edit(entity, Action::Touch));
+        let changes = changes.collect::<Result<Vec<_>>>()?.concat();
+        deliver_all(application, &platform_deliveries(&changes, seed)).await
+    }
+
     /// Edits every product.
     ///
     /// # Errors

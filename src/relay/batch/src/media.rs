@@ -260,7 +260,7 @@ async fn transfer<H: Host>(
                     "the file {code} is larger than {} bytes: raise `max_bytes` of the shape's `media`, or make it smaller in the PIM; then replay the entity",
                     media.max_bytes
                 );
-                return Err(settled(failure));
+                return Err(failure.settled());
             }
             Err(failure) => return Err(of_file(code, failure)),
         };
@@ -367,11 +367,6 @@ fn of_file(code: &str, mut failure: Failure) -> Failure {
             .reason
             .push_str("; make the destination take it, or replace it in the PIM; then replay the entity");
     }
-    settled(failure)
-}
-
-/// Nothing was pushed of the entity itself, and a file that arrives late is the same file.
-fn settled(mut failure: Failure) -> Failure {
-    failure.unsettled = false;
-    failure
+    // Nothing was pushed of the entity itself, and a file that arrives late is the same file.
+    failure.settled()
 }

@@ -149,6 +149,14 @@ pub struct LoginConfig {
     pub form: Login,
 }
 
+impl LoginConfig {
+    /// Tells this login from every other, without telling its secret.
+    pub fn fingerprint(&self) -> String {
+        let parts = [&self.origin, &self.id, &self.secret].map(String::as_str);
+        digest(format!("{}\n{:?}", parts.join("\n"), self.form).as_bytes())
+    }
+}
+
 impl DestinationConfig {
     /// Reads the variables; none where there is no destination.
     fn read(variables: &Variables, shape: &Shape) -> Result<Option<DestinationConfig>, ConfigError> {
@@ -161,34 +169,31 @@ impl DestinationConfig {
         let (id, secret) = (variables.set("login_id")?, variables.set("login_secret")?);
         let Some(origin) = origin else { return Ok(None) };
         let wrong = |text: &str| Err(ConfigError(text.to_owned()));
-        let login = match (&shape.login, id, secret) {
-            (None, _, None) => None,
-            (None, ..) => {
+        let needed = |name: &str, value: Option<String>| {
+            value.ok_or_else(|| {
+                ConfigError(format!(
+                    "variable `{name}` is not set: the `login` of the shape needs login_id and login_secret"
+                ))
+            })
+        };
+        let login = match &shape.login {
+            None if secret.is_some() => {
                 return wrong(
                     "variable `login_secret` is set, and the shape has no `login` that uses it: say there how to log in, or leave it out",
                 );
             }
-            (Some(_), ..) if token.is_some() => {
+            None => None,
+            Some(_) if token.is_some() => {
                 return wrong(
                     "variable `destination_token` is set, and the shape has a `login`, which brings a token of its own: leave one of them out",
                 );
             }
-            (Some(form), Some(id), Some(secret)) => Some(LoginConfig {
+            Some(form) => Some(LoginConfig {
                 origin: login_origin.unwrap_or_else(|| origin.clone()),
-                id,
-                secret,
+                id: needed("login_id", id)?,
+                secret: needed("login_secret", secret)?,
                 form: form.clone(),
             }),
-            (Some(_), None, _) => {
-                return wrong(
-                    "variable `login_id` is not set: the `login` of the shape needs login_id and login_secret",
-                );
-            }
-            (Some(_), _, None) => {
-                return wrong(
-                    "variable `login_secret` is not set: the `login` of the shape needs login_id and login_secret",
-                );
-            }
         };
         Ok(Some(DestinationConfig {
             origin,

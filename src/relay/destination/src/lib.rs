@@ -118,10 +118,10 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// The token to send; none where none is wanted.
+    /// The token to send; none where none is wanted. Nothing of an entity goes out with a request for one.
     pub async fn token(&self) -> Result<Option<String>, Failure> {
         match &self.tokens {
-            Some(tokens) => tokens.access().await.map(Some).map_err(settled),
+            Some(tokens) => tokens.access().await.map(Some).map_err(Failure::settled),
             None => Ok(self.config.token.clone()),
         }
     }
@@ -129,7 +129,7 @@ impl<'a, H: Host> Destination<'a, H> {
     /// A token in place of one that was refused; none where there is no other.
     pub async fn instead_of(&self, refused: &Option<String>) -> Result<Option<String>, Failure> {
         match (&self.tokens, refused) {
-            (Some(tokens), Some(refused)) => tokens.instead_of(refused).await.map_err(settled),
+            (Some(tokens), Some(refused)) => tokens.instead_of(refused).await.map_err(Failure::settled),
             _ => Ok(None),
         }
     }
@@ -170,7 +170,7 @@ impl<'a, H: Host> Destination<'a, H> {
             act,
             method,
             path,
-            body,
+            mut body,
             other_follows,
         } = sending;
         // The same over retries, another for the next change even if that changes back: what has come through since
@@ -193,12 +193,16 @@ impl<'a, H: Host> Destination<'a, H> {
         let headers = self.shape.headers_of(cargo.kind, act);
         let answers = self.shape.answers_of(cargo.kind, act);
         let why = |body: &[u8]| answers.reason(body);
-        let meaning = |response: &Response<Vec<u8>>| answers.meaning(act, response.status().as_u16(), response.body());
         let mut token = self.token().await?;
         let mut may_renew = self.tokens.is_some();
-        let leads_on = Cell::new(None);
+        let told = Cell::new(Meaning::Done);
         loop {
-            let (key, body) = (key.clone(), body.clone());
+            let key = key.clone();
+            let body = if may_renew {
+                body.clone()
+            } else {
+                std::mem::take(&mut body)
+            };
             let request = self.request(cargo.kind.name(), headers, (method, path), key, body, token.as_deref())?;
             let call = Call {
                 entity: Some(cargo.name),
@@ -208,24 +212,19 @@ impl<'a, H: Host> Destination<'a, H> {
                 why: Some(&why),
                 ..Call::of(cargo.kind.name(), request)
             };
-            let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
+            let judge = |response: &Response<Vec<u8>>| {
+                let status = response.status().as_u16();
                 // It says nothing before the token was renewed.
-                401 if may_renew => Some(Class::Held),
-                _ => match meaning(response) {
-                    // The other request tells how the destination does: this answer is no success, and no failure either.
-                    leads @ (Meaning::Missing | Meaning::Exists) if other_follows => {
-                        leads_on.set(Some(leads));
-                        Some(Class::Held)
-                    }
-                    meaning => judge(act, meaning),
-                },
+                if may_renew && status == 401 {
+                    return Some(Class::Held);
+                }
+                told.set(answers.meaning(act, status, response.body()));
+                judge(act, told.get(), other_follows)
             };
             let called = self.governor.call(call, &judge).await;
-            if let Some(leads) = leads_on.take() {
-                return Ok(leads);
-            }
             match called {
-                Ok(response) => return Ok(meaning(&response)),
+                Ok(_) => return Ok(told.get()),
+                Err(_) if other_follows && leads_on(told.get()) => return Ok(told.get()),
                 Err(failure) if may_renew && failure.status == Some(401) => {
                     token = self.instead_of(&token).await?;
                     may_renew = false;
@@ -282,12 +281,6 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 }
 
-/// Nothing of an entity goes out with a request for a token, however that ends.
-fn settled(mut failure: Failure) -> Failure {
-    failure.unsettled = false;
-    failure
-}
-
 /// The login that is configured.
 struct ByLogin<'a>(&'a LoginConfig);
 
@@ -299,9 +292,7 @@ impl ByLogin<'_> {
 
 impl Login for ByLogin<'_> {
     fn fingerprint(&self) -> String {
-        let login = self.0;
-        let parts = [&login.origin, &login.form.path, &login.id, &login.secret];
-        format!("{}\n{:?}", parts.map(String::as_str).join("\n"), login.form)
+        self.0.fingerprint()
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -335,12 +326,19 @@ struct Sending<'a> {
     other_follows: bool,
 }
 
-/// What follows from what an answer means: what is missing where it is to be deleted is deleted.
-fn judge(act: Act, meaning: Meaning) -> Option<Class> {
+/// What follows from what an answer means: what is missing where it is to be deleted is deleted. One that leads to another
+/// request is no success and no failure: that one tells how the destination does.
+fn judge(act: Act, meaning: Meaning, other_follows: bool) -> Option<Class> {
     match (act, meaning) {
         (Act::Delete, Meaning::Missing) => None,
+        (_, meaning) if other_follows && leads_on(meaning) => Some(Class::Held),
         (_, meaning) => class_of(meaning),
     }
+}
+
+/// Whether an answer says that the other one of `create` and `update` is the right one.
+fn leads_on(meaning: Meaning) -> bool {
+    matches!(meaning, Meaning::Missing | Meaning::Exists)
 }
 
 /// The class of what an answer means.

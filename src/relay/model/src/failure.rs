@@ -82,6 +82,15 @@ impl Failure {
         }
     }
 
+    /// The same, of a request that cannot have changed the entity, or still change it.
+    #[must_use]
+    pub fn settled(self) -> Failure {
+        Failure {
+            unsettled: false,
+            ..self
+        }
+    }
+
     /// Whether no call was made.
     pub fn is_held(&self) -> bool {
         matches!(self.class, Class::Held | Class::TimeIsUp)

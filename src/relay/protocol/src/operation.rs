@@ -5,7 +5,7 @@ use crate::condition::pointer;
 use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::place::Body;
-use crate::request::Names;
+use crate::request::{Names, names_an_entity};
 use crate::route::Route;
 use http::Method;
 use model::document::Node;
@@ -34,12 +34,12 @@ impl Operation {
         }
     }
 
-    /// Takes on what the document says of it.
-    fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)], can_do_without_id: bool) {
-        if node.object().is_none() {
+    /// Takes on what the document says of it: these members and `further` ones, which somebody else reads.
+    fn amend(&mut self, node: &Node<'_>, further: &[&str], methods: &[(&str, Method)], body_names_it: bool) {
+        if !node.is_object_of(&[&["method", "path", "headers", "answers"], further].concat()) {
             return;
         }
-        self.route.amend(node, methods, can_do_without_id);
+        self.route.amend(node, methods, body_names_it);
         self.headers.amend_others(node);
         self.answers.amend(node);
     }
@@ -93,9 +93,6 @@ pub const MEMBERS: [&str; 9] = [
     "identity",
 ];
 
-/// The members of an operation.
-const REQUEST: [&str; 4] = ["method", "path", "headers", "answers"];
-
 fn methods(with_delete: bool) -> Vec<(&'static str, Method)> {
     let delete = with_delete.then_some(("DELETE", Method::DELETE));
     let others = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
@@ -132,22 +129,15 @@ impl Protocol {
         }
         match (node.member("upsert"), node.member("create"), node.member("update")) {
             (None, None, None) => {}
-            (Some(upsert), None, None) => {
-                if upsert.is_object_of(&REQUEST) {
-                    self.upsert.amend(&upsert, &methods(false), true);
-                }
-            }
+            (Some(upsert), None, None) => self.upsert.amend(&upsert, &[], &methods(false), true),
             (None, Some(create), Some(update)) => {
-                if !create.is_object_of(&REQUEST) || !update.is_object_of(&REQUEST) {
-                    return;
-                }
                 let mut operation = Operation {
                     route: Route::without_id(Method::POST, kind.name()),
                     ..self.upsert.clone()
                 };
-                operation.amend(&create, &methods(false), true);
+                operation.amend(&create, &[], &methods(false), true);
                 self.create = Some(operation);
-                self.upsert.amend(&update, &methods(false), true);
+                self.upsert.amend(&update, &[], &methods(false), true);
             }
             (Some(upsert), ..) => upsert.wrong("is `create` and `update` in one: leave it out, or leave those out"),
             (None, Some(one), None) | (None, None, Some(one)) => {
@@ -158,32 +148,28 @@ impl Protocol {
     }
 
     fn amend_removing(&mut self, node: &Node<'_>) {
-        let (archive, node) = match (node.member("delete"), node.member("archive")) {
+        let (node, is_archive) = match (node.member("delete"), node.member("archive")) {
             (None, None) => return,
             (Some(delete), Some(_)) => return delete.wrong("stands beside `archive`: an entity is one or the other"),
-            (Some(delete), None) => (None, delete),
-            (None, Some(archive)) => (Some(&self.upsert), archive),
+            (Some(delete), None) => (delete, false),
+            (None, Some(archive)) => (archive, true),
         };
         if node.value == &Value::Bool(false) {
             self.remove = Removing::Never;
             return;
         }
-        let (Removing::By(operation, _), archive) = (&mut self.remove, archive.cloned()) else {
+        let Removing::By(operation, known) = &mut self.remove else {
             return;
         };
-        if let Some(upsert) = archive {
-            **operation = upsert;
+        if is_archive {
+            **operation = self.upsert.clone();
         }
-        if !node.is_object_of(&[&REQUEST[..], &["fields"]].concat()) {
-            return;
-        }
-        let fields = node.member("fields").map(|node| fields(&node));
-        let names_it = fields.iter().flatten().any(Known::names_the_entity);
-        operation.amend(&node, &methods(true), names_it);
+        *known = node.member("fields").map(|node| fields(&node));
+        let names_it = known.iter().flatten().any(Known::names_the_entity);
+        operation.amend(&node, &["fields"], &methods(true), names_it);
         if node.member("path").is_none() && !names_it && !operation.route.names_the_entity() {
             node.wrong("says nowhere which entity it is for: give it a `path` with {id}, or `fields` that name it");
         }
-        self.remove = Removing::By(operation.clone(), fields);
     }
 }
 
@@ -212,8 +198,7 @@ impl Known {
     }
 
     fn names_the_entity(&self) -> bool {
-        let is_name = |piece: &Piece| matches!(piece, Piece::Place(name) if name != "kind");
-        matches!(&self.source, Source::Template(pieces) if pieces.iter().any(is_name))
+        matches!(&self.source, Source::Template(pieces) if names_an_entity(pieces))
     }
 
     fn value(&self, names: &Names<'_>) -> Value {

@@ -1,5 +1,7 @@
 //! What a request is to do, and by what it names an entity.
 
+use model::template::Piece;
+
 /// What a request is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
@@ -36,4 +38,10 @@ impl Names<'_> {
             _ => self.id,
         }
     }
+}
+
+/// Whether a template says which entity it is for.
+pub fn names_an_entity(template: &[Piece]) -> bool {
+    let is_name = |piece: &Piece| matches!(piece, Piece::Place(place) if matches!(place.as_str(), "id" | "identity"));
+    template.iter().any(is_name)
 }

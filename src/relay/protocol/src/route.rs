@@ -1,6 +1,6 @@
 //! Where an entity goes: method and path, by its code.
 
-use crate::request::Names;
+use crate::request::{Names, names_an_entity};
 use http::Method;
 use model::document::Node;
 use model::path::path_segment;
@@ -33,8 +33,7 @@ impl Route {
 
     /// Whether the path says which entity it is.
     pub fn names_the_entity(&self) -> bool {
-        let is_name = |piece: &Piece| matches!(piece, Piece::Place(name) if name != "kind");
-        self.path.iter().any(is_name)
+        names_an_entity(&self.path)
     }
 
     /// The path of what has these names; none for a name that a server may take for something else.
@@ -80,11 +79,10 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
             return None;
         }
     };
-    let (mut has_id, mut has_others) = (false, false);
+    let mut has_others = false;
     for piece in &pieces {
         match piece {
-            Piece::Place(name) if matches!(name.as_str(), "id" | "identity") => has_id = true,
-            Piece::Place(name) if name == "kind" => {}
+            Piece::Place(name) if Names::ALL.contains(&name.as_str()) => {}
             Piece::Place(name) => {
                 has_others = true;
                 node.wrong(format!(
@@ -97,7 +95,7 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
             Piece::Text(_) => {}
         }
     }
-    if needs_id && !has_id && !has_others {
+    if needs_id && !has_others && !names_an_entity(&pieces) {
         node.wrong(
             "needs `{id}`, or all entities would be one; only a POST whose body names the entity can do without",
         );

@@ -276,7 +276,7 @@ fn destination_fingerprint(config: &WorkerConfig) -> String {
         let token = destination.token.as_deref().unwrap_or_default();
         let mut upstream = format!("{}\n{}\n{token}", destination.origin, destination.path);
         if let Some(login) = &destination.login {
-            upstream.push_str(&format!("\n{}\n{}\n{}", login.origin, login.id, login.secret));
+            upstream.push_str(&login.fingerprint());
         }
         fingerprint(config, &upstream)
     };
