@@ -21,7 +21,7 @@ use tests::world::{PLATFORM_SECRET, World, deliver_all, legacy_deliveries, platf
 fn body(shape: &Value, product: &Value) -> Value {
     let shape = Shape::read(&shape.to_string()).unwrap();
     match shape.apply(Kind::Product, "id", product, &Lookups::default()) {
-        Shaped::Wanted(upsert) => upsert.body,
+        Shaped::Wanted(upsert) => upsert.body().clone(),
         other => panic!("{other:?}"),
     }
 }

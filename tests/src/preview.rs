@@ -87,16 +87,20 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
             for file in &upsert.files {
                 println!("PUT {} with the file {}", file.path, file.code);
             }
-            println!("{} {}", upsert.method, upsert.path);
+            println!("{} {}", upsert.change.method, upsert.change.shown_path());
             for (name, value) in &shape.headers_of(kind, Act::Upsert).others {
                 println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
             }
-            println!("\n{}", json::unmarked(&serde_json::to_string_pretty(&upsert.body)?));
+            println!(
+                "\n{}",
+                json::unmarked(&serde_json::to_string_pretty(&upsert.change.shown_body())?)
+            );
         }
         Shaped::Unwanted(refusal) => {
             println!("not wanted: {}", refusal.name());
             if let Some(Farewell::Sent(removal)) = shape.farewell(kind, code) {
-                println!("{} {} if the destination has it", removal.method, removal.path);
+                let delete = removal.delete;
+                println!("{} {} if the destination has it", delete.method, delete.shown_path());
             }
         }
         Shaped::Unsendable(why) => println!("cannot be sent: {why}"),
@@ -176,7 +180,7 @@ async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result
             let code = item["uuid"].as_str().or(item["code"].as_str()).unwrap_or_default();
             let what = match shape.apply(kind, code, item, &lookups) {
                 Shaped::Wanted(upsert) => {
-                    let length = json::write(&upsert.body).len();
+                    let length = json::write(upsert.body()).len();
                     (bytes, largest) = (bytes + length, largest.max(length));
                     "sent".to_owned()
                 }

@@ -3,7 +3,7 @@
 use crate::world::World;
 use model::entity::Kind;
 use serde_json::Value;
-use shape::{Element, Elements, Lookups, Need, Shape, Shaped, Upsert};
+use shape::{Element, Elements, Lookups, Need, Shape, Shaped};
 use simulator::catalogue::{EntityId, Structure};
 use simulator::destination::Destination;
 use simulator::pim::Pim;
@@ -64,13 +64,18 @@ pub fn differences(pim: &Pim, destination: &Destination, shape: &Shape) -> Vec<S
         let Shaped::Wanted(upsert) = shape.apply(kind, &id.key(), &body, &lookups) else {
             continue;
         };
-        let path = upsert.path.clone();
+        let path = upsert.change.shown_path();
         // The hash takes for equal what PHP writes in two ways.
         let hash = shape.hash(kind, &upsert);
-        match held.remove(&path).map(|body| Upsert { body, ..upsert }) {
+        let with = |body| {
+            let mut upsert = upsert.clone();
+            upsert.change.body = Some(body);
+            upsert
+        };
+        match held.remove(&path).map(with) {
             None => differences.push(format!("missing  {path}")),
             Some(held) if shape.hash(kind, &held) != hash => {
-                differences.push(format!("unequal  {path}: {}", held.body))
+                differences.push(format!("unequal  {path}: {}", held.body()))
             }
             Some(_) => {}
         }

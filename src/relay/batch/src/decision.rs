@@ -32,17 +32,24 @@ pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, asked: Vec<Asked>, p
 
 fn decide_one<H: Host>(session: &mut Session<'_, H>, asked: Asked, pages: &Pages) -> Decided {
     let is_doubtful = asked.is_doubtful();
+    let parent = asked.parent();
     let (mut item, answer) = Decided::of(asked);
     let entry = pages.get(&item.waiting.entity);
     item.is_new = entry.is_none();
     item.pushes = pages.pushes(&item.waiting.entity);
     item.pushed_s = entry.map(|entry| entry.updated_s);
+    item.remote = entry.map(|entry| entry.remote.clone()).unwrap_or_default();
+    let needs_parents = session.desk.config.shape.needs_parents(item.waiting.entity.kind);
+    if let Some(parent) = parent.filter(|_| needs_parents).and_then(|parent| pages.get(&parent)) {
+        item.of_parent = parent.remote.clone();
+    }
+    let was_removed = pages.was_removed(&item.waiting.entity);
     item.what = match answer {
         Answer::None => Decision::PutOff,
         Answer::Needless => Decision::Done,
         Answer::Failed(failure) => Decision::Failed(failure, None),
         Answer::Found(entity) => decide_found(session, &mut item, entry, &entity),
-        Answer::Gone { .. } => decide_gone(session, &item, entry, is_doubtful),
+        Answer::Gone { .. } => decide_gone(session, &item, entry, is_doubtful, was_removed),
     };
     item
 }
@@ -52,6 +59,7 @@ fn decide_gone<H: Host>(
     item: &Decided,
     entry: Option<&Entry>,
     is_doubtful: bool,
+    was_removed: bool,
 ) -> Decision {
     let entity = &item.waiting.entity;
     let may_be_there = entry.is_some() || item.waiting.may_be_there();
@@ -61,16 +69,21 @@ fn decide_gone<H: Host>(
         Some(Farewell::Sent(removal)) => removal,
         _ => return Decision::Done,
     };
-    // Announced: deleted in any case, since an index may have lost what the destination has. The destination may also have
-    // it although the index has no entry: a push that landed after the deletion, or a first push whose worker died.
-    if item.waiting.is_deletion_announced() || (entry.is_none() && item.waiting.is_recovered()) {
-        Decision::Delete(removal)
-    } else if entry.is_none() {
-        Decision::Done
-    } else if item.went_with_a_model || session.books.brake_lets_through(&session.desk, entity) {
-        Decision::Delete(removal)
-    } else {
-        Decision::Braked
+    let is_announced = item.waiting.is_deletion_announced();
+    let is_let_through = match entry {
+        Some(_) if is_announced || item.went_with_a_model => true,
+        Some(_) => session.books.brake_lets_through(&session.desk, entity),
+        // The destination may have it although the index has no entry: a push that landed after the deletion, or a first
+        // push whose worker died.
+        None if item.waiting.is_recovered() || (is_announced && was_removed) => true,
+        // An index may have lost what the destination has. But who knows the secret of a webhook can announce anything:
+        // so many a day.
+        None if is_announced => session.books.brake_lets_unindexed_through(&session.desk, entity),
+        None => return Decision::Done,
+    };
+    match is_let_through {
+        true => Decision::Delete(removal),
+        false => Decision::Braked,
     }
 }
 
@@ -89,7 +102,9 @@ fn decide_found<H: Host>(
     match session.lists.shape(&session.desk, kind, &item.code, entity) {
         Shaped::Wanted(upsert) => {
             let hash = session.desk.config.shape.hash(kind, &upsert);
-            let is_there = entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash));
+            let of_parent = item.mark_of_parent();
+            let is_there =
+                entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent);
             if is_there && !item.waiting.is_forced() {
                 session.books.report(|report| report.unchanged += 1);
                 return Decision::Done;

@@ -1,13 +1,15 @@
 //! An entity of a batch, as a type for each stage of its way: `Asked` → `Decided` → `Pushed` → `Kept`.
 
 use destination::Cargo;
+use model::entity::digest;
 use model::entity::{Entity, Kind};
 use model::failure::Failure;
+use protocol::remote::Remote;
 use queue::entry::Mark;
 use queue::key::Hold;
 use queue::retry::Tried;
 use queue::waiting::Waiting;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shape::{Removal, Upsert};
 
 /// What the PIM is asked for, and what it answered.
@@ -61,6 +63,19 @@ impl Asked {
         [Some(&self.waiting.entity), self.other_spelling.as_ref()]
             .into_iter()
             .flatten()
+    }
+
+    /// What it inherits from or lies in, as the PIM gave it.
+    pub(crate) fn parent(&self) -> Option<Entity> {
+        let Answer::Found(entity) = &self.answer else {
+            return None;
+        };
+        let code = entity.get("parent").and_then(Value::as_str)?;
+        let kind = match self.waiting.entity.kind {
+            Kind::Category => Kind::Category,
+            Kind::Product | Kind::ProductModel => Kind::ProductModel,
+        };
+        Some(Entity::new(kind, code))
     }
 
     /// How log lines and failures name it.
@@ -122,6 +137,12 @@ pub(crate) struct Item<T> {
     pub(crate) parent: Option<Mark>,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
+    /// What the destination gave of it.
+    pub(crate) remote: Remote,
+    /// What the destination gave of what it belongs to, where that is sent.
+    pub(crate) of_parent: Remote,
+    /// Until when a push of it may arrive whose end nobody saw, in seconds since the Unix epoch.
+    pub(crate) may_arrive_until_s: Option<u64>,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
     pub(crate) source: Option<String>,
     /// Of a model, the change whose variants are all marked.
@@ -153,12 +174,12 @@ pub(crate) enum Decision {
     PutOff,
     /// It is to be upserted.
     Upsert {
-        upsert: Upsert,
+        upsert: Box<Upsert>,
         hash: String,
         updated_s: u64,
     },
     /// It is to be deleted, like this.
-    Delete(Removal),
+    Delete(Box<Removal>),
     /// The destination keeps it, and it is no more looked after.
     LetGo,
     /// Nothing is to be done.
@@ -176,7 +197,12 @@ pub(crate) enum Outcome {
     /// Nothing: its keys stay as they are.
     PutOff,
     /// It was upserted.
-    Upserted { hash: String, updated_s: u64 },
+    Upserted {
+        hash: String,
+        updated_s: u64,
+        /// What is known of it there.
+        remote: Remote,
+    },
     /// It was deleted.
     Deleted,
     /// The destination keeps it, and it is no more looked after.
@@ -218,6 +244,9 @@ impl Decided {
             went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true }),
             parent: None,
             is_new: false,
+            remote: Remote::new(),
+            of_parent: Remote::new(),
+            may_arrive_until_s: None,
             source: None,
             marked: None,
             pushes: 0,
@@ -257,6 +286,9 @@ impl<T> Item<T> {
             went_with_a_model: self.went_with_a_model,
             parent: self.parent,
             is_new: self.is_new,
+            remote: self.remote,
+            of_parent: self.of_parent,
+            may_arrive_until_s: self.may_arrive_until_s,
             source: self.source,
             marked: self.marked,
             pushes: self.pushes,
@@ -277,8 +309,16 @@ impl<T> Item<T> {
             pushes: self.pushes,
             changes: self.tried.as_ref().map_or(0, |tried| tried.changes),
             is_last_resort: self.waiting.own_try().is_some(),
-            is_known: !self.is_new,
+            remote: (!self.is_new).then_some(&self.remote),
+            of_parent: &self.of_parent,
+            may_arrive_until_s: self.may_arrive_until_s,
         }
+    }
+
+    /// What tells what the destination had given of its parent from something else; none where that is not sent.
+    pub(crate) fn mark_of_parent(&self) -> Option<String> {
+        let mark = |remote: &Remote| digest(json!(remote).to_string().as_bytes())[..8].to_owned();
+        Some(&self.of_parent).filter(|remote| !remote.is_empty()).map(mark)
     }
 
     /// What is written down of its push.

@@ -63,9 +63,14 @@ pub(super) async fn keep_all<H: Host>(
 fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut Pages) {
     let entity = &item.waiting.entity;
     match &item.what {
-        Outcome::Upserted { hash, updated_s } => {
+        Outcome::Upserted {
+            hash,
+            updated_s,
+            remote,
+        } => {
             pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
             pages.set_parent(entity, item.parent.clone());
+            pages.set_remote(entity, remote.clone(), item.mark_of_parent());
         }
         Outcome::Deleted | Outcome::LetGo => {
             pages.remove(entity, session.desk.now_s(), item.is_deletion_announced());
@@ -103,7 +108,10 @@ async fn keep_one<H: Host>(session: &mut Session<'_, H>, item: &mut Pushed) -> R
     fanout::remember(&session.desk, &session.backlog, item, is_over).await?;
     match item.what {
         Outcome::Failed(..) => keep_failure(&session.desk, &mut session.books, item).await?,
-        Outcome::Braked => hold_as_it_is(&session.desk, &session.books, item, Hold::Brake).await?,
+        Outcome::Braked => {
+            let why = if item.is_new { Hold::Unindexed } else { Hold::Brake };
+            hold_as_it_is(&session.desk, &session.books, item, why).await?;
+        }
         Outcome::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
         Outcome::Upserted { .. } | Outcome::Deleted | Outcome::LetGo | Outcome::Done => {
             recheck_later(&session.desk, &session.books, item).await?
@@ -172,10 +180,12 @@ pub(super) async fn note_tried<H: Host>(
 ) -> Result<(), StoreError> {
     for item in items.iter_mut() {
         let content = match &item.what {
-            Decision::Upsert { upsert, .. } => digest(model::json::write(&upsert.body).as_bytes()),
+            Decision::Upsert { upsert, .. } => digest(model::json::write(upsert.body()).as_bytes()),
             Decision::Delete(_) => String::new(),
             _ => continue,
         };
+        let (kind, code) = (item.waiting.entity.kind, &item.code);
+        item.may_arrive_until_s = backlog.may_arrive_until_s(desk, kind, code).await?;
         let mut known = backlog
             .tried_in_flight(desk, item.waiting.entity.kind, &item.code)
             .await?;
@@ -246,7 +256,7 @@ async fn hold<H: Host, T>(
             Some(last) if last.status == Some(429) => THROTTLED_HOLD_S,
             _ => PROBE_HOLD_S,
         },
-        Hold::Brake => BRAKE_HOLD_S,
+        Hold::Brake | Hold::Unindexed => BRAKE_HOLD_S,
         Hold::Doubt => books.state.recheck_s(),
     };
     let (attempts, due_s) = (item.waiting.attempts(), desk.now_s() + for_s);

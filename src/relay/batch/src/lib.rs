@@ -95,6 +95,11 @@ async fn ask<H: Host>(
     let mut pages = session.books.load_pages(&session.desk, entities).await?;
     reading::unite_spellings(&mut asked, &mut pages);
     reread_what_the_index_denies(&session.upstreams, kind, &mut asked, &pages).await;
+    if session.desk.config.shape.needs_parents(kind) {
+        for parent in asked.iter().filter_map(|asked| asked.parent()) {
+            session.books.read_page_of(&session.desk, &mut pages, &parent).await?;
+        }
+    }
     enrich(session, kind, &mut asked).await?;
     for asked in &mut asked {
         if let Answer::Gone { with_a_model } = &mut asked.answer {

@@ -15,6 +15,8 @@ use http::{Response, StatusCode};
 use model::entity::digest;
 use model::failure::{Class, Failure};
 use protocol::answers::Answers;
+use protocol::remote::Remote;
+use protocol::request::Act;
 use queue::key::{Key, MEDIA_PAGES};
 use serde_json::{Map, Value, json};
 use shape::{File, Media};
@@ -117,13 +119,14 @@ pub(crate) async fn send_all<H: Host>(
                 if desk.host.monotonic_ms() >= files_until_ms {
                     return (at, Err(upstreams.pim_governor.time_is_up()));
                 }
-                (at, transfer(desk, upstreams, destination, media, one).await)
+                let sent = transfer(desk, upstreams, destination, media, one).await;
+                (at, sent.map(|()| Remote::new()))
             }));
         }
         for (at, result) in at_once(pushes, upstreams.pim_at_once).await {
             let one = &missing[at];
             match result {
-                Ok(()) => {
+                Ok(_) => {
                     let page = sent.page(desk, &one.digest).await?;
                     page.files.insert(one.digest.clone(), json!(desk.now_s()));
                     page.is_changed = true;
@@ -355,7 +358,7 @@ async fn pass_on<H: Host>(
 fn judge_file(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),
-        status => class_of(answers.meaning_of_file(status.as_u16())),
+        status => class_of(Act::Upsert, answers.meaning_of_file(status.as_u16())),
     }
 }
 

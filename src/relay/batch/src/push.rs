@@ -7,6 +7,7 @@ use destination::Destination;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
 use model::failure::Failure;
+use protocol::remote::Remote;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
 use std::collections::BTreeMap;
@@ -46,11 +47,11 @@ pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushe
         .map(|_| ())
 }
 
-/// A push under way: its number, and what came of it.
-pub(crate) type Push<'a> = LocalBoxFuture<'a, (usize, Result<(), Failure>)>;
+/// A push under way: its number, and what came of it, with what the destination gave.
+pub(crate) type Push<'a> = LocalBoxFuture<'a, (usize, Result<Remote, Failure>)>;
 
 /// Lets so many pushes at once be under way, until all are through. Boxed, so that there is one such code.
-pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, Result<(), Failure>)> {
+pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, Result<Remote, Failure>)> {
     stream::iter(pushes).buffer_unordered(count).collect().await
 }
 
@@ -92,7 +93,8 @@ fn pushes<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]
                 ))
             }
             Decision::Delete(removal) if !is_upsert => pushes.push(Box::pin(async move {
-                (at, destination.delete(item.cargo(), removal).await)
+                let deleted = destination.delete(item.cargo(), removal).await;
+                (at, deleted.map(|()| Remote::new()))
             })),
             _ => {}
         }
@@ -101,10 +103,14 @@ fn pushes<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]
 }
 
 /// What became of an entity, by what came of its push, if there was one.
-fn pushed(item: Decided, came: Option<Result<(), Failure>>) -> Pushed {
+fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {
     item.then(|decision| match (decision, came) {
-        (Decision::Upsert { hash, updated_s, .. }, Some(Ok(()))) => Outcome::Upserted { hash, updated_s },
-        (Decision::Delete(_), Some(Ok(()))) => Outcome::Deleted,
+        (Decision::Upsert { hash, updated_s, .. }, Some(Ok(remote))) => Outcome::Upserted {
+            hash,
+            updated_s,
+            remote,
+        },
+        (Decision::Delete(_), Some(Ok(_))) => Outcome::Deleted,
         (Decision::Upsert { .. } | Decision::Delete(_), Some(Err(failure))) if failure.is_held() => Outcome::PutOff,
         (Decision::Upsert { hash, .. }, Some(Err(failure))) => Outcome::Failed(failure, Some(hash)),
         (Decision::Delete(_), Some(Err(failure))) => Outcome::Failed(failure, None),
@@ -122,8 +128,9 @@ fn note(books: &mut Books, item: &Pushed) {
         Outcome::Upserted { .. } => books.report(|report| report.upserts += 1),
         Outcome::Deleted => {
             books.report(|report| report.deletes += 1);
-            if !item.is_deletion_announced() {
-                books.note_unannounced(&item.waiting.entity);
+            match item.is_deletion_announced() {
+                true => books.note_unindexed(&item.waiting.entity),
+                false => books.note_unannounced(&item.waiting.entity),
             }
         }
         _ => {}

@@ -14,8 +14,17 @@ use world::host::{self, Host, StoreError};
 /// How many events of reconciliation may wait at once: more would only make every listing longer.
 const RECONCILING_MAX: u64 = 10_000;
 
-/// What was to be pushed last, by kind and code.
-type TriedByEntity = BTreeMap<(Kind, String), Vec<Tried>>;
+/// What is in flight, by kind and code.
+type InFlightByEntity = BTreeMap<(Kind, String), OfEntity>;
+
+/// What is known of an entity's pushes that are in flight, or were when their worker died.
+#[derive(Default)]
+struct OfEntity {
+    /// What they were to bring.
+    tried: Vec<Tried>,
+    /// When the last of them was written down, in seconds since the Unix epoch.
+    last_s: u64,
+}
 
 /// What waits, by the last listing, and what became of it since.
 pub struct Backlog {
@@ -26,7 +35,7 @@ pub struct Backlog {
     /// Events of our own that were queued since the listing.
     raised: u64,
     /// What the pushes were to bring that were in flight when the tick began, once it is read.
-    in_flight: Option<TriedByEntity>,
+    in_flight: Option<InFlightByEntity>,
     /// Entities that a batch was begun with: what was listed of them waits no more.
     begun: BTreeSet<Entity>,
     /// Entities that reconciliation queued since the listing.
@@ -111,18 +120,39 @@ impl Backlog {
         kind: Kind,
         code: &str,
     ) -> Result<Vec<Tried>, StoreError> {
+        let known = self.in_flight(desk).await?.get(&(kind, code.to_owned()));
+        Ok(known.map(|known| known.tried.clone()).unwrap_or_default())
+    }
+
+    /// Until when a push of an entity may arrive whose end nobody saw, in seconds since the Unix epoch: it may have begun at
+    /// the end of its tick, and lasted as long as a call may.
+    pub async fn may_arrive_until_s(
+        &mut self,
+        desk: &Desk<'_, impl Host>,
+        kind: Kind,
+        code: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        let known = self.in_flight(desk).await?.get(&(kind, code.to_owned()));
+        let longest_s = desk.config.tick_s + 2 * desk.config.call_timeout_s;
+        Ok(known.map(|known| known.last_s + longest_s))
+    }
+
+    async fn in_flight(&mut self, desk: &Desk<'_, impl Host>) -> Result<&InFlightByEntity, StoreError> {
         if self.in_flight.is_none() {
-            let mut tried = TriedByEntity::new();
+            let mut by_entity = InFlightByEntity::new();
             for batch in &self.plan.in_flight {
                 let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
-                for (entity, known) in value.into_iter().flat_map(InFlightValue::into_tried) {
-                    tried.entry(entity).or_default().push(known);
+                let Some(value) = value else { continue };
+                for entity in &value.entities {
+                    let known = by_entity.entry(entity.clone()).or_default();
+                    known.last_s = known.last_s.max(batch.time_s);
+                }
+                for (entity, tried) in value.into_tried() {
+                    by_entity.entry(entity).or_default().tried.push(tried);
                 }
             }
-            self.in_flight = Some(tried);
+            self.in_flight = Some(by_entity);
         }
-        let known = &self.in_flight;
-        let of_this = known.as_ref().and_then(|known| known.get(&(kind, code.to_owned())));
-        Ok(of_this.cloned().unwrap_or_default())
+        Ok(self.in_flight.get_or_insert_default())
     }
 }

@@ -78,6 +78,24 @@ impl Books {
 
     /// Whether the brake lets a deletion through that nobody announced; counts one that it holds back.
     pub fn brake_lets_through(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
+        let lets_through = self.asks_brake(desk, entity);
+        if !lets_through {
+            self.state.brake.hold(desk.now_s());
+        }
+        lets_through
+    }
+
+    /// The same of a deletion that was announced, of what the index does not have. Before the first walk has ended that is
+    /// no news: people hear nothing of what is held.
+    pub fn brake_lets_unindexed_through(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
+        let lets_through = self.asks_brake(desk, entity);
+        if !lets_through && self.reconciliation.walk.finished_ms > 0 {
+            self.state.brake.hold(desk.now_s());
+        }
+        lets_through
+    }
+
+    fn asks_brake(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
         let state = &mut self.state;
         let indexed = usize::try_from(state.indexed).unwrap_or(0);
         let lets_through = state.brake.lets_through(entity, indexed, desk.now_s());
@@ -91,6 +109,11 @@ impl Books {
     /// The destination took something.
     pub fn note_done(&mut self, desk: &Desk<'_, impl Host>) {
         self.state.done_s = desk.now_s();
+    }
+
+    /// What the brake let through came through, though it was announced.
+    pub fn note_unindexed(&mut self, entity: &Entity) {
+        self.state.brake.done(entity);
     }
 
     /// Counts a deletion that came through and that nobody announced.
@@ -151,6 +174,20 @@ impl Books {
     ) -> Result<Pages, StoreError> {
         let directory = self.index.clone();
         Pages::load(desk.host, &desk.config.keys, &directory, entities).await
+    }
+
+    /// Reads the page of an entity into those that were read.
+    pub async fn read_page_of(
+        &self,
+        desk: &Desk<'_, impl Host>,
+        pages: &mut Pages,
+        entity: &Entity,
+    ) -> Result<(), StoreError> {
+        let directory = self.index.clone();
+        let place = (entity.kind, queue::index::page_of(entity));
+        pages
+            .read(desk.host, &desk.config.keys, &directory, place.0, place.1)
+            .await
     }
 
     /// Reads one page of the index.

@@ -5,20 +5,24 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use config::{DestinationConfig, LoginConfig};
-use http::{Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
 use model::path::path_segment;
 use protocol::answers::Meaning;
+use protocol::draft::{self, Draft, Ready};
+use protocol::find::Found;
 use protocol::headers::Headers;
-use protocol::request::Act;
+use protocol::remote::{Given, Remote, name_at_parent, own_name};
+use protocol::request::{Act, Names};
 use queue::keyspace::Keyspace;
 use serde_json::Value;
 use shape::{Removal, Shape, Upsert};
-use std::cell::Cell;
+use std::cell::RefCell;
 use upstream::governor::{Call, Governor, Limits};
 use upstream::token::{Login, Tokens};
 use world::host::Host;
+use world::mistake::{Mistake, made};
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -50,8 +54,12 @@ pub struct Cargo<'a> {
     pub changes: u64,
     /// Whether it is tried once more after it was given up.
     pub is_last_resort: bool,
-    /// Whether the destination has it, as far as the index knows.
-    pub is_known: bool,
+    /// What the destination gave of it; none where the index does not know that it has it.
+    pub remote: Option<&'a Remote>,
+    /// What the destination gave of what it belongs to.
+    pub of_parent: &'a Remote,
+    /// Until when a creation of it may arrive whose end is not known, in seconds since the Unix epoch.
+    pub may_arrive_until_s: Option<u64>,
 }
 
 /// The destination, for the length of a tick.
@@ -84,37 +92,145 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// Brings an entity to the destination: by one request where that is one, else by making it or by changing it, as the
-    /// index knows of it, and by the other one where the destination says that it is not so.
-    pub async fn upsert(&self, cargo: Cargo<'_>, upsert: &Upsert) -> Result<(), Failure> {
-        let change = |act| Sending {
-            act,
-            method: &upsert.method,
-            path: &upsert.path,
-            body: model::json::write(&upsert.body).into_bytes(),
-            other_follows: false,
+    /// Brings an entity to the destination, and gives what is known of it there: by one request where that is one, else by
+    /// making it or by changing it, as the index knows of it. What the index does not know is looked up first where that can
+    /// be. Where the destination says that it is otherwise, that is believed once.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being there.
+    pub async fn upsert(&self, cargo: Cargo<'_>, upsert: &Upsert) -> Result<Remote, Failure> {
+        let lacks = |known: &Option<Remote>| {
+            let own = known.clone().unwrap_or_default();
+            let lacking = upsert.change.lacks(cargo.given(&own));
+            lacking.and_then(own_name).is_some()
         };
-        let Some(creation) = &upsert.create else {
-            return self.send(cargo, change(Act::Upsert)).await.map(|_| ());
+        let (mut known, mut has_looked, mut is_second) = (cargo.remote.cloned(), false, false);
+        if let Some(find) = upsert.find.as_ref().filter(|_| known.is_none() || lacks(&known)) {
+            known = self.find(cargo, find, &upsert.identity).await?;
+            has_looked = true;
+        } else if upsert.create.is_some() && lacks(&known) {
+            // It says so itself if it has it, and what it is called there.
+            known = None;
+        }
+        loop {
+            let own = known.clone().unwrap_or_default();
+            let (act, draft) = match (&upsert.create, &known) {
+                (Some(create), None) => (Act::Create, create),
+                (Some(_), Some(_)) => (Act::Update, &upsert.change),
+                (None, _) => (Act::Upsert, &upsert.change),
+            };
+            let sending = self.sending(cargo, act, draft, &own)?;
+            let can_follow = !is_second && (upsert.create.is_some() || upsert.find.is_some() || !own.is_empty());
+            let sent = self.send(cargo, sending, can_follow).await;
+            // What broke over a creation may have made it, and what is made and not known would be made again.
+            let sent = sent.map_err(|failure| Failure {
+                unsettled: failure.unsettled
+                    || (act == Act::Create && failure.status.is_some_and(|status| status >= 500)),
+                ..failure
+            });
+            let (meaning, gave, failure) = match sent? {
+                Sent::Done(gave) => return Ok(own.into_iter().chain(gave).collect()),
+                Sent::LedOn(meaning, gave, failure) => (meaning, gave, failure),
+            };
+            is_second = true;
+            known = match (meaning, &upsert.find) {
+                // What it was called is called so no more.
+                (Meaning::Missing, None) => None,
+                (_, Some(find)) if !has_looked && gave.is_empty() => {
+                    has_looked = true;
+                    self.find(cargo, find, &upsert.identity).await?
+                }
+                (Meaning::Missing, Some(_)) => None,
+                _ => Some(own.into_iter().chain(gave).collect()),
+            };
+            let goes_on = match (act, &known) {
+                (Act::Create, None) => false,
+                (_, None) => upsert.create.is_some() || act == Act::Upsert,
+                (_, Some(_)) => !lacks(&known),
+            };
+            if !goes_on {
+                return Err(*failure);
+            }
+        }
+    }
+
+    /// What the destination has of an entity; none if it has nothing.
+    ///
+    /// # Errors
+    /// It does not tell, has several, or may not be able to tell yet.
+    async fn find(&self, cargo: Cargo<'_>, find: &Draft, identity: &str) -> Result<Option<Remote>, Failure> {
+        let Some(rules) = self.shape.find_of(cargo.kind) else {
+            return Ok(None);
         };
-        let create = || Sending {
-            act: Act::Create,
-            method: &creation.method,
-            path: &creation.path,
-            body: model::json::write(&creation.body).into_bytes(),
-            other_follows: false,
+        let none = Remote::new();
+        let sending = self.sending(cargo, Act::Find, find, &none)?;
+        let names = Names {
+            kind: cargo.kind.name(),
+            id: cargo.code,
+            identity,
         };
-        let (first, second) = match cargo.is_known {
-            true => (change(Act::Update), create()),
-            false => (create(), change(Act::Update)),
+        let response = match self.called(cargo, sending, false).await.map_err(Failure::settled)? {
+            Called::Done(Meaning::Missing, _) => return self.nothing_found(cargo, rules.settle_s),
+            Called::Done(_, response) => response,
+            Called::LedOn(.., failure) => return Err(*failure),
         };
-        let first = Sending {
-            other_follows: true,
-            ..first
-        };
-        match self.send(cargo, first).await? {
-            Meaning::Done => Ok(()),
-            _ => self.send(cargo, second).await.map(|_| ()),
+        let refused = |reason: String| self.governor.failed(Class::Permanent, reason);
+        match rules.found(&names, response.headers(), response.body()) {
+            Found::One(remote) => Ok(Some(remote)),
+            Found::None => self.nothing_found(cargo, rules.settle_s),
+            Found::Several(count) => Err(refused(format!(
+                "the destination has {count} that are called {identity}, and which is meant is not known: take the others away there"
+            ))),
+            Found::Unreadable => Err(refused(
+                "what the destination answers to `find` has no such list or value as the shape says".to_owned(),
+            )),
+        }
+    }
+
+    /// Nothing was found, which is believed once whatever was sent before has arrived and can be found.
+    fn nothing_found(&self, cargo: Cargo<'_>, settle_s: u64) -> Result<Option<Remote>, Failure> {
+        let now_s = self.governor.now_ms() / 1000;
+        match cargo.may_arrive_until_s.map(|until_s| until_s + settle_s) {
+            Some(until_s) if until_s > now_s && !made(Mistake::BelieveNothingFound) => {
+                let failure = self.governor.failed(
+                    Class::Transient,
+                    "the end of its creation is not known, and the destination does not have it yet".to_owned(),
+                );
+                Err(Failure {
+                    retry_after_s: Some(until_s - now_s),
+                    ..failure
+                })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A request with what was given filled in.
+    fn sending<'d>(&self, cargo: Cargo<'_>, act: Act, draft: &'d Draft, own: &Remote) -> Result<Sending<'d>, Failure> {
+        let given = cargo.given(own);
+        let headers = &self.shape.headers_of(cargo.kind, act).late;
+        let headers = headers
+            .iter()
+            .filter_map(|(name, pieces)| draft::header(name, pieces, given));
+        match draft.ready(given) {
+            Ok(ready) => Ok(Sending {
+                act,
+                method: &draft.method,
+                headers: headers.collect(),
+                ready,
+            }),
+            Err(place) => Err(match name_at_parent(place) {
+                Some(name) => self.governor.failed(
+                    Class::Transient,
+                    format!("the destination has not given `{name}` of what it belongs to yet"),
+                ),
+                None => self.governor.failed(
+                    Class::Permanent,
+                    format!(
+                        "its `{{{place}}}` is not known: no answer gave it, and the shape has no `find` that tells"
+                    ),
+                ),
+            }),
         }
     }
 
@@ -152,65 +268,96 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 
     /// Deletes an entity, or archives it; one that is not there is deleted.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being gone.
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
-        let body = removal.body.as_ref().map(|body| model::json::write(body).into_bytes());
-        let sending = Sending {
-            act: Act::Delete,
-            method: &removal.method,
-            path: &removal.path,
-            body: body.unwrap_or_default(),
-            other_follows: false,
-        };
-        self.send(cargo, sending).await.map(|_| ())
+        let (mut own, mut has_looked) = (cargo.remote.cloned().unwrap_or_default(), false);
+        loop {
+            let lacks = removal.delete.lacks(cargo.given(&own));
+            match (lacks, &removal.find) {
+                (None, _) => {}
+                (Some(_), Some(find)) if !has_looked => {
+                    has_looked = true;
+                    match self.find(cargo, find, &removal.identity).await? {
+                        Some(found) => own.extend(found),
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
+                // Nothing ties it to anything there.
+                (Some(_), None) if cargo.remote.is_none() => return Ok(()),
+                (Some(_), _) => {}
+            }
+            let sending = self.sending(cargo, Act::Delete, &removal.delete, &own)?;
+            let find = removal.find.as_ref().filter(|_| !has_looked);
+            match (self.send(cargo, sending, find.is_some()).await?, find) {
+                (Sent::Done(_), _) => return Ok(()),
+                // It has another version than is known.
+                (Sent::LedOn(..), Some(find)) => {
+                    has_looked = true;
+                    match self.find(cargo, find, &removal.identity).await? {
+                        Some(found) => own.extend(found),
+                        None => return Ok(()),
+                    }
+                }
+                (Sent::LedOn(.., failure), None) => return Err(*failure),
+            }
+        }
     }
 
-    /// Sends a request; says whether it is done, or that the entity is missing or exists where another request can follow.
-    async fn send(&self, cargo: Cargo<'_>, sending: Sending<'_>) -> Result<Meaning, Failure> {
-        let Sending {
-            act,
-            method,
-            path,
-            mut body,
-            other_follows,
-        } = sending;
-        // The same over retries, another for the next change even if that changes back: what has come through since
-        // makes it another one, and so does a newer event.
-        let pushes = match cargo.changes {
-            0 => cargo.pushes.to_string(),
-            changes => format!("{}.{changes}", cargo.pushes),
+    /// Sends a request that changes something; says what was given, or what leads to another request where one can follow.
+    async fn send(&self, cargo: Cargo<'_>, sending: Sending<'_>, can_follow: bool) -> Result<Sent, Failure> {
+        let remember = &self.shape.operation(cargo.kind, sending.act).remember;
+        let gave = |response: &Response<Vec<u8>>| {
+            let body = model::json::read(response.body()).map(|read| read.value);
+            remember.take(response.headers(), body.as_ref())
         };
-        let which = if act == Act::Create { "create" } else { "" };
-        let parts = [
-            cargo.kind.name(),
-            cargo.code,
-            cargo.cause,
-            &pushes,
-            method.as_str(),
-            which,
-        ];
-        let key = digest(parts.join("\n").as_bytes());
-        let key = digest(&[key.as_bytes(), &body].concat());
-        let headers = self.shape.headers_of(cargo.kind, act);
-        let answers = self.shape.answers_of(cargo.kind, act);
+        Ok(match self.called(cargo, sending, can_follow).await? {
+            Called::Done(_, response) => Sent::Done(gave(&response)),
+            Called::LedOn(meaning, response, failure) => Sent::LedOn(meaning, gave(&response), failure),
+        })
+    }
+
+    /// Makes a call; gives a good answer, or one that leads to another request where one can follow.
+    async fn called(&self, cargo: Cargo<'_>, sending: Sending<'_>, can_follow: bool) -> Result<Called, Failure> {
+        let act = sending.act;
+        let operation = self.shape.operation(cargo.kind, act);
+        let answers = &operation.answers;
+        let key = cargo.idempotency_key(&sending);
         let why = |body: &[u8]| answers.reason(body);
         let mut token = self.token().await?;
         let mut may_renew = self.tokens.is_some();
-        let told = Cell::new(Meaning::Done);
+        let told = RefCell::new((Meaning::Done, None));
+        let mut body = sending.ready.body;
         loop {
-            let key = key.clone();
-            let body = if may_renew {
-                body.clone()
-            } else {
-                std::mem::take(&mut body)
+            let body = match may_renew {
+                true => body.clone(),
+                false => std::mem::take(&mut body),
             };
-            let request = self.request(cargo.kind.name(), headers, (method, path), key, body, token.as_deref())?;
+            let target = (sending.method, sending.ready.path.as_str());
+            let circuit = cargo.kind.name();
+            let mut request = self.request(circuit, &operation.headers, target, key.clone(), body, token.as_deref())?;
+            request.headers_mut().extend(sending.headers.iter().cloned());
+            let wait = |response: &Response<Vec<u8>>| {
+                let (meaning, _) = *told.borrow();
+                let head = (response.status().as_u16(), response.headers());
+                answers.wait_s(
+                    &self.shape.limits,
+                    meaning,
+                    head,
+                    response.body(),
+                    self.governor.now_ms(),
+                )
+            };
             let call = Call {
                 entity: Some(cargo.name),
                 attempts: cargo.attempts,
                 is_last_resort: cargo.is_last_resort,
-                needs_body: answers.need_bodies(),
+                needs_body: act == Act::Find || operation.needs_bodies(),
                 why: Some(&why),
-                ..Call::of(cargo.kind.name(), request)
+                wait: Some(&wait),
+                ..Call::of(circuit, request)
             };
             let judge = |response: &Response<Vec<u8>>| {
                 let status = response.status().as_u16();
@@ -218,24 +365,34 @@ impl<'a, H: Host> Destination<'a, H> {
                 if may_renew && status == 401 {
                     return Some(Class::Held);
                 }
-                told.set(answers.meaning(act, status, response.body()));
-                judge(act, told.get(), other_follows)
+                let meaning = answers.meaning(act, status, response.body());
+                let class = class_of(act, meaning);
+                let leads_on = can_follow && class.is_some() && leads_on(meaning);
+                told.replace((meaning, leads_on.then(|| response.clone())));
+                if leads_on { Some(Class::Held) } else { class }
             };
             let called = self.governor.call(call, &judge).await;
-            match called {
-                Ok(_) => return Ok(told.get()),
-                Err(_) if other_follows && leads_on(told.get()) => return Ok(told.get()),
-                Err(failure) if may_renew && failure.status == Some(401) => {
-                    token = self.instead_of(&token).await?;
-                    may_renew = false;
-                }
-                Err(failure) => {
-                    if let (Some(tokens), Some(token), Some(401)) = (&self.tokens, &token, failure.status) {
-                        tokens.forget(token).await;
-                    }
-                    return Err(failure);
-                }
+            let (meaning, led_on) = told.replace((Meaning::Done, None));
+            let failure = match called {
+                Ok(response) => return Ok(Called::Done(meaning, response)),
+                Err(failure) => failure,
+            };
+            if let Some(response) = led_on {
+                let failure = Failure {
+                    class: Class::Permanent,
+                    ..failure
+                };
+                return Ok(Called::LedOn(meaning, response, Box::new(failure)));
             }
+            if may_renew && failure.status == Some(401) {
+                token = self.instead_of(&token).await?;
+                may_renew = false;
+                continue;
+            }
+            if let (Some(tokens), Some(token), Some(401)) = (&self.tokens, &token, failure.status) {
+                tokens.forget(token).await;
+            }
+            return Err(failure);
         }
     }
 
@@ -320,31 +477,61 @@ impl Login for ByLogin<'_> {
 struct Sending<'a> {
     act: Act,
     method: &'a Method,
-    path: &'a str,
-    body: Vec<u8>,
-    /// Whether another request follows where the entity is missing, or exists.
-    other_follows: bool,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    ready: Ready,
 }
 
-/// What follows from what an answer means: what is missing where it is to be deleted is deleted. One that leads to another
-/// request is no success and no failure: that one tells how the destination does.
-fn judge(act: Act, meaning: Meaning, other_follows: bool) -> Option<Class> {
-    match (act, meaning) {
-        (Act::Delete, Meaning::Missing) => None,
-        (_, meaning) if other_follows && leads_on(meaning) => Some(Class::Held),
-        (_, meaning) => class_of(meaning),
+/// What came of a call.
+enum Called {
+    /// A good answer, and what it means.
+    Done(Meaning, Response<Vec<u8>>),
+    /// One that leads to another request, and the failure that it is where none follows.
+    LedOn(Meaning, Response<Vec<u8>>, Box<Failure>),
+}
+
+/// What came of a request that changes something.
+enum Sent {
+    /// It is done; and what was given.
+    Done(Remote),
+    /// It leads to another request; what was given, and the failure that it is where none follows.
+    LedOn(Meaning, Remote, Box<Failure>),
+}
+
+impl Cargo<'_> {
+    fn given<'g>(&'g self, own: &'g Remote) -> Given<'g> {
+        Given {
+            own,
+            parent: self.of_parent,
+        }
+    }
+
+    /// The same over retries, another for the next change even if that changes back: what has come through since makes it
+    /// another one, and so does a newer event.
+    fn idempotency_key(&self, sending: &Sending<'_>) -> String {
+        let pushes = match self.changes {
+            0 => self.pushes.to_string(),
+            changes => format!("{}.{changes}", self.pushes),
+        };
+        let which = if sending.act == Act::Create { "create" } else { "" };
+        let method = sending.method.as_str();
+        let parts = [self.kind.name(), self.code, self.cause, &pushes, method, which];
+        let key = digest(parts.join("\n").as_bytes());
+        digest(&[key.as_bytes(), &sending.ready.body].concat())
     }
 }
 
-/// Whether an answer says that the other one of `create` and `update` is the right one.
+/// Whether an answer says that the other one of `create` and `update` is the right one, or that the destination has another
+/// version than is known.
 fn leads_on(meaning: Meaning) -> bool {
     matches!(meaning, Meaning::Missing | Meaning::Exists)
 }
 
-/// The class of what an answer means.
-pub fn class_of(meaning: Meaning) -> Option<Class> {
+/// The class of what an answer to a request means: what is missing where it is to be deleted is deleted, and what is
+/// missing where it is looked for is an answer.
+pub fn class_of(act: Act, meaning: Meaning) -> Option<Class> {
     match meaning {
         Meaning::Done => None,
+        Meaning::Missing if matches!(act, Act::Delete | Act::Find) => None,
         Meaning::Missing | Meaning::Exists | Meaning::Refused => Some(Class::Permanent),
         Meaning::Busy => Some(Class::Transient),
         Meaning::Misconfigured => Some(Class::Misconfigured),

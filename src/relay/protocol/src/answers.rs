@@ -5,7 +5,9 @@
 //! for a place that a good answer must have.
 
 use crate::condition::{self, Condition, pointer};
+use crate::limits::{Limits, Wait};
 use crate::request::Act;
+use http::HeaderMap;
 use model::document::Node;
 use model::html;
 use serde_json::Value;
@@ -48,6 +50,8 @@ struct Rule {
     statuses: Vec<(u16, u16)>,
     condition: Option<Condition>,
     means: Meaning,
+    /// How long to wait then; none where nothing tells.
+    wait: Option<Wait>,
 }
 
 /// The member `answers`.
@@ -93,6 +97,15 @@ impl Answers {
         }
     }
 
+    /// The same of a request whose good answers need not have what others must have.
+    #[must_use]
+    pub fn without_required(&self) -> Answers {
+        Answers {
+            required: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether a status stands for a refusal that passes by itself.
     pub fn passes(&self, status: u16) -> bool {
         PASSING.contains(&status) || self.busy.contains(&status)
@@ -100,7 +113,8 @@ impl Answers {
 
     /// Whether what an answer means cannot be told without the whole of its body.
     pub fn need_bodies(&self) -> bool {
-        self.required.is_some() || self.rules.iter().any(|rule| rule.condition.is_some())
+        let is_of_body = |rule: &Rule| rule.condition.is_some() || rule.wait.as_ref().is_some_and(Wait::needs_bodies);
+        self.required.is_some() || self.rules.iter().any(is_of_body)
     }
 
     /// What an answer to a request means.
@@ -114,6 +128,24 @@ impl Answers {
             Meaning::Done if (200..300).contains(&status) => self.of_good_body(act, status, body, read.as_ref()),
             meaning => meaning,
         }
+    }
+
+    /// How long an answer asks to wait, in seconds: by the rule that it fits, or by what the destination says of limits in
+    /// all its answers.
+    pub fn wait_s(
+        &self,
+        limits: &Limits,
+        meaning: Meaning,
+        (status, headers): (u16, &HeaderMap),
+        body: &[u8],
+        now_ms: u64,
+    ) -> Option<u64> {
+        let read: Option<Value> = serde_json::from_slice(body).ok();
+        let rule = self.rules.iter().find(|rule| rule.fits(status, read.as_ref()));
+        let of_rule = rule.and_then(|rule| rule.wait.as_ref()?.seconds(headers, read.as_ref(), now_ms));
+        // A conflict or a lock passes by itself, and says nothing of limits.
+        let turns_away = meaning == Meaning::Busy && (rule.is_some() || matches!(status, 429 | 503));
+        of_rule.or_else(|| limits.seconds(turns_away, headers, read.as_ref(), now_ms))
     }
 
     /// What the status of an answer to a file means: bodies and rules are about entities.
@@ -144,7 +176,7 @@ impl Answers {
             }
             // A proxy that does not know the destination: tried again, and then a person's.
             (404 | 410, Act::Delete) => Meaning::Busy,
-            (404 | 410, Act::Update) if is_own_word(body) => Meaning::Missing,
+            (404 | 410, Act::Update | Act::Find) if is_own_word(body) => Meaning::Missing,
             (409, Act::Create) if !self.busy.contains(&409) => Meaning::Exists,
             (status, _) if self.passes(status) => Meaning::Busy,
             // A path that is not there is a wrong address, not a wrong entity.
@@ -176,7 +208,9 @@ impl Answers {
 
 impl Rule {
     fn read(node: &Node<'_>) -> Option<Rule> {
-        if !node.is_object_of(&[&["status", "means"], &condition::MEMBERS[..]].concat()) || !node.has_all(&["means"]) {
+        if !node.is_object_of(&[&["status", "means", "wait"], &condition::MEMBERS[..]].concat())
+            || !node.has_all(&["means"])
+        {
             return None;
         }
         let statuses = node.member("status").map(|node| statuses(&node)).unwrap_or_default();
@@ -184,10 +218,15 @@ impl Rule {
         if node.member("status").is_none() && condition.is_none() {
             node.wrong("needs a `status` or a place `at`, or it would be for every answer");
         }
+        let means = node.member("means")?.choice(&MEANINGS)?;
+        if let (Some(wait), true) = (node.member("wait"), means != Meaning::Busy) {
+            wait.wrong("is for what means busy: nothing else is tried again by itself");
+        }
         Some(Rule {
             statuses,
             condition,
-            means: node.member("means")?.choice(&MEANINGS)?,
+            means,
+            wait: node.member("wait").and_then(|node| Wait::read(&node)),
         })
     }
 

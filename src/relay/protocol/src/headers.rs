@@ -1,7 +1,10 @@
 //! What requests carry beside their body: the token, and further headers.
 
+use crate::draft;
+use crate::remote::is_late;
 use http::{HeaderName, HeaderValue, header};
 use model::document::Node;
+use model::template::{Piece, pieces};
 
 /// How the destination wants its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Headers {
     pub authentication: Authentication,
     /// Further ones, each name once.
     pub others: Vec<(HeaderName, HeaderValue)>,
+    /// Those whose values are filled when a request is sent, each name once.
+    pub late: Vec<(HeaderName, Vec<Piece>)>,
 }
 
 /// Headers that are not the shape's to set.
@@ -67,12 +72,21 @@ impl Headers {
         if let Some(node) = node.member("headers") {
             for (name, value) in self.read(&node) {
                 self.others.retain(|(known, _)| *known != name);
-                self.others.push((name, value));
+                self.late.retain(|(known, _)| *known != name);
+                match value {
+                    Filled::Now(value) => self.others.push((name, value)),
+                    Filled::Late(pieces) => self.late.push((name, pieces)),
+                }
             }
         }
     }
 
-    fn read(&self, node: &Node<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    /// The places that are filled when a request is sent.
+    pub fn late_places(&self) -> impl Iterator<Item = &str> {
+        self.late.iter().flat_map(|(_, pieces)| draft::places(pieces))
+    }
+
+    fn read(&self, node: &Node<'_>) -> Vec<(HeaderName, Filled)> {
         let mut headers = Vec::new();
         if node.object().is_none() {
             return headers;
@@ -85,14 +99,32 @@ impl Headers {
                 );
                 continue;
             }
-            match node.text().map(HeaderValue::try_from) {
-                Some(Ok(value)) => headers.push((name, value)),
-                Some(Err(_)) => node.wrong("holds a character that a header cannot"),
-                None => {}
+            let Some(text) = node.text() else { continue };
+            match (HeaderValue::try_from(text), late(text)) {
+                (Err(_), _) => node.wrong("holds a character that a header cannot"),
+                (Ok(_), Some(pieces)) => headers.push((name, Filled::Late(pieces))),
+                (Ok(value), None) => headers.push((name, Filled::Now(value))),
             }
         }
         headers
     }
+}
+
+/// The value of a header.
+enum Filled {
+    Now(HeaderValue),
+    Late(Vec<Piece>),
+}
+
+/// A value with something that the destination gave; any other stands as it is written, braces and all.
+fn late(text: &str) -> Option<Vec<Piece>> {
+    let pieces = pieces(text).ok()?;
+    let mut places = pieces.iter().filter_map(|piece| match piece {
+        Piece::Place(place) => Some(place),
+        Piece::Text(_) => None,
+    });
+    let is_late = places.next().is_some_and(|first| is_late(first)) && places.all(|place| is_late(place));
+    is_late.then_some(pieces)
 }
 
 fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {

@@ -9,6 +9,8 @@ use model::entity::{Kind, digest};
 pub struct Identity {
     form: Form,
     prefix: String,
+    /// Whether the destination refuses to make a second one of the same.
+    pub is_unique: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,9 +28,10 @@ impl Identity {
     /// Reads the member `identity` of a kind.
     pub fn read(node: &Node<'_>, kind: Kind) -> Identity {
         let mut identity = Identity::default();
-        if !node.is_object_of(&["form", "prefix"]) {
+        if !node.is_object_of(&["form", "prefix", "unique"]) {
             return identity;
         }
+        identity.is_unique = node.member("unique").is_some_and(|node| node.flag());
         if let Some(node) = node.member("form") {
             let forms = [("id", Form::Id), ("hex", Form::Hex), ("hash", Form::Hash)];
             identity.form = node.choice(&forms).unwrap_or_default();

@@ -1,11 +1,12 @@
-//! What a destination is asked to do: one request each, and how its answer is read.
+//! A request to a destination, and how its answer is read.
 
 use crate::answers::Answers;
 use crate::condition::pointer;
+use crate::draft::{self, Draft, Late};
 use crate::headers::Headers;
-use crate::identity::Identity;
 use crate::place::Body;
-use crate::request::{Names, names_an_entity};
+use crate::remote::{Remember, is_late};
+use crate::request::{Names, fill, names_an_entity};
 use crate::route::Route;
 use http::Method;
 use model::document::Node;
@@ -22,6 +23,8 @@ pub struct Operation {
     pub headers: Headers,
     /// What answers mean.
     pub answers: Answers,
+    /// What is remembered of answers.
+    pub remember: Remember,
 }
 
 impl Operation {
@@ -31,161 +34,59 @@ impl Operation {
             route: Route::of(method, kind.name()),
             headers: Headers::default(),
             answers: Answers::default(),
+            remember: Remember::default(),
         }
     }
 
+    /// Whether what an answer means, or gives, cannot be told without the whole of its body.
+    pub fn needs_bodies(&self) -> bool {
+        self.answers.need_bodies() || self.remember.needs_bodies()
+    }
+
     /// Takes on what the document says of it: these members and `further` ones, which somebody else reads.
-    fn amend(&mut self, node: &Node<'_>, further: &[&str], methods: &[(&str, Method)], body_names_it: bool) {
-        if !node.is_object_of(&[&["method", "path", "headers", "answers"], further].concat()) {
+    pub(crate) fn amend(&mut self, node: &Node<'_>, further: &[&str], methods: &[(&str, Method)], body_names_it: bool) {
+        if !node.is_object_of(&[&["method", "path", "headers", "answers", "remember"], further].concat()) {
             return;
         }
         self.route.amend(node, methods, body_names_it);
         self.headers.amend_others(node);
         self.answers.amend(node);
+        self.remember.amend(node);
     }
 }
 
-/// What becomes of an entity that the destination is to have no more.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Removing {
-    /// Nothing: it stays there.
-    Never,
-    /// It is deleted, or archived, by this request, whose body has these fields; none has no body.
-    By(Box<Operation>, Option<Vec<Known>>),
-}
-
-/// A field of a deletion's body: made of what is known of an entity that is gone.
+/// A field of a body that is made of what is known of an entity that is gone, or looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     to: Vec<String>,
     source: Source,
+    is_number: bool,
 }
+
+/// A text with places, all of which are known of an entity that is gone.
+pub type Template = Vec<Piece>;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Source {
     Constant(Value),
-    Template(Vec<Piece>),
+    Template(Template),
 }
 
-/// How a kind is spoken to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Protocol {
-    /// What its entities are called.
-    pub identity: Identity,
-    /// How one is made where making and changing are two things; none where they are one.
-    pub create: Option<Operation>,
-    /// How one is upserted, or changed.
-    pub upsert: Operation,
-    /// How one is removed.
-    pub remove: Removing,
-}
-
-/// The members of a kind that are of its protocol.
-pub const MEMBERS: [&str; 9] = [
-    "upsert",
-    "create",
-    "update",
-    "delete",
-    "archive",
-    "authentication",
-    "headers",
-    "answers",
-    "identity",
-];
-
-fn methods(with_delete: bool) -> Vec<(&'static str, Method)> {
-    let delete = with_delete.then_some(("DELETE", Method::DELETE));
-    let others = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
-    delete.into_iter().chain(others).collect()
-}
-
-impl Protocol {
-    /// The one where the document says nothing: `PUT` and `DELETE` at `/kind/id`.
-    pub fn of(kind: Kind) -> Protocol {
-        Protocol {
-            identity: Identity::default(),
-            create: None,
-            upsert: Operation::of(Method::PUT, kind),
-            remove: Removing::By(Box::new(Operation::of(Method::DELETE, kind)), None),
-        }
-    }
-
-    /// Begins with the headers and answers of all kinds.
-    pub fn begin(&mut self, headers: &Headers, answers: &Answers) {
-        (self.upsert.headers, self.upsert.answers) = (headers.clone(), answers.clone());
-        if let Removing::By(operation, _) = &mut self.remove {
-            (operation.headers, operation.answers) = (headers.clone(), answers.clone());
-        }
-    }
-
-    /// Takes on what the document says of a kind.
-    pub fn amend(&mut self, node: &Node<'_>, kind: Kind) {
-        let (mut headers, mut answers) = (self.upsert.headers.clone(), self.upsert.answers.clone());
-        headers.amend(node);
-        answers.amend(node);
-        self.begin(&headers, &answers);
-        if let Some(node) = node.member("identity") {
-            self.identity = Identity::read(&node, kind);
-        }
-        match (node.member("upsert"), node.member("create"), node.member("update")) {
-            (None, None, None) => {}
-            (Some(upsert), None, None) => self.upsert.amend(&upsert, &[], &methods(false), true),
-            (None, Some(create), Some(update)) => {
-                let mut operation = Operation {
-                    route: Route::without_id(Method::POST, kind.name()),
-                    ..self.upsert.clone()
-                };
-                operation.amend(&create, &[], &methods(false), true);
-                self.create = Some(operation);
-                self.upsert.amend(&update, &[], &methods(false), true);
-            }
-            (Some(upsert), ..) => upsert.wrong("is `create` and `update` in one: leave it out, or leave those out"),
-            (None, Some(one), None) | (None, None, Some(one)) => {
-                one.wrong("needs the other one beside it: `create` and `update` go together");
-            }
-        }
-        self.amend_removing(node);
-    }
-
-    fn amend_removing(&mut self, node: &Node<'_>) {
-        let (node, is_archive) = match (node.member("delete"), node.member("archive")) {
-            (None, None) => return,
-            (Some(delete), Some(_)) => return delete.wrong("stands beside `archive`: an entity is one or the other"),
-            (Some(delete), None) => (delete, false),
-            (None, Some(archive)) => (archive, true),
-        };
-        if node.value == &Value::Bool(false) {
-            self.remove = Removing::Never;
-            return;
-        }
-        let Removing::By(operation, known) = &mut self.remove else {
-            return;
-        };
-        if is_archive {
-            **operation = self.upsert.clone();
-        }
-        *known = node.member("fields").map(|node| fields(&node));
-        let names_it = known.iter().flatten().any(Known::names_the_entity);
-        operation.amend(&node, &["fields"], &methods(true), names_it);
-        if node.member("path").is_none() && !names_it && !operation.route.names_the_entity() {
-            node.wrong("says nowhere which entity it is for: give it a `path` with {id}, or `fields` that name it");
-        }
-    }
-}
-
-fn fields(node: &Node<'_>) -> Vec<Known> {
+/// The fields of a body that is made of what is known of an entity that is gone.
+pub fn fields(node: &Node<'_>) -> Vec<Known> {
     let fields = node.list();
     fields.iter().filter_map(Known::read).collect()
 }
 
 impl Known {
     fn read(node: &Node<'_>) -> Option<Known> {
-        if !node.is_object_of(&["to", "constant", "template"]) || !node.has_all(&["to"]) {
+        if !node.is_object_of(&["to", "constant", "template", "as"]) || !node.has_all(&["to"]) {
             return None;
         }
+        let forms = [("text", false), ("number", true)];
         let source = match (node.member("constant"), node.member("template")) {
             (Some(constant), None) => Some(Source::Constant(constant.value.clone())),
-            (None, Some(template)) => known_template(&template),
+            (None, Some(template)) => known_template(&template).map(Source::Template),
             _ => {
                 node.wrong("needs one of `constant` and `template`: nothing else is known of an entity that is gone");
                 None
@@ -194,28 +95,27 @@ impl Known {
         Some(Known {
             to: pointer(&node.member("to")?)?,
             source: source?,
+            is_number: node.member("as").and_then(|node| node.choice(&forms)).unwrap_or(false),
         })
     }
 
-    fn names_the_entity(&self) -> bool {
+    /// Whether it says which entity the request is for.
+    pub fn names_the_entity(&self) -> bool {
         matches!(&self.source, Source::Template(pieces) if names_an_entity(pieces))
     }
 
-    fn value(&self, names: &Names<'_>) -> Value {
-        match &self.source {
-            Source::Constant(value) => value.clone(),
-            Source::Template(pieces) => {
-                let text = pieces.iter().map(|piece| match piece {
-                    Piece::Text(text) => text,
-                    Piece::Place(name) => names.of(name),
-                });
-                Value::String(text.collect())
-            }
-        }
+    /// Its places that are filled when a request is sent.
+    pub fn late_places(&self) -> impl Iterator<Item = &str> {
+        let pieces = match &self.source {
+            Source::Template(pieces) => &pieces[..],
+            Source::Constant(_) => &[],
+        };
+        draft::places(pieces)
     }
 }
 
-fn known_template(node: &Node<'_>) -> Option<Source> {
+/// A text whose places are all known of an entity that is gone.
+pub(crate) fn known_template(node: &Node<'_>) -> Option<Template> {
     let pieces = match pieces(node.text()?) {
         Ok(pieces) => pieces,
         Err(error) => {
@@ -226,20 +126,51 @@ fn known_template(node: &Node<'_>) -> Option<Source> {
     for piece in &pieces {
         if let Piece::Place(name) = piece
             && !Names::ALL.contains(&name.as_str())
+            && !is_late(name)
         {
             node.wrong(format!(
-                "`{{{name}}}` is not known of an entity that is gone: there are {{id}}, {{identity}} and {{kind}}"
+                "`{{{name}}}` is not known of an entity that is gone: there are {{id}}, {{identity}}, {{kind}} and {{remote.NAME}}"
             ));
         }
     }
-    Some(Source::Template(pieces))
+    Some(pieces)
 }
 
-/// The body of a deletion; none where it has none.
-pub fn body(fields: Option<&[Known]>, names: &Names<'_>) -> Option<Value> {
-    let mut body = Body::default();
-    for field in fields? {
-        body.put(&field.to, field.value(names));
+/// A template without places that are filled later, as it stands.
+pub(crate) fn filled(template: &Template, names: &Names<'_>) -> String {
+    let pieces = template.iter().map(|piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Place(place) => names.of(place),
+    });
+    pieces.collect()
+}
+
+impl Operation {
+    /// The request for what has these names, its body made of these fields; none for a name that a server may take for
+    /// something else.
+    pub fn draft(&self, fields: Option<&[Known]>, names: &Names<'_>) -> Option<Draft> {
+        let (mut body, mut late) = (Body::default(), Vec::new());
+        for field in fields.into_iter().flatten() {
+            match &field.source {
+                Source::Constant(value) => body.put(&field.to, value.clone()),
+                Source::Template(template) => late.push(Late {
+                    to: field.to.clone(),
+                    pieces: fill(template, names, str::to_owned),
+                    is_number: field.is_number,
+                    default: None,
+                }),
+            }
+        }
+        Some(Draft {
+            method: self.route.method.clone(),
+            path: self.route.path(names)?,
+            body: fields.map(|_| body.finish()),
+            late,
+        })
     }
-    Some(body.finish())
+
+    /// The places of its path and headers that are filled when it is sent.
+    pub fn late_places(&self) -> impl Iterator<Item = &str> {
+        self.route.late_places().chain(self.headers.late_places())
+    }
 }

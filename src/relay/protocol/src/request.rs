@@ -1,5 +1,6 @@
 //! What a request is to do, and by what it names an entity.
 
+use crate::remote::{is_late, own_name};
 use model::template::Piece;
 
 /// What a request is to do.
@@ -13,6 +14,8 @@ pub enum Act {
     Update,
     /// It is to be there no more, or out of sight.
     Delete,
+    /// It is looked for.
+    Find,
 }
 
 /// By what an entity is named in a request.
@@ -42,6 +45,27 @@ impl Names<'_> {
 
 /// Whether a template says which entity it is for.
 pub fn names_an_entity(template: &[Piece]) -> bool {
-    let is_name = |piece: &Piece| matches!(piece, Piece::Place(place) if matches!(place.as_str(), "id" | "identity"));
-    template.iter().any(is_name)
+    let is_name = |place: &str| matches!(place, "id" | "identity") || own_name(place).is_some();
+    let mut pieces = template.iter();
+    pieces.any(|piece| matches!(piece, Piece::Place(place) if is_name(place)))
+}
+
+/// A template with an entity's names in it, written like this; what the destination gave comes later.
+pub fn fill(template: &[Piece], names: &Names<'_>, written: fn(&str) -> String) -> Vec<Piece> {
+    let mut filled: Vec<Piece> = Vec::new();
+    for piece in template {
+        let text = match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Place(place) if is_late(place) => {
+                filled.push(piece.clone());
+                continue;
+            }
+            Piece::Place(place) => written(names.of(place)),
+        };
+        match filled.last_mut() {
+            Some(Piece::Text(known)) => known.push_str(&text),
+            _ => filled.push(Piece::Text(text)),
+        }
+    }
+    filled
 }

@@ -1,6 +1,8 @@
 //! Where an entity goes: method and path, by its code.
 
-use crate::request::{Names, names_an_entity};
+use crate::draft;
+use crate::remote::is_late;
+use crate::request::{Names, fill, names_an_entity};
 use http::Method;
 use model::document::Node;
 use model::path::path_segment;
@@ -36,22 +38,33 @@ impl Route {
         names_an_entity(&self.path)
     }
 
-    /// The path of what has these names; none for a name that a server may take for something else.
-    pub fn path(&self, names: &Names<'_>) -> Option<String> {
+    /// The path of what has these names, but for what the destination gave; none for a name that a server may take for
+    /// something else.
+    pub fn path(&self, names: &Names<'_>) -> Option<Vec<Piece>> {
         if [names.id, names.identity]
             .iter()
             .any(|name| matches!(*name, "" | "." | ".."))
         {
             return None;
         }
-        let pieces = self.path.iter().map(|piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Place(name) => path_segment(names.of(name)),
-        });
-        Some(pieces.collect())
+        Some(fill(&self.path, names, path_segment))
     }
 
-    /// Takes on what the document says. The path of a `POST` can do without the entity where its body names it.
+    /// The same of a path that needs nothing of what the destination gives.
+    pub fn whole_path(&self, names: &Names<'_>) -> Option<String> {
+        let pieces = self.path(names)?.into_iter().map(|piece| match piece {
+            Piece::Text(text) => Some(text),
+            Piece::Place(_) => None,
+        });
+        pieces.collect()
+    }
+
+    /// The places of the path that are filled when the request is sent.
+    pub fn late_places(&self) -> impl Iterator<Item = &str> {
+        draft::places(&self.path)
+    }
+
+    /// Takes on what the document says. A path can do without the entity where the body names it.
     pub fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)], body_names_it: bool) {
         if let Some(node) = node.member("method") {
             let names: Vec<(&str, usize)> = methods.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
@@ -82,11 +95,11 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
     let mut has_others = false;
     for piece in &pieces {
         match piece {
-            Piece::Place(name) if Names::ALL.contains(&name.as_str()) => {}
+            Piece::Place(name) if Names::ALL.contains(&name.as_str()) || is_late(name) => {}
             Piece::Place(name) => {
                 has_others = true;
                 node.wrong(format!(
-                    "`{{{name}}}` cannot stand in a path, which must be known of an entity that is gone: there are {{id}}, {{identity}} and {{kind}}"
+                    "`{{{name}}}` cannot stand in a path, which must be known of an entity that is gone: there are {{id}}, {{identity}}, {{kind}} and {{remote.NAME}}"
                 ));
             }
             Piece::Text(text) if !text.chars().all(is_of_a_path) => {

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::entity::{Entity, Kind, Segment};
+use protocol::remote::Remote;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -32,6 +33,12 @@ pub struct Entry {
     /// The model that it inherits from.
     #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
     pub(crate) parent: Option<Mark>,
+    /// What the destination gave of it.
+    #[serde(rename = "r", skip_serializing_if = "Remote::is_empty", default)]
+    pub remote: Remote,
+    /// The digest of what the destination had given of its parent when it was pushed; none where that is not sent.
+    #[serde(rename = "q", skip_serializing_if = "Option::is_none", default)]
+    pub of_parent: Option<String>,
     /// Of what was removed, whether an event had said that it is deleted.
     #[serde(rename = "a", skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) was_announced: bool,
@@ -86,6 +93,12 @@ impl Entry {
                 updated_s: self.updated_s.max(other.updated_s),
                 code: self.code.or(other.code),
                 pushes: self.pushes,
+                // What cannot be of both is looked up anew.
+                remote: if self.remote == other.remote {
+                    self.remote
+                } else {
+                    Remote::new()
+                },
                 parent: self.parent.filter(|parent| other.parent.as_ref() == Some(parent)),
                 ..Entry::default()
             },

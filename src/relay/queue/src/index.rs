@@ -12,6 +12,7 @@ use crate::entry::{Entry, Mark, page_of_digest};
 use crate::key::Key;
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
+use protocol::remote::Remote;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -238,23 +239,30 @@ impl Pages {
         self.known(entity).filter(|entry| entry.removed_s.is_none())
     }
 
+    /// Whether an entity was removed of late.
+    pub fn was_removed(&self, entity: &Entity) -> bool {
+        self.known(entity).is_some_and(|entry| entry.removed_s.is_some())
+    }
+
     /// How often an entity was pushed or removed, as far as is known.
     pub fn pushes(&self, entity: &Entity) -> u64 {
         self.known(entity).map_or(0, |entry| entry.pushes)
     }
 
     /// Sets the entry of an entity whose page was read: pushed, with the hash of what; or, without one, of unknown
-    /// content. What it inherits from stays.
+    /// content. What it inherits from and what the destination gave stay.
     pub fn set(&mut self, entity: &Entity, code: &str, hash: Option<String>, updated_s: u64) {
         let code = entity.segment.code().is_none().then(|| code.to_owned());
         let pushes = self.pushes(entity) + u64::from(hash.is_some());
-        let parent = self.get(entity).and_then(|entry| entry.parent.clone());
+        let known = self.get(entity).cloned().unwrap_or_default();
         let entry = Entry {
             hash,
             updated_s,
             code,
             pushes,
-            parent,
+            parent: known.parent,
+            remote: known.remote,
+            of_parent: known.of_parent,
             ..Entry::default()
         };
         self.put(entity, entry);
@@ -264,6 +272,18 @@ impl Pages {
     pub fn set_parent(&mut self, entity: &Entity, parent: Option<Mark>) {
         if let Some(entry) = self.get(entity).cloned() {
             self.put(entity, Entry { parent, ..entry });
+        }
+    }
+
+    /// Notes what the destination gave of an entity that has an entry, and the digest of what it had given of its parent.
+    pub fn set_remote(&mut self, entity: &Entity, remote: Remote, of_parent: Option<String>) {
+        if let Some(entry) = self.get(entity).cloned() {
+            let entry = Entry {
+                remote,
+                of_parent,
+                ..entry
+            };
+            self.put(entity, entry);
         }
     }
 

@@ -127,10 +127,22 @@ pub enum Hold {
     Brake,
     /// The PIM has nothing of it by its id, and its list does not lack it: a minute later that decides.
     Doubt,
+    /// The brake holds its deletion, which was announced: the index does not know that the destination has it.
+    Unindexed,
 }
 
 impl Hold {
-    pub(crate) const LETTERS: [(Hold, char); 3] = [(Hold::Probe, 'h'), (Hold::Brake, 'b'), (Hold::Doubt, 'd')];
+    pub(crate) const LETTERS: [(Hold, char); 4] = [
+        (Hold::Probe, 'h'),
+        (Hold::Brake, 'b'),
+        (Hold::Doubt, 'd'),
+        (Hold::Unindexed, 'u'),
+    ];
+
+    /// Whether the brake holds it.
+    pub fn is_of_brake(self) -> bool {
+        matches!(self, Hold::Brake | Hold::Unindexed)
+    }
 }
 
 /// All that a retry's key says.

@@ -276,7 +276,7 @@ mod tests {
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
-            let hold = [None, Some(Hold::Probe), Some(Hold::Brake), Some(Hold::Doubt)][hold];
+            let hold = [None, Some(Hold::Probe), Some(Hold::Brake), Some(Hold::Doubt), Some(Hold::Unindexed)][hold];
             for key in [
                 Key::Retry(RetryKey { entity: entity.clone(), attempts, hold, due_s: time }),
                 Key::DeadLetter(DeadLetterKey { entity: entity.clone(), failed_s: time, attempts, left: if attempts == 0 { 0 } else { 2 } }),

@@ -268,7 +268,7 @@ impl Plan {
 
     /// The retries that the brake holds back, with their keys.
     pub fn held_back(&self) -> impl Iterator<Item = (RetryKey, &String)> {
-        self.retries_that(|hold, _| hold == Some(Hold::Brake))
+        self.retries_that(|hold, _| hold.is_some_and(Hold::is_of_brake))
     }
 
     /// The retries that are due after a moment, in seconds since the Unix epoch, with their keys.
@@ -401,7 +401,7 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn is_braked(&self) -> bool {
-        self.retries().any(|(_, hold, _)| hold == Some(Hold::Brake))
+        self.retries().any(|(_, hold, _)| hold.is_some_and(Hold::is_of_brake))
     }
 
     /// Whether its call was the probe of an upstream that is down.

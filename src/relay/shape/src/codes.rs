@@ -11,7 +11,7 @@ fn shaped(rules: Value, product: &Value) -> Shaped {
 
 fn body(rules: Value, product: &Value) -> Value {
     match shaped(rules, product) {
-        Shaped::Wanted(upsert) => upsert.body,
+        Shaped::Wanted(upsert) => upsert.body().clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -99,8 +99,8 @@ fn integers_are_codes_where_codes_are_usual() {
         panic!("not wanted");
     };
     assert_eq!(
-        upsert.body,
-        json!({ "f": "Seven", "c": ["Seventh", "mugs"], "s": "Large" })
+        upsert.body(),
+        &json!({ "f": "Seven", "c": ["Seventh", "mugs"], "s": "Large" })
     );
     let elements = |need: &Need| lookups.list(need).cloned().unwrap_or_default();
     for need in [Need::Families, Need::Options("SIZE".to_owned())] {

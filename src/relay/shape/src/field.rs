@@ -7,7 +7,9 @@ use model::document::Node;
 use model::json::{self, text};
 use model::number;
 use model::template::{Piece, pieces};
+use protocol::draft::Late;
 use protocol::place::{at, tokens};
+use protocol::remote::is_late;
 use protocol::request::Names;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -29,6 +31,18 @@ enum Part {
     Place(Vec<String>),
     /// By what the entity is named in requests.
     Name(String),
+    /// What the destination gave, which is filled in when it is sent.
+    Late(String),
+}
+
+/// What a field comes to.
+pub(super) enum Filled {
+    /// Nothing: it is left out.
+    Nothing,
+    /// A value.
+    Now(Value),
+    /// A part of the body that is filled when it is sent.
+    Later(Late),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +139,7 @@ impl Field {
                     "is for prices, which are below /values: leave it out"
                 }
                 Source::Place(_) => continue,
+                _ if name == "as" && self.is_late() && self.conversion == Some(Conversion::Number) => continue,
                 _ => "needs `from`: a constant or a template is sent as it is",
             };
             node.member(name).into_iter().for_each(|member| member.wrong(remedy));
@@ -200,9 +215,44 @@ impl Field {
         }
     }
 
-    /// What is sent; none leaves the field out.
-    pub(super) fn value(&self, entity: &Value, values: &Values, lookups: &Lookups, names: &Names<'_>) -> Option<Value> {
-        let view = View {
+    /// What is sent.
+    pub(super) fn filled(&self, entity: &Value, values: &Values, lookups: &Lookups, names: &Names<'_>) -> Filled {
+        let late = match &self.source {
+            Source::Template(parts) if self.is_late() => pieces_of(parts, entity, self.view(values), names),
+            _ => None,
+        };
+        if let Some(pieces) = late {
+            return Filled::Later(Late {
+                to: self.to.clone(),
+                pieces,
+                is_number: self.conversion == Some(Conversion::Number),
+                default: self.default.clone(),
+            });
+        }
+        match self.value(entity, values, lookups, names) {
+            Some(value) => Filled::Now(value),
+            None => Filled::Nothing,
+        }
+    }
+
+    /// The places that are filled when it is sent.
+    pub(super) fn late_places(&self) -> impl Iterator<Item = &str> {
+        let parts = match &self.source {
+            Source::Template(parts) => &parts[..],
+            _ => &[],
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Late(place) => Some(place.as_str()),
+            _ => None,
+        })
+    }
+
+    fn is_late(&self) -> bool {
+        self.late_places().next().is_some()
+    }
+
+    fn view<'a>(&'a self, values: &'a Values) -> View<'a> {
+        View {
             channel: self.channel.as_deref().or(values.channel.as_deref()),
             locales: if self.locales.is_empty() {
                 &values.locales
@@ -210,9 +260,14 @@ impl Field {
                 &self.locales
             },
             ..values.view()
-        };
+        }
+    }
+
+    fn value(&self, entity: &Value, values: &Values, lookups: &Lookups, names: &Names<'_>) -> Option<Value> {
+        let view = self.view(values);
         let found = match &self.source {
             Source::Constant(value) => Some(value.clone()),
+            Source::Template(_) if self.is_late() => None,
             Source::Template(parts) => filled(parts, entity, view, names).map(Value::String),
             Source::Place(place) if place.is_empty() => Some(whole(entity, values, view)),
             Source::Place(place) if matches!(&place[..], [only] if only == "values") => values.apply(entity, view),
@@ -290,6 +345,7 @@ fn template(node: &Node<'_>) -> Option<Vec<Part>> {
     let part = |piece| match piece {
         Piece::Text(text) => Some(Part::Text(text)),
         Piece::Place(name) if Names::ALL.contains(&name.as_str()) => Some(Part::Name(name)),
+        Piece::Place(name) if is_late(&name) => Some(Part::Late(name)),
         Piece::Place(name) => {
             let place = tokens(&name).filter(|place| !place.is_empty() && place.len() <= DEPTH_MAX);
             if place.is_none() {
@@ -318,12 +374,21 @@ impl Source {
 }
 
 fn filled(parts: &[Part], entity: &Value, view: View<'_>, names: &Names<'_>) -> Option<String> {
-    let texts = parts.iter().map(|part| match part {
-        Part::Text(text) => Some(text.clone()),
-        Part::Place(place) => found(entity, place, view).and_then(|value| text_of(&value)),
-        Part::Name(name) => Some(names.of(name).to_owned()),
+    let pieces = pieces_of(parts, entity, view, names)?;
+    let texts = pieces.into_iter().map(|piece| match piece {
+        Piece::Text(text) | Piece::Place(text) => text,
     });
-    texts.collect()
+    Some(texts.collect())
+}
+
+fn pieces_of(parts: &[Part], entity: &Value, view: View<'_>, names: &Names<'_>) -> Option<Vec<Piece>> {
+    let pieces = parts.iter().map(|part| match part {
+        Part::Text(text) => Some(Piece::Text(text.clone())),
+        Part::Place(place) => Some(Piece::Text(text_of(&*found(entity, place, view)?)?)),
+        Part::Name(name) => Some(Piece::Text(names.of(name).to_owned())),
+        Part::Late(place) => Some(Piece::Place(place.clone())),
+    });
+    pieces.collect()
 }
 
 /// The whole entity: without the links of the PIM's own API and what only the selection asked for.

@@ -37,11 +37,11 @@ mod selection;
 mod tests;
 mod values;
 
-use http::Method;
 use model::entity::{Kind, UNREADABLE, digest};
 use model::json;
 use model::number;
 use serde_json::Value;
+use std::borrow::Cow;
 
 use canonical::canonical;
 pub use lookups::{Element, Elements, Lookups, Need};
@@ -49,64 +49,64 @@ pub use media::{File, Media};
 pub use model::document::Mistake;
 use model::document::{Mistakes, Node};
 use protocol::answers::Answers;
+use protocol::draft::Draft;
+use protocol::find::Find;
 use protocol::headers::Headers;
+use protocol::kind::Removing;
+use protocol::limits::Limits;
 use protocol::login::Login;
-use protocol::operation::{self, Operation, Removing};
+use protocol::operation::Operation;
 use protocol::request::{Act, Names};
 use rules::Rules;
 pub use selection::Refusal;
 
-/// A request to the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What brings an entity to the destination.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upsert {
-    /// The method.
-    pub method: Method,
-    /// The path, percent-encoded, below the destination's own.
-    pub path: String,
-    /// The body.
-    pub body: Value,
+    /// What the destination calls it.
+    pub identity: String,
+    /// The request that brings it or, where it is made by another one, changes it.
+    pub change: Draft,
+    /// The request that makes it, where that is another one.
+    pub create: Option<Draft>,
+    /// The request that looks it up, if there is one.
+    pub find: Option<Draft>,
     /// The files that it names and that are sent ahead of it, each once.
     pub files: Vec<File>,
-    /// How it is made, where that is another request than changing it.
-    pub create: Option<Creation>,
 }
 
-/// A request to the destination to make an entity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Creation {
-    /// The method.
-    pub method: Method,
-    /// The path, percent-encoded, below the destination's own.
-    pub path: String,
-    /// The body.
-    pub body: Value,
+impl Upsert {
+    /// The body of the request that brings or changes it, but for what the destination gave.
+    pub fn body(&self) -> &Value {
+        self.change.body.as_ref().unwrap_or(&Value::Null)
+    }
 }
 
-/// A request to the destination to have an entity no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What takes an entity from the destination.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Removal {
-    /// The method.
-    pub method: Method,
-    /// The path, percent-encoded, below the destination's own.
-    pub path: String,
-    /// The body; none has none.
-    pub body: Option<Value>,
+    /// What the destination calls it.
+    pub identity: String,
+    /// The request that deletes or archives it.
+    pub delete: Draft,
+    /// The request that looks it up, if there is one.
+    pub find: Option<Draft>,
 }
 
 /// What becomes of an entity that the destination is to have no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Farewell {
     /// This is sent.
-    Sent(Removal),
+    Sent(Box<Removal>),
     /// Nothing is sent: it stays there, and is let go.
     Silent,
 }
 
 /// What an entity comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Shaped {
     /// It is wanted, like this.
-    Wanted(Upsert),
+    Wanted(Box<Upsert>),
     /// The destination is not to have it.
     Unwanted(Refusal),
     /// It cannot be sent; why.
@@ -123,6 +123,8 @@ pub struct Shape {
     pub answers: Answers,
     /// How files are sent; none if they are not.
     pub media: Option<Media>,
+    /// What answers tell of limits, beside `Retry-After`.
+    pub limits: Limits,
     /// How a token is had; none where it does not end, or none is wanted.
     pub login: Option<Login>,
     products: Rules,
@@ -142,6 +144,7 @@ impl Default for Shape {
             headers: Headers::default(),
             answers: Answers::default(),
             media: None,
+            limits: Limits::default(),
             login: None,
             products: Rules::of(Kind::Product),
             models: Rules::of(Kind::ProductModel),
@@ -178,7 +181,15 @@ impl Shape {
         let kinds = Kind::ALL.map(Kind::name);
         if !node.is_object_of(
             &[
-                &["about", "answers", "authentication", "headers", "login", "media"],
+                &[
+                    "about",
+                    "answers",
+                    "authentication",
+                    "headers",
+                    "limits",
+                    "login",
+                    "media",
+                ],
                 &kinds[..],
             ]
             .concat(),
@@ -197,6 +208,9 @@ impl Shape {
         }
         shape.headers.amend(node);
         shape.answers.amend(node);
+        if let Some(node) = node.member("limits") {
+            shape.limits = Limits::read(&node);
+        }
         shape.login = node.member("login").and_then(|node| Login::read(&node));
         shape.media = node.member("media").and_then(|node| Media::read(&node));
         shape.has_categories = node.member(Kind::Category.name()).is_some();
@@ -208,6 +222,18 @@ impl Shape {
             rules.begin(&shape.headers, &shape.answers);
             if let Some(node) = node.member(kind.name()) {
                 rules.amend(&node, kind);
+            }
+        }
+        for kind in Kind::ALL {
+            if let Some(node) = node.member(kind.name()) {
+                // Products and models inherit from models, and categories lie in categories.
+                let parents = if kind == Kind::Category {
+                    kind
+                } else {
+                    Kind::ProductModel
+                };
+                let of_parents = shape.rules(parents).remembered();
+                shape.rules(kind).check_late(&node, &of_parents);
             }
         }
         shape
@@ -251,29 +277,30 @@ impl Shape {
         }
         let identity = rules.protocol.identity.of(kind, code);
         let names = names(kind, code, &identity);
-        let path = |operation: &Operation| operation.route.path(&names);
-        let Some(path_of_upsert) = path(&rules.protocol.upsert) else {
+        let protocol = &rules.protocol;
+        let draft = |operation, is_creation| rules.draft(operation, entity, lookups, &names, is_creation);
+        let Some(change) = draft(&protocol.upsert, false) else {
             return Shaped::Unsendable("its id cannot stand in a path");
         };
-        let body = rules.body(entity, lookups, &names, false);
-        let create = rules.protocol.create.as_ref().and_then(|create| {
-            Some(Creation {
-                method: create.route.method.clone(),
-                path: path(create)?,
-                body: rules.body(entity, lookups, &names, true),
-            })
-        });
-        let files = self.media.as_ref().map(|media| media.files(entity, &body));
+        let create = protocol.create.as_ref().and_then(|create| draft(create, true));
+        let body = change.body.as_ref().unwrap_or(&Value::Null);
+        let files = self.media.as_ref().map(|media| media.files(entity, body));
         let Some(files) = files.unwrap_or(Some(Vec::new())) else {
             return Shaped::Unsendable("the code of one of its files cannot stand in a path");
         };
-        Shaped::Wanted(Upsert {
-            method: rules.protocol.upsert.route.method.clone(),
-            path: path_of_upsert,
-            body,
-            files,
+        let find = self.find_draft(kind, &names);
+        Shaped::Wanted(Box::new(Upsert {
+            change,
             create,
-        })
+            find,
+            files,
+            identity,
+        }))
+    }
+
+    fn find_draft(&self, kind: Kind, names: &Names<'_>) -> Option<Draft> {
+        let find = self.rules(kind).protocol.find.as_ref()?;
+        find.operation.draft(find.fields.as_deref(), names)
     }
 
     /// What becomes of an entity that the destination is to have no more; none for ids that a server may take for
@@ -285,16 +312,35 @@ impl Shape {
         };
         let identity = protocol.identity.of(kind, code);
         let names = names(kind, code, &identity);
-        Some(Farewell::Sent(Removal {
-            method: operation.route.method.clone(),
-            path: operation.route.path(&names)?,
-            body: operation::body(fields.as_deref(), &names),
-        }))
+        let delete = operation.draft(fields.as_deref(), &names)?;
+        let find = self.find_draft(kind, &names);
+        Some(Farewell::Sent(Box::new(Removal { delete, find, identity })))
+    }
+
+    /// How entities of a kind are looked up at the destination, if they can be.
+    pub fn find_of(&self, kind: Kind) -> Option<&Find> {
+        self.rules(kind).protocol.find.as_deref()
+    }
+
+    /// The requests of a kind, with their names in the document.
+    pub fn operations_of(&self, kind: Kind) -> impl Iterator<Item = (&'static str, &Operation)> {
+        self.rules(kind).protocol.operations()
     }
 
     /// Whether what the destination is to have no more is deleted or archived there.
     pub fn removes(&self, kind: Kind) -> bool {
         matches!(self.rules(kind).protocol.remove, Removing::By(..))
+    }
+
+    /// How a kind's requests that do this are made, and what their answers mean.
+    pub fn operation(&self, kind: Kind, act: Act) -> &Operation {
+        let protocol = &self.rules(kind).protocol;
+        match (act, &protocol.create, &protocol.remove, &protocol.find) {
+            (Act::Create, Some(create), ..) => create,
+            (Act::Delete, _, Removing::By(operation, _), _) => operation,
+            (Act::Find, .., Some(find)) => &find.operation,
+            _ => &protocol.upsert,
+        }
     }
 
     /// The headers of a kind's requests that do this.
@@ -307,20 +353,14 @@ impl Shape {
         &self.operation(kind, act).answers
     }
 
-    fn operation(&self, kind: Kind, act: Act) -> &Operation {
-        let protocol = &self.rules(kind).protocol;
-        match (act, &protocol.create, &protocol.remove) {
-            (Act::Create, Some(create), _) => create,
-            (Act::Delete, _, Removing::By(operation, _)) => operation,
-            _ => &protocol.upsert,
-        }
-    }
-
     /// The hash of a request: over its method, its path, its body in canonical form, its headers but for the token's,
-    /// and the paths of its files, so that whoever begins to send files sends those of every entity.
+    /// and the paths of its files, so that whoever begins to send files sends those of every entity. What the destination
+    /// gave is not content: where it stands, its name counts.
     pub fn hash(&self, kind: Kind, upsert: &Upsert) -> String {
-        let body = canonical(&upsert.body, &self.rules(kind).links());
-        let mut text = format!("{}\n{}\n{body}", upsert.method, upsert.path);
+        let change = &upsert.change;
+        let body = change.shown_body().unwrap_or(Cow::Borrowed(&Value::Null));
+        let body = canonical(&body, &self.rules(kind).links());
+        let mut text = format!("{}\n{}\n{body}", change.method, change.shown_path());
         for (name, value) in &self.headers_of(kind, Act::Upsert).others {
             text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
@@ -348,6 +388,11 @@ impl Shape {
             }
         }
         needs
+    }
+
+    /// Whether what the destination gave of its parents is sent with an entity of a kind.
+    pub fn needs_parents(&self, kind: Kind) -> bool {
+        self.rules(kind).needs_parents()
     }
 
     /// Whether products must be read with their completenesses.

@@ -48,6 +48,9 @@ impl Media {
         {
             // By `PUT` alone: the same file may come twice, and the path is all that names it.
             media.route.amend(&node, &[("PUT", Method::PUT)], true);
+            if media.route.late_places().next().is_some() {
+                node.wrong("names a file by what the destination gives, which it does for entities only: take {id}");
+            }
         }
         if let Some(node) = node.member("max_bytes") {
             match node.value.as_u64().filter(|bytes| (1..=BYTES_MAX).contains(bytes)) {
@@ -76,7 +79,7 @@ impl Media {
                 if code.split('/').any(|part| matches!(part, "" | "." | "..")) {
                     return None;
                 }
-                let path = self.route.path(&Names {
+                let path = self.route.whole_path(&Names {
                     kind: "media",
                     id: code,
                     identity: code,

@@ -1,7 +1,10 @@
 //! How the document says that a destination is spoken to, in tables.
 
 use super::*;
+use http::Method;
 use protocol::answers::Meaning;
+use protocol::find::Found;
+use protocol::remote::{Given, Remote};
 use serde_json::json;
 
 #[test]
@@ -48,15 +51,21 @@ fn an_entity_is_made_and_changed_by_requests_of_their_own() {
     let Shaped::Wanted(upsert) = shape.apply(Kind::Product, id, &product, &Lookups::default()) else {
         panic!("it is wanted");
     };
-    assert_eq!(upsert.path, "/items/pim2fe40b0bcde947f3979641d03b956c27");
+    assert_eq!(upsert.change.shown_path(), "/items/pim2fe40b0bcde947f3979641d03b956c27");
     let called = "pim2fe40b0bcde947f3979641d03b956c27 of products";
     assert_eq!(
-        (&upsert.method, &upsert.body),
+        (&upsert.change.method, upsert.body()),
         (&Method::PATCH, &json!({ "id": id, "called": called }))
     );
     let create = upsert.create.as_ref().expect("a request that makes it");
-    assert_eq!((&create.method, create.path.as_str()), (&Method::POST, "/items"));
-    assert_eq!(create.body, json!({ "id": id, "called": called, "slug": "new" }));
+    assert_eq!(
+        (&create.method, create.shown_path().as_str()),
+        (&Method::POST, "/items")
+    );
+    assert_eq!(
+        create.body.clone(),
+        Some(json!({ "id": id, "called": called, "slug": "new" }))
+    );
     let other = TWO.replace(r#""constant": "new""#, r#""constant": "newer""#);
     let other = Shape::read(&other).expect("a good shape");
     assert_eq!(
@@ -67,9 +76,12 @@ fn an_entity_is_made_and_changed_by_requests_of_their_own() {
     let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id) else {
         panic!("it is archived");
     };
-    assert_eq!((removal.method, removal.path.as_str()), (Method::POST, "/archive"));
+    assert_eq!(
+        (&removal.delete.method, removal.delete.shown_path().as_str()),
+        (&Method::POST, "/archive")
+    );
     let named = json!({ "id": "pim2fe40b0bcde947f3979641d03b956c27", "was": format!("products/{id}"), "state": 0 });
-    assert_eq!(removal.body, Some(named));
+    assert_eq!(removal.delete.shown_body().as_deref(), Some(&named));
     let mode = |act| {
         let others = &shape.headers_of(Kind::Product, act).others;
         others.first().map(|(_, value)| value.clone())
@@ -133,5 +145,204 @@ fn operations_that_make_no_sense_are_told() {
             told.iter().any(|mistake| mistake.place == place),
             "{document}: {told:?}"
         );
+    }
+}
+
+/// A shop that gives ids of its own, is asked for them, and wants a version with every change.
+const SHOP: &str = r#"{
+    "limits": { "left": "X-Left" },
+    "product-models": {
+        "remember": { "id": "/id" },
+        "create": { "path": "/models" }, "update": { "path": "/models/{remote.id}" }, "delete": { "path": "/models/{remote.id}" },
+        "find": { "path": "/models?code={identity}", "list": "/found", "matching": { "/code": "{identity}" } }
+    },
+    "products": {
+        "identity": { "form": "hex" },
+        "remember": { "id": ["/data/id", "/id"], "etag": { "header": "ETag" } },
+        "find": {
+            "method": "POST", "path": "/search", "list": "/items", "several": "first", "settle_seconds": 5,
+            "fields": [{ "template": "{identity}", "to": "/ref" }]
+        },
+        "create": { "path": "/items" },
+        "update": { "method": "PATCH", "path": "/items/{remote.id}?of={id}", "headers": { "If-Match": "{remote.etag}" } },
+        "delete": { "method": "POST", "path": "/delete", "fields": [{ "template": "{remote.id}", "as": "number", "to": "/ids/0" }] },
+        "fields": [
+            { "template": "{identity}", "to": "/ref" },
+            { "template": "{parent.remote.id}", "as": "number", "to": "/model", "default": null },
+            { "template": "{/family}-{remote.id}", "to": "/slug" }
+        ]
+    }
+}"#;
+
+fn remote(pairs: &[(&str, &str)]) -> Remote {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    pairs.collect()
+}
+
+#[test]
+fn what_the_destination_gave_stands_in_paths_headers_and_bodies() {
+    let shape = Shape::read(SHOP).expect("a good shape");
+    let id = "2fe40b0b-cde9-47f3-9796-41d03b956c27";
+    let product = json!({ "uuid": id, "family": "lamp", "parent": "lamps" });
+    let upsert = samples::upsert_of(&shape, Kind::Product, id, &product);
+    let (none, own, of_parent) = (
+        Remote::new(),
+        remote(&[("id", "7"), ("etag", "\"3\"")]),
+        remote(&[("id", "12")]),
+    );
+    let given = Given {
+        own: &own,
+        parent: &of_parent,
+    };
+    let change = upsert.change.ready(given).expect("ready");
+    assert_eq!(change.path, format!("/items/7?of={id}"));
+    assert_eq!(
+        change.body,
+        br#"{"model":12,"ref":"2fe40b0bcde947f3979641d03b956c27","slug":"lamp-7"}"#
+    );
+    let create = upsert.create.as_ref().expect("a request that makes it");
+    let first = create
+        .ready(Given {
+            own: &none,
+            parent: &none,
+        })
+        .expect("ready");
+    assert_eq!(first.path, "/items");
+    assert_eq!(
+        first.body,
+        br#"{"model":null,"ref":"2fe40b0bcde947f3979641d03b956c27"}"#
+    );
+    assert_eq!(
+        upsert.change.ready(Given {
+            own: &none,
+            parent: &of_parent
+        }),
+        Err("remote.id")
+    );
+    let find = upsert
+        .find
+        .as_ref()
+        .expect("a request that looks it up")
+        .ready(given)
+        .expect("ready");
+    assert_eq!(
+        (find.path.as_str(), find.body),
+        ("/search", br#"{"ref":"2fe40b0bcde947f3979641d03b956c27"}"#.to_vec())
+    );
+    let (name, pieces) = &shape.headers_of(Kind::Product, Act::Update).late[0];
+    let header = |given| protocol::draft::header(name, pieces, given).map(|(_, value)| value);
+    assert_eq!(header(given), Some("\"3\"".parse().expect("a value")));
+    assert_eq!(
+        header(Given {
+            own: &none,
+            parent: &none
+        }),
+        None
+    );
+    let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id) else {
+        panic!("it is deleted");
+    };
+    assert_eq!(removal.delete.ready(given).expect("ready").body, br#"{"ids":[7]}"#);
+    assert!(shape.needs_parents(Kind::Product) && !shape.needs_parents(Kind::ProductModel));
+    // Ids are no content: an entity is as it was, whatever it is called there.
+    let other = Shape::read(&SHOP.replace("remote.id}?of", "remote.id}?by")).expect("a good shape");
+    assert_ne!(
+        shape.hash(Kind::Product, &upsert),
+        other.hash(Kind::Product, &samples::upsert_of(&other, Kind::Product, id, &product))
+    );
+}
+
+#[test]
+fn what_is_found_is_told_from_what_is_like_it() {
+    let shape = Shape::read(SHOP).expect("a good shape");
+    let found = |kind, identity: &str, body: Value| {
+        let find = shape.find_of(kind).expect("a request that looks it up");
+        let names = Names {
+            kind: kind.name(),
+            id: "its id",
+            identity,
+        };
+        find.found(&names, &http::HeaderMap::new(), body.to_string().as_bytes())
+    };
+    let model = |codes: &[&str]| {
+        let found: Vec<Value> = codes
+            .iter()
+            .enumerate()
+            .map(|(id, code)| json!({ "id": id, "code": code }))
+            .collect();
+        json!({ "found": found })
+    };
+    let of_model = |body| found(Kind::ProductModel, "lamps", body);
+    assert_eq!(of_model(model(&[])), Found::None);
+    assert_eq!(of_model(model(&["lamps-2", "lamp"])), Found::None);
+    assert_eq!(
+        of_model(model(&["lamps-2", "lamps"])),
+        Found::One(remote(&[("id", "1")]))
+    );
+    assert_eq!(of_model(model(&["lamps", "x", "lamps"])), Found::Several(2));
+    for body in [json!({}), json!({ "found": null }), json!("text")] {
+        assert_eq!(of_model(body), Found::Unreadable);
+    }
+    let several = json!({ "items": [{ "data": { "id": "a" } }, { "id": "b" }] });
+    assert_eq!(found(Kind::Product, "x", several), Found::One(remote(&[("id", "a")])));
+}
+
+#[test]
+fn what_can_never_work_with_ids_of_the_destination_is_told() {
+    let two = |rest: Value| {
+        let mut kind =
+            json!({ "create": { "path": "/items" }, "update": { "path": "/items/{remote.id}" }, "delete": false });
+        for (name, value) in rest.as_object().expect("members") {
+            kind[name] = value.clone();
+        }
+        json!({ "products": kind })
+    };
+    let find = json!({ "path": "/items?ref={identity}", "remember": { "id": "/id" } });
+    for (document, place) in [
+        (two(json!({})), "/products"),
+        (two(json!({ "remember": { "id": "/id" } })), "/products"),
+        (
+            two(json!({ "find": { "path": "/items" }, "remember": { "id": "/id" } })),
+            "/products/find/path",
+        ),
+        (
+            two(json!({ "find": { "path": "/items/{remote.id}" }, "remember": { "id": "/id" } })),
+            "/products",
+        ),
+        (
+            two(json!({ "find": find, "fields": [{ "template": "{remote.rev}", "to": "/rev" }] })),
+            "/products",
+        ),
+        (
+            two(json!({ "find": find, "fields": [{ "template": "{parent.remote.id}", "to": "/model" }] })),
+            "/products",
+        ),
+        (
+            two(json!({ "find": find, "create": { "path": "/items/{remote.id}" } })),
+            "/products",
+        ),
+        (
+            json!({ "products": { "upsert": { "path": "/items/{remote.id}" }, "remember": { "id": "/id" }, "find": find } }),
+            "/products",
+        ),
+        (
+            json!({ "media": { "upsert": { "path": "/files/{remote.id}" } } }),
+            "/media/upsert",
+        ),
+    ] {
+        let mistakes = Shape::read(&document.to_string()).expect_err("a wrong shape");
+        assert!(
+            mistakes.iter().any(|mistake| mistake.place == place),
+            "{document}: {mistakes:?}"
+        );
+    }
+    for good in [
+        two(json!({ "find": find })),
+        two(json!({ "identity": { "unique": true }, "remember": { "id": ["/id", "/error/id"] } })),
+        json!({ "products": { "remember": { "rev": "/rev" }, "fields": [{ "template": "{remote.rev}", "to": "/_rev" }] } }),
+    ] {
+        Shape::read(&good.to_string()).unwrap_or_else(|mistakes| panic!("{good}: {mistakes:?}"));
     }
 }

@@ -114,7 +114,7 @@ proptest! {
             let other = shape.apply(kind, "id", &read, &lookups());
             prop_assert_eq!(&one, &other);
             if let (Shaped::Wanted(one), Shaped::Wanted(other)) = (one, other) {
-                prop_assert_eq!(one.body.to_string(), other.body.to_string());
+                prop_assert_eq!(one.body().to_string(), other.body().to_string());
                 prop_assert_eq!(shape.hash(kind, &one), shape.hash(kind, &other));
             }
         }

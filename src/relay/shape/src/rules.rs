@@ -1,16 +1,19 @@
 //! What the shape document says of one kind.
 
 use super::canonical::Links;
-use super::field::{Field, whole};
+use super::field::{Field, Filled, whole};
 use super::lookups::{Lookups, Need};
 use super::selection::{Refusal, Selection};
 use super::values::Values;
 use model::document::Node;
 use model::entity::Kind;
 use protocol::answers::Answers;
+use protocol::draft::{Draft, Late};
 use protocol::headers::Headers;
-use protocol::operation::{self, Protocol};
+use protocol::kind::{self, Protocol};
+use protocol::operation::Operation;
 use protocol::place::{Body, index};
+use protocol::remote::{name_at_parent, own_name};
 use protocol::request::Names;
 use serde_json::Value;
 
@@ -54,7 +57,7 @@ impl Rules {
         } else {
             &["selection", "fields", "values"]
         };
-        if !node.is_object_of(&[&operation::MEMBERS[..], content].concat()) {
+        if !node.is_object_of(&[&kind::MEMBERS[..], content].concat()) {
             return;
         }
         self.protocol.amend(node, kind);
@@ -68,6 +71,36 @@ impl Rules {
         if self.has_fields_for_creation() && self.protocol.create.is_none() {
             node.wrong("has fields that are only for creation, and no `create`: say how an entity is made, and by `update` how it is changed");
         }
+    }
+
+    /// What it needs of what the destination gives must be remembered: of its own here, of its parent by the rules of that.
+    pub(super) fn check_late(&self, node: &Node<'_>, of_parents: &[String]) {
+        let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
+        for place in self.protocol.late_places().chain(of_fields) {
+            let (is_known, whose) = match (own_name(place), name_at_parent(place)) {
+                (Some(name), _) => (self.protocol.remembered().any(|known| known == name), "this kind"),
+                (_, Some(name)) => (of_parents.iter().any(|known| known == name), "its parents' kind"),
+                _ => continue,
+            };
+            if !is_known {
+                let name = place.rsplit('.').next().unwrap_or_default();
+                node.wrong(format!(
+                    "`{{{place}}}` is nowhere remembered: say by \"remember\": {{\"{name}\": \"/{name}\"}} of {whose} where answers have it"
+                ));
+            }
+        }
+    }
+
+    /// Whether what the destination gave of its parent is sent with an entity.
+    pub(super) fn needs_parents(&self) -> bool {
+        let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
+        let mut places = self.protocol.late_places().chain(of_fields);
+        places.any(|place| name_at_parent(place).is_some())
+    }
+
+    /// The names of what the destination gives.
+    pub(super) fn remembered(&self) -> Vec<String> {
+        self.protocol.remembered().map(str::to_owned).collect()
     }
 
     /// Whether the hash of what is sent tells every change of the entity: nothing of it is left out.
@@ -95,18 +128,39 @@ impl Rules {
         self.selection.refusal(kind, entity, self.values.view(), lookups)
     }
 
+    /// The request that brings an entity by an operation; none for a name that cannot stand in a path.
+    pub(super) fn draft(
+        &self,
+        operation: &Operation,
+        entity: &Value,
+        lookups: &Lookups,
+        names: &Names<'_>,
+        is_creation: bool,
+    ) -> Option<Draft> {
+        let path = operation.route.path(names)?;
+        let (body, late) = self.body(entity, lookups, names, is_creation);
+        Some(Draft {
+            method: operation.route.method.clone(),
+            path,
+            body: Some(body),
+            late,
+        })
+    }
+
     /// What is sent of an entity: when it is made, or at any time.
-    pub(super) fn body(&self, entity: &Value, lookups: &Lookups, names: &Names<'_>, is_creation: bool) -> Value {
+    fn body(&self, entity: &Value, lookups: &Lookups, names: &Names<'_>, is_creation: bool) -> (Value, Vec<Late>) {
         let Some(fields) = &self.fields else {
-            return whole(entity, &self.values, self.values.view());
+            return (whole(entity, &self.values, self.values.view()), Vec::new());
         };
-        let mut body = Body::default();
+        let (mut body, mut late) = (Body::default(), Vec::new());
         for field in fields.iter().filter(|field| is_creation || !field.is_for_creation) {
-            if let Some(value) = field.value(entity, &self.values, lookups, names) {
-                body.put(&field.to, value);
+            match field.filled(entity, &self.values, lookups, names) {
+                Filled::Now(value) => body.put(&field.to, value),
+                Filled::Later(part) => late.push(part),
+                Filled::Nothing => {}
             }
         }
-        body.finish()
+        (body.finish(), late)
     }
 
     /// Whether something is sent only when an entity is made.

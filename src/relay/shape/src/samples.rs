@@ -9,15 +9,21 @@ pub(super) fn shape(document: &Value) -> Shape {
 }
 
 pub(super) fn upsert(shape: &Shape, kind: Kind, entity: &Value) -> Upsert {
-    match shape.apply(kind, "the id", entity, &lookups()) {
-        Shaped::Wanted(upsert) => upsert,
+    upsert_of(shape, kind, "the id", entity)
+}
+
+pub(super) fn upsert_of(shape: &Shape, kind: Kind, id: &str, entity: &Value) -> Upsert {
+    match shape.apply(kind, id, entity, &lookups()) {
+        Shaped::Wanted(upsert) => *upsert,
         other => panic!("{other:?}"),
     }
 }
 
 /// The body of a product whose kind has these rules.
 pub(super) fn body(rules: &Value, product: &Value) -> Value {
-    upsert(&shape(&json!({ "products": rules })), Kind::Product, product).body
+    upsert(&shape(&json!({ "products": rules })), Kind::Product, product)
+        .body()
+        .clone()
 }
 
 pub(super) fn element(labels: Value, parent: Option<&str>) -> Element {

@@ -2,6 +2,7 @@
 
 use super::samples::*;
 use super::*;
+use http::Method;
 use serde_json::json;
 
 #[test]
@@ -13,8 +14,11 @@ fn without_a_document_an_entity_is_sent_as_it_is() {
             Kind::ProductModel,
             &json!({ "code": "x", "_links": 1, "values": [] }),
         );
-        assert_eq!((sent.method.as_str(), &*sent.path), ("PUT", "/product-models/the%20id"));
-        assert_eq!(sent.body, json!({ "code": "x", "values": [] }));
+        assert_eq!(
+            (sent.change.method.as_str(), &*sent.change.shown_path()),
+            ("PUT", "/product-models/the%20id")
+        );
+        assert_eq!(sent.body(), &json!({ "code": "x", "values": [] }));
         assert!(shape.sends_all_of(Kind::Product));
     }
     assert_eq!(Shape::read("").expect("none").name(), "identity");
@@ -40,13 +44,16 @@ fn categories_are_wanted_only_where_the_document_says_so() {
     }
     assert!(wants_categories("{") && !wants_categories(" ") && !wants_categories("[\"categories\"]"));
     let whole = upsert(&shape(&json!({ "categories": {} })), Kind::Category, &category);
-    assert_eq!((&*whole.path, &whole.body), ("/categories/the%20id", &category));
+    assert_eq!(
+        (&*whole.change.shown_path(), whole.body()),
+        ("/categories/the%20id", &category)
+    );
     let fields =
         json!([{ "from": "/values/text|1|shop|de_DE/data", "to": "/text" }, { "from": "/parent", "to": "/in" }]);
     let of_fields = shape(&json!({ "categories": { "fields": fields } }));
     assert_eq!(
-        upsert(&of_fields, Kind::Category, &category).body,
-        json!({ "text": "Alle Becher", "in": "kitchen" })
+        upsert(&of_fields, Kind::Category, &category).body(),
+        &json!({ "text": "Alle Becher", "in": "kitchen" })
     );
     for (tree, is_in) in [("master", true), ("mugs", true), ("about", false)] {
         let shape = shape(&json!({ "categories": { "selection": { "categories": [tree] } } }));
@@ -209,15 +216,15 @@ fn an_id_is_encoded_into_its_path_or_refused() {
         "upsert": { "method": "POST", "path": "/{kind}/upsert?sku={ id }&by=relay" }, "delete": { "path": "/x/{id}/y" },
     } }));
     let path = |shape: &Shape, code: &str| match shape.farewell(Kind::Product, code) {
-        Some(Farewell::Sent(removal)) => Some(removal.path),
+        Some(Farewell::Sent(removal)) => Some(removal.delete.shown_path()),
         _ => None,
     };
     assert_eq!(path(&own, "a/b ?é.x").as_deref(), Some("/x/a%2Fb%20%3F%C3%A9.x/y"));
     assert_eq!(path(&Shape::default(), "a&b").as_deref(), Some("/products/a%26b"));
     let sent = upsert(&own, Kind::Product, &json!({}));
     assert_eq!(
-        (sent.method, &*sent.path),
-        (Method::POST, "/products/upsert?sku=the%20id&by=relay")
+        (&sent.change.method, &*sent.change.shown_path()),
+        (&Method::POST, "/products/upsert?sku=the%20id&by=relay")
     );
     for refused in ["", ".", ".."] {
         assert_eq!(path(&own, refused), None);

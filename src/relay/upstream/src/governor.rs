@@ -70,12 +70,17 @@ pub struct Call<'a> {
     pub is_answer_secret: bool,
     /// The part of an answer that says why it refuses, where that is not the beginning.
     pub why: Option<Why<'a>>,
+    /// How long an answer asks to wait, where that is told otherwise than by `Retry-After`.
+    pub wait: Option<Wait<'a>>,
     /// The request.
     pub request: Request<Vec<u8>>,
 }
 
 /// The part of an answer's body that people are to read.
 pub type Why<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
+
+/// How long an answer asks to wait, in seconds, beside what `Retry-After` says; a good one may, too.
+pub type Wait<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<u64>;
 
 impl<'a> Call<'a> {
     /// A call that is for no single entity, and of which nothing special is known.
@@ -92,6 +97,7 @@ impl<'a> Call<'a> {
             needs_body: false,
             is_answer_secret: false,
             why: None,
+            wait: None,
             request,
         }
     }
@@ -173,6 +179,11 @@ impl<'a, H: Host> Governor<'a, H> {
             probing: RefCell::default(),
             secrets: RefCell::default(),
         }
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> u64 {
+        self.host.now_ms()
     }
 
     /// Text that must never stand in a log line or a failure.
@@ -452,6 +463,10 @@ impl<'a, H: Host> Governor<'a, H> {
         judge: Judge<'_>,
     ) -> Result<Response<Vec<u8>>, Failure> {
         let result = self.judged(call, &entered, sent, judge);
+        let wait_s = match (&result, call.wait) {
+            (Ok(response), Some(wait)) => wait(response).unwrap_or(0),
+            _ => 0,
+        };
         let result = result.map_err(|mut failure| {
             failure.tries = entered.tries;
             self.learn(call, entered.probe.is_some(), &mut failure);
@@ -462,6 +477,7 @@ impl<'a, H: Host> Governor<'a, H> {
             if let Some(slowed) = &mut state.slowed {
                 slowed.has_come_through = true;
             }
+            state.wait_for(wait_s, self.host.now_ms());
             let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
             breaker.succeeded(call.entity, self.host.now_ms());
         }

@@ -60,6 +60,14 @@ impl GovernorState {
         Some(format!("{}.{}", milli / 1000, milli % 1000 / 100))
     }
 
+    /// No call for so long from now on, in seconds: the upstream asks for it.
+    pub(crate) fn wait_for(&mut self, wait_s: u64, now_ms: u64) {
+        let not_before_ms = now_ms + wait_s * 1000;
+        if wait_s > 0 && not_before_ms > self.not_before_ms {
+            (self.not_before_ms, self.wait_ms) = (not_before_ms, wait_s * 1000);
+        }
+    }
+
     /// What the upstream asked to wait for, or to come less often, is over.
     pub fn end_waits(&mut self) {
         (self.not_before_ms, self.wait_ms, self.slowed) = (0, 0, None);

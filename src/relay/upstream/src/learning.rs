@@ -50,6 +50,8 @@ impl<H: Host> Governor<'_, H> {
         let status = response.status().as_u16();
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after_s = text("retry-after").and_then(|value| retry_after_s(value, self.host.now_ms()));
+        let retry_after_s = retry_after_s.filter(|_| transient(response.status()).is_some());
+        let told_otherwise = || call.wait.and_then(|wait| wait(response));
         let why = call.why.and_then(|why| why(response.body()));
         let said = why.as_ref().map_or(&response.body()[..], |why| why.as_bytes());
         let answer = match is_secret(call, response) {
@@ -62,7 +64,7 @@ impl<H: Host> Governor<'_, H> {
             tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
             // A gateway gave up waiting, not the server behind it.
             unsettled: matches!(status, 408 | 502 | 504),
-            retry_after_s: retry_after_s.filter(|_| transient(response.status()).is_some()),
+            retry_after_s: retry_after_s.or_else(told_otherwise),
             answer: (answer.len() > REASON_KEPT).then(|| answer.into()),
             ..self.failed(class, reason)
         }
@@ -106,12 +108,12 @@ impl<H: Host> Governor<'_, H> {
         let chance = self.host.chance();
         let mut state = self.state.borrow_mut();
         if let Some(wait_s) = failure.retry_after_s {
-            let not_before_ms = now_ms + wait_s * 1000;
-            if not_before_ms > state.not_before_ms {
-                (state.not_before_ms, state.wait_ms) = (not_before_ms, wait_s * 1000);
-            }
+            state.wait_for(wait_s, now_ms);
         }
-        let is_throttled = failure.status == Some(429) && failure.class == Class::Transient;
+        // An upstream may turn a call away by another status: then the document says how long to wait.
+        let says_when =
+            failure.retry_after_s.is_some() && failure.status.is_some_and(|status| status < 500 && status != 408);
+        let is_throttled = failure.class == Class::Transient && (failure.status == Some(429) || says_when);
         if is_throttled {
             // A wait that was asked for is all that follows from it.
             let is_vague = failure.retry_after_s.is_none();

@@ -47,6 +47,8 @@ pub enum Mistake {
     TakeAnyItem,
     /// Any 404 to a read by id says that the entity is gone, whoever answers it.
     BelieveAnyAbsence,
+    /// That nothing was found is believed although a creation may still arrive.
+    BelieveNothingFound,
 }
 
 impl Mistake {

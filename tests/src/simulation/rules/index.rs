@@ -7,6 +7,8 @@ use crate::simulation::run::Run;
 use fastrand::Rng;
 use http::Method;
 use model::entity::{Entity, Kind, Segment};
+use model::template::Piece;
+use protocol::draft::Draft;
 use queue::entry::PAGES;
 use queue::index::Pages;
 use queue::keyspace::Keyspace;
@@ -35,11 +37,16 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
             ),
         };
         let upsert = Upsert {
-            method: Method::PUT,
-            path: path.clone(),
-            body: stored.body(),
-            files: Vec::new(),
+            identity: String::new(),
+            change: Draft {
+                method: Method::PUT,
+                path: vec![Piece::Text(path.clone())],
+                body: Some(stored.body()),
+                late: Vec::new(),
+            },
             create: None,
+            find: None,
+            files: Vec::new(),
         };
         let entity = Entity::new(kind, &super::percent_decoded(id));
         match index.remove(&(kind, entity.segment)) {

@@ -99,7 +99,7 @@ async fn retries<H: Store>(host: &H, waiting: &Waiting) -> Result<Vec<Value>, St
 
 fn why(retry: &RetryKey) -> &'static str {
     match retry.hold {
-        Some(Hold::Brake) => "braked",
+        Some(Hold::Brake | Hold::Unindexed) => "braked",
         Some(Hold::Probe) => "upstream-down",
         Some(Hold::Doubt) => "doubted",
         None if retry.attempts == 0 => "recheck",

@@ -1,0 +1,151 @@
+//! Looking an entity up at the destination, by what it is called there.
+
+use crate::answers::Answers;
+use crate::condition::pointer;
+use crate::headers::Headers;
+use crate::operation::{self, Known, Operation};
+use crate::place::at;
+use crate::remote::Remember;
+use crate::request::Names;
+use crate::route::Route;
+use http::{HeaderMap, Method};
+use model::document::Node;
+use model::entity::Kind;
+use model::number;
+use serde_json::Value;
+
+use crate::remote::Remote;
+
+/// How long a destination may need until what it was sent can be found, in seconds, where the document does not say.
+const SETTLE_S: u64 = 30;
+
+/// The longest that a document can say, in seconds.
+const SETTLE_MAX_S: u64 = 600;
+
+/// How an entity is looked up: the member `find`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Find {
+    /// The request, and what its answers mean.
+    pub operation: Operation,
+    /// The fields of its body; none has none.
+    pub fields: Option<Vec<Known>>,
+    /// How long the destination may need until what it was sent can be found, in seconds.
+    pub settle_s: u64,
+    found: Place,
+    /// What must stand in places of an element, such as its identity: searches find what is like it, too.
+    matching: Vec<(Vec<String>, operation::Template)>,
+    /// Whether of several the first is taken.
+    takes_first: bool,
+}
+
+/// Where in an answer what was found stands.
+#[derive(Debug, Clone, PartialEq)]
+enum Place {
+    /// As the elements of a list here.
+    List(Vec<String>),
+    /// As the value here; nothing or null is none.
+    One(Vec<String>),
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    None,
+    /// One, and what is remembered of it.
+    One(Remote),
+    /// Several, where one was to be found; how many.
+    Several(usize),
+    /// The answer has no list in the place that the document names.
+    Unreadable,
+}
+
+impl Find {
+    /// Reads the member `find` of a kind.
+    pub fn read(node: &Node<'_>, kind: Kind, headers: &Headers, answers: &Answers, remember: &Remember) -> Find {
+        let mut operation = Operation {
+            route: Route::of(Method::GET, kind.name()),
+            headers: headers.clone(),
+            answers: answers.without_required(),
+            remember: remember.clone(),
+        };
+        let further = ["fields", "list", "one", "matching", "several", "settle_seconds"];
+        let fields = node.member("fields").map(|node| operation::fields(&node));
+        let names_it = fields.iter().flatten().any(Known::names_the_entity);
+        let methods = [("GET", Method::GET), ("POST", Method::POST)];
+        operation.amend(node, &further, &methods, names_it);
+        let found = match (node.member("list"), node.member("one")) {
+            (Some(list), None) => Place::List(pointer(&list).unwrap_or_default()),
+            (None, Some(one)) => Place::One(pointer(&one).unwrap_or_default()),
+            (None, None) => Place::One(Vec::new()),
+            (Some(list), Some(_)) => {
+                list.wrong("stands beside `one`: what is found is an element of a list, or one value");
+                Place::One(Vec::new())
+            }
+        };
+        let settle_s = node.member("settle_seconds").map(|node| {
+            let seconds = node.value.as_u64().filter(|seconds| *seconds <= SETTLE_MAX_S);
+            if seconds.is_none() {
+                node.wrong(format!("must be a number of seconds, up to {SETTLE_MAX_S}"));
+            }
+            seconds.unwrap_or(SETTLE_S)
+        });
+        let several = [("refused", false), ("first", true)];
+        Find {
+            operation,
+            fields,
+            settle_s: settle_s.unwrap_or(SETTLE_S),
+            found,
+            matching: node.member("matching").map(|node| matching(&node)).unwrap_or_default(),
+            takes_first: node
+                .member("several")
+                .and_then(|node| node.choice(&several))
+                .unwrap_or(false),
+        }
+    }
+
+    /// What a good answer has found of what goes by these names.
+    pub fn found(&self, names: &Names<'_>, headers: &HeaderMap, body: &[u8]) -> Found {
+        let read: Option<Value> = model::json::read(body).map(|read| read.value);
+        let elements: Vec<&Value> = match (&self.found, &read) {
+            (Place::List(place), Some(read)) => match at(read, place) {
+                Some(Value::Array(elements)) => elements.iter().collect(),
+                _ => return Found::Unreadable,
+            },
+            (Place::One(place), Some(read)) => at(read, place).into_iter().collect(),
+            (_, None) => return Found::Unreadable,
+        };
+        let mut found = elements.into_iter().filter(|element| self.is_meant(element, names));
+        match (found.next(), found.count()) {
+            (None, _) => Found::None,
+            (Some(_), more @ 1..) if !self.takes_first => Found::Several(more + 1),
+            (Some(element), _) => Found::One(self.operation.remember.take(headers, Some(element))),
+        }
+    }
+
+    fn is_meant(&self, element: &Value, names: &Names<'_>) -> bool {
+        let is_same = |value: &Value, wanted: &str| match value {
+            Value::String(text) => text == wanted,
+            other => number::text(other).as_deref() == Some(wanted),
+        };
+        let mut matching = self.matching.iter();
+        !element.is_null()
+            && matching.all(|(place, template)| {
+                at(element, place).is_some_and(|value| is_same(value, &operation::filled(template, names)))
+            })
+    }
+}
+
+fn matching(node: &Node<'_>) -> Vec<(Vec<String>, operation::Template)> {
+    if node.object().is_none() {
+        return Vec::new();
+    }
+    let pairs = node.members().filter_map(|(place, node)| {
+        let tokens = crate::place::tokens(place);
+        if tokens.is_none() {
+            node.wrong("its name is not a JSON Pointer: begin it with `/`, such as /sku");
+        }
+        Some((tokens?, operation::known_template(&node)?))
+    });
+    pairs.collect()
+}

@@ -1,0 +1,200 @@
+//! How a kind is spoken to: what operations it has, and by what it names an entity.
+
+use crate::answers::Answers;
+use crate::find::Find;
+use crate::headers::Headers;
+use crate::identity::Identity;
+use crate::operation::{Known, Operation, fields};
+use crate::remote::{Remember, own_name};
+use crate::route::Route;
+use http::Method;
+use model::document::Node;
+use model::entity::Kind;
+use serde_json::Value;
+
+/// What becomes of an entity that the destination is to have no more.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Removing {
+    /// Nothing: it stays there.
+    Never,
+    /// It is deleted, or archived, by this request, whose body has these fields; none has no body.
+    By(Box<Operation>, Option<Vec<Known>>),
+}
+
+/// How a kind is spoken to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Protocol {
+    /// What its entities are called.
+    pub identity: Identity,
+    /// How one is made where making and changing are two things; none where they are one.
+    pub create: Option<Operation>,
+    /// How one is upserted, or changed.
+    pub upsert: Operation,
+    /// How one is removed.
+    pub remove: Removing,
+    /// How one is looked up; none if it cannot be.
+    pub find: Option<Box<Find>>,
+}
+
+/// The members of a kind that are of its protocol.
+pub const MEMBERS: [&str; 11] = [
+    "upsert",
+    "create",
+    "update",
+    "delete",
+    "archive",
+    "authentication",
+    "headers",
+    "answers",
+    "identity",
+    "remember",
+    "find",
+];
+
+fn methods(with_delete: bool) -> Vec<(&'static str, Method)> {
+    let delete = with_delete.then_some(("DELETE", Method::DELETE));
+    let others = [("PUT", Method::PUT), ("POST", Method::POST), ("PATCH", Method::PATCH)];
+    delete.into_iter().chain(others).collect()
+}
+
+impl Protocol {
+    /// The one where the document says nothing: `PUT` and `DELETE` at `/kind/id`.
+    pub fn of(kind: Kind) -> Protocol {
+        Protocol {
+            identity: Identity::default(),
+            create: None,
+            upsert: Operation::of(Method::PUT, kind),
+            remove: Removing::By(Box::new(Operation::of(Method::DELETE, kind)), None),
+            find: None,
+        }
+    }
+
+    /// Begins with the headers and answers of all kinds.
+    pub fn begin(&mut self, headers: &Headers, answers: &Answers) {
+        (self.upsert.headers, self.upsert.answers) = (headers.clone(), answers.clone());
+        if let Removing::By(operation, _) = &mut self.remove {
+            (operation.headers, operation.answers) = (headers.clone(), answers.clone());
+        }
+    }
+
+    /// Takes on what the document says of a kind.
+    pub fn amend(&mut self, node: &Node<'_>, kind: Kind) {
+        let (mut headers, mut answers) = (self.upsert.headers.clone(), self.upsert.answers.clone());
+        headers.amend(node);
+        answers.amend(node);
+        self.begin(&headers, &answers);
+        self.upsert.remember.amend(node);
+        let remember = self.upsert.remember.clone();
+        if let Some(node) = node.member("find") {
+            self.find = Some(Box::new(Find::read(&node, kind, &headers, &answers, &remember)));
+        }
+        if let Some(node) = node.member("identity") {
+            self.identity = Identity::read(&node, kind);
+        }
+        match (node.member("upsert"), node.member("create"), node.member("update")) {
+            (None, None, None) => {}
+            (Some(upsert), None, None) => self.upsert.amend(&upsert, &[], &methods(false), true),
+            (None, Some(create), Some(update)) => {
+                let mut operation = Operation {
+                    route: Route::without_id(Method::POST, kind.name()),
+                    ..self.upsert.clone()
+                };
+                operation.amend(&create, &[], &methods(false), true);
+                self.create = Some(operation);
+                self.upsert.amend(&update, &[], &methods(false), true);
+            }
+            (Some(upsert), ..) => upsert.wrong("is `create` and `update` in one: leave it out, or leave those out"),
+            (None, Some(one), None) | (None, None, Some(one)) => {
+                one.wrong("needs the other one beside it: `create` and `update` go together");
+            }
+        }
+        self.amend_removing(node);
+        self.check_remote(node);
+    }
+
+    /// Every operation, with its name in the document.
+    pub fn operations(&self) -> impl Iterator<Item = (&'static str, &Operation)> {
+        let change = if self.create.is_some() { "update" } else { "upsert" };
+        let remove = match &self.remove {
+            Removing::By(operation, _) => Some(("delete", &**operation)),
+            Removing::Never => None,
+        };
+        let find = self.find.as_ref().map(|find| ("find", &find.operation));
+        let create = self.create.as_ref().map(|create| ("create", create));
+        find.into_iter()
+            .chain(create)
+            .chain([(change, &self.upsert)])
+            .chain(remove)
+    }
+
+    /// The names of what the destination gives.
+    pub fn remembered(&self) -> impl Iterator<Item = &str> {
+        self.operations().flat_map(|(_, operation)| operation.remember.names())
+    }
+
+    /// The places in paths, headers and bodies of deletions that are filled when a request is sent.
+    pub fn late_places(&self) -> impl Iterator<Item = &str> {
+        let of_operations = self.operations().flat_map(|(_, operation)| operation.late_places());
+        let known = match &self.remove {
+            Removing::By(_, known) => known.as_deref(),
+            Removing::Never => None,
+        };
+        let of_find = self.find.as_ref().and_then(|find| find.fields.as_deref());
+        let of_bodies = known.into_iter().chain(of_find).flatten().flat_map(Known::late_places);
+        of_operations.chain(of_bodies)
+    }
+
+    /// What can never work, or not for long.
+    fn check_remote(&self, node: &Node<'_>) {
+        let find = self.find.as_ref().map(|find| &find.operation);
+        if find.is_some_and(|find| find.late_places().any(|place| own_name(place).is_some())) {
+            node.wrong("`find` cannot need what it is to find: name the entity by {id} or {identity} in it");
+        }
+        let is_by_remote = |operation: &Operation| {
+            let mut places = operation.route.late_places();
+            places.any(|place| own_name(place).is_some())
+        };
+        let create = self.create.as_ref();
+        if create.is_some_and(is_by_remote) {
+            node.wrong("`create` cannot name the entity by what the destination gives: it has given nothing yet");
+        }
+        if create.is_none() && is_by_remote(&self.upsert) {
+            node.wrong("`upsert` cannot name the entity by what the destination gives: say by `create` how one is made, and by `update` how it is changed");
+        }
+        let is_by_remote = self.operations().any(|(_, operation)| is_by_remote(operation));
+        if create.is_some() && is_by_remote && find.is_none() && !self.identity.is_unique {
+            node.wrong(
+                "makes entities whose ids the destination gives, and has no `find`: where the answer to a creation is lost, \
+                 it would make a second one. Say by `find` how one is looked up, or, if the destination refuses a second one \
+                 of the same identity, say \"unique\": true in `identity`",
+            );
+        }
+    }
+
+    fn amend_removing(&mut self, node: &Node<'_>) {
+        let (node, is_archive) = match (node.member("delete"), node.member("archive")) {
+            (None, None) => return,
+            (Some(delete), Some(_)) => return delete.wrong("stands beside `archive`: an entity is one or the other"),
+            (Some(delete), None) => (delete, false),
+            (None, Some(archive)) => (archive, true),
+        };
+        if node.value == &Value::Bool(false) {
+            self.remove = Removing::Never;
+            return;
+        }
+        let Removing::By(operation, known) = &mut self.remove else {
+            return;
+        };
+        if is_archive {
+            **operation = self.upsert.clone();
+        } else {
+            operation.remember = Remember::default();
+        }
+        *known = node.member("fields").map(|node| fields(&node));
+        let names_it = known.iter().flatten().any(Known::names_the_entity);
+        operation.amend(&node, &["fields"], &methods(true), names_it);
+        if node.member("path").is_none() && !names_it && !operation.route.names_the_entity() {
+            node.wrong("says nowhere which entity it is for: give it a `path` with {id}, or `fields` that name it");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! How a destination tells when to come back, beside `Retry-After`: the members `limits`, and `wait` of a rule.
+
+use crate::condition::pointer;
+use crate::place::at;
+use http::{HeaderMap, HeaderName};
+use model::document::Node;
+use model::time;
+use serde_json::Value;
+
+/// The longest wait that is heeded, in seconds.
+const WAIT_MAX_S: u64 = 86_400;
+
+/// How long is waited where a destination says that no call is left and not until when, in seconds.
+const NONE_LEFT_S: u64 = 1;
+
+/// In what a moment or a span is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+    /// A moment: a date, or seconds or milliseconds since the Unix epoch.
+    Moment,
+}
+
+/// Where a wait is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait {
+    source: Source,
+    unit: Unit,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Source {
+    Header(HeaderName),
+    Place(Vec<String>),
+    Fixed(u64),
+}
+
+/// What every answer may tell of limits: the member `limits`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Limits {
+    reset: Option<Wait>,
+    /// Where the number of calls that are left stands.
+    left: Option<HeaderName>,
+    /// Whether the header `RateLimit` of the IETF's draft is heeded.
+    is_standard: bool,
+}
+
+impl Wait {
+    /// Reads where a wait is told.
+    pub fn read(node: &Node<'_>) -> Option<Wait> {
+        if !node.is_object_of(&["header", "at", "seconds", "unit"]) {
+            return None;
+        }
+        let units = [
+            ("seconds", Unit::Seconds),
+            ("milliseconds", Unit::Milliseconds),
+            ("moment", Unit::Moment),
+        ];
+        let unit = node.member("unit").and_then(|node| node.choice(&units));
+        let source = match (node.member("header"), node.member("at"), node.member("seconds")) {
+            (Some(node), None, None) => Source::Header(header(&node)?),
+            (None, Some(node), None) => Source::Place(pointer(&node)?),
+            (None, None, Some(node)) => {
+                let seconds = node.value.as_u64().filter(|seconds| (1..=WAIT_MAX_S).contains(seconds));
+                if seconds.is_none() {
+                    node.wrong(format!("must be a number of seconds from 1 to {WAIT_MAX_S}"));
+                }
+                Source::Fixed(seconds?)
+            }
+            _ => {
+                node.wrong("needs one of `header`, `at` and `seconds`: where the wait is told, or how long it is");
+                return None;
+            }
+        };
+        Some(Wait {
+            source,
+            unit: unit.unwrap_or(Unit::Seconds),
+        })
+    }
+
+    /// Whether it stands in bodies.
+    pub fn needs_bodies(&self) -> bool {
+        matches!(self.source, Source::Place(_))
+    }
+
+    /// How long an answer asks to wait, in seconds.
+    pub fn seconds(&self, headers: &HeaderMap, body: Option<&Value>, now_ms: u64) -> Option<u64> {
+        let text = match &self.source {
+            Source::Fixed(seconds) => return Some(*seconds),
+            Source::Header(name) => headers.get(name)?.to_str().ok()?.to_owned(),
+            Source::Place(place) => match at(body?, place)? {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            },
+        };
+        self.unit.seconds(text.trim(), now_ms)
+    }
+}
+
+impl Unit {
+    fn seconds(self, text: &str, now_ms: u64) -> Option<u64> {
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+        let now_s = now_ms as f64 / 1000.0;
+        let seconds = match (self, number) {
+            (Unit::Seconds, Some(number)) => number,
+            (Unit::Milliseconds, Some(number)) => number / 1000.0,
+            // No moment of ours lies so far ahead in seconds, and none so far back in milliseconds.
+            (Unit::Moment, Some(number)) if number > 1e11 => number / 1000.0 - now_s,
+            (Unit::Moment, Some(number)) => number - now_s,
+            (Unit::Moment, None) => time::parse_date(text)? as f64 - now_s,
+            (_, None) => return None,
+        };
+        Some(seconds.ceil().clamp(0.0, WAIT_MAX_S as f64) as u64)
+    }
+}
+
+impl Limits {
+    /// Reads the member `limits` of a document.
+    pub fn read(node: &Node<'_>) -> Limits {
+        if !node.is_object_of(&["reset", "left", "ratelimit"]) {
+            return Limits::default();
+        }
+        Limits {
+            reset: node.member("reset").and_then(|node| Wait::read(&node)),
+            left: node.member("left").and_then(|node| header(&node)),
+            is_standard: node.member("ratelimit").is_some_and(|node| node.flag()),
+        }
+    }
+
+    /// How long an answer asks to wait, in seconds: where it turns a call away, or says that none is left.
+    pub fn seconds(&self, turns_away: bool, headers: &HeaderMap, body: Option<&Value>, now_ms: u64) -> Option<u64> {
+        let standard = self.is_standard.then(|| of_standard(headers)).flatten();
+        let left = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+        let is_used_up = self.left.as_ref().and_then(left).is_some_and(|left| left < 1.0);
+        if !turns_away && !is_used_up {
+            return standard.and_then(|(left, reset_s)| (left == 0).then_some(reset_s));
+        }
+        let reset = self.reset.as_ref();
+        let told = reset.and_then(|reset| reset.seconds(headers, body, now_ms));
+        let told = told.or(standard.map(|(_, reset_s)| reset_s));
+        told.or(is_used_up.then_some(NONE_LEFT_S))
+    }
+}
+
+/// What is left, and for how many seconds, by the header `RateLimit`: in the forms of draft-ietf-httpapi-ratelimit-headers
+/// since its eighth version (`"default";r=0;t=30`, the window in `RateLimit-Policy`) and of the seventh
+/// (`limit=100, remaining=0, reset=30`). Of several the one with the least left counts.
+fn of_standard(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let number = |item: &str, name: &str| {
+        let mut parts = item.split(';').map(str::trim);
+        parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.trim().parse::<u64>().ok())
+    };
+    let told = text("ratelimit")?;
+    if told.contains("remaining=") {
+        let of = |name: &str| told.split(',').find_map(|item| number(item, name));
+        return Some((of("remaining")?, of("reset").unwrap_or(NONE_LEFT_S)));
+    }
+    let policies = text("ratelimit-policy").unwrap_or_default();
+    let name = |item: &str| item.split(';').next().map(|name| name.trim().to_owned());
+    let window = |item: &str| {
+        let mut policies = policies.split(',').filter(|policy| name(policy) == name(item));
+        policies.find_map(|policy| number(policy, "w"))
+    };
+    let items = told.split(',').filter_map(|item| {
+        let reset_s = number(item, "t").or_else(|| window(item)).unwrap_or(NONE_LEFT_S);
+        Some((number(item, "r")?, reset_s.min(WAIT_MAX_S)))
+    });
+    items.min_by_key(|(left, reset_s)| (*left, std::cmp::Reverse(*reset_s)))
+}
+
+fn header(node: &Node<'_>) -> Option<HeaderName> {
+    let name = node.text().and_then(|text| HeaderName::try_from(text).ok());
+    if name.is_none() {
+        node.wrong("is not the name of a header: letters, digits and hyphens");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::document::Mistakes;
+    use serde_json::json;
+
+    fn limits(document: &Value) -> Limits {
+        let mistakes = Mistakes::default();
+        let limits = Limits::read(&Node::root(document, &mistakes));
+        assert_eq!(mistakes.into_inner(), [], "{document}");
+        limits
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_reset_is_read_in_every_unit() {
+        for (unit, told, seconds) in [
+            ("seconds", "30", Some(30)),
+            ("milliseconds", "1500", Some(2)),
+            ("moment", "1800000007", Some(7)),
+            ("moment", "1800000007500", Some(8)),
+            ("moment", "1799999999", Some(0)),
+            ("moment", "2027-01-15T08:00:09Z", Some(9)),
+            ("seconds", "soon", None),
+            ("seconds", "NaN", None),
+            ("milliseconds", "1e300", Some(WAIT_MAX_S)),
+        ] {
+            let limits = limits(&json!({ "reset": { "header": "X-Reset", "unit": unit } }));
+            let headers = headers(&[("x-reset", told)]);
+            assert_eq!(limits.seconds(true, &headers, None, NOW_MS), seconds, "{unit} {told}");
+            assert_eq!(
+                limits.seconds(false, &headers, None, NOW_MS),
+                None,
+                "a call that came through asks for nothing"
+            );
+        }
+    }
+
+    #[test]
+    fn no_call_left_asks_to_wait_even_in_a_good_answer() {
+        let both = limits(&json!({ "left": "X-Left", "reset": { "header": "X-Reset" } }));
+        let alone = limits(&json!({ "left": "X-Left" }));
+        for (left, of_both, of_one) in [("0", Some(9), Some(1)), ("1", None, None), ("many", None, None)] {
+            let headers = headers(&[("x-left", left), ("x-reset", "9")]);
+            assert_eq!(both.seconds(false, &headers, None, NOW_MS), of_both);
+            assert_eq!(alone.seconds(false, &headers, None, NOW_MS), of_one);
+        }
+    }
+
+    #[test]
+    fn the_header_of_the_draft_is_read_in_both_its_forms() {
+        let standard = limits(&json!({ "ratelimit": true }));
+        for (told, policy, good, away) in [
+            ("\"default\";r=0;t=30", "\"default\";q=100;w=60", Some(30), Some(30)),
+            (
+                "\"default\";r=0",
+                "\"burst\";q=5;w=1, \"default\";q=100;w=60",
+                Some(60),
+                Some(60),
+            ),
+            ("\"a\";r=50;t=5, \"b\";r=0;t=12", "", Some(12), Some(12)),
+            ("limit=100, remaining=0, reset=7", "", Some(7), Some(7)),
+            ("limit=100, remaining=3, reset=7", "", None, Some(7)),
+            ("nonsense", "", None, None),
+        ] {
+            let headers = headers(&[("ratelimit", told), ("ratelimit-policy", policy)]);
+            assert_eq!(standard.seconds(false, &headers, None, NOW_MS), good, "{told}");
+            assert_eq!(standard.seconds(true, &headers, None, NOW_MS), away, "{told}");
+            assert_eq!(Limits::default().seconds(true, &headers, None, NOW_MS), None);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_out_of_a_body() {
+        let mistakes = Mistakes::default();
+        let read = |document: &Value| Wait::read(&Node::root(document, &mistakes));
+        let wait = read(&json!({ "at": "/error/retry", "unit": "milliseconds" })).expect("a wait");
+        assert!(wait.needs_bodies());
+        let body = json!({ "error": { "retry": 2500 } });
+        assert_eq!(wait.seconds(&HeaderMap::new(), Some(&body), NOW_MS), Some(3));
+        assert_eq!(wait.seconds(&HeaderMap::new(), None, NOW_MS), None);
+        let fixed = read(&json!({ "seconds": 2 })).expect("a wait");
+        assert_eq!(fixed.seconds(&HeaderMap::new(), None, NOW_MS), Some(2));
+        for wrong in [
+            json!({}),
+            json!({ "seconds": 0 }),
+            json!({ "at": "x" }),
+            json!({ "header": "x y" }),
+            json!(1),
+        ] {
+            assert_eq!(read(&wrong), None, "{wrong}");
+        }
+        assert_eq!(mistakes.borrow().len(), 5);
+    }
+}
