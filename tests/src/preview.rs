@@ -98,7 +98,7 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
         }
         Shaped::Unwanted(refusal) => {
             println!("not wanted: {}", refusal.name());
-            if let Some(Farewell::Sent(removal)) = shape.farewell(kind, code) {
+            if let Some(Farewell::Sent(removal)) = shape.farewell(kind, code, None) {
                 let delete = removal.delete;
                 println!("{} {} if the destination has it", delete.method, delete.shown_path());
             }

@@ -32,17 +32,12 @@ pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, asked: Vec<Asked>, p
 
 fn decide_one<H: Host>(session: &mut Session<'_, H>, asked: Asked, pages: &Pages) -> Decided {
     let is_doubtful = asked.is_doubtful();
-    let parent = asked.parent();
     let (mut item, answer) = Decided::of(asked);
     let entry = pages.get(&item.waiting.entity);
     item.is_new = entry.is_none();
     item.pushes = pages.pushes(&item.waiting.entity);
     item.pushed_s = entry.map(|entry| entry.updated_s);
     item.remote = entry.map(|entry| entry.remote.clone()).unwrap_or_default();
-    let needs_parents = session.desk.config.shape.needs_parents(item.waiting.entity.kind);
-    if let Some(parent) = parent.filter(|_| needs_parents).and_then(|parent| pages.get(&parent)) {
-        item.of_parent = parent.remote.clone();
-    }
     let was_removed = pages.was_removed(&item.waiting.entity);
     item.what = match answer {
         Answer::None => Decision::PutOff,
@@ -63,7 +58,7 @@ fn decide_gone<H: Host>(
 ) -> Decision {
     let entity = &item.waiting.entity;
     let may_be_there = entry.is_some() || item.waiting.may_be_there();
-    let removal = match session.desk.config.shape.farewell(entity.kind, &item.code) {
+    let removal = match farewell(&session.desk, item) {
         Some(_) if may_be_there && is_doubtful => return Decision::Doubted,
         Some(Farewell::Silent) if entry.is_some() => return Decision::LetGo,
         Some(Farewell::Sent(removal)) => removal,
@@ -82,7 +77,7 @@ fn decide_gone<H: Host>(
         None => return Decision::Done,
     };
     match is_let_through {
-        true => Decision::Delete(removal),
+        true => Decision::Delete(vec![*removal]),
         false => Decision::Braked,
     }
 }
@@ -103,8 +98,12 @@ fn decide_found<H: Host>(
         Shaped::Wanted(upsert) => {
             let hash = session.desk.config.shape.hash(kind, &upsert);
             let of_parent = item.mark_of_parent();
-            let is_there =
-                entry.is_some_and(|entry| entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent);
+            let has_changing_identity = session.desk.config.shape.has_changing_identities(kind);
+            item.wanted = Some(upsert.identity.clone()).filter(|_| has_changing_identity);
+            let lies_under_it = item.wanted.is_none() || item.under.iter().eq(&item.wanted);
+            let is_there = entry.is_some_and(|entry| {
+                entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent && lies_under_it
+            });
             if is_there && !item.waiting.is_forced() {
                 session.books.report(|report| report.unchanged += 1);
                 return Decision::Done;
@@ -113,6 +112,7 @@ fn decide_found<H: Host>(
                 upsert,
                 hash,
                 updated_s: updated_s(entity),
+                leaving: Vec::new(),
             }
         }
         // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
@@ -142,18 +142,25 @@ fn decide_unwanted<H: Host>(
     refusal: Refusal,
 ) -> Decision {
     books.note_unwanted();
-    let farewell = desk.config.shape.farewell(item.waiting.entity.kind, &item.code);
-    let removal = match farewell.filter(|_| entry.is_some() || item.waiting.is_recovered()) {
+    let removal = match farewell(desk, item).filter(|_| entry.is_some() || item.waiting.is_recovered()) {
         Some(Farewell::Sent(removal)) => removal,
         Some(Farewell::Silent) => return Decision::LetGo,
         None => return Decision::Done,
     };
     desk.log("unwanted", json!({ "entity": item.name, "for": refusal.name() }));
     if refusal.is_certain() || books.brake_lets_through(desk, &item.waiting.entity) {
-        Decision::Delete(removal)
+        Decision::Delete(vec![*removal])
     } else {
         Decision::Braked
     }
+}
+
+/// What becomes of an entity that the destination is to have no more, by what it lies under there.
+fn farewell(desk: &Desk<'_, impl Host>, item: &Decided) -> Option<Farewell> {
+    let identity = item.under.first().map(String::as_str);
+    desk.config
+        .shape
+        .farewell(item.waiting.entity.kind, &item.code, identity)
 }
 
 /// Nothing is configured to push to: says what would be pushed.

@@ -24,6 +24,10 @@ pub(crate) struct Asked {
     pub(crate) by_id: bool,
     /// When it was about to be read, in seconds since the Unix epoch.
     pub(crate) read_s: u64,
+    /// Under which identities it lies at the destination, or may lie, where they are no function of its id.
+    pub(crate) under: Vec<String>,
+    /// What the destination gave of what it belongs to, where that is sent; none if it belongs to nothing.
+    pub(crate) of_parent: Option<Remote>,
     pub(crate) answer: Answer,
 }
 
@@ -54,6 +58,8 @@ impl Asked {
             is_listed: None,
             by_id: false,
             read_s,
+            under: Vec::new(),
+            of_parent: None,
             answer: Answer::None,
         }
     }
@@ -135,12 +141,18 @@ pub(crate) struct Item<T> {
     pub(crate) went_with_a_model: bool,
     /// The model that it inherits from, as it was read.
     pub(crate) parent: Option<Mark>,
+    /// Under which identities it lies at the destination, or may lie, where they are no function of its id.
+    pub(crate) under: Vec<String>,
+    /// The identity that it is to have, where that is no function of its id.
+    pub(crate) wanted: Option<String>,
+    /// In which wave of upserts it goes, and after which item of the batch that must have let its identity go.
+    pub(crate) turn: Turn,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
     /// What the destination gave of it.
     pub(crate) remote: Remote,
-    /// What the destination gave of what it belongs to, where that is sent.
-    pub(crate) of_parent: Remote,
+    /// What the destination gave of what it belongs to, where that is sent; none if it belongs to nothing.
+    pub(crate) of_parent: Option<Remote>,
     /// Until when a push of it may arrive whose end nobody saw, in seconds since the Unix epoch.
     pub(crate) may_arrive_until_s: Option<u64>,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
@@ -177,9 +189,11 @@ pub(crate) enum Decision {
         upsert: Box<Upsert>,
         hash: String,
         updated_s: u64,
+        /// What it lies under till now is deleted before.
+        leaving: Vec<Removal>,
     },
-    /// It is to be deleted, like this.
-    Delete(Box<Removal>),
+    /// It is to be deleted, like this: once for each identity that it lies under.
+    Delete(Vec<Removal>),
     /// The destination keeps it, and it is no more looked after.
     LetGo,
     /// Nothing is to be done.
@@ -202,6 +216,8 @@ pub(crate) enum Outcome {
         updated_s: u64,
         /// What is known of it there.
         remote: Remote,
+        /// Whether something was deleted that it lay under before.
+        has_left: bool,
     },
     /// It was deleted.
     Deleted,
@@ -215,6 +231,17 @@ pub(crate) enum Outcome {
     Doubted,
     /// It failed; with the hash of what was refused.
     Failed(Failure, Option<String>),
+}
+
+/// When an upsert's turn is among those of its batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// How many waves of upserts go before it.
+    pub(crate) wave: usize,
+    /// The item of the batch that holds its identity till now, and must have let it go.
+    pub(crate) after: Option<usize>,
+    /// Whether it is deleted and made anew, although a change could tell the destination what it is called now.
+    pub(crate) starts_anew: bool,
 }
 
 /// Which keys of an entity are done with.
@@ -243,9 +270,12 @@ impl Decided {
             is_gone: matches!(asked.answer, Answer::Gone { .. }),
             went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true }),
             parent: None,
+            under: asked.under,
+            wanted: None,
+            turn: Turn::default(),
             is_new: false,
             remote: Remote::new(),
-            of_parent: Remote::new(),
+            of_parent: asked.of_parent,
             may_arrive_until_s: None,
             source: None,
             marked: None,
@@ -261,6 +291,11 @@ impl Decided {
     /// Whether a request is to be sent for it.
     pub(crate) fn is_to_be_pushed(&self) -> bool {
         matches!(self.what, Decision::Upsert { .. } | Decision::Delete(_))
+    }
+
+    /// Whether it is to be upserted.
+    pub(crate) fn is_to_be_upserted(&self) -> bool {
+        matches!(self.what, Decision::Upsert { .. })
     }
 
     /// Takes note of a failure before it was pushed: where no call was made, it stays as it is.
@@ -285,6 +320,9 @@ impl<T> Item<T> {
             is_gone: self.is_gone,
             went_with_a_model: self.went_with_a_model,
             parent: self.parent,
+            under: self.under,
+            wanted: self.wanted,
+            turn: self.turn,
             is_new: self.is_new,
             remote: self.remote,
             of_parent: self.of_parent,
@@ -310,7 +348,7 @@ impl<T> Item<T> {
             changes: self.tried.as_ref().map_or(0, |tried| tried.changes),
             is_last_resort: self.waiting.own_try().is_some(),
             remote: (!self.is_new).then_some(&self.remote),
-            of_parent: &self.of_parent,
+            of_parent: self.of_parent.as_ref(),
             may_arrive_until_s: self.may_arrive_until_s,
         }
     }
@@ -318,12 +356,32 @@ impl<T> Item<T> {
     /// What tells what the destination had given of its parent from something else; none where that is not sent.
     pub(crate) fn mark_of_parent(&self) -> Option<String> {
         let mark = |remote: &Remote| digest(json!(remote).to_string().as_bytes())[..8].to_owned();
-        Some(&self.of_parent).filter(|remote| !remote.is_empty()).map(mark)
+        self.of_parent.as_ref().map(mark)
+    }
+
+    /// The same of an entity of which nothing lies at the destination any more: what it lay under was deleted.
+    pub(crate) fn cargo_anew(&self) -> Cargo<'_> {
+        Cargo {
+            remote: None,
+            ..self.cargo()
+        }
     }
 
     /// What is written down of its push.
     pub(crate) fn in_flight(&self) -> (Kind, String, Option<Tried>) {
         (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
+    }
+
+    /// Under which identities it may lie at the destination after a push whose end is not known.
+    pub(crate) fn may_lie_under(&self) -> Vec<String> {
+        let mut under = self.under.clone();
+        under.extend(
+            self.wanted
+                .iter()
+                .filter(|wanted| !self.under.contains(wanted))
+                .cloned(),
+        );
+        under
     }
 
     /// Whether its push means that its variants may have changed. Not for a model that reconciliation found and that

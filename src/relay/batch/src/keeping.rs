@@ -1,6 +1,7 @@
 //! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
 
 use crate::fanout;
+use crate::identities;
 use crate::item::{Decided, Decision, Fate, Item, Kept, Outcome, Pushed};
 use desk::backlog::Backlog;
 use desk::books::Books;
@@ -9,16 +10,17 @@ use desk::tools::{Desk, Upstreams};
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
 use protocol::request::Act;
+use queue::claims::Claims;
 use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
 use queue::in_flight::InFlightValue;
 use queue::index::Pages;
-use queue::key::{DeadLetterKey, EventKey, Hold, Key, RetryKey};
+use queue::key::{Change, DeadLetterKey, EventKey, Hold, Key, RetryKey};
 use queue::raise::EventValue;
 use queue::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
 use queue::waiting::Waiting;
 use serde_json::json;
 use shape::Shape;
-use world::host::{self, Host, StoreError, delete_all};
+use world::host::{self, Host, StoreError, delete_all, set_all};
 use world::log;
 
 /// How long an entity is held back whose call served as a probe, in seconds: others that wait are the next probes.
@@ -35,16 +37,24 @@ const BRAKE_HOLD_S: u64 = 3600;
 pub(super) async fn keep_all<H: Host>(
     session: &mut Session<'_, H>,
     items: Vec<Pushed>,
-    pages: &mut Pages,
+    (pages, claims): (&mut Pages, &mut Claims),
     in_flight: Option<String>,
 ) -> Result<(Vec<Kept>, Option<String>), StoreError> {
     for item in &items {
         keep_in_index(session, item, pages);
     }
+    let waiting = identities::let_go(&session.desk, &items, claims);
     if pages.has_changes() {
         session.books.know_the_pair(&session.desk).await?;
     }
     session.books.save_pages(&session.desk, pages).await?;
+    // Whoever waits is told before it is forgotten that it waits.
+    let raised = waiting
+        .iter()
+        .map(|(kind, code)| session.desk.raise(*kind, code, Change::Reconciled));
+    set_all(session.desk.host, &raised.collect::<Vec<_>>()).await?;
+    session.books.note_raised(&mut session.backlog, waiting.len());
+    session.books.save_claims(&session.desk, claims).await?;
     let unsettled = InFlightValue::of(items.iter().filter(|item| is_unsettled(item)).map(Pushed::in_flight));
     let mut kept = Vec::with_capacity(items.len());
     for mut item in items {
@@ -67,8 +77,10 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
             hash,
             updated_s,
             remote,
+            ..
         } => {
             pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
+            pages.set_identities(entity, Vec::from_iter(item.wanted.clone()));
             pages.set_parent(entity, item.parent.clone());
             pages.set_remote(entity, remote.clone(), item.mark_of_parent());
         }
@@ -83,8 +95,11 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
         Outcome::Failed(failure, Some(_))
             if failure.class != Class::Permanent || failure.may_have_changed_something() =>
         {
-            if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+            let updated_s = pages.get(entity).map(|entry| entry.updated_s);
+            // What it lies under must be known, whatever comes of it.
+            if let Some(updated_s) = updated_s.or(item.wanted.as_ref().map(|_| 0)) {
                 pages.set(entity, &item.code, None, updated_s);
+                pages.set_identities(entity, item.may_lie_under());
             }
         }
         _ => {}
@@ -192,7 +207,7 @@ pub(super) async fn note_tried<H: Host>(
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
             known.extend(earlier(desk, &item.waiting).await?.tried);
         }
-        item.tried = Some(Tried::next(&known, content));
+        item.tried = Some(Tried::next(&known, content, item.wanted.clone()));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! | `item` | an entity of a batch: a type for each stage of its way |
 //! | `reading` | `Asked`: read by list, and by id what a list cannot be trusted with |
 //! | `decision` | `Decided`: what each entity comes to |
+//! | `identities` | who holds which identity at the destination, where that can change |
 //! | `fanout`, `progress` | a changed model's variants are marked, and how far that has come |
 //! | `media` | files that go ahead |
 //! | `push` | `Pushed`: written down before it is made, and what came of it |
@@ -17,6 +18,7 @@
 
 mod decision;
 mod fanout;
+mod identities;
 mod item;
 mod keeping;
 mod media;
@@ -34,6 +36,7 @@ use item::{Answer, Asked};
 use keeping::{clear, keep_all};
 use model::entity::{Kind, Segment};
 use push::{note_late_pushes, push_all, write_in_flight};
+use queue::claims::Claims;
 use queue::index::Pages;
 use queue::waiting::Waiting;
 use reading::{fetch, reread_what_the_index_denies};
@@ -45,8 +48,20 @@ use world::host::{self, Host, StoreError};
 /// in the way of others.
 pub async fn run<H: Host>(session: &mut Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
     let began_ms = session.desk.host.monotonic_ms();
-    let (asked, mut pages) = ask(session, kind, batch).await?;
+    let mut pages = Pages::default();
+    let asked = ask(session, kind, batch, &mut pages).await?;
     let mut decided = decide(session, asked, &pages);
+    let mut claims = Claims::default();
+    if session.desk.config.shape.has_changing_identities(kind) {
+        identities::bring_holders(session, kind, &mut decided, &mut pages, &mut claims).await?;
+        identities::settle(
+            &session.desk,
+            &session.upstreams,
+            &mut session.books,
+            (&mut decided, &pages),
+            &mut claims,
+        );
+    }
     if session.upstreams.destination.is_none() {
         dry_run(&session.desk, &mut decided);
     }
@@ -55,6 +70,7 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, kind: Kind, batch: Vec<W
     session.books.keep_brake(&session.desk, &session.upstreams).await?;
     keeping::note_tried(&session.desk, &mut session.backlog, &mut decided).await?;
     let in_flight = write_in_flight(&session.desk, &decided).await?;
+    session.books.save_claims(&session.desk, &mut claims).await?;
     mistaken::keep_too_early(&session.desk, &mut session.books, &decided, &mut pages).await?;
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut decided).await?;
@@ -64,7 +80,7 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, kind: Kind, batch: Vec<W
         note_late_pushes(&session.desk, &pushed).await?;
         return Err(stop);
     }
-    let (mut kept, settled) = keep_all(session, pushed, &mut pages, in_flight).await?;
+    let (mut kept, settled) = keep_all(session, pushed, (&mut pages, &mut claims), in_flight).await?;
     session.desk.check_lease()?;
     clear(&session.desk, &session.backlog, &mut session.books, &kept, settled).await?;
     let through = keeping::through(&kept);
@@ -83,7 +99,8 @@ async fn ask<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
     batch: Vec<Waiting>,
-) -> Result<(Vec<Asked>, Pages), Stop> {
+    pages: &mut Pages,
+) -> Result<Vec<Asked>, Stop> {
     let mut asked = name_all(&session.desk, batch).await?;
     if session.desk.config.shape.kinds().contains(&kind) {
         fetch(&session.upstreams, kind, &mut asked).await;
@@ -91,26 +108,38 @@ async fn ask<H: Host>(
         // What came before the shape was taken away that wanted it.
         asked.iter_mut().for_each(|asked| asked.answer = Answer::Needless);
     }
-    let entities = asked.iter().flat_map(Asked::spellings);
-    let mut pages = session.books.load_pages(&session.desk, entities).await?;
-    reading::unite_spellings(&mut asked, &mut pages);
-    reread_what_the_index_denies(&session.upstreams, kind, &mut asked, &pages).await;
+    for entity in asked.iter().flat_map(Asked::spellings) {
+        session.books.read_page_of(&session.desk, pages, entity).await?;
+    }
+    reading::unite_spellings(&mut asked, pages);
+    reread_what_the_index_denies(&session.upstreams, kind, &mut asked, pages).await;
+    if session.desk.config.shape.has_changing_identities(kind) {
+        identities::tell_what_they_lie_under(&session.desk, &mut session.backlog, &mut asked, pages).await?;
+    }
     if session.desk.config.shape.needs_parents(kind) {
-        for parent in asked.iter().filter_map(|asked| asked.parent()) {
-            session.books.read_page_of(&session.desk, &mut pages, &parent).await?;
+        for asked in &mut asked {
+            asked.of_parent = match (asked.parent(), &asked.answer) {
+                (Some(parent), _) => {
+                    session.books.read_page_of(&session.desk, pages, &parent).await?;
+                    let parent = pages.get(&parent);
+                    Some(parent.map(|entry| entry.remote.clone()).unwrap_or_default())
+                }
+                (None, Answer::Gone { .. }) => {
+                    let entity = &asked.waiting.entity;
+                    session.books.remote_of_model(&session.desk, pages, entity).await?
+                }
+                (None, _) => None,
+            };
         }
     }
     enrich(session, kind, &mut asked).await?;
     for asked in &mut asked {
         if let Answer::Gone { with_a_model } = &mut asked.answer {
             let entity = &asked.waiting.entity;
-            *with_a_model = session
-                .books
-                .went_with_a_model(&session.desk, &mut pages, entity)
-                .await?;
+            *with_a_model = session.books.went_with_a_model(&session.desk, pages, entity).await?;
         }
     }
-    Ok((asked, pages))
+    Ok(asked)
 }
 
 /// Gives every entity its code. One whose code cannot be read any more was cleared by somebody else meanwhile.

@@ -6,7 +6,7 @@ use desk::tools::{Desk, Upstreams};
 use destination::Destination;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
-use model::failure::Failure;
+use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
@@ -62,16 +62,20 @@ pub(crate) async fn push_all<H: Host>(
     books: &mut Books,
     items: Vec<Decided>,
 ) -> Vec<Pushed> {
-    let mut came = BTreeMap::new();
+    let mut came = Came::new();
     if let Some(destination) = &upstreams.destination {
-        for is_upsert in [false, true] {
-            let pushes = pushes(destination, &items, is_upsert);
+        let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
+        note_come(desk, books, &deleted);
+        // What was to be deleted before an upsert and was not keeps the upsert from being made.
+        let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
+        came.extend(deleted.into_iter().filter(is_over));
+        let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
+        for wave in 0..waves {
+            let (pushes, late) = upserts(upstreams, destination, &items, &came, wave);
             let results = at_once(pushes, upstreams.destination_at_once).await;
-            let has_come = results.iter().any(|(_, result)| result.is_ok());
-            if has_come {
-                books.note_done(desk);
-            }
+            note_come(desk, books, &results);
             came.extend(results);
+            came.extend(late);
         }
     }
     let items = items.into_iter().enumerate();
@@ -82,33 +86,84 @@ pub(crate) async fn push_all<H: Host>(
     pushed
 }
 
-/// The deletions of a batch, or its upserts.
-fn pushes<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided], is_upsert: bool) -> Vec<Push<'a>> {
+fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[(usize, Result<Remote, Failure>)]) {
+    if results.iter().any(|(_, result)| result.is_ok()) {
+        books.note_done(desk);
+    }
+}
+
+/// The deletions of a batch, and of what its upserts leave.
+fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]) -> Vec<Push<'a>> {
     let mut pushes: Vec<Push<'_>> = Vec::new();
     for (at, item) in items.iter().enumerate() {
-        match &item.what {
-            Decision::Upsert { upsert, .. } if is_upsert => {
-                pushes.push(Box::pin(
-                    async move { (at, destination.upsert(item.cargo(), upsert).await) },
-                ))
+        let removals = match &item.what {
+            Decision::Delete(removals) => removals,
+            Decision::Upsert { leaving, .. } if !leaving.is_empty() => leaving,
+            _ => continue,
+        };
+        pushes.push(Box::pin(async move {
+            for removal in removals {
+                if let Err(failure) = destination.delete(item.cargo(), removal).await {
+                    return (at, Err(failure));
+                }
             }
-            Decision::Delete(removal) if !is_upsert => pushes.push(Box::pin(async move {
-                let deleted = destination.delete(item.cargo(), removal).await;
-                (at, deleted.map(|()| Remote::new()))
-            })),
-            _ => {}
-        }
+            (at, Ok(Remote::new()))
+        }));
     }
     pushes
 }
 
+/// The upserts of a wave; and those whose turn it is not, since what holds their identity has not let it go.
+fn upserts<'a, H: Host>(
+    upstreams: &Upstreams<'_, H>,
+    destination: &'a Destination<'a, H>,
+    items: &'a [Decided],
+    came: &Came,
+    wave: usize,
+) -> (Vec<Push<'a>>, Came) {
+    let (mut pushes, mut late): (Vec<Push<'_>>, Came) = Default::default();
+    for (at, item) in items.iter().enumerate() {
+        let Decision::Upsert { upsert, leaving, .. } = &item.what else {
+            continue;
+        };
+        if item.turn.wave != wave || came.contains_key(&at) {
+            continue;
+        }
+        let is_late = |first: &usize| !items[*first].is_to_be_pushed() || matches!(came.get(first), Some(Err(_)));
+        let first = item.turn.after.filter(is_late);
+        if let Some(first) = first {
+            let reason = format!("it waits until {} has let its identity go", items[first].name);
+            late.insert(at, Err(upstreams.destination_governor.failed(Class::Transient, reason)));
+            continue;
+        }
+        let has_left = !leaving.is_empty();
+        pushes.push(Box::pin(async move {
+            let cargo = if has_left { item.cargo_anew() } else { item.cargo() };
+            (at, destination.upsert(cargo, upsert).await)
+        }));
+    }
+    (pushes, late)
+}
+
+/// What came of the pushes of a batch, by the numbers of its items.
+type Came = BTreeMap<usize, Result<Remote, Failure>>;
+
 /// What became of an entity, by what came of its push, if there was one.
 fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {
     item.then(|decision| match (decision, came) {
-        (Decision::Upsert { hash, updated_s, .. }, Some(Ok(remote))) => Outcome::Upserted {
+        (
+            Decision::Upsert {
+                hash,
+                updated_s,
+                leaving,
+                ..
+            },
+            Some(Ok(remote)),
+        ) => Outcome::Upserted {
             hash,
             updated_s,
             remote,
+            has_left: !leaving.is_empty(),
         },
         (Decision::Delete(_), Some(Ok(_))) => Outcome::Deleted,
         (Decision::Upsert { .. } | Decision::Delete(_), Some(Err(failure))) if failure.is_held() => Outcome::PutOff,
@@ -125,7 +180,12 @@ fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {
 
 fn note(books: &mut Books, item: &Pushed) {
     match item.what {
-        Outcome::Upserted { .. } => books.report(|report| report.upserts += 1),
+        Outcome::Upserted { has_left, .. } => {
+            books.report(|report| report.upserts += 1);
+            if has_left {
+                books.note_unannounced(&item.waiting.entity);
+            }
+        }
         Outcome::Deleted => {
             books.report(|report| report.deletes += 1);
             match item.is_deletion_announced() {

@@ -4,6 +4,8 @@ use crate::backlog::Backlog;
 use crate::stop::Stop;
 use crate::tools::{Desk, Upstreams};
 use model::entity::{Entity, Kind, Segment};
+use protocol::remote::Remote;
+use queue::claims::Claims;
 use queue::index::{Directory, Pages};
 use queue::plan::Plan;
 use records::history::History;
@@ -24,6 +26,8 @@ pub struct Books {
     pub reconciliation: Reconciliation,
     /// Where the pages of the index lie.
     pub index: Rc<Directory>,
+    /// Where the pages of who holds which identity lie.
+    pub claims: Rc<Directory>,
     /// How a key names this worker.
     worker: Segment,
     /// For which pair and shape the index is.
@@ -57,6 +61,7 @@ impl Books {
             history,
             reconciliation,
             index: Rc::new(plan.index.clone()),
+            claims: Rc::new(plan.claims.clone()),
             worker,
             pair,
             report,
@@ -190,6 +195,19 @@ impl Books {
             .await
     }
 
+    /// What the destination gave of the model that an entity inherits from, as the index tells of both.
+    pub async fn remote_of_model(
+        &self,
+        desk: &Desk<'_, impl Host>,
+        pages: &mut Pages,
+        entity: &Entity,
+    ) -> Result<Option<Remote>, StoreError> {
+        let directory = self.index.clone();
+        pages
+            .remote_of_model(desk.host, &desk.config.keys, &directory, entity)
+            .await
+    }
+
     /// Reads one page of the index.
     pub async fn load_page(&self, desk: &Desk<'_, impl Host>, kind: Kind, number: u8) -> Result<Pages, StoreError> {
         let (directory, mut pages) = (self.index.clone(), Pages::default());
@@ -222,6 +240,33 @@ impl Books {
         self.index = Rc::new(directory);
         self.state.indexed += added?;
         Ok(())
+    }
+
+    /// Reads who holds an identity.
+    pub async fn read_claim(
+        &self,
+        desk: &Desk<'_, impl Host>,
+        claims: &mut Claims,
+        kind: Kind,
+        identity: &str,
+    ) -> Result<(), StoreError> {
+        let directory = self.claims.clone();
+        claims
+            .read(desk.host, &desk.config.keys, &directory, (kind, identity))
+            .await
+    }
+
+    /// Keeps who holds which identity.
+    pub async fn save_claims(&mut self, desk: &Desk<'_, impl Host>, claims: &mut Claims) -> Result<(), StoreError> {
+        if !claims.has_changes() {
+            return Ok(());
+        }
+        let mut directory = Directory::clone(&self.claims);
+        let saved = claims
+            .save(desk.host, &desk.config.keys, &mut directory, &self.worker)
+            .await;
+        self.claims = Rc::new(directory);
+        saved
     }
 
     /// Keeps how far reconciliation has come.

@@ -85,6 +85,7 @@ impl<'a, H: Host> Session<'a, H> {
     /// Goes on with a new listing.
     pub fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
         self.books.index = Rc::new(plan.index.clone());
+        self.books.claims = Rc::new(plan.claims.clone());
         self.backlog = Backlog::of(plan, planned_s);
     }
 }

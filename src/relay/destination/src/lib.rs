@@ -56,8 +56,8 @@ pub struct Cargo<'a> {
     pub is_last_resort: bool,
     /// What the destination gave of it; none where the index does not know that it has it.
     pub remote: Option<&'a Remote>,
-    /// What the destination gave of what it belongs to.
-    pub of_parent: &'a Remote,
+    /// What the destination gave of what it belongs to; none if it belongs to nothing.
+    pub of_parent: Option<&'a Remote>,
     /// Until when a creation of it may arrive whose end is not known, in seconds since the Unix epoch.
     pub may_arrive_until_s: Option<u64>,
 }
@@ -101,7 +101,12 @@ impl<'a, H: Host> Destination<'a, H> {
     pub async fn upsert(&self, cargo: Cargo<'_>, upsert: &Upsert) -> Result<Remote, Failure> {
         let lacks = |known: &Option<Remote>| {
             let own = known.clone().unwrap_or_default();
-            let lacking = upsert.change.lacks(cargo.given(&own));
+            let given = cargo.given(&own);
+            // Where changing is a request of its own, all of it that is to hold what was given has to.
+            let lacking = match &upsert.create {
+                Some(_) => upsert.change.lacks_anywhere(given),
+                None => upsert.change.lacks(given),
+            };
             lacking.and_then(own_name).is_some()
         };
         let (mut known, mut has_looked, mut is_second) = (cargo.remote.cloned(), false, false);
@@ -136,7 +141,7 @@ impl<'a, H: Host> Destination<'a, H> {
             known = match (meaning, &upsert.find) {
                 // What it was called is called so no more.
                 (Meaning::Missing, None) => None,
-                (_, Some(find)) if !has_looked && gave.is_empty() => {
+                (_, Some(find)) if !has_looked => {
                     has_looked = true;
                     self.find(cargo, find, &upsert.identity).await?
                 }
@@ -219,18 +224,25 @@ impl<'a, H: Host> Destination<'a, H> {
                 headers: headers.collect(),
                 ready,
             }),
-            Err(place) => Err(match name_at_parent(place) {
-                Some(name) => self.governor.failed(
-                    Class::Transient,
-                    format!("the destination has not given `{name}` of what it belongs to yet"),
-                ),
-                None => self.governor.failed(
-                    Class::Permanent,
-                    format!(
-                        "its `{{{place}}}` is not known: no answer gave it, and the shape has no `find` that tells"
-                    ),
-                ),
-            }),
+            Err(place) => Err(self.not_given(cargo, place)),
+        }
+    }
+
+    /// A request cannot be made, since it needs what the destination did not give.
+    fn not_given(&self, cargo: Cargo<'_>, place: &str) -> Failure {
+        match name_at_parent(place) {
+            Some(name) if cargo.of_parent.is_some() => self.governor.failed(
+                Class::Transient,
+                format!("the destination has not given `{name}` of what it belongs to yet"),
+            ),
+            Some(_) => self.governor.failed(
+                Class::Permanent,
+                format!("its path needs `{{{place}}}`, and it belongs to nothing"),
+            ),
+            None => self.governor.failed(
+                Class::Permanent,
+                format!("its `{{{place}}}` is not known: no answer gave it, and the shape has no `find` that tells"),
+            ),
         }
     }
 
@@ -274,7 +286,8 @@ impl<'a, H: Host> Destination<'a, H> {
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
         let (mut own, mut has_looked) = (cargo.remote.cloned().unwrap_or_default(), false);
         loop {
-            let lacks = removal.delete.lacks(cargo.given(&own));
+            // A deletion that lacks a part of its body may name another entity, or all of them.
+            let lacks = removal.delete.lacks_anywhere(cargo.given(&own));
             match (lacks, &removal.find) {
                 (None, _) => {}
                 (Some(_), Some(find)) if !has_looked => {
@@ -287,7 +300,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 }
                 // Nothing ties it to anything there.
                 (Some(_), None) if cargo.remote.is_none() => return Ok(()),
-                (Some(_), _) => {}
+                (Some(place), _) => return Err(self.not_given(cargo, place)),
             }
             let sending = self.sending(cargo, Act::Delete, &removal.delete, &own)?;
             let find = removal.find.as_ref().filter(|_| !has_looked);
@@ -497,11 +510,14 @@ enum Sent {
     LedOn(Meaning, Remote, Box<Failure>),
 }
 
+/// What the destination gave of nothing.
+static NOTHING: Remote = Remote::new();
+
 impl Cargo<'_> {
     fn given<'g>(&'g self, own: &'g Remote) -> Given<'g> {
         Given {
             own,
-            parent: self.of_parent,
+            parent: self.of_parent.unwrap_or(&NOTHING),
         }
     }
 

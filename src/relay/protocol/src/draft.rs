@@ -50,6 +50,13 @@ impl Draft {
         places(&self.path).find(|place| given.of(place).is_none())
     }
 
+    /// What its path needs, or its body without saying what else to send, and was not given; none if nothing is missing.
+    pub fn lacks_anywhere(&self, given: Given<'_>) -> Option<&str> {
+        let needed = self.late.iter().filter(|late| late.default.is_none());
+        let mut needed = places(&self.path).chain(needed.flat_map(|late| places(&late.pieces)));
+        needed.find(|place| given.of(place).is_none())
+    }
+
     /// The request as it is sent.
     ///
     /// # Errors
@@ -195,6 +202,11 @@ mod tests {
             }),
             Some("remote.id")
         );
+        let lacking = draft.lacks_anywhere(Given {
+            own: &own,
+            parent: &parent,
+        });
+        assert_eq!((lacking, draft.places().count()), (Some("remote.rev"), 4));
         let ready = draft
             .ready(Given {
                 own: &own,

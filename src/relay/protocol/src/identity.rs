@@ -1,4 +1,5 @@
-//! What an entity is called at the destination: a function of its id in the PIM, so that it is known of one that is gone.
+//! What an entity is called at the destination: a function of its id in the PIM, which is known of one that is gone, or
+//! the value of an attribute, which is remembered.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::document::Node;
@@ -8,7 +9,11 @@ use model::entity::{Kind, digest};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     form: Form,
+    /// The attribute that it is the value of, if it is one.
+    attribute: Option<String>,
     prefix: String,
+    /// Whether an entity whose identity changes is told so by a change; none leaves that to how entities are named.
+    pub renames: Option<bool>,
     /// Whether the destination refuses to make a second one of the same.
     pub is_unique: bool,
 }
@@ -22,33 +27,69 @@ enum Form {
     Hex,
     /// 32 hexadecimal digits: the first half of the SHA-256 of `kind/id`, such as `product-models/shirt`.
     Hash,
+    /// The value of an attribute, such as the SKU.
+    Attribute,
 }
 
 impl Identity {
     /// Reads the member `identity` of a kind.
     pub fn read(node: &Node<'_>, kind: Kind) -> Identity {
         let mut identity = Identity::default();
-        if !node.is_object_of(&["form", "prefix", "unique"]) {
+        if !node.is_object_of(&["form", "attribute", "prefix", "unique", "renames"]) {
             return identity;
         }
+        identity.renames = node.member("renames").map(|node| node.flag());
         identity.is_unique = node.member("unique").is_some_and(|node| node.flag());
         if let Some(node) = node.member("form") {
-            let forms = [("id", Form::Id), ("hex", Form::Hex), ("hash", Form::Hash)];
+            let forms = [
+                ("id", Form::Id),
+                ("hex", Form::Hex),
+                ("hash", Form::Hash),
+                ("attribute", Form::Attribute),
+            ];
             identity.form = node.choice(&forms).unwrap_or_default();
             if identity.form == Form::Hex && kind != Kind::Product {
                 node.wrong("is for the UUIDs of products: take `hash`, which makes 32 digits of any code");
             }
+            if identity.form == Form::Attribute && kind == Kind::Category {
+                node.wrong("is for products and models: a category has no attributes of theirs");
+            }
         }
+        identity.read_attribute(node);
         if let Some(prefix) = node.member("prefix").as_ref().and_then(Node::text) {
             identity.prefix = prefix.to_owned();
         }
         identity
     }
 
-    /// What an entity of this id in the PIM is called.
+    fn read_attribute(&mut self, node: &Node<'_>) {
+        self.attribute = node.member("attribute").and_then(|node| Some(node.text()?.to_owned()));
+        match (self.form, &self.attribute) {
+            (Form::Attribute, None) => {
+                node.wrong("needs the member `attribute`, such as sku: whose value is the identity")
+            }
+            (Form::Attribute, Some(_)) | (_, None) => {}
+            (_, Some(_)) => node.wrong("names an attribute: set `form` to attribute, or leave it out"),
+        }
+        if let (Some(renames), false) = (node.member("renames"), self.form == Form::Attribute) {
+            renames.wrong("is for identities that can change: those of the form attribute");
+        }
+    }
+
+    /// The attribute that it is the value of, where it is no function of the id.
+    pub fn attribute(&self) -> Option<&str> {
+        self.attribute.as_deref().filter(|_| self.form == Form::Attribute)
+    }
+
+    /// What an entity is called whose attribute has this value.
+    pub fn of_value(&self, value: &str) -> String {
+        format!("{}{value}", self.prefix)
+    }
+
+    /// What an entity of this id in the PIM is called, where that is a function of it.
     pub fn of(&self, kind: Kind, id: &str) -> String {
         let name = match self.form {
-            Form::Id => id.to_owned(),
+            Form::Id | Form::Attribute => id.to_owned(),
             Form::Hex => id.chars().filter(|c| *c != '-').collect(),
             Form::Hash => hex(&digest(format!("{}/{id}", kind.name()).as_bytes())),
         };

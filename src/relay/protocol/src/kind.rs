@@ -127,6 +127,23 @@ impl Protocol {
             .chain(remove)
     }
 
+    /// Whether an entity whose identity changes is told so by a change. If not, the old one is deleted and a new one made:
+    /// so it is, unless the document says otherwise, where changes name what they change by its identity.
+    pub fn renames(&self) -> bool {
+        let by_default = !self.upsert.route.names_identity();
+        self.identity.renames.unwrap_or(by_default)
+    }
+
+    /// Whether deletions name what they delete by its identity.
+    pub fn deletes_by_identity(&self) -> bool {
+        match &self.remove {
+            Removing::By(operation, known) => {
+                operation.route.names_identity() || known.iter().flatten().any(Known::names_identity)
+            }
+            Removing::Never => false,
+        }
+    }
+
     /// The names of what the destination gives.
     pub fn remembered(&self) -> impl Iterator<Item = &str> {
         self.operations().flat_map(|(_, operation)| operation.remember.names())

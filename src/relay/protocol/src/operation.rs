@@ -6,7 +6,7 @@ use crate::draft::{self, Draft, Late};
 use crate::headers::Headers;
 use crate::place::Body;
 use crate::remote::{Remember, is_late};
-use crate::request::{Names, fill, names_an_entity};
+use crate::request::{Names, fill, names_an_entity, names_identity};
 use crate::route::Route;
 use http::Method;
 use model::document::Node;
@@ -102,6 +102,11 @@ impl Known {
     /// Whether it says which entity the request is for.
     pub fn names_the_entity(&self) -> bool {
         matches!(&self.source, Source::Template(pieces) if names_an_entity(pieces))
+    }
+
+    /// Whether it says what the destination calls the entity.
+    pub fn names_identity(&self) -> bool {
+        matches!(&self.source, Source::Template(pieces) if names_identity(pieces))
     }
 
     /// Its places that are filled when a request is sent.

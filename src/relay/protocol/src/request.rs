@@ -50,6 +50,12 @@ pub fn names_an_entity(template: &[Piece]) -> bool {
     pieces.any(|piece| matches!(piece, Piece::Place(place) if is_name(place)))
 }
 
+/// Whether a template says what the destination calls an entity.
+pub fn names_identity(template: &[Piece]) -> bool {
+    let mut pieces = template.iter();
+    pieces.any(|piece| matches!(piece, Piece::Place(place) if place == "identity"))
+}
+
 /// A template with an entity's names in it, written like this; what the destination gave comes later.
 pub fn fill(template: &[Piece], names: &Names<'_>, written: fn(&str) -> String) -> Vec<Piece> {
     let mut filled: Vec<Piece> = Vec::new();

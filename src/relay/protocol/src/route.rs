@@ -2,7 +2,7 @@
 
 use crate::draft;
 use crate::remote::is_late;
-use crate::request::{Names, fill, names_an_entity};
+use crate::request::{Names, fill, names_an_entity, names_identity};
 use http::Method;
 use model::document::Node;
 use model::path::path_segment;
@@ -57,6 +57,11 @@ impl Route {
             Piece::Place(_) => None,
         });
         pieces.collect()
+    }
+
+    /// Whether the path says what the destination calls the entity.
+    pub fn names_identity(&self) -> bool {
+        names_identity(&self.path)
     }
 
     /// The places of the path that are filled when the request is sent.

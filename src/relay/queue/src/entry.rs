@@ -39,6 +39,13 @@ pub struct Entry {
     /// The digest of what the destination had given of its parent when it was pushed; none where that is not sent.
     #[serde(rename = "q", skip_serializing_if = "Option::is_none", default)]
     pub of_parent: Option<String>,
+    /// Under which identities it lies at the destination, or may lie, where that is no function of its id: the first is the
+    /// one that it was last brought under.
+    #[serde(rename = "i", skip_serializing_if = "Vec::is_empty", default)]
+    pub identities: Vec<String>,
+    /// Of an identity, the codes of entities that want it while another one holds it.
+    #[serde(rename = "w", skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) waiting: Vec<String>,
     /// Of what was removed, whether an event had said that it is deleted.
     #[serde(rename = "a", skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) was_announced: bool,
@@ -99,11 +106,20 @@ impl Entry {
                 } else {
                     Remote::new()
                 },
+                identities: united(self.identities, other.identities),
+                waiting: united(self.waiting, other.waiting),
                 parent: self.parent.filter(|parent| other.parent.as_ref() == Some(parent)),
                 ..Entry::default()
             },
         }
     }
+}
+
+fn united(mut one: Vec<String>, other: Vec<String>) -> Vec<String> {
+    let more = other.into_iter().filter(|of_other| !one.contains(of_other));
+    let more: Vec<String> = more.collect();
+    one.extend(more);
+    one
 }
 
 /// The page of what has a digest, or a UUID, that begins with this byte.

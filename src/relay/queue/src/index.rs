@@ -9,7 +9,7 @@
 //! several until the next one merges them, entry by entry.
 
 use crate::entry::{Entry, Mark, page_of_digest};
-use crate::key::Key;
+use crate::key::{Key, Writer};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use protocol::remote::Remote;
@@ -22,9 +22,6 @@ use world::host::{self, Clock, Store, StoreError, delete_all};
 /// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store may
 /// be (DynamoDB takes 400 KB), and so lies in several.
 const PART_MAX: usize = 300_000;
-
-/// Which worker wrote a page, and which part of it a key holds; none is of an older version.
-type Writer = Option<(Segment, u8)>;
 
 /// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it back,
 /// and the daily walk finds what went with a model.
@@ -72,13 +69,39 @@ pub fn page_of_uuid(uuid: &[u8; 16]) -> u8 {
     page_of_digest(uuid[0])
 }
 
+/// By what the entries of pages are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By entity: what was last pushed of it.
+    #[default]
+    Entities,
+    /// By identity: which entity holds it.
+    Identities,
+}
+
 /// Under which keys the pages lie, as one listing tells: by which worker each was written.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
+    order: Order,
     writers: BTreeMap<(Kind, u8), Vec<Writer>>,
 }
 
 impl Directory {
+    /// One of pages in this order, of which none is known.
+    pub fn of(order: Order) -> Directory {
+        Directory {
+            order,
+            ..Directory::default()
+        }
+    }
+
+    fn key(&self, kind: Kind, page: u8, writer: Writer) -> Key {
+        match self.order {
+            Order::Entities => Key::IndexPage(kind, page, writer),
+            Order::Identities => Key::ClaimPage(kind, page, writer),
+        }
+    }
+
     /// Takes note of a page's key.
     pub fn add(&mut self, kind: Kind, page: u8, writer: Writer) {
         self.writers.entry((kind, page)).or_default().push(writer);
@@ -88,7 +111,7 @@ impl Directory {
     fn keys(&self, keys: &Keyspace, kind: Kind, page: u8) -> Vec<String> {
         let writers = self.writers.get(&(kind, page)).into_iter().flatten();
         writers
-            .map(|writer| keys.encode(&Key::IndexPage(kind, page, writer.clone())))
+            .map(|writer| keys.encode(&self.key(kind, page, writer.clone())))
             .collect()
     }
 
@@ -166,9 +189,15 @@ impl Pages {
                 None => drop(page.entries.insert(segment, entry)),
                 Some(known) => {
                     let was_known = known.is_known() && entry.is_known();
+                    let mut codes = vec![known.code.clone().or(entry.code.clone())];
+                    if known.code != entry.code {
+                        codes.push(entry.code.clone());
+                    }
                     let merged = known.merged(entry);
                     if was_known && !merged.is_known() {
-                        self.unknown.push((Entity::of(kind, &segment), merged.code.clone()));
+                        for code in codes {
+                            self.unknown.push((Entity::of(kind, &segment), code));
+                        }
                     }
                     page.entries.insert(segment, merged);
                 }
@@ -239,6 +268,26 @@ impl Pages {
         self.known(entity).filter(|entry| entry.removed_s.is_none())
     }
 
+    /// What the destination gave of the model that an entity inherits from, also of one that was removed of late; reads the
+    /// model's page.
+    pub async fn remote_of_model<H: Store>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &Directory,
+        entity: &Entity,
+    ) -> Result<Option<Remote>, StoreError> {
+        let mark = self.known(entity).and_then(|entry| entry.parent.clone());
+        let Some((mark, page)) = mark.and_then(|mark| Some((mark.clone(), mark.page()?))) else {
+            return Ok(None);
+        };
+        self.read(host, keys, directory, Kind::ProductModel, page).await?;
+        let entries = self.pages.get(&(Kind::ProductModel, page));
+        let mut entries = entries.into_iter().flat_map(|page| &page.entries);
+        let model = entries.find(|(segment, _)| Mark::of(segment) == mark);
+        Ok(model.map(|(_, model)| model.remote.clone()))
+    }
+
     /// Whether an entity was removed of late.
     pub fn was_removed(&self, entity: &Entity) -> bool {
         self.known(entity).is_some_and(|entry| entry.removed_s.is_some())
@@ -263,6 +312,7 @@ impl Pages {
             parent: known.parent,
             remote: known.remote,
             of_parent: known.of_parent,
+            identities: known.identities,
             ..Entry::default()
         };
         self.put(entity, entry);
@@ -287,6 +337,14 @@ impl Pages {
         }
     }
 
+    /// Notes under which identities an entity that has an entry lies at the destination, or may lie: the first is the one
+    /// that it was last brought under.
+    pub fn set_identities(&mut self, entity: &Entity, identities: Vec<String>) {
+        if let Some(entry) = self.get(entity).cloned() {
+            self.put(entity, Entry { identities, ..entry });
+        }
+    }
+
     /// Notes that an entity whose page was read is removed, since an event said that it is deleted, or not. Also of one
     /// without an entry: a worker that was paused may have pushed it, and its entry may yet come.
     pub fn remove(&mut self, entity: &Entity, now_s: u64, was_announced: bool) {
@@ -299,6 +357,8 @@ impl Pages {
             removed_s: Some(now_s),
             parent,
             was_announced,
+            // What lies below it there is deleted by it.
+            remote: known.map(|entry| entry.remote.clone()).unwrap_or_default(),
             ..Entry::default()
         };
         self.put(entity, entry);
@@ -332,7 +392,7 @@ impl Pages {
         Ok(false)
     }
 
-    fn put(&mut self, entity: &Entity, entry: Entry) {
+    pub(crate) fn put(&mut self, entity: &Entity, entry: Entry) {
         let place = (entity.kind, page_of(entity));
         let was_there = self.get(entity).is_some();
         let is_there = entry.removed_s.is_none();
@@ -372,7 +432,7 @@ impl Pages {
             let (mut own, mut writers) = (Vec::new(), Vec::new());
             for (number, part) in (0..).zip(page.parts()) {
                 let writer = Some((worker.clone(), number));
-                let key = keys.encode(&Key::IndexPage(place.0, place.1, writer.clone()));
+                let key = keys.encode(&directory.key(place.0, place.1, writer.clone()));
                 host.set(&key, &part).await?;
                 own.push(key);
                 writers.push(writer);

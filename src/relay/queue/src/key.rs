@@ -280,7 +280,9 @@ pub enum Key {
     Fanout(Entity),
     /// A page of what was last pushed, as one worker wrote it: by that worker's token, and which part of it. One without is
     /// of a version that had no others.
-    IndexPage(Kind, u8, Option<(Segment, u8)>),
+    IndexPage(Kind, u8, Writer),
+    /// A page of who holds which identity at the destination, as one worker wrote it.
+    ClaimPage(Kind, u8, Writer),
     /// A page of the files that the destination has.
     MediaPage(u16),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
@@ -296,6 +298,9 @@ pub enum Key {
     /// One of the single records.
     Record(Record),
 }
+
+/// Which worker wrote a page, and which part of it a key holds; none is of an older version.
+pub type Writer = Option<(Segment, u8)>;
 
 /// The single records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

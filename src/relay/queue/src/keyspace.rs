@@ -3,7 +3,7 @@
 //! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form that is
 //! not known here, belongs to somebody else and is left alone.
 
-use crate::key::{Change, DeadLetterKey, EventKey, Hold, Key, ListKey, Record, RetryKey};
+use crate::key::{Change, DeadLetterKey, EventKey, Hold, Key, ListKey, Record, RetryKey, Writer};
 use model::entity::{Entity, Kind, Segment};
 use std::ops::Range;
 
@@ -65,11 +65,8 @@ impl Keyspace {
             }
             Key::InFlight(token, time_s) => format!("f.{}.{time_s}", token.as_str()),
             Key::Fanout(of) => format!("n.{}", of.key()),
-            Key::IndexPage(kind, page, None) => format!("i.{}.{page}", kind.letter()),
-            Key::IndexPage(kind, page, Some((worker, 0))) => format!("i.{}.{page}.{}", kind.letter(), worker.as_str()),
-            Key::IndexPage(kind, page, Some((worker, part))) => {
-                format!("i.{}.{page}.{}.{part}", kind.letter(), worker.as_str())
-            }
+            Key::IndexPage(kind, page, writer) => page_of('i', *kind, *page, writer),
+            Key::ClaimPage(kind, page, writer) => page_of('j', *kind, *page, writer),
             Key::MediaPage(page) => format!("m.{page}"),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
@@ -98,7 +95,10 @@ impl Keyspace {
             ["e", time, what, segment, id] => Key::Event(parse_event(time, what, segment, id)?),
             ["r", kind, segment, attempts, due] => Key::Retry(RetryKey {
                 entity: parse_entity(kind, segment)?,
-                attempts: attempts.trim_end_matches(['h', 'b', 'd']).parse().ok()?,
+                attempts: attempts
+                    .trim_end_matches(Hold::LETTERS.map(|(_, letter)| letter))
+                    .parse()
+                    .ok()?,
                 hold: Hold::LETTERS
                     .into_iter()
                     .find(|(_, letter)| attempts.ends_with(*letter))
@@ -111,14 +111,11 @@ impl Keyspace {
             }
             ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
-            ["i", kind, page] => Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, None),
-            ["i", kind, page, worker] => {
-                let writer = Some((Segment::parse(worker)?, 0));
-                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, writer)
+            ["i", kind, page, ref writer @ ..] => {
+                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, parse_writer(writer)?)
             }
-            ["i", kind, page, worker, part] => {
-                let writer = Some((Segment::parse(worker)?, part.parse().ok().filter(|part| *part > 0)?));
-                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, writer)
+            ["j", kind, page, ref writer @ ..] => {
+                Key::ClaimPage(parse_kind(kind)?, page.parse().ok()?, parse_writer(writer)?)
             }
             ["m", page] => Key::MediaPage(page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
@@ -157,6 +154,25 @@ impl Keyspace {
 pub fn is_instance(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= INSTANCE_MAX && name.chars().all(allowed)
+}
+
+/// A page by its letter, as a worker wrote it.
+fn page_of(letter: char, kind: Kind, page: u8, writer: &Writer) -> String {
+    let kind = kind.letter();
+    match writer {
+        None => format!("{letter}.{kind}.{page}"),
+        Some((worker, 0)) => format!("{letter}.{kind}.{page}.{}", worker.as_str()),
+        Some((worker, part)) => format!("{letter}.{kind}.{page}.{}.{part}", worker.as_str()),
+    }
+}
+
+fn parse_writer(parts: &[&str]) -> Option<Writer> {
+    Some(match parts {
+        [] => None,
+        [worker] => Some((Segment::parse(worker)?, 0)),
+        [worker, part] => Some((Segment::parse(worker)?, part.parse().ok().filter(|part| *part > 0)?)),
+        _ => return None,
+    })
 }
 
 fn parse_kind(text: &str) -> Option<Kind> {
@@ -272,7 +288,7 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..4usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..5usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
@@ -283,6 +299,7 @@ mod tests {
                 Key::Fanout(entity),
                 Key::InFlight(Segment::of(&code), time),
                 Key::IndexPage(kind, page, None),
+                Key::ClaimPage(kind, page, Some((Segment::of(&code), 0))),
                 Key::IndexPage(kind, page, Some((Segment::of(&code), page))),
                 Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),

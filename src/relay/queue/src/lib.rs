@@ -18,6 +18,7 @@
 //! | [`index`], [`entry`] | what was last pushed, in pages |
 
 pub mod batches;
+pub mod claims;
 pub mod dead_letter;
 pub mod entry;
 pub mod in_flight;

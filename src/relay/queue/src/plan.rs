@@ -3,7 +3,7 @@
 use crate::waiting::Waiting;
 
 use crate::in_flight::SETTLED_S;
-use crate::index::Directory;
+use crate::index::{Directory, Order};
 use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, RetryKey};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
@@ -62,6 +62,8 @@ pub struct Plan {
     pub unfinished: Vec<ListKey>,
     /// The pages of the index.
     pub index: Directory,
+    /// Where the pages of who holds which identity lie.
+    pub claims: Directory,
     /// Models of which it is noted how far their change has reached their variants.
     pub marking: BTreeSet<Entity>,
     /// How many events wait.
@@ -87,6 +89,7 @@ impl Plan {
     pub fn of(keys: &Keyspace, listing: impl IntoIterator<Item = String>) -> Plan {
         let mut plan = Plan {
             keys: Some(keys.clone()),
+            claims: Directory::of(Order::Identities),
             texts: listing.into_iter().filter(|text| keys.is_own(text)).collect(),
             ..Plan::default()
         };
@@ -141,6 +144,7 @@ impl Plan {
                 return self.stale.push((list, text.clone()));
             }
             Some(Key::IndexPage(kind, page, replica)) => return self.index.add(kind, page, replica),
+            Some(Key::ClaimPage(kind, page, replica)) => return self.claims.add(kind, page, replica),
             Some(Key::Fanout(entity)) => {
                 self.marking.insert(entity);
                 return;

@@ -49,15 +49,22 @@ pub struct Tried {
     /// How often it was another content than before. A push that nobody knows the end of may have arrived: when an
     /// earlier content comes back after another one it needs an idempotency key of its own.
     pub changes: u64,
+    /// Under which identity, where that is no function of its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 impl Tried {
     /// What is known once this content is tried after others. Where two were tried at once, either may be the last.
-    pub fn next(known: &[Tried], content: String) -> Tried {
+    pub fn next(known: &[Tried], content: String, identity: Option<String>) -> Tried {
         let most = known.iter().map(|known| known.changes).max().unwrap_or(0);
         let mut last = known.iter().filter(|known| known.changes == most);
         let changes = most + u64::from(last.any(|known| known.content != content));
-        Tried { content, changes }
+        Tried {
+            content,
+            changes,
+            identity,
+        }
     }
 }
 
@@ -77,7 +84,7 @@ mod tests {
     fn a_content_that_comes_back_after_another_one_is_told_from_its_first_try() {
         let mut tried = Vec::new();
         let changes = ["a", "a", "b", "b", "a", "", "a"].map(|content| {
-            let next = Tried::next(&tried, content.to_owned());
+            let next = Tried::next(&tried, content.to_owned(), None);
             let changes = next.changes;
             tried = vec![next];
             changes
@@ -87,11 +94,11 @@ mod tests {
 
     #[test]
     fn of_two_contents_tried_at_once_neither_comes_back_under_its_key() {
-        let first = Tried::next(&[], "a".to_owned());
-        let at_once = ["b", "c"].map(|content| Tried::next(std::slice::from_ref(&first), content.to_owned()));
+        let first = Tried::next(&[], "a".to_owned(), None);
+        let at_once = ["b", "c"].map(|content| Tried::next(std::slice::from_ref(&first), content.to_owned(), None));
         let known = [at_once.as_slice(), &[first]].concat();
-        assert_eq!(Tried::next(&known, "b".to_owned()).changes, 2);
-        assert_eq!(Tried::next(&at_once[..1], "b".to_owned()).changes, 1);
+        assert_eq!(Tried::next(&known, "b".to_owned(), None).changes, 2);
+        assert_eq!(Tried::next(&at_once[..1], "b".to_owned(), None).changes, 1);
     }
 
     proptest! {

@@ -447,7 +447,8 @@ fn as_number(value: &Value) -> Option<Value> {
     }
 }
 
-fn text_of(value: &Value) -> Option<String> {
+/// A value as text, if it is one, a number or a flag.
+pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Bool(flag) => Some(flag.to_string()),
         Value::String(text) if json::written(value).is_none() => Some(text.clone()),

@@ -275,7 +275,11 @@ impl Shape {
             Err(why) => return Shaped::Unsendable(why),
             Ok(None) => {}
         }
-        let identity = rules.protocol.identity.of(kind, code);
+        let Some(identity) = rules.identity(kind, code, entity) else {
+            return Shaped::Unsendable(
+                "it has no value of the attribute by which the destination names it: `identity` in the shape",
+            );
+        };
         let names = names(kind, code, &identity);
         let protocol = &rules.protocol;
         let draft = |operation, is_creation| rules.draft(operation, entity, lookups, &names, is_creation);
@@ -304,17 +308,36 @@ impl Shape {
     }
 
     /// What becomes of an entity that the destination is to have no more; none for ids that a server may take for
-    /// something else, which it cannot have.
-    pub fn farewell(&self, kind: Kind, code: &str) -> Option<Farewell> {
+    /// something else, which it cannot have, and where the destination calls it by an attribute whose value is not known.
+    pub fn farewell(&self, kind: Kind, code: &str, identity: Option<&str>) -> Option<Farewell> {
         let protocol = &self.rules(kind).protocol;
         let Removing::By(operation, fields) = &protocol.remove else {
             return Some(Farewell::Silent);
         };
-        let identity = protocol.identity.of(kind, code);
+        let identity = match (protocol.identity.attribute(), identity) {
+            (None, _) => protocol.identity.of(kind, code),
+            (Some(_), Some(known)) => known.to_owned(),
+            (Some(_), None) => return None,
+        };
         let names = names(kind, code, &identity);
         let delete = operation.draft(fields.as_deref(), &names)?;
         let find = self.find_draft(kind, &names);
         Some(Farewell::Sent(Box::new(Removal { delete, find, identity })))
+    }
+
+    /// Whether entities of a kind are called by an attribute, so that what they are called can change.
+    pub fn has_changing_identities(&self, kind: Kind) -> bool {
+        self.rules(kind).protocol.identity.attribute().is_some()
+    }
+
+    /// Whether an entity whose identity changes is told so by a change, and not deleted and made anew.
+    pub fn renames(&self, kind: Kind) -> bool {
+        self.rules(kind).protocol.renames()
+    }
+
+    /// Whether deletions name what they delete by its identity.
+    pub fn deletes_by_identity(&self, kind: Kind) -> bool {
+        self.rules(kind).protocol.deletes_by_identity()
     }
 
     /// How entities of a kind are looked up at the destination, if they can be.

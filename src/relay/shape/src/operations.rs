@@ -73,7 +73,7 @@ fn an_entity_is_made_and_changed_by_requests_of_their_own() {
         other.hash(Kind::Product, &upsert),
         "made before, and not pushed again"
     );
-    let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id) else {
+    let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id, None) else {
         panic!("it is archived");
     };
     assert_eq!(
@@ -100,7 +100,10 @@ fn an_entity_is_made_and_changed_by_requests_of_their_own() {
         [answers(Act::Create), answers(Act::Update)],
         [Meaning::Exists, Meaning::Refused]
     );
-    assert_eq!(shape.farewell(Kind::ProductModel, "shirt"), Some(Farewell::Silent));
+    assert_eq!(
+        shape.farewell(Kind::ProductModel, "shirt", None),
+        Some(Farewell::Silent)
+    );
     assert!(shape.removes(Kind::Product) && !shape.removes(Kind::ProductModel));
 }
 
@@ -241,7 +244,7 @@ fn what_the_destination_gave_stands_in_paths_headers_and_bodies() {
         }),
         None
     );
-    let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id) else {
+    let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id, None) else {
         panic!("it is deleted");
     };
     assert_eq!(removal.delete.ready(given).expect("ready").body, br#"{"ids":[7]}"#);

@@ -1,7 +1,7 @@
 //! What the shape document says of one kind.
 
 use super::canonical::Links;
-use super::field::{Field, Filled, whole};
+use super::field::{Field, Filled, text_of, whole};
 use super::lookups::{Lookups, Need};
 use super::selection::{Refusal, Selection};
 use super::values::Values;
@@ -126,6 +126,17 @@ impl Rules {
             return Ok(Some(Refusal::Kind));
         }
         self.selection.refusal(kind, entity, self.values.view(), lookups)
+    }
+
+    /// What the destination calls an entity; none where it has no value of the attribute that says so.
+    pub(super) fn identity(&self, kind: Kind, code: &str, entity: &Value) -> Option<String> {
+        let identity = &self.protocol.identity;
+        let Some(attribute) = identity.attribute() else {
+            return Some(identity.of(kind, code));
+        };
+        let value = text_of(self.values.view().attribute(entity, attribute)?)?;
+        let value = value.trim();
+        (!value.is_empty()).then(|| identity.of_value(value))
     }
 
     /// The request that brings an entity by an operation; none for a name that cannot stand in a path.

@@ -215,7 +215,7 @@ fn an_id_is_encoded_into_its_path_or_refused() {
     let own = shape(&json!({ "products": {
         "upsert": { "method": "POST", "path": "/{kind}/upsert?sku={ id }&by=relay" }, "delete": { "path": "/x/{id}/y" },
     } }));
-    let path = |shape: &Shape, code: &str| match shape.farewell(Kind::Product, code) {
+    let path = |shape: &Shape, code: &str| match shape.farewell(Kind::Product, code, None) {
         Some(Farewell::Sent(removal)) => Some(removal.delete.shown_path()),
         _ => None,
     };

@@ -88,7 +88,8 @@ async fn adopt<H: Host>(
     let known = Reconciliation::read(host, &config.keys).await?.unwrap_or_default();
     if empty_index {
         let files = (0..MEDIA_PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
-        let pages: Vec<String> = plan.index.all_keys(&config.keys).into_iter().chain(files).collect();
+        let pages = [&plan.index, &plan.claims].map(|directory| directory.all_keys(&config.keys));
+        let pages: Vec<String> = pages.concat().into_iter().chain(files).collect();
         delete_all(host, &pages).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;

@@ -4,11 +4,12 @@ use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::stop::Stop;
 use desk::tools::Desk;
-use model::entity::Entity;
+use model::entity::{Entity, Kind};
 use model::time::SKEW_S;
 use queue::in_flight::InFlightValue;
 use queue::index::Pages;
 use queue::key::{Change, Key};
+use std::collections::BTreeMap;
 use world::host::{self, Host, StoreError, set_all};
 
 /// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
@@ -56,9 +57,27 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
         let mut pages = books
             .load_pages(desk, entities.iter().map(|(entity, _)| entity))
             .await?;
+        let mut under: BTreeMap<(Kind, String), Vec<String>> = BTreeMap::new();
+        for (entity, tried) in value.clone().into_tried() {
+            under.entry(entity).or_default().extend(tried.identity);
+        }
         for (entity, code) in &entities {
-            if let Some(updated_s) = pages.get(entity).map(|entry| entry.updated_s) {
+            let under = under.remove(&(entity.kind, code.clone())).unwrap_or_default();
+            let updated_s = pages.get(entity).map(|entry| entry.updated_s);
+            // What it may lie under is found nowhere else once this key is gone.
+            if let Some(updated_s) = updated_s.or((!under.is_empty()).then_some(0)) {
+                let mut known = pages
+                    .get(entity)
+                    .map(|entry| entry.identities.clone())
+                    .unwrap_or_default();
+                known.extend(
+                    under
+                        .into_iter()
+                        .filter(|identity| !known.contains(identity))
+                        .collect::<Vec<_>>(),
+                );
                 pages.set(entity, code, None, updated_s);
+                pages.set_identities(entity, known);
             }
         }
         desk.check_lease()?;

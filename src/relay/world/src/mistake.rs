@@ -49,11 +49,19 @@ pub enum Mistake {
     BelieveAnyAbsence,
     /// That nothing was found is believed although a creation may still arrive.
     BelieveNothingFound,
+    /// Whether an entity is there already is not asked before it is made.
+    SkipFind,
+    /// What the destination gave is not kept.
+    ForgetIds,
+    /// A 200 with errors inside counts as done.
+    BelieveErrors,
+    /// The destination is shown the token of the PIM.
+    SendTokenOfPim,
 }
 
 impl Mistake {
     /// Those that a world of chance shows. The others have worlds of their own.
-    pub const ALL: [Mistake; 14] = [
+    pub const ALL: [Mistake; 19] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,
         Mistake::AcknowledgeBeforeWrite,
@@ -68,6 +76,11 @@ impl Mistake {
         Mistake::SharedPages,
         Mistake::TakeAnyItem,
         Mistake::BelieveAnyAbsence,
+        Mistake::BelieveNothingFound,
+        Mistake::SkipFind,
+        Mistake::ForgetIds,
+        Mistake::BelieveErrors,
+        Mistake::SendTokenOfPim,
     ];
 }
 

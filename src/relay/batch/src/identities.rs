@@ -1,0 +1,302 @@
+//! Who holds which identity at the destination, where identities are values of an attribute and can change.
+//!
+//! Two entities are never brought under one identity. One that wants what another holds waits until that one has let it
+//! go: within the batch, if the other is on its way to another identity or out, else given up until then. Whoever holds
+//! what somebody wants is read with the batch, so that a swap or a ring is seen as what it is.
+
+use crate::item::{Asked, Decided, Decision, Outcome, Pushed};
+use crate::{ask, decide};
+use desk::backlog::Backlog;
+use desk::books::Books;
+use desk::session::Session;
+use desk::stop::Stop;
+use desk::tools::{Desk, Upstreams};
+use model::entity::{BATCH_MAX, Entity, Kind};
+use model::failure::Class;
+use queue::claims::Claims;
+use queue::index::Pages;
+use queue::waiting::Waiting;
+use shape::{Farewell, Removal};
+use std::collections::{BTreeMap, BTreeSet};
+use world::host::{Host, StoreError};
+
+/// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
+/// under way.
+const TRIES: u32 = 2;
+
+/// Tells of every entity what it lies under, as the index knows and as pushes that are in flight were to bring.
+pub(crate) async fn tell_what_they_lie_under<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &mut Backlog,
+    asked: &mut [Asked],
+    pages: &Pages,
+) -> Result<(), StoreError> {
+    for asked in asked {
+        let entity = &asked.waiting.entity;
+        let entry = pages.get(entity);
+        asked.under = entry.map(|entry| entry.identities.clone()).unwrap_or_default();
+        for tried in backlog.tried_in_flight(desk, entity.kind, &asked.code).await? {
+            let new = tried.identity.filter(|identity| !asked.under.contains(identity));
+            asked.under.extend(new);
+        }
+    }
+    Ok(())
+}
+
+/// Reads who holds what entities of a batch want, and decides on those, too; and so on, for they may want what others hold.
+pub(crate) async fn bring_holders<H: Host>(
+    session: &mut Session<'_, H>,
+    kind: Kind,
+    decided: &mut Vec<Decided>,
+    pages: &mut Pages,
+    claims: &mut Claims,
+) -> Result<(), Stop> {
+    let mut known: BTreeSet<String> = decided.iter().map(|item| item.code.clone()).collect();
+    let mut from = 0;
+    while from < decided.len() {
+        let mut holders = Vec::new();
+        for item in &decided[from..] {
+            for identity in item.under.iter().chain(&item.wanted) {
+                session.books.read_claim(&session.desk, claims, kind, identity).await?;
+            }
+            let holder = item.wants_another().and_then(|wanted| claims.holder(kind, wanted));
+            holders.extend(holder.filter(|holder| !known.contains(*holder)).map(str::to_owned));
+        }
+        from = decided.len();
+        let room = (2 * BATCH_MAX).saturating_sub(from);
+        holders.retain(|holder| known.insert(holder.clone()));
+        let waiting = holders.into_iter().take(room).map(|code| {
+            let entity = Entity::new(kind, &code);
+            let waiting = session.backlog.plan.find(&entity);
+            waiting.unwrap_or_else(|| Waiting::of_nothing(entity))
+        });
+        let waiting: Vec<Waiting> = waiting.collect();
+        if !waiting.is_empty() {
+            session.backlog.note_begun(&waiting);
+            let asked = ask(session, kind, waiting, pages).await?;
+            decided.extend(decide(session, asked, pages));
+        }
+    }
+    Ok(())
+}
+
+/// Settles who holds what: claims are taken over, what is left behind is to be deleted, and who must wait fails.
+pub(crate) fn settle<H: Host>(
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    books: &mut Books,
+    (items, pages): (&mut [Decided], &Pages),
+    claims: &mut Claims,
+) {
+    let blocked = blocked(items, claims, pages);
+    for (at, holder) in blocked {
+        let item = &mut items[at];
+        let Some(wanted) = item.wanted.clone() else { continue };
+        let kind = item.waiting.entity.kind;
+        let class = if item.waiting.attempts() < TRIES {
+            Class::Transient
+        } else {
+            Class::Permanent
+        };
+        let reason = format!(
+            "the destination has `{wanted}` already, as that of {}/{holder}: two of the PIM's have one identity. It comes by itself once the other is called otherwise or gone",
+            kind.name(),
+        );
+        let hash = match &item.what {
+            Decision::Upsert { hash, .. } if class == Class::Permanent => Some(hash.clone()),
+            _ => None,
+        };
+        claims.wait(kind, &wanted, &item.code);
+        // Nothing is sent of it, so that it lies there still as it lay.
+        item.wanted = None;
+        item.fail(upstreams.pim_failure(class, &reason), hash);
+    }
+    take_over(items, claims);
+    if items.iter().any(|item| item.wants_another().is_some()) {
+        let kind = items[0].waiting.entity.kind;
+        if desk.config.shape.renames(kind) {
+            take_turns(items);
+        }
+    }
+    leave(desk, books, items, claims);
+}
+
+/// Who cannot have what it wants, and which entity holds that. Whoever cannot goes on holding what it has.
+fn blocked(items: &[Decided], claims: &Claims, pages: &Pages) -> BTreeMap<usize, String> {
+    let by_code: BTreeMap<&str, usize> = items
+        .iter()
+        .enumerate()
+        .map(|(at, item)| (item.code.as_str(), at))
+        .collect();
+    let mut blocked: BTreeMap<usize, String> = BTreeMap::new();
+    loop {
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut more = BTreeMap::new();
+        for (at, item) in items.iter().enumerate().filter(|(at, _)| !blocked.contains_key(at)) {
+            let Some(wanted) = item.wants_another() else { continue };
+            let kind = item.waiting.entity.kind;
+            let holder = claims.holder(kind, wanted).filter(|holder| *holder != item.code);
+            let is_held = holder.is_some_and(|holder| match by_code.get(holder) {
+                Some(other) => items[*other].keeps(wanted, blocked.contains_key(other)),
+                None => lies_under(pages, kind, holder, wanted),
+            });
+            match (is_held, taken.get(wanted)) {
+                (true, _) => drop(more.insert(at, holder.unwrap_or_default().to_owned())),
+                (false, Some(first)) => drop(more.insert(at, items[*first].code.clone())),
+                (false, None) => drop(taken.insert(wanted, at)),
+            }
+        }
+        if more.is_empty() {
+            return blocked;
+        }
+        blocked.extend(more);
+    }
+}
+
+/// Whether an entity lies under an identity, as the index tells of it.
+fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
+    let entry = pages.get(&Entity::new(kind, code));
+    entry.is_some_and(|entry| entry.identities.iter().any(|known| known == identity))
+}
+
+/// Every upsert claims its identity; who takes one over from another of the batch goes after that.
+fn take_over(items: &mut [Decided], claims: &mut Claims) {
+    let by_code: BTreeMap<String, usize> = items
+        .iter()
+        .enumerate()
+        .map(|(at, item)| (item.code.clone(), at))
+        .collect();
+    for at in 0..items.len() {
+        let item = &items[at];
+        let Some(wanted) = item.wants_another().map(str::to_owned) else {
+            continue;
+        };
+        let kind = item.waiting.entity.kind;
+        let after = claims
+            .holder(kind, &wanted)
+            .and_then(|holder| by_code.get(holder).copied());
+        let after = after.filter(|after| *after != at && items[*after].is_to_be_pushed());
+        claims.claim(kind, &wanted, &items[at].code);
+        items[at].turn.after = after;
+    }
+}
+
+/// Where a change tells the destination what an entity is called now, whoever takes an identity over is told after the one
+/// that lets it go. In a ring the first is deleted and made anew.
+fn take_turns(items: &mut [Decided]) {
+    for at in 0..items.len() {
+        let (mut wave, mut seen) = (0, BTreeSet::from([at]));
+        let mut next = items[at].turn.after;
+        while let Some(first) = next {
+            wave += 1;
+            if !seen.insert(first) {
+                break;
+            }
+            next = items[first].turn.after;
+        }
+        let is_first_of_a_ring = next == Some(at) && seen.iter().min() == Some(&at);
+        if is_first_of_a_ring {
+            items[at].turn.starts_anew = true;
+        }
+        items[at].turn.wave = wave;
+    }
+    // What is deleted first lets go before all waves, and is made after the one that it waits for.
+    let anew: Vec<usize> = (0..items.len()).filter(|at| items[*at].turn.starts_anew).collect();
+    if anew.is_empty() {
+        return;
+    }
+    for at in 0..items.len() {
+        let (mut wave, mut next) = (0, items[at].turn.after);
+        while let Some(first) = next.filter(|first| !items[*first].turn.starts_anew) {
+            wave += 1;
+            next = items[first].turn.after;
+        }
+        items[at].turn.wave = wave;
+    }
+    for at in anew {
+        let after = items[at].turn.after.map_or(0, |first| items[first].turn.wave + 1);
+        items[at].turn.wave = after;
+    }
+}
+
+/// What is deleted of what entities lie under till now: all of what is gone, and of what is called otherwise now unless the
+/// destination is told so by a change. What another one holds by now stays, where deletions go by identity.
+fn leave<H: Host>(desk: &Desk<'_, H>, books: &mut Books, items: &mut [Decided], claims: &Claims) {
+    for item in items.iter_mut() {
+        let kind = item.waiting.entity.kind;
+        let is_anothers = |identity: &str| {
+            let holder = claims.holder(kind, identity);
+            desk.config.shape.deletes_by_identity(kind) && holder.is_some_and(|holder| holder != item.code)
+        };
+        let removal = |identity: &String| -> Option<Removal> {
+            if Some(identity) == item.wanted.as_ref() || is_anothers(identity) {
+                return None;
+            }
+            match desk.config.shape.farewell(kind, &item.code, Some(identity))? {
+                Farewell::Sent(removal) => Some(*removal),
+                Farewell::Silent => None,
+            }
+        };
+        let removals: Vec<Removal> = item.under.iter().filter_map(removal).collect();
+        let (is_renamed, entity) = (
+            desk.config.shape.renames(kind) && !item.turn.starts_anew,
+            item.waiting.entity.clone(),
+        );
+        match &mut item.what {
+            Decision::Delete(known) if !item.under.is_empty() => *known = removals,
+            Decision::Upsert { leaving, .. } if !is_renamed && !removals.is_empty() => {
+                if books.brake_lets_through(desk, &entity) {
+                    *leaving = removals;
+                } else {
+                    item.what = Decision::Braked;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Lets go what nothing lies under any more; gives those that wait for it, and those that nobody else would come back to.
+pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut Claims) -> Vec<(Kind, String)> {
+    let mut waiting = Vec::new();
+    for item in items {
+        let has_claimed = item.wanted.is_some() && matches!(item.what, Outcome::PutOff);
+        if has_claimed && item.waiting.events.is_empty() && item.waiting.retries.is_empty() {
+            // It was read since it held what another one wanted, and nothing of its own waits.
+            waiting.push((item.waiting.entity.kind, item.code.clone()));
+        }
+        if !matches!(item.what, Outcome::Upserted { .. } | Outcome::Deleted | Outcome::LetGo) {
+            continue;
+        }
+        let kind = item.waiting.entity.kind;
+        let keeps = matches!(item.what, Outcome::Upserted { .. });
+        let left = item
+            .under
+            .iter()
+            .filter(|identity| !keeps || Some(*identity) != item.wanted.as_ref());
+        for identity in left {
+            let codes = claims.let_go(kind, identity, &item.code, desk.now_s());
+            waiting.extend(codes.into_iter().map(|code| (kind, code)));
+        }
+    }
+    waiting
+}
+
+impl Decided {
+    /// The identity that it is to be brought under, unless it lies there already and nowhere else.
+    fn wants_another(&self) -> Option<&str> {
+        let is_there = self.under.iter().eq(&self.wanted);
+        self.wanted.as_deref().filter(|_| self.is_to_be_upserted() && !is_there)
+    }
+
+    /// Whether it holds an identity still once the batch is over.
+    fn keeps(&self, identity: &str, is_blocked: bool) -> bool {
+        let lies_there = self.under.iter().any(|known| known == identity);
+        match &self.what {
+            Decision::Upsert { .. } if !is_blocked => self.wanted.as_deref() == Some(identity),
+            Decision::Delete(_) | Decision::LetGo => false,
+            Decision::Done => lies_there && !self.is_gone,
+            _ => lies_there,
+        }
+    }
+}

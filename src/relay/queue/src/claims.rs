@@ -1,0 +1,106 @@
+//! Which entity holds which identity at the destination, where identities are no function of ids.
+//!
+//! The pages are of the same form as those of the index and are written in the same way, entry by entry, but lie in the
+//! order of identities. An identity is claimed before an entity is pushed under it and let go once nothing of the entity
+//! lies there any more. A claim alone proves nothing: whoever holds it has to lie there, as the index tells.
+
+use crate::entry::Entry;
+use crate::index::{Directory, Pages, page_of};
+use crate::keyspace::Keyspace;
+use model::entity::{Entity, Kind, Segment};
+use world::host::{Clock, Store, StoreError};
+
+/// How many entities are remembered that wait for one identity.
+const WAITING_MAX: usize = 10;
+
+/// The pages of the identities that a batch touches.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pages: Pages,
+}
+
+impl Claims {
+    /// Reads the page of an identity, unless it was read.
+    pub async fn read<H: Store>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &Directory,
+        (kind, identity): (Kind, &str),
+    ) -> Result<(), StoreError> {
+        let page = page_of(&place(kind, identity));
+        self.pages.read(host, keys, directory, kind, page).await
+    }
+
+    fn entry(&self, kind: Kind, identity: &str) -> Option<&Entry> {
+        self.pages.get(&place(kind, identity))
+    }
+
+    /// The code of the entity that holds an identity whose page was read.
+    pub fn holder(&self, kind: Kind, identity: &str) -> Option<&str> {
+        self.entry(kind, identity)?.hash.as_deref()
+    }
+
+    /// An entity holds an identity from now on, whoever held it before.
+    pub fn claim(&mut self, kind: Kind, identity: &str, code: &str) {
+        let known = self.entry(kind, identity).cloned().unwrap_or_default();
+        if known.hash.as_deref() == Some(code) && !known.waiting.iter().any(|waiting| waiting == code) {
+            return;
+        }
+        let waiting = known.waiting.into_iter().filter(|waiting| waiting != code);
+        let entry = Entry {
+            hash: Some(code.to_owned()),
+            code: Some(code.to_owned()),
+            pushes: self.pages.pushes(&place(kind, identity)) + 1,
+            waiting: waiting.collect(),
+            ..Entry::default()
+        };
+        self.pages.put(&place(kind, identity), entry);
+    }
+
+    /// An entity wants an identity that another one holds.
+    pub fn wait(&mut self, kind: Kind, identity: &str, code: &str) {
+        let Some(mut entry) = self.entry(kind, identity).cloned() else {
+            return;
+        };
+        if !entry.waiting.iter().any(|waiting| waiting == code) && entry.waiting.len() < WAITING_MAX {
+            entry.waiting.push(code.to_owned());
+            self.pages.put(&place(kind, identity), entry);
+        }
+    }
+
+    /// Nothing of an entity lies under an identity any more; gives the codes of those that wait for it. What another one
+    /// holds by now stays as it is.
+    pub fn let_go(&mut self, kind: Kind, identity: &str, code: &str, now_s: u64) -> Vec<String> {
+        let Some(entry) = self.entry(kind, identity) else {
+            return Vec::new();
+        };
+        if entry.hash.as_deref().is_some_and(|holder| holder != code) {
+            return Vec::new();
+        }
+        let waiting = entry.waiting.clone();
+        self.pages.remove(&place(kind, identity), now_s, false);
+        waiting
+    }
+
+    /// Whether there is anything to write back.
+    pub fn has_changes(&self) -> bool {
+        self.pages.has_changes()
+    }
+
+    /// Writes the changed pages under keys of this worker's.
+    pub async fn save<H: Store + Clock>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &mut Directory,
+        worker: &Segment,
+    ) -> Result<(), StoreError> {
+        self.pages.save(host, keys, directory, worker).await.map(|_| ())
+    }
+}
+
+/// Where an identity lies: where an entity of that id would.
+fn place(kind: Kind, identity: &str) -> Entity {
+    Entity::new(kind, identity)
+}
