@@ -64,7 +64,11 @@ pub fn differences(pim: &Pim, destination: &Destination, shape: &Shape) -> Vec<S
         let Shaped::Wanted(upsert) = shape.apply(kind, &id.key(), &body, &lookups) else {
             continue;
         };
-        let path = upsert.change.shown_path();
+        // Where the destination gives ids, its state goes by ours all the same.
+        let path = match &upsert.create {
+            Some(_) => format!("/{}/{}", kind.name(), simulator::encode_segment(&id.key())),
+            None => upsert.change.shown_path(),
+        };
         // The hash takes for equal what PHP writes in two ways.
         let hash = shape.hash(kind, &upsert);
         let with = |body| {

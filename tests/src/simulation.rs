@@ -4,6 +4,8 @@
 //! - [`executor`]: tasks on virtual time, in a seeded order
 //! - [`host`]: one process's world, and the faults between it and the rest
 //! - [`nature`]: what a world of chance is made of
+//! - [`doors`]: tokens that end
+//! - [`protocol`]: how the destination is spoken to
 //! - [`scenario`]: which run it is, and what came of it
 //! - [`run`]: a run from its seed: edits, deliveries, ticks, faults, healing
 //! - [`stage`]: the same world for tests that act in it step by step
@@ -11,6 +13,7 @@
 //! - [`seeds`]: many runs, on all cores
 
 mod deliver;
+pub mod doors;
 pub mod effort;
 mod ending;
 pub mod executor;
@@ -19,6 +22,7 @@ mod fill;
 pub mod host;
 mod mistaken;
 pub mod nature;
+pub mod protocol;
 pub mod rules;
 pub mod run;
 pub mod scenario;

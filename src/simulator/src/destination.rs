@@ -15,6 +15,11 @@ use sha2::{Digest, Sha256};
 use crate::fault::{Effect, Faults, Reply, error_body, respond, set_header, status_response};
 use crate::meter::{Limits, Meter};
 
+mod shop;
+
+use shop::Done;
+pub use shop::{Shop, ShopConfig};
+
 /// How the destination is set up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -151,6 +156,8 @@ pub struct Destination {
     pub rejections: BTreeMap<String, Rejection>,
     /// What the body of every upsert must be like.
     pub check: Option<Check>,
+    /// How it is spoken to, if it is a shop.
+    pub shop: Option<Shop>,
     /// What it holds, by path.
     pub state: BTreeMap<String, Stored>,
     /// The files that it holds, by path.
@@ -171,6 +178,7 @@ impl Destination {
             config,
             rejections: BTreeMap::new(),
             check: None,
+            shop: None,
             state: BTreeMap::new(),
             media: BTreeMap::new(),
             log: Vec::new(),
@@ -204,14 +212,15 @@ impl Destination {
         let within = self.meter.begin(&self.config.limits, now_ms);
         self.answered += 1;
         let tracking_id = format!("sim-{:08}", self.answered);
+        let plain = self.plainly(request);
         let (mut reply, applied) = self.reply(request, now_ms, within);
         if let Some(response) = &mut reply.response {
             set_header(response, "trackingid", &tracking_id);
         }
         self.log.push(Received {
             at_ms: now_ms,
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
+            method: plain.method().to_string(),
+            path: plain.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             headers: headers(request),
             status: reply.response.as_ref().map_or(0, |response| response.status().as_u16()),
@@ -223,6 +232,12 @@ impl Destination {
             tracking_id,
         });
         reply
+    }
+
+    /// A request as it is made of a destination that is no shop.
+    pub fn plainly(&self, request: &Request<Bytes>) -> Request<Bytes> {
+        let plain = self.shop.as_ref().and_then(|shop| shop.plainly(request));
+        plain.unwrap_or_else(|| request.clone())
     }
 
     /// Ends a call begun by [`Destination::handle`].
@@ -291,7 +306,15 @@ impl Destination {
     fn answer(&mut self, request: &Request<Bytes>, now_ms: u64) -> (Reply, bool) {
         let (response, applied) = match self.refusal(request) {
             Some(response) => (response, false),
-            None => (self.apply(request, now_ms), request.method() != Method::GET),
+            None => {
+                let response = self.apply(request, now_ms);
+                let is_done = response.status().is_success() || self.shop.is_none();
+                (response, is_done && request.method() != Method::GET)
+            }
+        };
+        let response = match &self.shop {
+            Some(shop) => shop.told(response),
+            None => response,
         };
         (Reply::now(response), applied)
     }
@@ -310,7 +333,8 @@ impl Destination {
         if !upsert(request) {
             return None;
         }
-        let path = request.uri().path();
+        let plain = self.plainly(request);
+        let path = plain.uri().path();
         if let Some((_, rejection)) = self.rejections.iter().find(|(end, _)| path.ends_with(end.as_str())) {
             return Some(respond(
                 rejection.status,
@@ -332,18 +356,21 @@ impl Destination {
         if is_file(request) {
             return self.apply_file(request, path);
         }
+        if let Some(shop) = &mut self.shop {
+            return match shop.apply(request, at_ms) {
+                Done::Nothing(response) => response,
+                Done::Put(path, response) => {
+                    self.put(path, request, at_ms);
+                    response
+                }
+                Done::Gone(path, response) => {
+                    self.state.remove(&path);
+                    response
+                }
+            };
+        }
         if upsert(request) {
-            let json = String::from_utf8_lossy(request.body()).into_owned();
-            let versions = self.state.get(&path).map_or(0, |stored| stored.versions) + 1;
-            self.state.insert(
-                path,
-                Stored {
-                    json,
-                    headers: headers(request),
-                    versions,
-                    at_ms,
-                },
-            );
+            let versions = self.put(path, request, at_ms);
             return respond(if versions == 1 { 201 } else { 200 }, &json!({ "version": versions }));
         }
         let missing = || respond(404, &error_body(404, "There is no such resource."));
@@ -362,6 +389,20 @@ impl Destination {
 }
 
 impl Destination {
+    /// Keeps a body; says how often one was kept there.
+    fn put(&mut self, path: String, request: &Request<Bytes>, at_ms: u64) -> u64 {
+        let json = String::from_utf8_lossy(request.body()).into_owned();
+        let versions = self.state.get(&path).map_or(0, |stored| stored.versions) + 1;
+        let stored = Stored {
+            json,
+            headers: headers(request),
+            versions,
+            at_ms,
+        };
+        self.state.insert(path, stored);
+        versions
+    }
+
     fn apply_file(&mut self, request: &Request<Bytes>, path: String) -> Response<Bytes> {
         let versions = self.media.get(&path).map_or(0, |stored| stored.versions) + 1;
         let of_type = request
@@ -406,110 +447,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::fault::Fault;
-
-    fn request(method: &str, path: &str, body: &str) -> Request<Bytes> {
-        Request::builder()
-            .method(method)
-            .uri(path)
-            .body(Bytes::from(body.to_owned()))
-            .unwrap()
-    }
-
-    fn put(destination: &mut Destination, path: &str, body: &str, now_ms: u64) -> u16 {
-        destination
-            .respond(&request("PUT", path, body), now_ms)
-            .status()
-            .as_u16()
-    }
-
-    #[test]
-    fn upserts_and_deletions() {
-        let mut destination = Destination::new(DestinationConfig::default());
-        assert_eq!(put(&mut destination, "/products/1", r#"{"a":1}"#, 1), 201);
-        assert_eq!(put(&mut destination, "/products/1", r#"{"a":2}"#, 2), 200);
-        assert_eq!(put(&mut destination, "/products/1", "{", 3), 400);
-        let stored = &destination.state["/products/1"];
-        assert_eq!((stored.versions, stored.at_ms, &stored.body()["a"]), (2, 2, &json!(2)));
-        let gone = destination.respond(&request("DELETE", "/products/1", ""), 4);
-        assert_eq!(gone.status(), 204);
-        assert!(gone.headers().contains_key("trackingid"));
-        assert_eq!(
-            destination.respond(&request("DELETE", "/products/1", ""), 5).status(),
-            204
-        );
-        destination.config.unknown_delete_is_404 = true;
-        assert_eq!(
-            destination.respond(&request("DELETE", "/products/1", ""), 6).status(),
-            404
-        );
-        assert_eq!(destination.log.len(), 6);
-        assert_eq!(destination.meter.seen().max_at_once, 1);
-    }
-
-    #[test]
-    fn a_token_is_asked_for_and_not_recorded() {
-        let config = DestinationConfig {
-            token: Some("open".to_owned()),
-            ..DestinationConfig::default()
-        };
-        let mut destination = Destination::new(config);
-        assert_eq!(put(&mut destination, "/p/1", "{}", 1), 401);
-        let mut signed = request("PUT", "/p/1", "{}");
-        signed
-            .headers_mut()
-            .insert("authorization", "Bearer open".parse().unwrap());
-        assert_eq!(destination.respond(&signed, 2).status(), 201);
-        assert!(
-            destination
-                .log
-                .iter()
-                .all(|entry| entry.header("authorization").is_none())
-        );
-    }
-
-    #[test]
-    fn a_rejected_entity_is_refused_until_told_otherwise() {
-        let mut destination = Destination::new(DestinationConfig::default());
-        destination.reject("a/b", "No such brand.");
-        assert_eq!(put(&mut destination, "/p/a%2Fb", "{}", 1), 422);
-        assert_eq!(put(&mut destination, "/p/xa%2Fb", "{}", 1), 201);
-        destination.rejections.clear();
-        assert_eq!(put(&mut destination, "/p/a%2Fb", "{}", 2), 201);
-    }
-
-    #[test]
-    fn a_late_put_overwrites_a_newer_one() {
-        let mut destination = Destination::new(DestinationConfig::default());
-        destination
-            .faults
-            .add(Fault::next(1, Effect::LandLate { after_ms: 5000 }));
-        let reply = destination.handle(&request("PUT", "/p/1", r#""old""#), 1000);
-        destination.finish();
-        assert!(reply.response.is_none());
-        assert_eq!(put(&mut destination, "/p/1", r#""new""#, 2000), 201);
-        destination.settle(5999);
-        assert_eq!(destination.state["/p/1"].body(), json!("new"));
-        destination.settle(6000);
-        assert_eq!(destination.state["/p/1"].body(), json!("old"));
-        assert_eq!(destination.landing(), 0);
-    }
-
-    #[test]
-    fn a_cut_may_come_before_or_after_the_effect() {
-        let mut destination = Destination::new(DestinationConfig::default());
-        destination.faults.add(Fault::next(1, Effect::Cut { applied: false }));
-        destination.faults.add(Fault::next(1, Effect::Cut { applied: true }));
-        assert_eq!(put(&mut destination, "/p/1", "{}", 1), 503);
-        assert!(destination.state.is_empty());
-        assert_eq!(put(&mut destination, "/p/1", "{}", 2), 503);
-        assert!(destination.state.contains_key("/p/1"));
-        assert_eq!(
-            destination.log.iter().map(|entry| entry.applied).collect::<Vec<_>>(),
-            [false, true]
-        );
-    }
-}
+mod tests;

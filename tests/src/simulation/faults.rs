@@ -241,7 +241,13 @@ pub(super) fn go_wrong(shared: &mut Shared, random: &mut Rng) -> bool {
     shared.chances = chances;
     for of_pim in [true, false] {
         for _ in 0..random.usize(..3) {
-            let fault = any_fault(random);
+            let mut fault = any_fault(random);
+            if let (Effect::LandLate { after_ms }, Some(protocol)) = (&mut fault.effect, &shared.nature.protocol) {
+                // What nobody can find and nothing forbids to be made twice arrives within the time of its call.
+                if !protocol.shop.is_unique {
+                    *after_ms = (*after_ms).min(shared.nature.settings.call_timeout_s * 1000);
+                }
+            }
             if of_pim {
                 shared.pim.faults.add(fault)
             } else {

@@ -416,7 +416,7 @@ impl Store for SimHost {
         if self.is_put_off(&key, value) {
             return Ok(());
         }
-        let entry = (key.clone(), value.to_owned());
+        let entry = (key.clone(), self.mistaken_page(&key, value.to_owned()));
         let written = self.write(|| format!("set {key}"), vec![entry]).await;
         self.mistaken_write(self.is_worker, written)
     }

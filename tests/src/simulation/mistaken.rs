@@ -3,7 +3,7 @@
 
 use super::host::{SimHost, kind_of};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -110,6 +110,50 @@ impl SimHost {
         written
     }
 
+    /// What is sent: to the destination the token of the PIM, if that mistake is to be made.
+    pub(super) fn mistaken_request(&self, mut request: Request<Bytes>) -> Request<Bytes> {
+        let is_destination = request.uri().host() == Some("destination.test");
+        let token = self.shared.borrow().doors.any_of_pim();
+        if let (true, true, Some(token)) = (is_destination, made(Mistake::SendTokenOfPim), token) {
+            let value = format!("Bearer {token}").parse().expect("a token is a header's value");
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        request
+    }
+
+    /// What is kept of a page of the index: nothing that the destination gave, if that mistake is to be made.
+    pub(super) fn mistaken_page(&self, key: &str, value: Vec<u8>) -> Vec<u8> {
+        if !made(Mistake::ForgetIds) || kind_of(key) != "index" {
+            return value;
+        }
+        let mut page: Value = serde_json::from_slice(&value).unwrap_or_default();
+        for entry in page["entries"]
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|entries| entries.values_mut())
+        {
+            entry.as_object_mut().map(|entry| entry.remove("r"));
+        }
+        page.to_string().into_bytes()
+    }
+
+    /// What of the destination's answer a relay takes in.
+    fn mistaken_answer_of_destination(&self, request: &Request<Bytes>, response: Response<Bytes>) -> Response<Bytes> {
+        if made(Mistake::SkipFind) && request.method() == Method::GET {
+            return response.map(|_| Bytes::from_static(br#"{"found":[]}"#));
+        }
+        if made(Mistake::BelieveErrors) && response.status() == StatusCode::OK {
+            return response.map(|body| match serde_json::from_slice::<Value>(&body) {
+                Ok(Value::Object(mut members)) => {
+                    members.remove("errors");
+                    Bytes::from(Value::Object(members).to_string())
+                }
+                _ => body,
+            });
+        }
+        response
+    }
+
     /// What of an upstream's answer a relay takes in.
     pub(super) fn mistaken_answer(
         &self,
@@ -124,6 +168,9 @@ impl SimHost {
             let now = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(self.now_ms()));
             let now = now.parse().expect("a date is a header's value");
             response.headers_mut().insert(header::DATE, now);
+        }
+        if request.uri().host() == Some("destination.test") {
+            return self.mistaken_answer_of_destination(request, response);
         }
         let asked = is_pim.then(|| request.uri().path().rsplit('/').next()).flatten();
         let is_by_id = request.uri().query().is_none_or(|query| !query.contains("limit="));

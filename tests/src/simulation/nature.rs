@@ -1,6 +1,8 @@
 //! What a world of chance is made of. Most of it is ordinary in most worlds; each dimension is at its edges in some of
 //! them, whatever the others are.
 
+use super::doors::Manners;
+use super::protocol::Protocol;
 use super::run::variable;
 use config::{Variables, WorkerConfig};
 use fastrand::Rng;
@@ -47,11 +49,15 @@ pub enum Dimension {
     Purge,
     /// What others wrote a moment ago is not read yet, as in a store that is replicated.
     StaleReads,
+    /// The destination is a shop: it makes and changes, gives ids, finds late, says errors inside of a 200.
+    Protocol,
+    /// The destination wants tokens that end, and takes some away before.
+    Tokens,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 19] = [
+    pub const ALL: [Dimension; 21] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -71,6 +77,8 @@ impl Dimension {
         Dimension::Strange,
         Dimension::Purge,
         Dimension::StaleReads,
+        Dimension::Protocol,
+        Dimension::Tokens,
     ];
 
     /// Its name on the command line.
@@ -95,6 +103,8 @@ impl Dimension {
             Dimension::Strange => "strange",
             Dimension::Purge => "purge",
             Dimension::StaleReads => "stale-reads",
+            Dimension::Protocol => "protocol",
+            Dimension::Tokens => "tokens",
         }
     }
 
@@ -111,8 +121,9 @@ impl Dimension {
             Dimension::Values => 60,
             Dimension::Bodies | Dimension::PimClock | Dimension::Strange | Dimension::StaleReads => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
+            Dimension::Tokens => 6,
             Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
-            Dimension::Alone | Dimension::Reverts | Dimension::Hasty => 3,
+            Dimension::Alone | Dimension::Reverts | Dimension::Hasty | Dimension::Protocol => 3,
         }
     }
 
@@ -221,6 +232,10 @@ pub struct Nature {
     pub unread_variables: f64,
     /// The one tick of the first host, by its number, in which its clock is a year ahead.
     pub year_ahead: Option<u64>,
+    /// How the destination is spoken to; none is by plain upserts.
+    pub protocol: Option<Protocol>,
+    /// How the destination's door is, where its tokens end.
+    pub door: Option<Manners>,
 }
 
 /// How the application is configured in most worlds.
@@ -253,6 +268,8 @@ impl Nature {
             stale_ms: 0,
             unread_variables: 0.0,
             year_ahead: None,
+            protocol: None,
+            door: None,
         }
     }
 
@@ -291,6 +308,12 @@ impl Nature {
                 (nature.pim.least_ms, nature.pim.most_ms) = (least_ms, least_ms + 100);
             }
         }
+        nature.protocol = nature
+            .random(Dimension::Protocol)
+            .map(|mut random| Protocol::of(&mut random));
+        nature.door = nature
+            .random(Dimension::Tokens)
+            .map(|mut random| Manners::of(&mut random));
         if let Some(mut random) = nature.random(Dimension::StaleReads) {
             nature.stale_ms = log_uniform(&mut random, 50, 3000);
         }
@@ -339,6 +362,7 @@ impl Nature {
         self.destination = self.destination.up_to(most_ms);
         self.late_writes = 0.0;
         self.unread_variables = 0.0;
+        self.door.iter_mut().for_each(Manners::heal);
     }
 }
 

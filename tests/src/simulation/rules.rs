@@ -20,6 +20,7 @@ pub(super) fn check(run: &Run, random: &mut Rng) -> Vec<String> {
     violations.extend(equality::the_destination_equals_the_pim(run));
     violations.extend(index::index_and_destination_tell_the_same(run, random));
     violations.extend(keys::no_idempotency_key_comes_back(run));
+    violations.extend(nothing_is_there_twice(run));
     violations.extend(nothing_was_deleted_without_reason(run));
     violations.extend(the_brake_was_kept(run));
     violations.extend(limits_were_kept(run));
@@ -80,6 +81,13 @@ fn nothing_was_deleted_without_reason(run: &Run) -> Vec<String> {
     wrong
         .map(|request| format!("{} was deleted at {}", request.path, request.at_ms))
         .collect()
+}
+
+/// A shop that would make a second one of what it has was never asked to.
+fn nothing_is_there_twice(run: &Run) -> Vec<String> {
+    let shared = run.shared.borrow();
+    let doubled = shared.destination.shop.iter().flat_map(|shop| &shop.doubled);
+    doubled.map(|path| format!("{path} was made a second time")).collect()
 }
 
 /// Deletions that nobody announced are few in a day, unless a person released the brake.

@@ -1,21 +1,23 @@
 //! One run from its seed: a script of edits, their deliveries, ticks on one or more hosts, faults; then the world heals
 //! but for entities that fail alone, then those do, and the rules are checked.
 
+use super::doors::LOGIN;
 use super::executor::Executor;
 use super::faults::{Lone, go_wrong, lone, proxies, strange};
 use super::fill;
 use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
-use config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
+use config::{ConfigError, IngestConfig, LoginConfig, ProviderFailed, Variables, WorkerConfig};
 use fastrand::Rng;
 use model::entity::{Entity, Segment};
 use queue::key::{Key, Record};
 use queue::keyspace::Keyspace;
 use records::reconciliation::Reconciliation;
+use serde_json::json;
 use shape::Shape;
 use simulator::catalogue::{Catalogue, EntityId};
-use simulator::destination::{Destination, DestinationConfig};
+use simulator::destination::{Destination, DestinationConfig, Shop};
 use simulator::meter::Limits;
 use simulator::pim::{Pim, PimConfig};
 use std::cell::{Cell, RefCell};
@@ -139,8 +141,26 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     if !is_reconciling {
         (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
     }
+    let mut document = json!({});
     if nature.has(Dimension::Reverts) {
-        worker.shape = Shape::read(LITTLE).expect("a good shape");
+        document = serde_json::from_str(LITTLE).expect("a document");
+    }
+    if let Some(protocol) = &nature.protocol {
+        protocol.tell(&mut document);
+    }
+    if nature.door.is_some() {
+        document["login"] = json!({ "path": "/token" });
+    }
+    worker.shape = Shape::read(&document.to_string()).expect("a good shape");
+    let destination = worker.destination.as_mut().zip(worker.shape.login.clone());
+    if let Some((destination, form)) = destination {
+        destination.token = None;
+        destination.login = Some(LoginConfig {
+            origin: LOGIN.to_owned(),
+            id: "id".to_owned(),
+            secret: "key".to_owned(),
+            form,
+        });
     }
 }
 
@@ -221,6 +241,7 @@ impl Run {
             random.fork(),
         );
         shared.traced = scenario.traced;
+        shared.destination.shop = nature.protocol.as_ref().map(|protocol| Shop::new(protocol.shop));
         shared.nature = nature;
         let mut is_strict = true;
         match &scenario.world {

@@ -1,5 +1,6 @@
 //! What the processes of a world share: the store, the upstreams, what goes wrong, and what was seen.
 
+use super::doors::Doors;
 use super::effort::Effort;
 use super::faults::{Lone, Proxy};
 use super::nature::Nature;
@@ -120,6 +121,8 @@ pub struct Shared {
     pub(super) is_watched: bool,
     /// What is done for nothing.
     pub effort: Effort,
+    /// The tokens of upstreams.
+    pub(super) doors: Doors,
 }
 
 impl Shared {
@@ -164,6 +167,7 @@ impl Shared {
             entities: 0,
             is_watched: false,
             effort: Effort::default(),
+            doors: Doors::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::host::{SKEW_MAX_MS, SimHost};
 use super::rules::keys::Sent;
 use super::shared::{Shared, Wait};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use serde_json::Value;
 use simulator::fault::Reply;
 use world::host::{CallLimits, Http, SendError};
@@ -47,7 +47,17 @@ impl SimHost {
     fn reply(&self, request: &Request<Bytes>, is_pim: bool, decided_ms: u64) -> (Reply, Option<Open<'_>>) {
         let now_ms = self.executor.now_ms();
         let shared = &mut *self.shared.borrow_mut();
+        if let (true, Some(manners)) = (request.uri().host() == Some("login.test"), shared.nature.door) {
+            return (shared.doors.log_in(manners, request, now_ms, &mut shared.random), None);
+        }
         shared.effort.call();
+        if is_pim {
+            shared.doors.note_of_pim(request);
+        } else if shared.doors.is_of_pim(request) {
+            shared
+                .violations
+                .push(format!("the destination was shown a token of the PIM at {now_ms}"));
+        }
         if is_pim {
             let target = request.uri().to_string();
             shared.fetches.push((now_ms, request.body().to_vec(), target));
@@ -61,23 +71,38 @@ impl SimHost {
         if let Some(proxy) = shared.proxies.iter().find(stands) {
             return (Reply::now(proxy.answer()), None);
         }
+        let plain = match is_pim {
+            true => request.clone(),
+            false => shared.destination.plainly(request),
+        };
         if let Some(lone) = shared
             .lone
             .iter()
-            .find(|lone| lone.is_asked_for(is_pim, request, now_ms))
+            .find(|lone| lone.is_asked_for(is_pim, &plain, now_ms))
         {
             return (Reply::now(lone.answer()), None);
+        }
+        let door = shared.nature.door.filter(|_| !is_pim);
+        let refusal = door.and_then(|door| shared.doors.refusal(door, request, now_ms, &mut shared.random));
+        if let Some(refusal) = refusal {
+            return (Reply::now(refusal), None);
         }
         if !is_pim {
             let known = shared.destination.log.len();
             let reply = shared.destination.handle(request, now_ms);
+            // A worker that stood still between its decision and its request for longer than a call may last makes what
+            // another one has made since, and nothing can keep it from that.
+            let stood_still = now_ms - decided_ms > shared.nature.settings.call_timeout_s * 1000;
+            if let Some(shop) = shared.destination.shop.as_mut().filter(|_| stood_still) {
+                shop.doubled.retain(|path| path != plain.uri().path());
+            }
             // What was turned away is nothing that an idempotency key is remembered for.
             let is_turned_away = shared.destination.log.get(known).is_some_and(|push| !push.applied);
-            if !is_turned_away {
-                let sent = shared.sent.entry(request.uri().path().to_owned()).or_default();
-                sent.push(Sent::of(request, decided_ms));
+            if !is_turned_away && *plain.method() != Method::GET {
+                let sent = shared.sent.entry(plain.uri().path().to_owned()).or_default();
+                sent.push(Sent::of(&plain, decided_ms));
             }
-            note_taken(shared, now_ms);
+            note_taken(shared, known, now_ms);
             return (reply, Some(Open { host: self, is_pim }));
         }
         let mut reply = shared.pim.handle(request, now_ms);
@@ -123,8 +148,8 @@ impl Drop for Open<'_> {
 }
 
 /// Takes note of what the destination has just been given.
-fn note_taken(shared: &mut Shared, now_ms: u64) {
-    if let Some(push) = shared.destination.log.last().filter(|push| push.applied) {
+fn note_taken(shared: &mut Shared, known: usize, now_ms: u64) {
+    if let Some(push) = shared.destination.log.get(known).filter(|push| push.applied) {
         let what = if push.method == "DELETE" { "" } else { &push.body_sha256 };
         let too_often = shared.effort.taken(&push.path, what, now_ms);
         shared.violations.extend(too_often);
@@ -140,7 +165,7 @@ fn entities(response: &Response<Bytes>) -> u64 {
 
 impl Http for SimHost {
     async fn send(&self, request: Request<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError> {
-        let request = request.map(Bytes::from);
+        let request = self.mistaken_request(request.map(Bytes::from));
         let is_pim = request.uri().host() == Some("pim.test");
         let upstream = if is_pim { "pim" } else { "destination" };
         // Whoever stands still from here on cannot know what others do before the request goes.
