@@ -1,0 +1,168 @@
+//! Stores and bridges.
+
+use super::{Answer, PLAIN, System, text};
+use http::Method;
+use serde_json::{Value, json};
+
+pub(super) const KAFKA_REST: System = System {
+    name: "kafka-rest",
+    login: ("authorization", "Basic secret"),
+    answer: |held, asked| {
+        const SOURCE: &str = "confluentinc/kafka-rest: api/v3/openapi.yaml";
+        if asked.path != "/v3/clusters/CLUSTER/topics/products/records" || asked.body["key"]["type"] != "STRING" {
+            return Answer(400, json!({ "error_code": 400, "message": "Bad Request" }), SOURCE);
+        }
+        let key = text(&asked.body["key"]["data"]);
+        match asked.body.get("value") {
+            Some(value) => held.put(key, value["data"].clone()),
+            None => held.remove(&key),
+        };
+        Answer(
+            200,
+            json!({ "error_code": 200, "topic_name": "products", "partition_id": 0, "offset": 7 }),
+            SOURCE,
+        )
+    },
+    throttled: || {
+        let error = json!({ "error_code": 429, "message": "Request rate limit exceeded" });
+        Answer(200, error, "confluentinc/kafka-rest: api/v3/openapi.yaml")
+    },
+    refused: || {
+        let error = json!({ "error_code": 422, "message": "The record is too large" });
+        Answer(200, error, "confluentinc/kafka-rest: api/v3/openapi.yaml")
+    },
+    reason: "record is too large",
+    ..PLAIN
+};
+
+pub(super) const DATAVERSE: System = System {
+    name: "dataverse",
+    login: ("authorization", "Bearer secret"),
+    endpoint: Some("/TENANT/oauth2/v2.0/token"),
+    answer: |held, asked| {
+        const SOURCE: &str =
+            "learn.microsoft.com, power-apps, Use Upsert to create or update a record, Delete table rows";
+        let id = asked
+            .path
+            .strip_prefix("/api/data/v9.2/new_items(")
+            .and_then(|rest| rest.strip_suffix(')'));
+        let Some(id) = id else {
+            return Answer(
+                400,
+                json!({ "error": { "code": "0x0", "message": "Resource not found for the segment" } }),
+                SOURCE,
+            );
+        };
+        match (&asked.method, held.has(id)) {
+            (&Method::PATCH, _) => {
+                held.put(id.to_owned(), asked.body.clone());
+                Answer(204, Value::Null, SOURCE)
+            }
+            (_, true) => {
+                held.remove(id);
+                Answer(204, Value::Null, SOURCE)
+            }
+            (_, false) => {
+                let error =
+                    json!({ "error": { "code": "0x80040217", "message": "Entity 'new_item' With Id Does Not Exist" } });
+                Answer(404, error, SOURCE)
+            }
+        }
+    },
+    throttled: || {
+        let error = json!({ "error": { "code": "0x80072322", "message": "Number of requests exceeded the limit" } });
+        Answer(
+            429,
+            error,
+            "learn.microsoft.com, power-apps, Service protection API limits",
+        )
+    },
+    refused: || {
+        let error = json!({ "error": { "code": "0x80044331", "message": "The new_revision data value too large" } });
+        Answer(400, error, "learn.microsoft.com, power-apps, Web service error codes")
+    },
+    reason: "value too large",
+    ..PLAIN
+};
+
+pub(super) const POSTGREST: System = System {
+    name: "postgrest",
+    answer: |held, asked| {
+        const SOURCE: &str = "PostgREST/postgrest: docs/references/api/tables_views.rst";
+        let key = asked.parameter("uuid").unwrap_or_default();
+        let columns = ["uuid", "sku", "name", "enabled", "revision", "attributes"];
+        let is_whole = columns.iter().all(|column| asked.body.get(column).is_some());
+        match (&asked.method, key.strip_prefix("eq."), asked.path.as_str()) {
+            (&Method::PUT, Some(id), "/products") if is_whole && asked.body["uuid"] == *id => {
+                let was_there = held.put(id.to_owned(), asked.body.clone());
+                Answer(if was_there { 204 } else { 201 }, Value::Null, SOURCE)
+            }
+            (&Method::DELETE, Some(id), "/products") => {
+                held.remove(id);
+                Answer(204, Value::Null, SOURCE)
+            }
+            _ => {
+                let error =
+                    json!({ "code": "PGRST105", "message": "Filters must include all and only primary key columns" });
+                Answer(400, error, "PostgREST/postgrest: docs/references/errors.rst")
+            }
+        }
+    },
+    throttled: || {
+        let error = json!({ "code": "PGRST003", "message": "Timed out acquiring connection from connection pool." });
+        Answer(504, error, "PostgREST/postgrest: docs/references/errors.rst")
+    },
+    refused: || {
+        let error = json!({ "code": "23514", "message": "new row violates check constraint \"short\"" });
+        Answer(400, error, "PostgREST/postgrest: docs/references/errors.rst")
+    },
+    reason: "violates check constraint",
+    ..PLAIN
+};
+
+pub(super) const COUCHDB: System = System {
+    name: "couchdb",
+    login: ("authorization", "Basic dXNlcjpwYXNzd29yZA=="),
+    token: "user:password",
+    answer: |held, asked| {
+        const SOURCE: &str = "apache/couchdb: src/docs/src/api/document/common.rst";
+        let fail =
+            |status, error: &str, reason: &str| Answer(status, json!({ "error": error, "reason": reason }), SOURCE);
+        let Some(id) = asked.behind("/catalogue") else {
+            return fail(400, "bad_request", "no such document");
+        };
+        let is = held.of(&id).map(|record| record.revision());
+        let known = match asked.method {
+            Method::DELETE => asked.parameter("rev"),
+            _ => asked.body["_rev"].as_str().map(str::to_owned),
+        };
+        match (&asked.method, &is) {
+            (&Method::GET | &Method::DELETE, None) => fail(404, "not_found", "missing"),
+            (&Method::GET, Some(rev)) => Answer(200, json!({ "_id": id, "_rev": rev, "type": "product" }), SOURCE),
+            _ if known != is => fail(409, "conflict", "Document update conflict."),
+            (&Method::DELETE, _) => {
+                held.remove(&id);
+                Answer(200, json!({ "ok": true, "id": id, "rev": "9-x" }), SOURCE)
+            }
+            _ => {
+                held.put(id.clone(), asked.body.clone());
+                let rev = held.of(&id).map(|record| record.revision());
+                Answer(201, json!({ "ok": true, "id": id, "rev": rev }), SOURCE)
+            }
+        }
+    },
+    throttled: || {
+        let error = json!({ "error": "too_many_requests", "reason": "You've exceeded your current limit" });
+        Answer(429, error, "cloud.ibm.com/docs/Cloudant, HTTP status codes")
+    },
+    refused: || {
+        let error = json!({ "error": "document_too_large", "reason": "the document is too large" });
+        Answer(
+            413,
+            error,
+            "apache/couchdb: src/docs/src/config/couchdb.rst, max_document_size",
+        )
+    },
+    reason: "document is too large",
+    ..PLAIN
+};
