@@ -52,10 +52,19 @@ async fn one_entity_is_shown_as_it_would_be_sent() {
     let shown = preview(None, &shape, &[file.to_str().unwrap()]).await;
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     let shown = text(&shown.stdout);
-    let (head, body) = shown.split_once("\n\n").unwrap();
-    assert_eq!(head, "PUT /items/25566245-55c3-42ce-86d9-8610ac459fa8");
-    let body: Value = serde_json::from_str(body).unwrap();
+    let parts: Vec<&str> = shown.split("\n\n").collect();
+    assert_eq!(parts[0], "upsert: PUT /items/25566245-55c3-42ce-86d9-8610ac459fa8");
+    let body: Value = serde_json::from_str(parts[1]).unwrap();
     assert_eq!(body, json!({ "article": { "number": "mug-1" } }));
+    assert!(
+        parts[2].contains("409") && parts[2].contains("tried again later"),
+        "{shown}"
+    );
+    assert_eq!(
+        parts[3],
+        "delete: DELETE /products/25566245-55c3-42ce-86d9-8610ac459fa8"
+    );
+    assert!(parts[4].contains("it is not there: done"), "{shown}");
 
     let others = json!({ "products": { "selection": { "families": ["bowls"] } } });
     let shown = preview(None, &others, &[file.to_str().unwrap()]).await;

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use model::entity::Kind;
 use model::failure::Failure;
 use model::json;
+use protocol::draft::{self, Draft};
 use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use queue::lease::Lease;
@@ -85,26 +86,59 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
     match shape.apply(kind, code, &entity, &Lookups::default()) {
         Shaped::Wanted(upsert) => {
             for file in &upsert.files {
-                println!("PUT {} with the file {}", file.path, file.code);
+                println!("PUT {} with the file {}\n", file.path, file.code);
             }
-            println!("{} {}", upsert.change.method, upsert.change.shown_path());
-            for (name, value) in &shape.headers_of(kind, Act::Upsert).others {
-                println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-            }
-            println!(
-                "\n{}",
-                json::unmarked(&serde_json::to_string_pretty(&upsert.change.shown_body())?)
-            );
-        }
-        Shaped::Unwanted(refusal) => {
-            println!("not wanted: {}", refusal.name());
-            if let Some(Farewell::Sent(removal)) = shape.farewell(kind, code, None) {
-                let delete = removal.delete;
-                println!("{} {} if the destination has it", delete.method, delete.shown_path());
+            let change = if upsert.create.is_some() {
+                ("update", Act::Update)
+            } else {
+                ("upsert", Act::Upsert)
+            };
+            let drafts = [
+                (("find", Act::Find), upsert.find.as_ref()),
+                (("create", Act::Create), upsert.create.as_ref()),
+                (change, Some(&upsert.change)),
+            ];
+            for ((name, act), draft) in drafts {
+                show_request(shape, kind, name, act, draft)?;
             }
         }
-        Shaped::Unsendable(why) => println!("cannot be sent: {why}"),
+        Shaped::Unwanted(refusal) => println!("not wanted: {}\n", refusal.name()),
+        Shaped::Unsendable(why) => println!("cannot be sent: {why}\n"),
     }
+    match shape.farewell(kind, code, Some("{identity}")) {
+        Some(Farewell::Sent(removal)) => show_request(shape, kind, "delete", Act::Delete, Some(&removal.delete)),
+        Some(Farewell::Silent) => {
+            println!("delete: nothing is sent, it stays there");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A request of the shape, and what every answer to it means.
+fn show_request(shape: &Shape, kind: Kind, name: &str, act: Act, draft: Option<&Draft>) -> Result<()> {
+    let Some(draft) = draft else { return Ok(()) };
+    let operation = shape.operation(kind, act);
+    println!("{name}: {} {}", draft.method, draft.shown_path());
+    for (name, value) in &operation.headers.others {
+        println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    for (name, pieces) in &operation.headers.late {
+        println!("{name}: {}", draft::shown(pieces));
+    }
+    if let Some(body) = draft.shown_body() {
+        println!("\n{}", json::unmarked(&serde_json::to_string_pretty(&body)?));
+    }
+    println!();
+    let remembered: Vec<&str> = operation.remember.names().collect();
+    if !remembered.is_empty() {
+        println!("  of a good answer is remembered: {}", remembered.join(", "));
+    }
+    let told = operation.answers.told(act);
+    for (which, follows) in told {
+        println!("  {follows}: {which}");
+    }
+    println!();
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Tokens that end: the endpoint that gives those of the destination, and what each upstream is shown.
 
 use bytes::Bytes;
+use config::{LoginConfig, WorkerConfig};
 use fastrand::Rng;
 use http::{Request, Response, header};
 use serde_json::json;
@@ -9,6 +10,20 @@ use std::collections::BTreeSet;
 
 /// Where the destination's tokens are had.
 pub const LOGIN: &str = "http://login.test";
+
+/// Lets a worker log in as its shape says, if it does.
+pub fn log_in(worker: &mut WorkerConfig) {
+    let Some((destination, form)) = worker.destination.as_mut().zip(worker.shape.login.clone()) else {
+        return;
+    };
+    destination.token = None;
+    destination.login = Some(LoginConfig {
+        origin: LOGIN.to_owned(),
+        id: "id".to_owned(),
+        secret: "key".to_owned(),
+        form,
+    });
+}
 
 /// How the destination's door is.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +60,10 @@ impl Manners {
 pub struct Doors {
     /// The tokens that let in, and until when, in milliseconds.
     good: Vec<(String, u64)>,
-    given: u64,
+    /// When tokens were given, in milliseconds.
+    pub given_ms: Vec<u64>,
+    /// How many requests were turned away for want of a good token.
+    pub turned_away: usize,
     /// What the PIM was shown.
     pub(super) of_pim: BTreeSet<String>,
 }
@@ -87,8 +105,8 @@ impl Doors {
         if form != "grant_type=client_credentials&client_id=id&client_secret=key" {
             return Reply::now(respond(400, &json!({ "error": "invalid_client" })));
         }
-        self.given += 1;
-        let token = format!("token-{:06}-of-the-destination", self.given);
+        self.given_ms.push(now_ms);
+        let token = format!("token-{:06}-of-the-destination", self.given_ms.len());
         self.good.retain(|(_, until_ms)| *until_ms > now_ms);
         self.good
             .push((token.clone(), now_ms + after_ms + manners.life_s * 1000));
@@ -110,6 +128,7 @@ impl Doors {
         }
         let lets_in = |(token, until_ms): &(String, u64)| *token == shown && *until_ms > now_ms;
         let is_let_in = self.good.iter().any(lets_in);
+        self.turned_away += usize::from(!is_let_in);
         (!is_let_in).then(|| respond(401, &error_body(401, "A valid token is required.")))
     }
 }

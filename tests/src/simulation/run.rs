@@ -1,14 +1,14 @@
 //! One run from its seed: a script of edits, their deliveries, ticks on one or more hosts, faults; then the world heals
 //! but for entities that fail alone, then those do, and the rules are checked.
 
-use super::doors::LOGIN;
+use super::doors;
 use super::executor::Executor;
 use super::faults::{Lone, go_wrong, lone, proxies, strange};
 use super::fill;
 use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
-use config::{ConfigError, IngestConfig, LoginConfig, ProviderFailed, Variables, WorkerConfig};
+use config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
 use fastrand::Rng;
 use model::entity::{Entity, Segment};
 use queue::key::{Key, Record};
@@ -152,16 +152,7 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
         document["login"] = json!({ "path": "/token" });
     }
     worker.shape = Shape::read(&document.to_string()).expect("a good shape");
-    let destination = worker.destination.as_mut().zip(worker.shape.login.clone());
-    if let Some((destination, form)) = destination {
-        destination.token = None;
-        destination.login = Some(LoginConfig {
-            origin: LOGIN.to_owned(),
-            id: "id".to_owned(),
-            secret: "key".to_owned(),
-            form,
-        });
-    }
+    doors::log_in(worker);
 }
 
 /// The variables; a secret as it comes out of a file.

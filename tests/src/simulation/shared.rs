@@ -122,7 +122,7 @@ pub struct Shared {
     /// What is done for nothing.
     pub effort: Effort,
     /// The tokens of upstreams.
-    pub(super) doors: Doors,
+    pub doors: Doors,
 }
 
 impl Shared {

@@ -281,3 +281,4 @@ fn is_own_word(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests;
+mod told;

@@ -3,6 +3,7 @@
 use crate::place::{at, tokens};
 use model::document::Node;
 use serde_json::Value;
+use std::fmt;
 
 /// What must hold of the value in a place of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +83,27 @@ impl Condition {
             (Test::OneOf(values), Some(value)) => values.iter().any(|wanted| is_same(wanted, value)),
             (Test::Type(wanted), Some(value)) => type_of(value) == Some(*wanted),
             (_, None) => false,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.iter().map(|token| format!("/{token}")).collect::<String>();
+        let place = if place.is_empty() { "the whole" } else { &place };
+        match &self.test {
+            Test::There(true) => write!(f, "{place} is there"),
+            Test::There(false) => write!(f, "{place} is not there"),
+            Test::Empty(true) => write!(f, "{place} is empty"),
+            Test::Empty(false) => write!(f, "{place} is not empty"),
+            Test::OneOf(values) => {
+                let values: Vec<String> = values.iter().map(Value::to_string).collect();
+                write!(f, "{place} is {}", values.join(" or "))
+            }
+            Test::Type(wanted) => {
+                let named = TYPES.iter().find(|(_, known)| known == wanted);
+                write!(f, "{place} is of the type {}", named.map_or("", |(name, _)| name))
+            }
         }
     }
 }

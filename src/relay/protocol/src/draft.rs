@@ -149,7 +149,8 @@ pub fn places(pieces: &[Piece]) -> impl Iterator<Item = &str> {
     })
 }
 
-fn shown(pieces: &[Piece]) -> String {
+/// A text with its places as they stand in the document.
+pub fn shown(pieces: &[Piece]) -> String {
     let pieces = pieces.iter().map(|piece| match piece {
         Piece::Text(text) => text.clone(),
         Piece::Place(place) => format!("{{{place}}}"),
