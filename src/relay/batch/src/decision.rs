@@ -70,7 +70,8 @@ fn decide_gone<H: Host>(
         Some(_) => session.books.brake_lets_through(&session.desk, entity),
         // The destination may have it although the index has no entry: a push that landed after the deletion, or a first
         // push whose worker died.
-        None if item.waiting.is_recovered() || (is_announced && was_removed) => true,
+        None if item.waiting.is_recovered() => true,
+        None if is_announced && (was_removed || item.may_arrive_until_s.is_some()) => true,
         // An index may have lost what the destination has. But who knows the secret of a webhook can announce anything:
         // so many a day.
         None if is_announced => session.books.brake_lets_unindexed_through(&session.desk, entity),

@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) by_id: bool,
     /// When it was about to be read, in seconds since the Unix epoch.
     pub(crate) read_s: u64,
+    /// Until when a push of it may arrive whose end nobody saw, in seconds since the Unix epoch.
+    pub(crate) may_arrive_until_s: Option<u64>,
     /// Under which identities it lies at the destination, or may lie, where they are no function of its id.
     pub(crate) under: Vec<String>,
     /// What the destination gave of what it belongs to, where that is sent; none if it belongs to nothing.
@@ -58,6 +60,7 @@ impl Asked {
             is_listed: None,
             by_id: false,
             read_s,
+            may_arrive_until_s: None,
             under: Vec::new(),
             of_parent: None,
             answer: Answer::None,
@@ -276,7 +279,7 @@ impl Decided {
             is_new: false,
             remote: Remote::new(),
             of_parent: asked.of_parent,
-            may_arrive_until_s: None,
+            may_arrive_until_s: asked.may_arrive_until_s,
             source: None,
             marked: None,
             pushes: 0,

@@ -199,8 +199,6 @@ pub(super) async fn note_tried<H: Host>(
             Decision::Delete(_) => String::new(),
             _ => continue,
         };
-        let (kind, code) = (item.waiting.entity.kind, &item.code);
-        item.may_arrive_until_s = backlog.may_arrive_until_s(desk, kind, code).await?;
         let mut known = backlog
             .tried_in_flight(desk, item.waiting.entity.kind, &item.code)
             .await?;

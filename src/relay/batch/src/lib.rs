@@ -113,6 +113,10 @@ async fn ask<H: Host>(
     }
     reading::unite_spellings(&mut asked, pages);
     reread_what_the_index_denies(&session.upstreams, kind, &mut asked, pages).await;
+    for asked in &mut asked {
+        let may_arrive = session.backlog.may_arrive_until_s(&session.desk, kind, &asked.code);
+        asked.may_arrive_until_s = may_arrive.await?;
+    }
     if session.desk.config.shape.has_changing_identities(kind) {
         identities::tell_what_they_lie_under(&session.desk, &mut session.backlog, &mut asked, pages).await?;
     }

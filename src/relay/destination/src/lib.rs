@@ -413,6 +413,9 @@ impl<'a, H: Host> Destination<'a, H> {
     fn basic(&self, token: &str) -> String {
         let basic = STANDARD.encode(token);
         self.governor.keep_secret(&basic);
+        if let Some((_, password)) = token.split_once(':') {
+            self.governor.keep_secret(password);
+        }
         basic
     }
 

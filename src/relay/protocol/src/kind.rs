@@ -100,6 +100,9 @@ impl Protocol {
                     ..self.upsert.clone()
                 };
                 operation.amend(&create, &[], &methods(false), true);
+                if operation.route.method != Method::POST && !operation.route.names_the_entity() {
+                    create.wrong("says nowhere which entity it makes: give it a `path` with {id}, or make it by POST");
+                }
                 self.create = Some(operation);
                 self.upsert.amend(&update, &[], &methods(false), true);
             }
@@ -209,6 +212,9 @@ impl Protocol {
         }
         *known = node.member("fields").map(|node| fields(&node));
         let names_it = known.iter().flatten().any(Known::names_the_entity);
+        if is_archive && known.is_none() && node.member("path").is_none() {
+            node.wrong("says nothing of what is to happen: give it `fields` for its body, or a `path` of its own");
+        }
         operation.amend(&node, &["fields"], &methods(true), names_it);
         if node.member("path").is_none() && !names_it && !operation.route.names_the_entity() {
             node.wrong("says nowhere which entity it is for: give it a `path` with {id}, or `fields` that name it");

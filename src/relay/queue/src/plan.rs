@@ -435,6 +435,8 @@ impl<'a> Facts<'a> {
         match self.retry() {
             // The brake holds what nobody announced.
             Some((_, Some(Hold::Brake), _)) if self.events().any(|(change, _)| change == Change::Deleted) => true,
+            // It was in flight, which the index did not know.
+            Some((_, Some(Hold::Unindexed), _)) if self.events().any(|(change, _)| change == Change::Recovered) => true,
             Some((attempts, hold, due_s)) => RetryKey::is_due_at(attempts.into(), hold, due_s, now_s),
             None => {
                 self.has_events()

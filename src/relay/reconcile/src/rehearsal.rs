@@ -136,9 +136,9 @@ async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind, rehearsal: &mut
     for verdict in verdicts {
         *match verdict {
             Verdict::Push(_) => &mut counts.push,
-            Verdict::Delete => &mut counts.delete,
+            Verdict::Delete if session.desk.config.shape.removes(kind) => &mut counts.delete,
             Verdict::Skip => &mut counts.skip,
-            Verdict::Ignore => &mut counts.ignore,
+            Verdict::Ignore | Verdict::Delete => &mut counts.ignore,
             Verdict::Unsendable => &mut counts.unsendable,
         } += 1;
     }

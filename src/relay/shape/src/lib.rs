@@ -287,8 +287,8 @@ impl Shape {
             return Shaped::Unsendable("its id cannot stand in a path");
         };
         let create = protocol.create.as_ref().and_then(|create| draft(create, true));
-        let body = change.body.as_ref().unwrap_or(&Value::Null);
-        let files = self.media.as_ref().map(|media| media.files(entity, body));
+        let bodies = [Some(&change), create.as_ref()].map(|draft| draft.and_then(|draft| draft.body.as_ref()));
+        let files = self.media.as_ref().map(|media| media.files(entity, &bodies));
         let Some(files) = files.unwrap_or(Some(Vec::new())) else {
             return Shaped::Unsendable("the code of one of its files cannot stand in a path");
         };

@@ -66,13 +66,14 @@ impl Media {
         &self.route.method
     }
 
-    /// The files that a body names, each once; none if the code of one cannot stand in a path.
-    pub(super) fn files(&self, entity: &Value, body: &Value) -> Option<Vec<File>> {
+    /// The files that one of these bodies names, each once; none if the code of one cannot stand in a path.
+    pub(super) fn files(&self, entity: &Value, bodies: &[Option<&Value>]) -> Option<Vec<File>> {
         let mut files: Vec<File> = Vec::new();
         for (_, list) in entity.get("values").and_then(Value::as_object).into_iter().flatten() {
             for value in list.as_array().into_iter().flatten() {
                 let Some(code) = code(value) else { continue };
-                if files.iter().any(|file| file.code == code) || !names(body, code) {
+                if files.iter().any(|file| file.code == code) || !bodies.iter().flatten().any(|body| names(body, code))
+                {
                     continue;
                 }
                 // The slashes of a code stand in a path of the PIM's.
