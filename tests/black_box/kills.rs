@@ -77,14 +77,14 @@ async fn twenty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
 }
 
 /// Stands for the ten minutes after which a push has arrived or never will.
-fn age(store: &Store, in_flight: &str) {
+pub(crate) fn age(store: &Store, in_flight: &str) {
     let (rest, time_s) = in_flight.rsplit_once('.').unwrap();
     let time_s: u64 = time_s.parse().unwrap();
     store.rename(in_flight, &format!("{rest}.{}", time_s - SETTLED_S - 1));
 }
 
 /// Ticks wherever the application is, until it is nowhere; counts what came of it.
-async fn tick_on_and_on(origins: watch::Receiver<Vec<String>>) -> BTreeMap<String, usize> {
+pub(crate) async fn tick_on_and_on(origins: watch::Receiver<Vec<String>>) -> BTreeMap<String, usize> {
     let mut outcomes = BTreeMap::new();
     while origins.has_changed().is_ok() {
         let url = format!("{}/worker/tick", origins.borrow()[0]);

@@ -19,6 +19,7 @@ mod login;
 mod media;
 mod observation;
 mod preview;
+mod real;
 mod reconciliation;
 mod redis;
 mod rest_fixtures;

@@ -4,13 +4,13 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{axe, components, packages, toolchain::Toolchain, up, workspace};
+use crate::{axe, components, packages, real, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
 const WASM: [&str; 4] = ["host", "ingest", "worker", "console"];
 
 /// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
-const FULL: [(&str, &str); 4] = [
+const FULL: [(&str, &str); 5] = [
     ("on_one_redis", "two hosts on one Redis"),
     (
         "behind_apache",
@@ -18,6 +18,10 @@ const FULL: [(&str, &str); 4] = [
     ),
     ("by_promtool", "metrics and alert rules read by Prometheus' own tool"),
     ("in_the_browser", "the console in a browser"),
+    (
+        real::TESTS,
+        "a real search engine, two shops and a database as destinations",
+    ),
 ];
 
 /// In the names of tests that need a Spin, which the variable SPIN names. `cargo test` alone ignores them.
@@ -29,7 +33,7 @@ const LONG: &str = "for_eleven_minutes";
 /// Which tests to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also those that need packages of Debian or npm, which are brought where they are missing
+    /// Also those that need packages of Debian, npm or PyPI, which are brought where they are missing
     #[arg(long)]
     full: bool,
     /// Only tests whose name holds this
@@ -48,8 +52,10 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     tests
         .args(args.filter.iter())
         .args(["--", "--include-ignored", "--show-output"]);
+    let mut out_of_reach = Vec::new();
     if args.full {
         bring(&mut tests)?;
+        out_of_reach = real::bring(&mut tests)?;
     } else {
         tests.args(FULL.iter().flat_map(|(name, _)| ["--skip", name]));
     }
@@ -64,6 +70,9 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     if !args.full {
         let left_out: Vec<&str> = FULL.iter().map(|(_, what)| *what).collect();
         eprintln!("Left out: {} (`--full`)", left_out.join("; "));
+    }
+    for why in out_of_reach {
+        eprintln!("Left out: {why}");
     }
     if spin.is_none() {
         eprintln!("Left out: the application on Spin itself (SPIN=<its program>)");

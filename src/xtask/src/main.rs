@@ -6,7 +6,8 @@
 //! | [`demo`] | shows the main job from end to end |
 //! | [`bench`] | measures how fast it is |
 //! | [`shape`] | shows what a shape makes of entities |
-//! | [`checks`] | tests, formatting, lints; [`packages`] and [`axe`] bring what some tests need |
+//! | [`checks`] | tests, formatting, lints |
+//! | [`packages`], [`npm`], [`pypi`], [`axe`] | bring what some tests need; [`real`] the real systems of other tests |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
 //! | [`workspace`] | where things are, and how other programs are called |
@@ -22,8 +23,11 @@ mod components;
 mod debian;
 mod demo;
 mod mirror;
+mod npm;
 mod packages;
 mod progress;
+mod pypi;
+mod real;
 mod shape;
 mod simulate;
 mod toolchain;

@@ -68,6 +68,13 @@ pub(crate) const NGINX: Bundle = Bundle {
     programs: &[("nginx", "usr/sbin/nginx")],
 };
 
+/// A search engine.
+pub(crate) const GROONGA: Bundle = Bundle {
+    name: "groonga",
+    packages: &["groonga-bin"],
+    programs: &[("groonga", "usr/bin/groonga")],
+};
+
 impl Bundle {
     /// The programs, in their order; unpacks them first where one is not installed.
     ///

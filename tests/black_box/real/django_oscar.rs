@@ -1,0 +1,261 @@
+//! django-oscar with django-oscar-api, a REST shop on Django: ids of its own, an update that finds by what stands in the
+//! body, and a login by user and password.
+
+use super::{
+    Held, Process, Shop, announced, brought, data, document, given_up, killed, play, refused_login, renamed, set_up,
+    settle, tell, text,
+};
+use crate::admin::dead_letters;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::Method;
+use serde_json::{Value, json};
+use simulator::catalogue::{Action, Catalogue, EntityId};
+use simulator::destination::sha256;
+use std::collections::BTreeSet;
+use std::path::Path;
+use tempfile::TempDir;
+use tests::application::{Application, Setup};
+use tests::client;
+use tests::world::World;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+const USER: &str = "relay";
+const PASSWORD: &str = "password of the test";
+
+/// The database of an empty shop, which takes long to make.
+static EMPTY: OnceCell<TempDir> = OnceCell::const_new();
+
+const DATABASE: &str = "shop.sqlite3";
+
+struct Oscar(Process);
+
+impl Oscar {
+    async fn start() -> Oscar {
+        let empty = EMPTY.get_or_init(Oscar::prepare).await;
+        let (folder, port) = Process::place();
+        std::fs::copy(empty.path().join(DATABASE), folder.path().join(DATABASE)).unwrap();
+        let mut command = Oscar::command(folder.path());
+        command.args(["serve", &port.to_string()]);
+        Oscar(Process::start(command, folder, port).await)
+    }
+
+    async fn prepare() -> TempDir {
+        let folder = TempDir::new().unwrap();
+        let mut command = Oscar::command(folder.path());
+        command
+            .arg("prepare")
+            .envs([("SHOP_USER", USER), ("SHOP_PASSWORD", PASSWORD)]);
+        let made = command.output().await.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        folder
+    }
+
+    fn command(folder: &Path) -> Command {
+        let mut command = Command::new(brought("DJANGO_OSCAR"));
+        command
+            .arg(set_up("django/shop.py"))
+            .env("SHOP_FOLDER", folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
+        let headers = [
+            ("content-type".to_owned(), "application/json".to_owned()),
+            (
+                "authorization".to_owned(),
+                format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}"))),
+            ),
+        ];
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let url = format!("{}/api/admin/products/{path}", self.0.url);
+        let answer = client::request(method, &url, &headers, body).await.unwrap();
+        assert!(answer.status.is_success(), "{path}: {answer:?}, {}", self.0.printed());
+        answer.json()
+    }
+
+    /// All products, as it has them.
+    async fn products(&self) -> Vec<Value> {
+        let all = self.call(Method::GET, "", &Value::Null).await;
+        all.as_array().unwrap().clone()
+    }
+
+    fn setup(&self, world: &World) -> Setup {
+        let setup = world.setup().with("destination_url", &self.0.url);
+        setup
+            .with("destination_token", &format!("{USER}:{PASSWORD}"))
+            .with("shape", &document("django-oscar"))
+    }
+}
+
+impl Shop for Oscar {
+    async fn held(&self) -> Held {
+        let products = self.products().await.into_iter().map(|product| {
+            let name = product["code"]
+                .as_str()
+                .map_or_else(|| format!("without a code: {product}"), str::to_owned);
+            let members =
+                ["upc", "title", "description", "is_public"].map(|name| (name.to_owned(), product[name].clone()));
+            (name, Value::Object(members.into_iter().collect()))
+        });
+        products.collect()
+    }
+
+    fn expected(&self, id: &EntityId, entity: &Value) -> (String, Value) {
+        let (upc, is_public) = match id.is_product() {
+            true => (text(entity, "sku"), entity["enabled"].clone()),
+            false => (json!(""), json!(true)),
+        };
+        let product = json!({ "upc": upc, "title": text(entity, "name"), "description": text(entity, "description"),
+            "is_public": is_public });
+        (called(id), product)
+    }
+}
+
+/// What the shop calls an entity.
+fn called(id: &EntityId) -> String {
+    let key = id.key();
+    match id.is_product() {
+        true => key,
+        false => format!("model-{}", &sha256(format!("product-models/{key}").as_bytes())[..32]),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs django-oscar: `cargo xtask test --full`"]
+async fn everything_is_made_edited_and_deleted() {
+    let oscar = Oscar::start().await;
+    let world = World::start(Catalogue::generate(300, 40, 24)).await.unwrap();
+    let application = Application::start(oscar.setup(&world)).await.unwrap();
+    play(&oscar, &world, &application).await;
+    assert_eq!(
+        oscar.products().await.len(),
+        oscar.held().await.len(),
+        "nothing is there twice"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs django-oscar: `cargo xtask test --full`"]
+async fn a_wrong_password_is_a_persons_matter() {
+    let oscar = Oscar::start().await;
+    let world = World::start(Catalogue::generate(30, 4, 24)).await.unwrap();
+    let setup = oscar.setup(&world).with("destination_token", "relay:another");
+    let application = Application::start(setup).await.unwrap();
+    refused_login(&oscar, &world, &application, "Invalid username/password.").await;
+}
+
+/// The shop has them already, under their SKUs and with paths of their own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs django-oscar: `cargo xtask test --full`"]
+async fn two_hundred_products_that_it_has_under_their_skus_are_taken_over() {
+    let oscar = Oscar::start().await;
+    let world = World::start(Catalogue::generate(300, 0, 24)).await.unwrap();
+    let skus: Vec<String> = world.pim.with(|pim| {
+        let bodies = pim.bodies(None);
+        bodies
+            .filter_map(|(_, body)| Some(data(&body, "sku").as_str()?.to_owned()))
+            .take(200)
+            .collect()
+    });
+    assert_eq!(skus.len(), 200);
+    let mut ids = BTreeSet::new();
+    for sku in &skus {
+        let product = json!({ "upc": sku, "title": "as it was", "slug": "as-it-was", "product_class": "goods" });
+        ids.insert(oscar.call(Method::POST, "", &product).await["id"].as_u64().unwrap());
+    }
+    let application = Application::start(oscar.setup(&world)).await.unwrap();
+    tell(&application, &announced(&world), 1).await;
+    settle(&oscar, &world, &application).await;
+    let products = oscar.products().await;
+    let kept = products
+        .iter()
+        .filter(|product| ids.contains(&product["id"].as_u64().unwrap()));
+    let kept: Vec<&Value> = kept.collect();
+    assert_eq!(
+        (products.len(), kept.len()),
+        (300, 200),
+        "each once, and those that were there are the same"
+    );
+    assert!(
+        kept.iter()
+            .all(|product| product["slug"] == "as-it-was" && product["title"] != "as it was")
+    );
+
+    // And they go by the ids that it gave.
+    let all = world.products();
+    let gone: Vec<_> = all[..50]
+        .iter()
+        .flat_map(|id| world.edit(id, Action::Delete).unwrap())
+        .collect();
+    tell(&application, &gone, 2).await;
+    settle(&oscar, &world, &application).await;
+    assert_eq!(
+        (oscar.products().await.len(), dead_letters(&application).await.len()),
+        (250, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs django-oscar: `cargo xtask test --full`"]
+async fn what_it_refuses_is_given_up_alone_and_a_sku_may_pass_to_another_product() {
+    let oscar = Oscar::start().await;
+    let world = World::start(Catalogue::generate(40, 0, 24)).await.unwrap();
+    let application = Application::start(oscar.setup(&world)).await.unwrap();
+    let products = world.products();
+    tell(&application, &announced(&world), 1).await;
+    settle(&oscar, &world, &application).await;
+
+    // One is too long for it, and two have changed their SKUs, of which one is another one's now.
+    let long = "x".repeat(300);
+    let sku = |id: &EntityId, sku: &str| {
+        let action = Action::SetValue {
+            attribute: "sku".to_owned(),
+            locale: None,
+            scope: None,
+            data: json!(sku),
+        };
+        world.edit(id, action).unwrap()
+    };
+    let mut changes = world.edit(&products[3], renamed(&long)).unwrap();
+    changes.extend(sku(&products[4], "passed on"));
+    tell(&application, &changes, 2).await;
+    let letters = given_up(&application).await;
+    let reason = letters[0]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("Ensure this field has no more than 255 characters"),
+        "{reason}"
+    );
+    let mut changes = sku(&products[4], "a new one");
+    changes.extend(sku(&products[5], "passed on"));
+    changes.extend(world.edit(&products[3], renamed("short")).unwrap());
+    tell(&application, &changes, 3).await;
+    settle(&oscar, &world, &application).await;
+    assert_eq!(
+        (oscar.products().await.len(), dead_letters(&application).await.len()),
+        (40, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs django-oscar: `cargo xtask test --full`"]
+async fn thirty_kills_while_it_is_filled_make_nothing_twice() {
+    let oscar = Oscar::start().await;
+    let world = World::start(Catalogue::generate(400, 40, 24)).await.unwrap();
+    let setup = oscar
+        .setup(&world)
+        .with("tick_seconds", "3")
+        .with("call_timeout_seconds", "5");
+    let application = Application::start(setup).await.unwrap();
+    tell(&application, &announced(&world), 1).await;
+    let application = killed::while_filling(&oscar, &world, application).await;
+    settle(&oscar, &world, &application).await;
+    let products = oscar.products().await;
+    assert_eq!((products.len(), oscar.held().await.len()), (440, 440), "each once");
+    assert_eq!(dead_letters(&application).await, Vec::<Value>::new());
+}
