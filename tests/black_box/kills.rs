@@ -53,7 +53,9 @@ async fn twenty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     in_flight.iter().for_each(|key| age(&store, key));
     // What was deleted before it was ever pushed is held by the brake, beyond a few.
     let release = format!("{}/admin/brake/release", application.url);
-    client::request(http::Method::POST, &release, &[bearer(ADMIN_TOKEN)], "").await.unwrap();
+    client::request(http::Method::POST, &release, &[bearer(ADMIN_TOKEN)], "")
+        .await
+        .unwrap();
     application.tick_until_idle().await.unwrap();
     world.settle(&application, 0).await.unwrap();
     println!(

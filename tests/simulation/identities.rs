@@ -4,6 +4,7 @@ use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, delete, touch};
 use serde_json::json;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
+use simulator::destination::{Shop, ShopConfig};
 use simulator::fault::Fault;
 use std::collections::BTreeMap;
 use tests::simulation::stage::Stage;
@@ -16,11 +17,33 @@ const BY_SKU: &str = r#"{
     "product-models": false
 }"#;
 
+/// A shop that gives ids, is told of another SKU by a change, and takes none twice.
+const SHOP: &str = r#"{
+    "products": {
+        "identity": { "form": "attribute", "attribute": "sku", "unique": true, "renames": true },
+        "remember": { "id": "/id" },
+        "find": { "path": "/shop/products?ref={identity}", "list": "/found", "settle_seconds": 1 },
+        "create": { "path": "/shop/products?ref={identity}" },
+        "update": { "method": "PUT", "path": "/shop/products/{remote.id}?ref={identity}" },
+        "delete": { "path": "/shop/products/{remote.id}" }
+    },
+    "product-models": false
+}"#;
+
 /// A stage on which all products lie at the destination, and the products.
 fn stage(products: usize, seed: u64) -> (Stage, Vec<EntityId>) {
-    let mut stage = Stage::with(products, 0, seed, |_, worker| {
+    stage_of(products, seed, BY_SKU)
+}
+
+fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<EntityId>) {
+    let mut stage = Stage::with(products, 0, seed, |world, worker| {
         by_events_alone(worker);
-        worker.shape = Shape::read(BY_SKU).expect("a good shape");
+        worker.shape = Shape::read(shape).expect("a good shape");
+        let config = ShopConfig {
+            is_unique: true,
+            ..ShopConfig::default()
+        };
+        world.destination.shop = (shape == SHOP).then(|| Shop::new(config));
     });
     let products = stage.products();
     for product in &products {
@@ -80,8 +103,14 @@ fn is_equal(stage: &Stage) -> bool {
 
 /// Lets the worker be killed before or after each call that it makes of this act's events; at the end all must be equal.
 fn killed_anywhere(seed: u64, act: impl Fn(&mut Stage, &[EntityId])) {
+    for shape in [BY_SKU, SHOP] {
+        killed_anywhere_under(shape, seed, &act);
+    }
+}
+
+fn killed_anywhere_under(shape: &str, seed: u64, act: impl Fn(&mut Stage, &[EntityId])) {
     let play = |kill: Option<(u64, bool)>| {
-        let (mut stage, products) = stage(6, seed);
+        let (mut stage, products) = stage_of(6, seed, shape);
         let first = stage.world().calls;
         stage.world().kills = kill
             .map(|(number, after)| (first + number, after))
@@ -228,4 +257,34 @@ fn nobody_takes_an_identity_over_from_what_cannot_be_read() {
     stage.mend();
     stage.tell(&touch(&products[0]));
     stage.run_until(12 * HOUR_MS, "both", is_equal);
+}
+
+/// A holder whose change fails for now keeps its identity, and whoever takes it over waits; nothing is confused.
+#[test]
+fn whoever_takes_an_identity_over_waits_for_a_holder_that_fails_for_now() {
+    for shape in [BY_SKU, SHOP] {
+        let (mut stage, products) = stage_of(6, 72, shape);
+        let [one, other] = [0, 1].map(|at| sku(&stage, &products[at]));
+        let busy = Fault::next(3, Fault::status(503)).method("PUT");
+        stage.world().destination.faults.add(busy);
+        stage.tell(&call(&products[0], "SET-APART"));
+        stage.tell(&call(&products[1], &one));
+        stage.tell(&call(&products[2], &other));
+        stage.run_until(3 * HOUR_MS, "all three", is_equal);
+        assert_eq!(stage.dead_letters(), 0);
+    }
+}
+
+/// The old is deleted and the new refused; what goes back to how it was is sent again.
+#[test]
+fn what_was_deleted_for_another_identity_and_refused_comes_back() {
+    let (mut stage, products) = stage(6, 73);
+    let old = sku(&stage, &products[0]);
+    stage.world().destination.reject("REFUSED", "no such brand");
+    stage.tell(&call(&products[0], "REFUSED"));
+    stage.run_until(HOUR_MS, "it is given up", |stage| stage.dead_letters() == 1);
+    stage.tell(&call(&products[0], &old));
+    stage.run_until(HOUR_MS, "as it was", |stage| {
+        is_equal(stage) && stage.dead_letters() == 0
+    });
 }

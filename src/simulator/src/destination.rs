@@ -363,6 +363,11 @@ impl Destination {
                     self.put(path, request, at_ms);
                     response
                 }
+                Done::Moved(old, path, response) => {
+                    self.state.remove(&old);
+                    self.put(path, request, at_ms);
+                    response
+                }
                 Done::Gone(path, response) => {
                     self.state.remove(&path);
                     response

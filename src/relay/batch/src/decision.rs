@@ -72,6 +72,8 @@ fn decide_gone<H: Host>(
         // push whose worker died.
         None if item.waiting.is_recovered() => true,
         None if is_announced && (was_removed || item.may_arrive_until_s.is_some()) => true,
+        // Nothing of its kind was ever sent.
+        None if !session.desk.config.shape.wants(entity.kind) => return Decision::Done,
         // An index may have lost what the destination has. But who knows the secret of a webhook can announce anything:
         // so many a day.
         None if is_announced => session.books.brake_lets_unindexed_through(&session.desk, entity),
@@ -102,6 +104,7 @@ fn decide_found<H: Host>(
             let has_changing_identity = session.desk.config.shape.has_changing_identities(kind);
             item.wanted = Some(upsert.identity.clone()).filter(|_| has_changing_identity);
             let lies_under_it = item.wanted.is_none() || item.under.iter().eq(&item.wanted);
+            item.lies_there = lies_under_it && entry.is_some_and(|entry| entry.hash.is_some());
             let is_there = entry.is_some_and(|entry| {
                 entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent && lies_under_it
             });

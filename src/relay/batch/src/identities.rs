@@ -58,19 +58,28 @@ pub(crate) async fn bring_holders<H: Host>(
         for item in &decided[from..] {
             for identity in item.under.iter().chain(&item.wanted) {
                 session.books.read_claim(&session.desk, claims, kind, identity).await?;
+                // Where those lie that hold it is told by the index.
+                for other in claims.others(kind, identity, &item.code) {
+                    let other = Entity::new(kind, other);
+                    session.books.read_page_of(&session.desk, pages, &other).await?;
+                }
             }
-            let holder = item.wants_another().and_then(|wanted| claims.holder(kind, wanted));
-            holders.extend(holder.filter(|holder| !known.contains(*holder)).map(str::to_owned));
+            if let Some(wanted) = item.wants_another() {
+                let others = claims.others(kind, wanted, &item.code);
+                holders.extend(others.filter(|holder| !known.contains(*holder)).map(str::to_owned));
+            }
         }
         from = decided.len();
         let room = (2 * BATCH_MAX).saturating_sub(from);
         holders.retain(|holder| known.insert(holder.clone()));
-        let waiting = holders.into_iter().take(room).map(|code| {
+        let mut waiting = Vec::new();
+        for code in holders {
             let entity = Entity::new(kind, &code);
-            let waiting = session.backlog.plan.find(&entity);
-            waiting.unwrap_or_else(|| Waiting::of_nothing(entity))
-        });
-        let waiting: Vec<Waiting> = waiting.collect();
+            if waiting.len() < room && !session.backlog.is_begun(&entity) {
+                let known = session.backlog.plan.find(&entity);
+                waiting.push(known.unwrap_or_else(|| Waiting::of_nothing(entity)));
+            }
+        }
         if !waiting.is_empty() {
             session.backlog.note_begun(&waiting);
             let asked = ask(session, kind, waiting, pages).await?;
@@ -88,8 +97,10 @@ pub(crate) fn settle<H: Host>(
     (items, pages): (&mut [Decided], &Pages),
     claims: &mut Claims,
 ) {
+    let mut waiting = Vec::new();
     let blocked = blocked(items, claims, pages);
-    for (at, holder) in blocked {
+    for (at, holder) in &blocked {
+        let (at, holder) = (*at, holder.as_str());
         let item = &mut items[at];
         let Some(wanted) = item.wanted.clone() else { continue };
         let kind = item.waiting.entity.kind;
@@ -106,19 +117,22 @@ pub(crate) fn settle<H: Host>(
             Decision::Upsert { hash, .. } if class == Class::Permanent => Some(hash.clone()),
             _ => None,
         };
-        claims.wait(kind, &wanted, &item.code);
         // Nothing is sent of it, so that it lies there still as it lay.
         item.wanted = None;
         item.fail(upstreams.pim_failure(class, &reason), hash);
+        waiting.push((kind, wanted, item.code.clone(), holder.to_owned()));
     }
-    take_over(items, claims);
+    take_over(items, claims, pages);
+    for (kind, wanted, code, holder) in waiting {
+        claims.wait(kind, &wanted, &code, &holder);
+    }
     if items.iter().any(|item| item.wants_another().is_some()) {
         let kind = items[0].waiting.entity.kind;
         if desk.config.shape.renames(kind) {
             take_turns(items);
         }
     }
-    leave(desk, books, items, claims);
+    leave(desk, books, (items, pages), claims);
 }
 
 /// Who cannot have what it wants, and which entity holds that. Whoever cannot goes on holding what it has.
@@ -135,15 +149,15 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages) -> BTreeMap<usize,
         for (at, item) in items.iter().enumerate().filter(|(at, _)| !blocked.contains_key(at)) {
             let Some(wanted) = item.wants_another() else { continue };
             let kind = item.waiting.entity.kind;
-            let holder = claims.holder(kind, wanted).filter(|holder| *holder != item.code);
-            let is_held = holder.is_some_and(|holder| match by_code.get(holder) {
+            let holds = |holder: &&str| match by_code.get(holder) {
                 Some(other) => items[*other].keeps(wanted, blocked.contains_key(other)),
                 None => lies_under(pages, kind, holder, wanted),
-            });
-            match (is_held, taken.get(wanted)) {
-                (true, _) => drop(more.insert(at, holder.unwrap_or_default().to_owned())),
-                (false, Some(first)) => drop(more.insert(at, items[*first].code.clone())),
-                (false, None) => drop(taken.insert(wanted, at)),
+            };
+            let holder = claims.others(kind, wanted, &item.code).find(holds);
+            match (holder, taken.get(wanted)) {
+                (Some(holder), _) => drop(more.insert(at, holder.to_owned())),
+                (None, Some(first)) => drop(more.insert(at, items[*first].code.clone())),
+                (None, None) => drop(taken.insert(wanted, at)),
             }
         }
         if more.is_empty() {
@@ -160,7 +174,7 @@ fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
 }
 
 /// Every upsert claims its identity; who takes one over from another of the batch goes after that.
-fn take_over(items: &mut [Decided], claims: &mut Claims) {
+fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
     let by_code: BTreeMap<String, usize> = items
         .iter()
         .enumerate()
@@ -172,12 +186,15 @@ fn take_over(items: &mut [Decided], claims: &mut Claims) {
             continue;
         };
         let kind = item.waiting.entity.kind;
-        let after = claims
-            .holder(kind, &wanted)
-            .and_then(|holder| by_code.get(holder).copied());
-        let after = after.filter(|after| *after != at && items[*after].is_to_be_pushed());
+        let lies_there = |holder: &&str| lies_under(pages, kind, holder, &wanted);
+        let holders = claims.others(kind, &wanted, &item.code).filter(lies_there);
+        let after: Vec<usize> = holders.filter_map(|holder| by_code.get(holder).copied()).collect();
+        let after = after.into_iter().find(|after| items[*after].is_to_be_pushed());
         claims.claim(kind, &wanted, &items[at].code);
         items[at].turn.after = after;
+        if let Some(after) = after {
+            items[at].former = items[after].remote.clone();
+        }
     }
 }
 
@@ -220,13 +237,24 @@ fn take_turns(items: &mut [Decided]) {
 }
 
 /// What is deleted of what entities lie under till now: all of what is gone, and of what is called otherwise now unless the
-/// destination is told so by a change. What another one holds by now stays, where deletions go by identity.
-fn leave<H: Host>(desk: &Desk<'_, H>, books: &mut Books, items: &mut [Decided], claims: &Claims) {
+/// destination is told so by a change. What another one lies under by now stays, where deletions find it by identity; and so
+/// does what another one of the batch overwrites.
+fn leave<H: Host>(desk: &Desk<'_, H>, books: &mut Books, (items, pages): (&mut [Decided], &Pages), claims: &Claims) {
+    let shape = &desk.config.shape;
+    let comes: BTreeSet<String> = items
+        .iter()
+        .filter(|item| item.is_to_be_upserted())
+        .map(|item| item.code.clone())
+        .collect();
     for item in items.iter_mut() {
         let kind = item.waiting.entity.kind;
+        let goes_by_identity = shape.deletes_by_identity(kind) || item.remote.is_empty();
         let is_anothers = |identity: &str| {
-            let holder = claims.holder(kind, identity);
-            desk.config.shape.deletes_by_identity(kind) && holder.is_some_and(|holder| holder != item.code)
+            let mut others = claims.others(kind, identity, &item.code);
+            let is_there = |other: &str| {
+                lies_under(pages, kind, other, identity) || (shape.overwrites(kind) && comes.contains(other))
+            };
+            goes_by_identity && others.any(is_there)
         };
         let removal = |identity: &String| -> Option<Removal> {
             if Some(identity) == item.wanted.as_ref() || is_anothers(identity) {
@@ -265,10 +293,18 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
             // It was read since it held what another one wanted, and nothing of its own waits.
             waiting.push((item.waiting.entity.kind, item.code.clone()));
         }
+        let kind = item.waiting.entity.kind;
+        if let (Outcome::Failed(failure, _), Some(wanted)) = (&item.what, &item.wanted) {
+            // It was refused, and so does not lie there: others may.
+            let is_refused = failure.class == Class::Permanent && !failure.may_have_changed_something();
+            if is_refused && !item.under.contains(wanted) {
+                let codes = claims.let_go(kind, wanted, &item.code, desk.now_s());
+                waiting.extend(codes.into_iter().map(|code| (kind, code)));
+            }
+        }
         if !matches!(item.what, Outcome::Upserted { .. } | Outcome::Deleted | Outcome::LetGo) {
             continue;
         }
-        let kind = item.waiting.entity.kind;
         let keeps = matches!(item.what, Outcome::Upserted { .. });
         let left = item
             .under
@@ -285,8 +321,9 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
 impl Decided {
     /// The identity that it is to be brought under, unless it lies there already and nowhere else.
     fn wants_another(&self) -> Option<&str> {
-        let is_there = self.under.iter().eq(&self.wanted);
-        self.wanted.as_deref().filter(|_| self.is_to_be_upserted() && !is_there)
+        self.wanted
+            .as_deref()
+            .filter(|_| self.is_to_be_upserted() && !self.lies_there)
     }
 
     /// Whether it holds an identity still once the batch is over.

@@ -148,6 +148,12 @@ pub(crate) struct Item<T> {
     pub(crate) under: Vec<String>,
     /// The identity that it is to have, where that is no function of its id.
     pub(crate) wanted: Option<String>,
+    /// Whether it lies under the identity that it is to have and nowhere else, as the end of a push told.
+    pub(crate) lies_there: bool,
+    /// Whether what it lay under till now was deleted, or may have been, before it was to be made anew.
+    pub(crate) has_left: bool,
+    /// What the destination gave of the one that lets its identity go in this batch: a search may still find that one.
+    pub(crate) former: Remote,
     /// In which wave of upserts it goes, and after which item of the batch that must have let its identity go.
     pub(crate) turn: Turn,
     /// Whether the index has nothing of it.
@@ -275,6 +281,9 @@ impl Decided {
             parent: None,
             under: asked.under,
             wanted: None,
+            lies_there: false,
+            has_left: false,
+            former: Remote::new(),
             turn: Turn::default(),
             is_new: false,
             remote: Remote::new(),
@@ -325,6 +334,9 @@ impl<T> Item<T> {
             parent: self.parent,
             under: self.under,
             wanted: self.wanted,
+            lies_there: self.lies_there,
+            has_left: self.has_left,
+            former: self.former,
             turn: self.turn,
             is_new: self.is_new,
             remote: self.remote,
@@ -353,6 +365,7 @@ impl<T> Item<T> {
             remote: (!self.is_new).then_some(&self.remote),
             of_parent: self.of_parent.as_ref(),
             may_arrive_until_s: self.may_arrive_until_s,
+            former: Some(&self.former).filter(|former| !former.is_empty()),
         }
     }
 

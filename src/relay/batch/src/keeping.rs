@@ -44,16 +44,16 @@ pub(super) async fn keep_all<H: Host>(
         keep_in_index(session, item, pages);
     }
     let waiting = identities::let_go(&session.desk, &items, claims);
-    if pages.has_changes() {
+    if pages.has_changes() || claims.has_changes() {
         session.books.know_the_pair(&session.desk).await?;
     }
-    session.books.save_pages(&session.desk, pages).await?;
-    // Whoever waits is told before it is forgotten that it waits.
+    // Whoever waits is told before it is forgotten that it waits, and before it is known that it need not.
     let raised = waiting
         .iter()
         .map(|(kind, code)| session.desk.raise(*kind, code, Change::Reconciled));
     set_all(session.desk.host, &raised.collect::<Vec<_>>()).await?;
     session.books.note_raised(&mut session.backlog, waiting.len());
+    session.books.save_pages(&session.desk, pages).await?;
     session.books.save_claims(&session.desk, claims).await?;
     let unsettled = InFlightValue::of(items.iter().filter(|item| is_unsettled(item)).map(Pushed::in_flight));
     let mut kept = Vec::with_capacity(items.len());
@@ -92,17 +92,31 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
             pages.remove(entity, session.desk.now_s(), true);
         }
         // What lies there now is not known: no later content may be taken for it.
+        Outcome::PutOff if item.has_left => forget_content(item, pages),
+        Outcome::Failed(..) if item.has_left => forget_content(item, pages),
+        // Nothing was sent of it.
+        Outcome::Failed(failure, Some(_)) if is_late(item, failure) => {}
         Outcome::Failed(failure, Some(_))
             if failure.class != Class::Permanent || failure.may_have_changed_something() =>
         {
-            let updated_s = pages.get(entity).map(|entry| entry.updated_s);
-            // What it lies under must be known, whatever comes of it.
-            if let Some(updated_s) = updated_s.or(item.wanted.as_ref().map(|_| 0)) {
-                pages.set(entity, &item.code, None, updated_s);
-                pages.set_identities(entity, item.may_lie_under());
-            }
+            forget_content(item, pages);
         }
         _ => {}
+    }
+}
+
+/// Whether an entity was not sent, since another one has not let its identity go.
+fn is_late(item: &Pushed, failure: &Failure) -> bool {
+    item.turn.after.is_some() && failure.tries == 0 && failure.status.is_none() && !failure.unsettled
+}
+
+/// What lies at the destination of an entity is not known any more; under what it may lie is, whatever comes of it.
+fn forget_content(item: &Pushed, pages: &mut Pages) {
+    let entity = &item.waiting.entity;
+    let updated_s = pages.get(entity).map(|entry| entry.updated_s);
+    if let Some(updated_s) = updated_s.or(item.wanted.as_ref().map(|_| 0)) {
+        pages.set(entity, &item.code, None, updated_s);
+        pages.set_identities(entity, item.may_lie_under());
     }
 }
 

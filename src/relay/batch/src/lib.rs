@@ -120,7 +120,8 @@ async fn ask<H: Host>(
     if session.desk.config.shape.has_changing_identities(kind) {
         identities::tell_what_they_lie_under(&session.desk, &mut session.backlog, &mut asked, pages).await?;
     }
-    if session.desk.config.shape.needs_parents(kind) {
+    let names_of_parents = session.desk.config.shape.names_of_parents(kind);
+    if !names_of_parents.is_empty() {
         for asked in &mut asked {
             asked.of_parent = match (asked.parent(), &asked.answer) {
                 (Some(parent), _) => {
@@ -134,6 +135,9 @@ async fn ask<H: Host>(
                 }
                 (None, _) => None,
             };
+            // What else it gave of that makes no difference here.
+            let needed = |name: &String, _: &mut String| names_of_parents.contains(&name.as_str());
+            asked.of_parent.iter_mut().for_each(|remote| remote.retain(needed));
         }
     }
     enrich(session, kind, &mut asked).await?;

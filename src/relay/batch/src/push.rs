@@ -78,7 +78,10 @@ pub(crate) async fn push_all<H: Host>(
             came.extend(late);
         }
     }
-    let items = items.into_iter().enumerate();
+    let items = items.into_iter().enumerate().map(|(at, mut item)| {
+        item.has_left = matches!(&item.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
+        (at, item)
+    });
     let pushed: Vec<Pushed> = items.map(|(at, item)| pushed(item, came.remove(&at))).collect();
     for item in &pushed {
         note(books, item);
@@ -133,7 +136,7 @@ fn upserts<'a, H: Host>(
         let first = item.turn.after.filter(is_late);
         if let Some(first) = first {
             let reason = format!("it waits until {} has let its identity go", items[first].name);
-            late.insert(at, Err(upstreams.destination_governor.failed(Class::Transient, reason)));
+            late.insert(at, Err(late_for(upstreams, reason)));
             continue;
         }
         let has_left = !leaving.is_empty();
@@ -143,6 +146,15 @@ fn upserts<'a, H: Host>(
         }));
     }
     (pushes, late)
+}
+
+/// That nothing was sent, since something else has to come before.
+fn late_for<H: Host>(upstreams: &Upstreams<'_, H>, reason: String) -> Failure {
+    let failure = upstreams.pim_governor.failed(Class::Transient, reason);
+    Failure {
+        upstream: "destination".to_owned(),
+        ..failure
+    }
 }
 
 /// What came of the pushes of a batch, by the numbers of its items.

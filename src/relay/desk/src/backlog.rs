@@ -108,6 +108,11 @@ impl Backlog {
         self.begun.extend(entities);
     }
 
+    /// Whether a batch was begun with an entity since the listing: what is known of it there is old.
+    pub fn is_begun(&self, entity: &Entity) -> bool {
+        self.begun.contains(entity)
+    }
+
     /// Reconciliation has queued these.
     pub fn note_queued(&mut self, entities: impl Iterator<Item = Entity>) {
         self.queued.extend(entities);

@@ -60,6 +60,8 @@ pub struct Cargo<'a> {
     pub of_parent: Option<&'a Remote>,
     /// Until when a creation of it may arrive whose end is not known, in seconds since the Unix epoch.
     pub may_arrive_until_s: Option<u64>,
+    /// What the destination gave of the one that had its identity until now.
+    pub former: Option<&'a Remote>,
 }
 
 /// The destination, for the length of a tick.
@@ -129,8 +131,7 @@ impl<'a, H: Host> Destination<'a, H> {
             let sent = self.send(cargo, sending, can_follow).await;
             // What broke over a creation may have made it, and what is made and not known would be made again.
             let sent = sent.map_err(|failure| Failure {
-                unsettled: failure.unsettled
-                    || (act == Act::Create && failure.status.is_some_and(|status| status >= 500)),
+                unsettled: failure.unsettled || (act == Act::Create && may_have_been_made(&failure)),
                 ..failure
             });
             let (meaning, gave, failure) = match sent? {
@@ -181,6 +182,11 @@ impl<'a, H: Host> Destination<'a, H> {
         };
         let refused = |reason: String| self.governor.failed(Class::Permanent, reason);
         match rules.found(&names, response.headers(), response.body()) {
+            // The one that was called so until a moment ago.
+            Found::One(remote) if cargo.former == Some(&remote) => {
+                let reason = "the destination still finds the one that was called so before".to_owned();
+                Err(self.governor.failed(Class::Transient, reason))
+            }
             Found::One(remote) => Ok(Some(remote)),
             Found::None => self.nothing_found(cargo, rules.settle_s),
             Found::Several(count) => Err(refused(format!(
@@ -221,6 +227,7 @@ impl<'a, H: Host> Destination<'a, H> {
             Ok(ready) => Ok(Sending {
                 act,
                 method: &draft.method,
+                is_late: draft.places().next().is_some() || !self.shape.headers_of(cargo.kind, act).late.is_empty(),
                 headers: headers.collect(),
                 ready,
             }),
@@ -337,7 +344,8 @@ impl<'a, H: Host> Destination<'a, H> {
         let act = sending.act;
         let operation = self.shape.operation(cargo.kind, act);
         let answers = &operation.answers;
-        let key = cargo.idempotency_key(&sending);
+        let names_change = self.shape.has_changing_identities(cargo.kind);
+        let key = cargo.idempotency_key(&sending, names_change);
         let why = |body: &[u8]| answers.reason(body);
         let mut token = self.token().await?;
         let mut may_renew = self.tokens.is_some();
@@ -352,6 +360,9 @@ impl<'a, H: Host> Destination<'a, H> {
             let circuit = cargo.kind.name();
             let mut request = self.request(circuit, &operation.headers, target, key.clone(), body, token.as_deref())?;
             request.headers_mut().extend(sending.headers.iter().cloned());
+            if act == Act::Find {
+                request.headers_mut().remove("idempotency-key");
+            }
             let wait = |response: &Response<Vec<u8>>| {
                 let (meaning, _) = *told.borrow();
                 let head = (response.status().as_u16(), response.headers());
@@ -367,6 +378,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 entity: Some(cargo.name),
                 attempts: cargo.attempts,
                 is_last_resort: cargo.is_last_resort,
+                is_once: act == Act::Create,
                 needs_body: act == Act::Find || operation.needs_bodies(),
                 why: Some(&why),
                 wait: Some(&wait),
@@ -494,6 +506,8 @@ struct Sending<'a> {
     act: Act,
     method: &'a Method,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether something in it was given by the destination.
+    is_late: bool,
     ready: Ready,
 }
 
@@ -526,7 +540,8 @@ impl Cargo<'_> {
 
     /// The same over retries, another for the next change even if that changes back: what has come through since makes it
     /// another one, and so does a newer event.
-    fn idempotency_key(&self, sending: &Sending<'_>) -> String {
+    /// Where the path or a header of an entity's request can change, they are a part of it.
+    fn idempotency_key(&self, sending: &Sending<'_>, names_change: bool) -> String {
         let pushes = match self.changes {
             0 => self.pushes.to_string(),
             changes => format!("{}.{changes}", self.pushes),
@@ -535,8 +550,23 @@ impl Cargo<'_> {
         let method = sending.method.as_str();
         let parts = [self.kind.name(), self.code, self.cause, &pushes, method, which];
         let key = digest(parts.join("\n").as_bytes());
-        digest(&[key.as_bytes(), &sending.ready.body].concat())
+        let mut where_to = String::new();
+        if names_change || sending.is_late {
+            where_to.push_str(&sending.ready.path);
+            for (name, value) in &sending.headers {
+                where_to.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+            }
+        }
+        digest(&[key.as_bytes(), where_to.as_bytes(), &sending.ready.body].concat())
     }
+}
+
+/// Whether a creation that failed may have made something all the same: what broke over it, and what said 2xx and could not
+/// be read or said something else besides.
+fn may_have_been_made(failure: &Failure) -> bool {
+    let is_odd = failure.status.is_none() && failure.class == Class::Unavailable && failure.tries > 0;
+    let status = failure.status.unwrap_or(0);
+    (is_odd && !failure.reason.starts_with("no connection")) || status >= 500 || (200..300).contains(&status)
 }
 
 /// Whether an answer says that the other one of `create` and `update` is the right one, or that the destination has another

@@ -1,7 +1,7 @@
 //! A request that lacks only what the destination gave: it is made of an entity alone, and filled when it is sent.
 
-use crate::place::Body;
-use crate::remote::{Given, is_late};
+use crate::place::{Body, index};
+use crate::remote::{Given, Remote, is_late};
 use http::{HeaderName, HeaderValue, Method};
 use model::json;
 use model::path::path_segment;
@@ -16,7 +16,7 @@ pub struct Draft {
     pub method: Method,
     /// The path, percent-encoded, below the destination's own.
     pub path: Vec<Piece>,
-    /// The body; none has none.
+    /// The body; none has none. Places of lists that are filled later are `null` in it.
     pub body: Option<Value>,
     /// Parts of the body that are filled when it is sent.
     pub late: Vec<Late>,
@@ -64,6 +64,8 @@ impl Draft {
     pub fn ready(&self, given: Given<'_>) -> Result<Ready, &str> {
         let path = self.path.iter().map(|piece| match piece {
             Piece::Text(text) => Ok(text.clone()),
+            // A server may take these for something else.
+            Piece::Place(place) if matches!(given.of(place), Some("." | "..")) => Err(place.as_str()),
             Piece::Place(place) => given.of(place).map(path_segment).ok_or(place.as_str()),
         });
         Ok(Ready {
@@ -113,6 +115,25 @@ impl Draft {
 }
 
 impl Late {
+    /// What stands there where nothing has to be given.
+    pub fn now(&self) -> Option<Value> {
+        let is_whole = places(&self.pieces).next().is_none();
+        let none = Remote::new();
+        let given = Given {
+            own: &none,
+            parent: &none,
+        };
+        is_whole.then(|| self.value(given).unwrap_or(Value::Null))
+    }
+
+    /// Keeps its place in a body: what stands in a list has a number, and its gaps are closed.
+    pub fn reserve(self, body: &mut Body, late: &mut Vec<Late>) {
+        if self.to.iter().any(|token| index(token).is_some()) {
+            body.put(&self.to, Value::Null);
+        }
+        late.push(self);
+    }
+
     fn value(&self, given: Given<'_>) -> Option<Value> {
         let text = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => Some(text.as_str()),

@@ -20,7 +20,7 @@ use crate::remote::Remote;
 const SETTLE_S: u64 = 30;
 
 /// The longest that a document can say, in seconds.
-const SETTLE_MAX_S: u64 = 600;
+const SETTLE_MAX_S: u64 = 480;
 
 /// How an entity is looked up: the member `find`.
 #[derive(Debug, Clone, PartialEq)]

@@ -158,12 +158,18 @@ impl Operation {
         for field in fields.into_iter().flatten() {
             match &field.source {
                 Source::Constant(value) => body.put(&field.to, value.clone()),
-                Source::Template(template) => late.push(Late {
-                    to: field.to.clone(),
-                    pieces: fill(template, names, str::to_owned),
-                    is_number: field.is_number,
-                    default: None,
-                }),
+                Source::Template(template) => {
+                    let part = Late {
+                        to: field.to.clone(),
+                        pieces: fill(template, names, str::to_owned),
+                        is_number: field.is_number,
+                        default: None,
+                    };
+                    match part.now() {
+                        Some(value) => body.put(&field.to, value),
+                        None => part.reserve(&mut body, &mut late),
+                    }
+                }
             }
         }
         Some(Draft {

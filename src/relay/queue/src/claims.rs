@@ -11,7 +11,7 @@ use model::entity::{Entity, Kind, Segment};
 use world::host::{Clock, Store, StoreError};
 
 /// How many entities are remembered that wait for one identity.
-const WAITING_MAX: usize = 10;
+const WAITING_MAX: usize = 50;
 
 /// The pages of the identities that a batch touches.
 #[derive(Debug, Default)]
@@ -41,28 +41,42 @@ impl Claims {
         self.entry(kind, identity)?.hash.as_deref()
     }
 
-    /// An entity holds an identity from now on, whoever held it before.
+    /// The codes of the entities, other than one, that hold an identity or held it before and may lie there still.
+    pub fn others(&self, kind: Kind, identity: &str, code: &str) -> impl Iterator<Item = &str> {
+        let entry = self.entry(kind, identity);
+        let codes = entry.map(|entry| [entry.hash.as_deref(), entry.former.as_deref()]);
+        let codes = codes.into_iter().flatten().flatten();
+        codes.filter(move |known| *known != code)
+    }
+
+    /// An entity holds an identity from now on; who held it before is remembered until that one lets it go.
     pub fn claim(&mut self, kind: Kind, identity: &str, code: &str) {
         let known = self.entry(kind, identity).cloned().unwrap_or_default();
         if known.hash.as_deref() == Some(code) && !known.waiting.iter().any(|waiting| waiting == code) {
             return;
         }
+        let before = known.hash.filter(|holder| holder != code);
         let waiting = known.waiting.into_iter().filter(|waiting| waiting != code);
         let entry = Entry {
             hash: Some(code.to_owned()),
             code: Some(code.to_owned()),
             pushes: self.pages.pushes(&place(kind, identity)) + 1,
             waiting: waiting.collect(),
+            former: known.former.filter(|former| former != code).or(before),
             ..Entry::default()
         };
         self.pages.put(&place(kind, identity), entry);
     }
 
-    /// An entity wants an identity that another one holds.
-    pub fn wait(&mut self, kind: Kind, identity: &str, code: &str) {
-        let Some(mut entry) = self.entry(kind, identity).cloned() else {
-            return;
-        };
+    /// An entity wants an identity that another one holds, or held and lies under still.
+    pub fn wait(&mut self, kind: Kind, identity: &str, code: &str, holder: &str) {
+        let known = self.entry(kind, identity).cloned();
+        let mut entry = known.unwrap_or_else(|| Entry {
+            hash: Some(holder.to_owned()),
+            code: Some(holder.to_owned()),
+            pushes: self.pages.pushes(&place(kind, identity)) + 1,
+            ..Entry::default()
+        });
         if !entry.waiting.iter().any(|waiting| waiting == code) && entry.waiting.len() < WAITING_MAX {
             entry.waiting.push(code.to_owned());
             self.pages.put(&place(kind, identity), entry);
@@ -70,16 +84,23 @@ impl Claims {
     }
 
     /// Nothing of an entity lies under an identity any more; gives the codes of those that wait for it. What another one
-    /// holds by now stays as it is.
+    /// holds by now stays its own.
     pub fn let_go(&mut self, kind: Kind, identity: &str, code: &str, now_s: u64) -> Vec<String> {
-        let Some(entry) = self.entry(kind, identity) else {
+        let Some(mut entry) = self.entry(kind, identity).cloned() else {
             return Vec::new();
         };
-        if entry.hash.as_deref().is_some_and(|holder| holder != code) {
-            return Vec::new();
+        let waiting = std::mem::take(&mut entry.waiting);
+        if entry.hash.as_deref().is_none_or(|holder| holder == code) && entry.former.is_none() {
+            self.pages.remove(&place(kind, identity), now_s, false);
+        } else if entry.hash.as_deref() == Some(code) {
+            // It never came to lie there: the one that held it before does still.
+            entry.hash = entry.former.take();
+            entry.code.clone_from(&entry.hash);
+            self.pages.put(&place(kind, identity), entry);
+        } else if entry.former.as_deref() == Some(code) || !waiting.is_empty() {
+            entry.former = entry.former.filter(|former| former != code);
+            self.pages.put(&place(kind, identity), entry);
         }
-        let waiting = entry.waiting.clone();
-        self.pages.remove(&place(kind, identity), now_s, false);
         waiting
     }
 

@@ -46,6 +46,9 @@ pub struct Entry {
     /// Of an identity, the codes of entities that want it while another one holds it.
     #[serde(rename = "w", skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) waiting: Vec<String>,
+    /// Of an identity that was taken over, who held it before and may lie there still.
+    #[serde(rename = "f", skip_serializing_if = "Option::is_none", default)]
+    pub(crate) former: Option<String>,
     /// Of what was removed, whether an event had said that it is deleted.
     #[serde(rename = "a", skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) was_announced: bool,
@@ -108,6 +111,7 @@ impl Entry {
                 },
                 identities: united(self.identities, other.identities),
                 waiting: united(self.waiting, other.waiting),
+                former: self.former.or(other.former),
                 parent: self.parent.filter(|parent| other.parent.as_ref() == Some(parent)),
                 ..Entry::default()
             },

@@ -335,6 +335,12 @@ impl Shape {
         self.rules(kind).protocol.renames()
     }
 
+    /// Whether an upsert replaces whatever lies under its identity.
+    pub fn overwrites(&self, kind: Kind) -> bool {
+        let protocol = &self.rules(kind).protocol;
+        protocol.create.is_none() && protocol.upsert.route.names_identity()
+    }
+
     /// Whether deletions name what they delete by its identity.
     pub fn deletes_by_identity(&self, kind: Kind) -> bool {
         self.rules(kind).protocol.deletes_by_identity()
@@ -413,9 +419,14 @@ impl Shape {
         needs
     }
 
-    /// Whether what the destination gave of its parents is sent with an entity of a kind.
-    pub fn needs_parents(&self, kind: Kind) -> bool {
-        self.rules(kind).needs_parents()
+    /// The names of what the destination gave of its parents that is sent with an entity of a kind.
+    pub fn names_of_parents(&self, kind: Kind) -> Vec<&str> {
+        self.rules(kind).names_of_parents()
+    }
+
+    /// Whether any entity of a kind is wanted.
+    pub fn wants(&self, kind: Kind) -> bool {
+        self.rules(kind).is_wanted
     }
 
     /// Whether products must be read with their completenesses.

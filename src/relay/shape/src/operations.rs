@@ -248,7 +248,13 @@ fn what_the_destination_gave_stands_in_paths_headers_and_bodies() {
         panic!("it is deleted");
     };
     assert_eq!(removal.delete.ready(given).expect("ready").body, br#"{"ids":[7]}"#);
-    assert!(shape.needs_parents(Kind::Product) && !shape.needs_parents(Kind::ProductModel));
+    assert_eq!(
+        (
+            shape.names_of_parents(Kind::Product),
+            shape.names_of_parents(Kind::ProductModel)
+        ),
+        (vec!["id"], vec![])
+    );
     // Ids are no content: an entity is as it was, whatever it is called there.
     let other = Shape::read(&SHOP.replace("remote.id}?of", "remote.id}?by")).expect("a good shape");
     assert_ne!(

@@ -21,7 +21,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rules {
     /// Whether any of them is wanted.
-    is_wanted: bool,
+    pub(super) is_wanted: bool,
     pub(super) protocol: Protocol,
     pub(super) selection: Selection,
     values: Values,
@@ -91,11 +91,11 @@ impl Rules {
         }
     }
 
-    /// Whether what the destination gave of its parent is sent with an entity.
-    pub(super) fn needs_parents(&self) -> bool {
+    /// The names of what the destination gave of its parent that is sent with an entity.
+    pub(super) fn names_of_parents(&self) -> Vec<&str> {
         let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
-        let mut places = self.protocol.late_places().chain(of_fields);
-        places.any(|place| name_at_parent(place).is_some())
+        let places = self.protocol.late_places().chain(of_fields);
+        places.filter_map(name_at_parent).collect()
     }
 
     /// The names of what the destination gives.
@@ -167,7 +167,7 @@ impl Rules {
         for field in fields.iter().filter(|field| is_creation || !field.is_for_creation) {
             match field.filled(entity, &self.values, lookups, names) {
                 Filled::Now(value) => body.put(&field.to, value),
-                Filled::Later(part) => late.push(part),
+                Filled::Later(part) => part.reserve(&mut body, &mut late),
                 Filled::Nothing => {}
             }
         }

@@ -99,7 +99,9 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
                 }
             }
         };
-        let Some(batch) = due.next(arrange) else { break };
+        let Some(mut batch) = due.next(arrange) else { break };
+        // What was read with another batch, since it held what that one wanted.
+        batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
             continue;
         };

@@ -70,6 +70,8 @@ pub struct Call<'a> {
     pub is_answer_secret: bool,
     /// The part of an answer that says why it refuses, where that is not the beginning.
     pub why: Option<Why<'a>>,
+    /// Whether a second one might make something twice, so that it is never repeated at once.
+    pub is_once: bool,
     /// How long an answer asks to wait, where that is told otherwise than by `Retry-After`.
     pub wait: Option<Wait<'a>>,
     /// The request.
@@ -97,6 +99,7 @@ impl<'a> Call<'a> {
             needs_body: false,
             is_answer_secret: false,
             why: None,
+            is_once: false,
             wait: None,
             request,
         }
@@ -372,6 +375,7 @@ impl<'a, H: Host> Governor<'a, H> {
             && !(failure.unsettled && self.limits.writes)
             && tries == 1
             && !call.is_question
+            && !call.is_once
             && call.attempts + tries < ATTEMPTS_MAX
             && self.host.monotonic_ms() + QUICK_MS < self.until_ms.get()
     }

@@ -4,7 +4,7 @@
 //! | request | what it does |
 //! |---|---|
 //! | `POST /shop/{kind}?ref={id}` | makes one; a second one of the same reference, too, unless references are unique |
-//! | `PUT /shop/{kind}/{its id}` | changes one |
+//! | `PUT /shop/{kind}/{its id}`, also with `?ref={id}` | changes one, also its reference |
 //! | `DELETE /shop/{kind}/{its id}` | takes one away |
 //! | `GET /shop/{kind}?ref={id}` | finds what has this reference, and was made long enough ago |
 //!
@@ -58,6 +58,8 @@ pub(super) enum Done {
     Nothing(Response<Bytes>),
     /// What lies at this path is now what was sent.
     Put(String, Response<Bytes>),
+    /// What lay at the first path lies at the second, and is what was sent.
+    Moved(String, String, Response<Bytes>),
     /// What lies at this path is gone.
     Gone(String, Response<Bytes>),
 }
@@ -100,6 +102,9 @@ impl Shop {
         let Some((kind, id)) = parts(request) else {
             return missing();
         };
+        if let (&Method::PUT, Some(id), Some(reference)) = (request.method(), id, reference(request)) {
+            return self.rename(id, format!("/{kind}/{reference}"));
+        }
         match (request.method(), id, reference(request)) {
             (&Method::POST, None, Some(reference)) => self.make(&format!("/{kind}/{reference}"), reference, at_ms),
             (&Method::GET, None, Some(reference)) => Done::Nothing(self.find(&format!("/{kind}/{reference}"), at_ms)),
@@ -146,6 +151,23 @@ impl Shop {
         self.paths.insert(id.clone(), path.to_owned());
         self.things.insert(id.clone(), thing);
         Done::Put(path.to_owned(), answer(201, &id, 1))
+    }
+
+    fn rename(&mut self, id: &str, path: String) -> Done {
+        let is_taken = self
+            .things
+            .iter()
+            .any(|(other, thing)| other != id && thing.path == path);
+        let Some(thing) = self.things.get_mut(id) else {
+            return Done::Nothing(fail(404, "There is no such thing.", None));
+        };
+        if is_taken {
+            return Done::Nothing(fail(422, "There is one already.", None));
+        }
+        thing.version += 1;
+        let (old, version) = (std::mem::replace(&mut thing.path, path.clone()), thing.version);
+        self.paths.insert(id.to_owned(), path.clone());
+        Done::Moved(old, path, answer(200, id, version))
     }
 
     fn find(&self, path: &str, at_ms: u64) -> Response<Bytes> {
