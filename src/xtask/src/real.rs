@@ -54,11 +54,15 @@ pub(crate) fn bring(tests: &mut Command) -> Result<Vec<String>> {
             Ok(path) => {
                 tests.env(variable, path);
             }
-            Err(error) if is_out_of_reach(&format!("{error:#}")) => {
+            Err(error) => {
+                let message = format!("{error:#}");
+                if !is_out_of_reach(&message) {
+                    return Err(error);
+                }
                 tests.args(["--skip", name]);
-                left_out.push(format!("{name}, whose registry is out of reach: {error:#}"));
+                let why = message.lines().next().unwrap_or_default();
+                left_out.push(format!("{name}, whose registry is out of reach: {why}"));
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(left_out)

@@ -113,7 +113,7 @@ impl<'a, H: Host> Destination<'a, H> {
         };
         let (mut known, mut has_looked, mut is_second) = (cargo.remote.cloned(), false, false);
         if let Some(find) = upsert.find.as_ref().filter(|_| known.is_none() || lacks(&known)) {
-            known = self.find(cargo, find, &upsert.identity).await?;
+            known = self.find(cargo, find, &upsert.identity, false).await?;
             has_looked = true;
         } else if upsert.create.is_some() && lacks(&known) {
             // It says so itself if it has it, and what it is called there.
@@ -126,7 +126,8 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Some(_), Some(_)) => (Act::Update, &upsert.change),
                 (None, _) => (Act::Upsert, &upsert.change),
             };
-            let sending = self.sending(cargo, act, draft, &own)?;
+            let follows = has_looked || is_second;
+            let sending = self.sending(cargo, act, draft, &own)?.following(follows);
             let can_follow = !is_second && (upsert.create.is_some() || upsert.find.is_some() || !own.is_empty());
             let sent = self.send(cargo, sending, can_follow).await;
             // What broke over a creation may have made it, and what is made and not known would be made again.
@@ -144,7 +145,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Meaning::Missing, None) => None,
                 (_, Some(find)) if !has_looked => {
                     has_looked = true;
-                    self.find(cargo, find, &upsert.identity).await?
+                    self.find(cargo, find, &upsert.identity, true).await?
                 }
                 (Meaning::Missing, Some(_)) => None,
                 _ => Some(own.into_iter().chain(gave).collect()),
@@ -164,12 +165,18 @@ impl<'a, H: Host> Destination<'a, H> {
     ///
     /// # Errors
     /// It does not tell, has several, or may not be able to tell yet.
-    async fn find(&self, cargo: Cargo<'_>, find: &Draft, identity: &str) -> Result<Option<Remote>, Failure> {
+    async fn find(
+        &self,
+        cargo: Cargo<'_>,
+        find: &Draft,
+        identity: &str,
+        follows: bool,
+    ) -> Result<Option<Remote>, Failure> {
         let Some(rules) = self.shape.find_of(cargo.kind) else {
             return Ok(None);
         };
         let none = Remote::new();
-        let sending = self.sending(cargo, Act::Find, find, &none)?;
+        let sending = self.sending(cargo, Act::Find, find, &none)?.following(follows);
         let names = Names {
             kind: cargo.kind.name(),
             id: cargo.code,
@@ -226,6 +233,7 @@ impl<'a, H: Host> Destination<'a, H> {
         match draft.ready(given) {
             Ok(ready) => Ok(Sending {
                 act,
+                follows: false,
                 method: &draft.method,
                 is_late: draft.places().next().is_some() || !self.shape.headers_of(cargo.kind, act).late.is_empty(),
                 headers: headers.collect(),
@@ -299,7 +307,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 (None, _) => {}
                 (Some(_), Some(find)) if !has_looked => {
                     has_looked = true;
-                    match self.find(cargo, find, &removal.identity).await? {
+                    match self.find(cargo, find, &removal.identity, false).await? {
                         Some(found) => own.extend(found),
                         None => return Ok(()),
                     }
@@ -309,14 +317,16 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Some(_), None) if cargo.remote.is_none() => return Ok(()),
                 (Some(place), _) => return Err(self.not_given(cargo, place)),
             }
-            let sending = self.sending(cargo, Act::Delete, &removal.delete, &own)?;
+            let sending = self
+                .sending(cargo, Act::Delete, &removal.delete, &own)?
+                .following(has_looked);
             let find = removal.find.as_ref().filter(|_| !has_looked);
             match (self.send(cargo, sending, find.is_some()).await?, find) {
                 (Sent::Done(_), _) => return Ok(()),
                 // It has another version than is known.
                 (Sent::LedOn(..), Some(find)) => {
                     has_looked = true;
-                    match self.find(cargo, find, &removal.identity).await? {
+                    match self.find(cargo, find, &removal.identity, true).await? {
                         Some(found) => own.extend(found),
                         None => return Ok(()),
                     }
@@ -341,7 +351,7 @@ impl<'a, H: Host> Destination<'a, H> {
 
     /// Makes a call; gives a good answer, or one that leads to another request where one can follow.
     async fn called(&self, cargo: Cargo<'_>, sending: Sending<'_>, can_follow: bool) -> Result<Called, Failure> {
-        let act = sending.act;
+        let (act, follows) = (sending.act, sending.follows);
         let operation = self.shape.operation(cargo.kind, act);
         let answers = &operation.answers;
         let names_change = self.shape.has_changing_identities(cargo.kind);
@@ -377,6 +387,7 @@ impl<'a, H: Host> Destination<'a, H> {
             let call = Call {
                 entity: Some(cargo.name),
                 attempts: cargo.attempts,
+                follows,
                 is_last_resort: cargo.is_last_resort,
                 is_once: act == Act::Create,
                 needs_body: act == Act::Find || operation.needs_bodies(),
@@ -504,11 +515,19 @@ impl Login for ByLogin<'_> {
 /// A request to be sent.
 struct Sending<'a> {
     act: Act,
+    /// Whether another one for the same entity was let in before it, in the same try.
+    follows: bool,
     method: &'a Method,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether something in it was given by the destination.
     is_late: bool,
     ready: Ready,
+}
+
+impl Sending<'_> {
+    fn following(self, follows: bool) -> Self {
+        Sending { follows, ..self }
+    }
 }
 
 /// What came of a call.

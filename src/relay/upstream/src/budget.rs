@@ -28,9 +28,30 @@ pub struct Budget {
     refused_ms: u64,
 }
 
+/// What a call is to the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// The first one for its entity.
+    First,
+    /// One more try.
+    Retry,
+    /// A further request of a try that was let in: it brings nothing, and costs nothing.
+    Further,
+}
+
 impl Budget {
+    /// Whether a call may be made, which is taken note of.
+    pub fn lets_in(&mut self, share: Share, now_ms: u64) -> bool {
+        match share {
+            Share::First => self.first_attempt(),
+            Share::Retry => return self.take(now_ms),
+            Share::Further => {}
+        }
+        true
+    }
+
     /// Takes note of a first attempt.
-    pub fn first_attempt(&mut self) {
+    fn first_attempt(&mut self) {
         self.saved_milli = (self.saved_milli + PER_FIRST_MILLI).min(SAVED_MAX_MILLI);
     }
 
@@ -66,6 +87,18 @@ impl Budget {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_try_of_several_requests_costs_as_much_as_one_of_a_single_request() {
+        let mut budget = Budget::default();
+        (0..10).for_each(|_| assert!(budget.lets_in(Share::First, 1)));
+        assert_eq!(budget.left(), 2);
+        for left in [1, 0] {
+            assert!(budget.lets_in(Share::Retry, 1) && budget.lets_in(Share::Further, 1));
+            assert_eq!(budget.left(), left);
+        }
+        assert!(!budget.lets_in(Share::Retry, 1));
+    }
 
     #[test]
     fn a_shortage_lasts_over_the_pauses_between_ticks_and_ends_with_calm() {

@@ -4,6 +4,7 @@
 //! [`GovernorState`].
 
 use crate::breaker::{Breaker, Event};
+use crate::budget::Share;
 use crate::governor_state::GovernorState;
 use crate::wire;
 use http::{Request, Response};
@@ -55,6 +56,8 @@ pub struct Call<'a> {
     pub subject: Option<&'a str>,
     /// Attempts that its entity has used up.
     pub attempts: u32,
+    /// Whether it is a further request of a try that was let in already.
+    pub follows: bool,
     /// Whether it is for several entities that can be asked for one by one: then a status that one of them may have
     /// brought about counts as a failure like others.
     pub is_divisible: bool,
@@ -85,6 +88,16 @@ pub type Why<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
 pub type Wait<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<u64>;
 
 impl<'a> Call<'a> {
+    /// What it is to the retry budget when it is made for this time.
+    fn share(&self, tries: u32) -> Share {
+        match (tries, self.follows, self.attempts) {
+            (2.., ..) => Share::Retry,
+            (_, true, _) => Share::Further,
+            (_, false, 0) => Share::First,
+            _ => Share::Retry,
+        }
+    }
+
     /// A call that is for no single entity, and of which nothing special is known.
     pub fn of(circuit: &'a str, request: Request<Vec<u8>>) -> Call<'a> {
         Call {
@@ -92,6 +105,7 @@ impl<'a> Call<'a> {
             entity: None,
             subject: None,
             attempts: 0,
+            follows: false,
             is_divisible: false,
             is_question: false,
             is_last_resort: false,
@@ -381,7 +395,7 @@ impl<'a, H: Host> Governor<'a, H> {
     }
 
     /// Lets a call in, or says why not. The first call through an open breaker is its probe.
-    fn admit(&self, call: &Call<'_>, is_retry: bool) -> Result<Option<String>, Failure> {
+    fn admit(&self, call: &Call<'_>, share: Share) -> Result<Option<String>, Failure> {
         let circuit = call.circuit;
         if let Some(held) = self.held_for(circuit, call.entity) {
             return Err(held);
@@ -389,9 +403,8 @@ impl<'a, H: Host> Governor<'a, H> {
         let now_ms = self.host.now_ms();
         let is_open = self.is_probing(circuit);
         let mut state = self.state.borrow_mut();
-        if !is_retry {
-            state.budget.first_attempt();
-        } else if !is_open && !state.budget.take(now_ms) {
+        let is_probe_again = is_open && share == Share::Retry;
+        if !is_probe_again && !state.budget.lets_in(share, now_ms) {
             drop(state);
             return Err(self.failed(
                 Class::Held,
@@ -413,7 +426,7 @@ impl<'a, H: Host> Governor<'a, H> {
     /// Lets a call in and waits for its turn; else says why it is not made. Whoever enters must [`Self::leave`] or
     /// [`Self::withdraw`].
     pub async fn enter(&self, call: &Call<'_>, tries: u32) -> Result<Entered, Failure> {
-        let probe = self.admit(call, call.attempts > 0 || tries > 1)?;
+        let probe = self.admit(call, call.share(tries))?;
         self.wait_for_room().await;
         // What others were answered while this call waited for its turn counts for it, too.
         let held = match &probe {
