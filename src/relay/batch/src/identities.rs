@@ -4,9 +4,9 @@
 //! go: within the batch, if the other is on its way to another identity or out, else given up until then. Whoever holds
 //! what somebody wants is read with the batch, so that a swap or a ring is seen as what it is.
 
-use crate::item::{Asked, Decided, Decision, Outcome, Pushed};
-use crate::{ask, decide};
-use desk::backlog::Backlog;
+use crate::asking::ask;
+use crate::decision::decide;
+use crate::item::{Decided, Decision, Outcome, Pushed};
 use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
@@ -18,30 +18,11 @@ use queue::index::Pages;
 use queue::waiting::Waiting;
 use shape::{Farewell, Removal};
 use std::collections::{BTreeMap, BTreeSet};
-use world::host::{Host, StoreError};
+use world::host::Host;
 
 /// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
 /// under way.
 const TRIES: u32 = 2;
-
-/// Tells of every entity what it lies under, as the index knows and as pushes that are in flight were to bring.
-pub(crate) async fn tell_what_they_lie_under<H: Host>(
-    desk: &Desk<'_, H>,
-    backlog: &mut Backlog,
-    asked: &mut [Asked],
-    pages: &Pages,
-) -> Result<(), StoreError> {
-    for asked in asked {
-        let entity = &asked.waiting.entity;
-        let entry = pages.get(entity);
-        asked.under = entry.map(|entry| entry.identities.clone()).unwrap_or_default();
-        for tried in backlog.tried_in_flight(desk, entity.kind, &asked.code).await? {
-            let new = tried.identity.filter(|identity| !asked.under.contains(identity));
-            asked.under.extend(new);
-        }
-    }
-    Ok(())
-}
 
 /// Reads who holds what entities of a batch want, and decides on those, too; and so on, for they may want what others hold.
 pub(crate) async fn bring_holders<H: Host>(

@@ -1,26 +1,32 @@
 //! Pushing to the destination: singular upserts and deletes, each judged alone.
 //!
 //! Here its requests are made, with the idempotency key among their headers, and what follows from its answers. What a
-//! request is, and what an answer means, is the matter of the rooms `shape` and `protocol`.
+//! request is, and what an answer means, is the matter of the rooms `shape` and `protocol`. `cargo` is an entity on its way,
+//! `login` how a token is had.
+
+mod cargo;
+mod login;
+#[cfg(test)]
+mod tests;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use config::{DestinationConfig, LoginConfig};
+pub use cargo::Cargo;
+use config::DestinationConfig;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use model::entity::{Kind, digest};
+use login::ByLogin;
+use model::entity::digest;
 use model::failure::{Class, Failure};
-use model::path::path_segment;
 use protocol::answers::Meaning;
 use protocol::draft::{self, Draft, Ready};
 use protocol::find::Found;
 use protocol::headers::Headers;
-use protocol::remote::{Given, Remote, name_at_parent, own_name};
+use protocol::remote::{Remote, name_at_parent, own_name};
 use protocol::request::{Act, Names};
 use queue::keyspace::Keyspace;
-use serde_json::Value;
 use shape::{Removal, Shape, Upsert};
 use std::cell::RefCell;
 use upstream::governor::{Call, Governor, Limits};
-use upstream::token::{Login, Tokens};
+use upstream::token::Tokens;
 use world::host::Host;
 use world::mistake::{Mistake, made};
 
@@ -33,35 +39,6 @@ pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
         timeout_ms,
         writes: true,
     }
-}
-
-/// An entity on its way.
-#[derive(Debug, Clone, Copy)]
-pub struct Cargo<'a> {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its code.
-    pub code: &'a str,
-    /// How failures and log lines name it.
-    pub name: &'a str,
-    /// Attempts used up.
-    pub attempts: u32,
-    /// The key of what it is pushed for: the newest event that waits for it, or the dead letter that it is tried again for.
-    pub cause: &'a str,
-    /// How often it was pushed or deleted before.
-    pub pushes: u64,
-    /// How often the content was another one since then, without coming through.
-    pub changes: u64,
-    /// Whether it is tried once more after it was given up.
-    pub is_last_resort: bool,
-    /// What the destination gave of it; none where the index does not know that it has it.
-    pub remote: Option<&'a Remote>,
-    /// What the destination gave of what it belongs to; none if it belongs to nothing.
-    pub of_parent: Option<&'a Remote>,
-    /// Until when a creation of it may arrive whose end is not known, in seconds since the Unix epoch.
-    pub may_arrive_until_s: Option<u64>,
-    /// What the destination gave of the one that had its identity until now.
-    pub former: Option<&'a Remote>,
 }
 
 /// The destination, for the length of a tick.
@@ -477,41 +454,6 @@ impl<'a, H: Host> Destination<'a, H> {
     }
 }
 
-/// The login that is configured.
-struct ByLogin<'a>(&'a LoginConfig);
-
-impl ByLogin<'_> {
-    fn basic(&self) -> String {
-        STANDARD.encode(format!("{}:{}", self.0.id, self.0.secret))
-    }
-}
-
-impl Login for ByLogin<'_> {
-    fn fingerprint(&self) -> String {
-        self.0.fingerprint()
-    }
-
-    fn secrets(&self) -> Vec<String> {
-        vec![self.0.secret.clone(), path_segment(&self.0.secret), self.basic()]
-    }
-
-    fn request(&self, _refresh: Option<&str>) -> http::Result<Request<Vec<u8>>> {
-        let login = self.0;
-        let asked = login.form.request(&login.id, &login.secret);
-        let mut request = Request::post(format!("{}{}", login.origin, login.form.path))
-            .header(header::CONTENT_TYPE, asked.content_type)
-            .header(header::ACCEPT, "application/json");
-        if asked.is_basic {
-            request = request.header(header::AUTHORIZATION, format!("Basic {}", self.basic()));
-        }
-        request.body(asked.body)
-    }
-
-    fn token(&self, answer: &Value) -> Option<(String, u64)> {
-        self.0.form.token(answer)
-    }
-}
-
 /// A request to be sent.
 struct Sending<'a> {
     act: Act,
@@ -544,40 +486,6 @@ enum Sent {
     Done(Remote),
     /// It leads to another request; what was given, and the failure that it is where none follows.
     LedOn(Meaning, Remote, Box<Failure>),
-}
-
-/// What the destination gave of nothing.
-static NOTHING: Remote = Remote::new();
-
-impl Cargo<'_> {
-    fn given<'g>(&'g self, own: &'g Remote) -> Given<'g> {
-        Given {
-            own,
-            parent: self.of_parent.unwrap_or(&NOTHING),
-        }
-    }
-
-    /// The same over retries, another for the next change even if that changes back: what has come through since makes it
-    /// another one, and so does a newer event.
-    /// Where the path or a header of an entity's request can change, they are a part of it.
-    fn idempotency_key(&self, sending: &Sending<'_>, names_change: bool) -> String {
-        let pushes = match self.changes {
-            0 => self.pushes.to_string(),
-            changes => format!("{}.{changes}", self.pushes),
-        };
-        let which = if sending.act == Act::Create { "create" } else { "" };
-        let method = sending.method.as_str();
-        let parts = [self.kind.name(), self.code, self.cause, &pushes, method, which];
-        let key = digest(parts.join("\n").as_bytes());
-        let mut where_to = String::new();
-        if names_change || sending.is_late {
-            where_to.push_str(&sending.ready.path);
-            for (name, value) in &sending.headers {
-                where_to.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
-            }
-        }
-        digest(&[key.as_bytes(), where_to.as_bytes(), &sending.ready.body].concat())
-    }
 }
 
 /// Whether a creation that failed may have made something all the same: what broke over it, and what said 2xx and could not

@@ -3,7 +3,6 @@
 use super::*;
 use http::Method;
 use protocol::answers::Meaning;
-use protocol::find::Found;
 use protocol::remote::{Given, Remote};
 use serde_json::json;
 
@@ -261,97 +260,4 @@ fn what_the_destination_gave_stands_in_paths_headers_and_bodies() {
         shape.hash(Kind::Product, &upsert),
         other.hash(Kind::Product, &samples::upsert_of(&other, Kind::Product, id, &product))
     );
-}
-
-#[test]
-fn what_is_found_is_told_from_what_is_like_it() {
-    let shape = Shape::read(SHOP).expect("a good shape");
-    let found = |kind, identity: &str, body: Value| {
-        let find = shape.find_of(kind).expect("a request that looks it up");
-        let names = Names {
-            kind: kind.name(),
-            id: "its id",
-            identity,
-        };
-        find.found(&names, &http::HeaderMap::new(), body.to_string().as_bytes())
-    };
-    let model = |codes: &[&str]| {
-        let found: Vec<Value> = codes
-            .iter()
-            .enumerate()
-            .map(|(id, code)| json!({ "id": id, "code": code }))
-            .collect();
-        json!({ "found": found })
-    };
-    let of_model = |body| found(Kind::ProductModel, "lamps", body);
-    assert_eq!(of_model(model(&[])), Found::None);
-    assert_eq!(of_model(model(&["lamps-2", "lamp"])), Found::None);
-    assert_eq!(
-        of_model(model(&["lamps-2", "lamps"])),
-        Found::One(remote(&[("id", "1")]))
-    );
-    assert_eq!(of_model(model(&["lamps", "x", "lamps"])), Found::Several(2));
-    for body in [json!({}), json!({ "found": null }), json!("text")] {
-        assert_eq!(of_model(body), Found::Unreadable);
-    }
-    let several = json!({ "items": [{ "data": { "id": "a" } }, { "id": "b" }] });
-    assert_eq!(found(Kind::Product, "x", several), Found::One(remote(&[("id", "a")])));
-}
-
-#[test]
-fn what_can_never_work_with_ids_of_the_destination_is_told() {
-    let two = |rest: Value| {
-        let mut kind =
-            json!({ "create": { "path": "/items" }, "update": { "path": "/items/{remote.id}" }, "delete": false });
-        for (name, value) in rest.as_object().expect("members") {
-            kind[name] = value.clone();
-        }
-        json!({ "products": kind })
-    };
-    let find = json!({ "path": "/items?ref={identity}", "remember": { "id": "/id" } });
-    for (document, place) in [
-        (two(json!({})), "/products"),
-        (two(json!({ "remember": { "id": "/id" } })), "/products"),
-        (
-            two(json!({ "find": { "path": "/items" }, "remember": { "id": "/id" } })),
-            "/products/find/path",
-        ),
-        (
-            two(json!({ "find": { "path": "/items/{remote.id}" }, "remember": { "id": "/id" } })),
-            "/products",
-        ),
-        (
-            two(json!({ "find": find, "fields": [{ "template": "{remote.rev}", "to": "/rev" }] })),
-            "/products",
-        ),
-        (
-            two(json!({ "find": find, "fields": [{ "template": "{parent.remote.id}", "to": "/model" }] })),
-            "/products",
-        ),
-        (
-            two(json!({ "find": find, "create": { "path": "/items/{remote.id}" } })),
-            "/products",
-        ),
-        (
-            json!({ "products": { "upsert": { "path": "/items/{remote.id}" }, "remember": { "id": "/id" }, "find": find } }),
-            "/products",
-        ),
-        (
-            json!({ "media": { "upsert": { "path": "/files/{remote.id}" } } }),
-            "/media/upsert",
-        ),
-    ] {
-        let mistakes = Shape::read(&document.to_string()).expect_err("a wrong shape");
-        assert!(
-            mistakes.iter().any(|mistake| mistake.place == place),
-            "{document}: {mistakes:?}"
-        );
-    }
-    for good in [
-        two(json!({ "find": find })),
-        two(json!({ "identity": { "unique": true }, "remember": { "id": ["/id", "/error/id"] } })),
-        json!({ "products": { "remember": { "rev": "/rev" }, "fields": [{ "template": "{remote.rev}", "to": "/_rev" }] } }),
-    ] {
-        Shape::read(&good.to_string()).unwrap_or_else(|mistakes| panic!("{good}: {mistakes:?}"));
-    }
 }

@@ -5,6 +5,7 @@
 
 use crate::breaker::{Breaker, Event};
 use crate::budget::Share;
+pub use crate::call::Call;
 use crate::governor_state::GovernorState;
 use crate::wire;
 use http::{Request, Response};
@@ -44,80 +45,6 @@ pub struct Limits {
     /// Whether calls change something there. Then one whose end is not known is not repeated at once, since it may
     /// still arrive after its repetition; and many refused entities in a row mean that something else is wrong.
     pub writes: bool,
-}
-
-/// One call to be made.
-pub struct Call<'a> {
-    /// What its breaker guards: a kind of entity, or the upstream's door.
-    pub circuit: &'a str,
-    /// The entity that it is for, if for a single one: tells its failures from the upstream's.
-    pub entity: Option<&'a str>,
-    /// What the breaker knows it by, if it may be the matter itself although it is for no single entity.
-    pub subject: Option<&'a str>,
-    /// Attempts that its entity has used up.
-    pub attempts: u32,
-    /// Whether it is a further request of a try that was let in already.
-    pub follows: bool,
-    /// Whether it is for several entities that can be asked for one by one: then a status that one of them may have
-    /// brought about counts as a failure like others.
-    pub is_divisible: bool,
-    /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
-    pub is_question: bool,
-    /// Whether its entity is tried once more after it was given up: what comes of that tells nothing of the upstream.
-    pub is_last_resort: bool,
-    /// The path in the log, where the real one holds a secret.
-    pub shown_path: Option<&'a str>,
-    /// Whether what a good answer means cannot be told without the whole of its body.
-    pub needs_body: bool,
-    /// Whether a good answer holds a secret, known or not: nothing of its body is told then.
-    pub is_answer_secret: bool,
-    /// The part of an answer that says why it refuses, where that is not the beginning.
-    pub why: Option<Why<'a>>,
-    /// Whether a second one might make something twice, so that it is never repeated at once.
-    pub is_once: bool,
-    /// How long an answer asks to wait, where that is told otherwise than by `Retry-After`.
-    pub wait: Option<Wait<'a>>,
-    /// The request.
-    pub request: Request<Vec<u8>>,
-}
-
-/// The part of an answer's body that people are to read.
-pub type Why<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
-
-/// How long an answer asks to wait, in seconds, beside what `Retry-After` says; a good one may, too.
-pub type Wait<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<u64>;
-
-impl<'a> Call<'a> {
-    /// What it is to the retry budget when it is made for this time.
-    fn share(&self, tries: u32) -> Share {
-        match (tries, self.follows, self.attempts) {
-            (2.., ..) => Share::Retry,
-            (_, true, _) => Share::Further,
-            (_, false, 0) => Share::First,
-            _ => Share::Retry,
-        }
-    }
-
-    /// A call that is for no single entity, and of which nothing special is known.
-    pub fn of(circuit: &'a str, request: Request<Vec<u8>>) -> Call<'a> {
-        Call {
-            circuit,
-            entity: None,
-            subject: None,
-            attempts: 0,
-            follows: false,
-            is_divisible: false,
-            is_question: false,
-            is_last_resort: false,
-            shown_path: None,
-            needs_body: false,
-            is_answer_secret: false,
-            why: None,
-            is_once: false,
-            wait: None,
-            request,
-        }
-    }
 }
 
 /// A call that was let in.

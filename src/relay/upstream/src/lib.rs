@@ -3,6 +3,7 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | [`call`] | a call to be made
 //! | [`governor`] | one upstream: limits, waits, classes of failure, quick retries |
 //! | [`governor_state`] | what a governor keeps between ticks |
 //! | `rate`, `learning`, [`retry_after`] | how often it calls, and what it makes of answers |
@@ -13,6 +14,7 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod call;
 pub mod excerpt;
 pub mod governor;
 pub mod governor_state;

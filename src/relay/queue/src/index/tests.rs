@@ -1,0 +1,97 @@
+//! Pages of the index, as one and as several workers write them.
+
+use super::*;
+use proptest::prelude::*;
+
+fn entry(hash: &str, pushes: u64) -> Entry {
+    Entry {
+        hash: Some(hash.to_owned()),
+        pushes,
+        ..Entry::default()
+    }
+}
+
+#[test]
+fn the_newer_entry_counts_and_of_two_equally_new_ones_neither() {
+    assert_eq!(entry("a", 2).merged(entry("b", 1)).hash.as_deref(), Some("a"));
+    assert_eq!(entry("a", 2).merged(entry("a", 2)).hash.as_deref(), Some("a"));
+    assert_eq!(entry("a", 2).merged(entry("b", 2)).hash, None);
+    let removed = Entry {
+        pushes: 3,
+        removed_s: Some(5),
+        ..Entry::default()
+    };
+    assert_eq!(removed.clone().merged(entry("a", 2)).removed_s, Some(5));
+    assert_eq!(
+        removed.merged(entry("a", 3)),
+        Entry {
+            pushes: 3,
+            ..Entry::default()
+        }
+    );
+}
+
+/// Two workers that each knew nothing of it pushed and deleted an entity: the entry that lands last is not taken for what
+/// lies there.
+#[test]
+fn an_entry_that_lands_after_its_removal_is_looked_at_again() {
+    let entity = Entity::new(Kind::ProductModel, "a model");
+    let place = (entity.kind, page_of(&entity));
+    let (mut late, mut other) = (Pages::default(), Pages::default());
+    late.set(&entity, "a model", Some("a".to_owned()), 5);
+    other.remove(&entity, 6, false);
+    let mut page = late.pages.remove(&place).expect("a page");
+    let removed = other.pages.remove(&place).expect("a page");
+    let mut united = Pages::default();
+    united.merge(entity.kind, &mut page, removed);
+    assert_eq!(united.unknown, [(entity.clone(), None)]);
+    // Once it was deleted again, that counts.
+    united.pages.insert(place, page);
+    united.remove(&entity, 7, false);
+    let mut page = united.pages.remove(&place).expect("a page");
+    late.set(&entity, "a model", Some("a".to_owned()), 5);
+    united.merge(entity.kind, &mut page, late.pages.remove(&place).expect("a page"));
+    united.pages.insert(place, page);
+    assert_eq!(united.get(&entity), None);
+}
+
+#[test]
+fn a_page_of_a_million_products_lies_in_parts_that_any_store_takes() {
+    for (count, parts) in [(0, 1), (1, 1), (2500, 1), (8000, 4), (30_000, 13)] {
+        let entry = |number: u32| {
+            let entry = Entry {
+                hash: Some(format!("{number:022}")),
+                updated_s: 1_800_000_000,
+                parent: Some(Mark::of_model("a model")),
+                pushes: u64::from(number),
+                ..Entry::default()
+            };
+            (Segment::of(&format!("{number:022}")), entry)
+        };
+        let entries: BTreeMap<Segment, Entry> = (0..count).map(entry).collect();
+        let page = Page { v: 1, entries };
+        let written = page.parts();
+        assert_eq!(written.len(), parts, "{count} entries");
+        assert!(written.iter().all(|part| part.len() <= PART_MAX));
+        let mut read = Page::default();
+        for part in &written {
+            read.entries.extend(read_page(part).expect("a page").entries);
+        }
+        assert_eq!(read.entries, page.entries);
+    }
+}
+
+prop_compose! {
+    fn any_entry()(hash in proptest::option::of("[ab]"), pushes in 0..3u64, removed in any::<bool>(), missed in proptest::option::of(0..3u64)) -> Entry {
+        let removed_s = removed.then_some(7);
+        Entry { hash: hash.filter(|_| !removed), pushes, removed_s, missed_by: missed.filter(|_| !removed), ..Entry::default() }
+    }
+}
+
+proptest! {
+    #[test]
+    fn merging_needs_no_order(one in any_entry(), other in any_entry()) {
+        prop_assert_eq!(one.clone().merged(other.clone()), other.merged(one.clone()));
+        prop_assert_eq!(one.clone().merged(one.clone()), one);
+    }
+}
