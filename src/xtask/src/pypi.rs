@@ -1,8 +1,8 @@
 //! Programs of Python that only tests need: what a list of requirements in the project names, with its digests, in a
 //! virtual environment below `target`.
 //!
-//! pip fetches them from the index that the machine has configured. Only finished packages are taken: nothing is compiled,
-//! and no code of a package runs while it is brought.
+//! pip fetches them from the index that the machine has configured, and takes finished packages only, but for those that
+//! there are only as source. Nothing is compiled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,14 @@ use anyhow::{Context, Result, ensure};
 use crate::progress::Step;
 use crate::workspace;
 
-/// What the shop on Django needs.
-const REQUIREMENTS: &str = "tests/black_box/real/django/requirements.txt";
+/// What the shop on Django needs, in the order in which it is brought: what is finished, and what is packed by that.
+const LISTS: [(&str, &str); 2] = [
+    ("requirements.txt", "--only-binary=:all:"),
+    ("from-source.txt", "--no-build-isolation"),
+];
+
+/// Where the lists are.
+const FOLDER: &str = "tests/black_box/real/django";
 
 /// The file that is written last.
 const COMPLETE: &str = "complete";
@@ -24,35 +30,38 @@ const COMPLETE: &str = "complete";
 /// # Errors
 /// There is no Python here, pip cannot fetch a package, or one is not the one that is pinned.
 pub(crate) fn django_oscar() -> Result<PathBuf> {
-    let requirements = workspace::root().join(REQUIREMENTS);
-    let wanted = fs::read_to_string(&requirements).context("no requirements of django-oscar")?;
+    let lists = LISTS.map(|(list, how)| (workspace::root().join(FOLDER).join(list), how));
+    let texts: Result<Vec<String>, _> = lists.iter().map(|(list, _)| fs::read_to_string(list)).collect();
+    let wanted = texts.context("no requirements of django-oscar")?.concat();
     let folder = workspace::target_dir().join("pypi/django-oscar");
     let python = folder.join("bin/python");
-    let is_complete = || fs::read_to_string(folder.join(COMPLETE)).is_ok_and(|complete| complete == wanted);
-    if !is_complete() || !python.exists() {
-        bring(&requirements, &folder).context("cannot bring django-oscar")?;
+    let is_complete = fs::read_to_string(folder.join(COMPLETE)).is_ok_and(|complete| complete == wanted);
+    if !is_complete || !python.exists() {
+        bring(&lists, &folder, &python).context("cannot bring django-oscar")?;
         fs::write(folder.join(COMPLETE), wanted)?;
     }
     Ok(python)
 }
 
-fn bring(requirements: &Path, folder: &Path) -> Result<()> {
+fn bring(lists: &[(PathBuf, &str)], folder: &Path, python: &Path) -> Result<()> {
     ensure!(workspace::on_path("python3").is_some(), "there is no python3");
     let step = Step::begin("Bringing django-oscar");
     workspace::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
-    workspace::output(
-        Command::new(folder.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-deps",
-            ])
-            .args(["--require-hashes", "--only-binary=:all:", "--requirement"])
-            .arg(requirements),
-    )?;
+    for (list, how) in lists {
+        workspace::output(
+            Command::new(python)
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                ])
+                .args(["--require-hashes", how, "--requirement"])
+                .arg(list),
+        )?;
+    }
     step.end();
     Ok(())
 }
