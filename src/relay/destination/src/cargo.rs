@@ -1,7 +1,8 @@
-//! An entity on its way.
+//! An entity on its way, and a request for it.
 
-use crate::Sending;
+use http::{HeaderName, HeaderValue, Method};
 use model::entity::{Kind, digest};
+use protocol::draft::Ready;
 use protocol::remote::{Given, Remote};
 use protocol::request::Act;
 
@@ -65,5 +66,23 @@ impl Cargo<'_> {
             }
         }
         digest(&[key.as_bytes(), where_to.as_bytes(), &sending.ready.body].concat())
+    }
+}
+
+/// A request to be sent.
+pub(crate) struct Sending<'a> {
+    pub(crate) act: Act,
+    /// Whether another one for the same entity was let in before it, in the same try.
+    pub(crate) follows: bool,
+    pub(crate) method: &'a Method,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether something in it was given by the destination.
+    pub(crate) is_late: bool,
+    pub(crate) ready: Ready,
+}
+
+impl Sending<'_> {
+    pub(crate) fn following(self, follows: bool) -> Self {
+        Sending { follows, ..self }
     }
 }

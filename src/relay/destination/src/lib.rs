@@ -11,13 +11,14 @@ mod tests;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 pub use cargo::Cargo;
+use cargo::Sending;
 use config::DestinationConfig;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{Method, Request, Response, header};
 use login::ByLogin;
 use model::entity::digest;
 use model::failure::{Class, Failure};
 use protocol::answers::Meaning;
-use protocol::draft::{self, Draft, Ready};
+use protocol::draft::{self, Draft};
 use protocol::find::Found;
 use protocol::headers::Headers;
 use protocol::remote::{Remote, name_at_parent, own_name};
@@ -451,24 +452,6 @@ impl<'a, H: Host> Destination<'a, H> {
         request
             .body(body)
             .map_err(|error| self.governor.unformed(circuit, &error))
-    }
-}
-
-/// A request to be sent.
-struct Sending<'a> {
-    act: Act,
-    /// Whether another one for the same entity was let in before it, in the same try.
-    follows: bool,
-    method: &'a Method,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whether something in it was given by the destination.
-    is_late: bool,
-    ready: Ready,
-}
-
-impl Sending<'_> {
-    fn following(self, follows: bool) -> Self {
-        Sending { follows, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::budget::Share;
 pub use crate::call::Call;
 use crate::governor_state::GovernorState;
 use crate::wire;
-use http::{Request, Response};
+use http::Response;
 use model::failure::{Class, Failure};
 use model::time::CLOCKS_S;
 use queue::lease::Lease;
