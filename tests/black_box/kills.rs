@@ -52,10 +52,7 @@ async fn twenty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     let in_flight = store.keys("r1.main.f.");
     in_flight.iter().for_each(|key| age(&store, key));
     // What was deleted before it was ever pushed is held by the brake, beyond a few.
-    let release = format!("{}/admin/brake/release", application.url);
-    client::request(http::Method::POST, &release, &[bearer(ADMIN_TOKEN)], "")
-        .await
-        .unwrap();
+    application.release_brake().await.unwrap();
     application.tick_until_idle().await.unwrap();
     world.settle(&application, 0).await.unwrap();
     println!(

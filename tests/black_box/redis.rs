@@ -41,6 +41,8 @@ async fn two_hosts_on_one_redis_lose_nothing_and_stay_within_the_limits() {
     let (both, alone) = ([&one, &other], [&beside]);
     let (sent, sent_beside) = tokio::join!(run(&shared, &both), run(&third, &alone));
     for (world, host, sent) in [(&shared, &one, sent), (&third, &beside, sent_beside)] {
+        // What was deleted before it was ever pushed is held by the brake, beyond a few.
+        host.release_brake().await.unwrap();
         world.settle(host, 0).await.unwrap();
         host.tick_until_idle().await.unwrap();
         let lost: Vec<String> = world.destination.with(|destination| {

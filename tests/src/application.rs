@@ -270,6 +270,16 @@ impl Application {
         bail!("still not idle: {:?}", reports.last())
     }
 
+    /// Lets all deletions pass that the brake holds, for an hour.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn release_brake(&self) -> Result<()> {
+        let url = format!("{}/admin/brake/release", self.url);
+        client::request(http::Method::POST, &url, &[client::bearer(ADMIN_TOKEN)], "").await?;
+        Ok(())
+    }
+
     /// Ticks until this holds.
     ///
     /// # Errors

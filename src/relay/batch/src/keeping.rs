@@ -217,7 +217,18 @@ pub(super) async fn note_tried<H: Host>(
             .tried_in_flight(desk, item.waiting.entity.kind, &item.code)
             .await?;
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
-            known.extend(earlier(desk, &item.waiting).await?.tried);
+            let earlier = earlier(desk, &item.waiting).await?;
+            // What broke over a creation, or said something else besides that it is done, may have made it: then it is not
+            // made again before it could be found.
+            let failed = earlier
+                .failures
+                .iter()
+                .filter(|failure| failure.upstream == "destination");
+            let may_have_made =
+                failed.filter(|failure| failure.status.is_some_and(|status| status < 300 || status >= 500));
+            let last_s = may_have_made.map(|failure| failure.at_s).max();
+            item.may_arrive_until_s = item.may_arrive_until_s.max(last_s);
+            known.extend(earlier.tried);
         }
         item.tried = Some(Tried::next(&known, content, item.wanted.clone()));
     }

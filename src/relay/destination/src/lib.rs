@@ -108,9 +108,8 @@ impl<'a, H: Host> Destination<'a, H> {
             let sending = self.sending(cargo, act, draft, &own)?.following(follows);
             let can_follow = !is_second && (upsert.create.is_some() || upsert.find.is_some() || !own.is_empty());
             let sent = self.send(cargo, sending, can_follow).await;
-            // What broke over a creation may have made it, and what is made and not known would be made again.
             let sent = sent.map_err(|failure| Failure {
-                unsettled: failure.unsettled || (act == Act::Create && may_have_been_made(&failure)),
+                unsettled: failure.unsettled || (act == Act::Create && is_odd(&failure)),
                 ..failure
             });
             let (meaning, gave, failure) = match sent? {
@@ -471,12 +470,9 @@ enum Sent {
     LedOn(Meaning, Remote, Box<Failure>),
 }
 
-/// Whether a creation that failed may have made something all the same: what broke over it, and what said 2xx and could not
-/// be read or said something else besides.
-fn may_have_been_made(failure: &Failure) -> bool {
-    let is_odd = failure.status.is_none() && failure.class == Class::Unavailable && failure.tries > 0;
-    let status = failure.status.unwrap_or(0);
-    (is_odd && !failure.reason.starts_with("no connection")) || status >= 500 || (200..300).contains(&status)
+/// Whether an answer to a creation could not be read, so that nobody knows what it said.
+fn is_odd(failure: &Failure) -> bool {
+    failure.class == Class::Unavailable && failure.reason.starts_with("the answer cannot be read")
 }
 
 /// Whether an answer says that the other one of `create` and `update` is the right one, or that the destination has another
