@@ -29,6 +29,9 @@ const PROBE_HOLD_S: u64 = 10;
 /// How long an entity is held back that was asked time and again to come less often, while others came through, in seconds.
 const THROTTLED_HOLD_S: u64 = 120;
 
+/// How far clocks of hosts may be apart without anybody minding, in seconds.
+const CLOCK_S: u64 = 5;
+
 /// How long a braked entity is held back, in seconds; a released brake lets it go at once.
 const BRAKE_HOLD_S: u64 = 3600;
 
@@ -226,7 +229,9 @@ pub(super) async fn note_tried<H: Host>(
                 .filter(|failure| failure.upstream == "destination");
             let may_have_made =
                 failed.filter(|failure| failure.status.is_some_and(|status| status < 300 || status >= 500));
-            let last_s = may_have_made.map(|failure| failure.at_s).max();
+            // What lies ahead was written by another host's clock, and says nothing.
+            let is_past = |at_s: &u64| *at_s <= desk.now_s() + CLOCK_S;
+            let last_s = may_have_made.map(|failure| failure.at_s).filter(is_past).max();
             item.may_arrive_until_s = item.may_arrive_until_s.max(last_s);
             known.extend(earlier.tried);
         }
