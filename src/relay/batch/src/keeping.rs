@@ -228,7 +228,7 @@ pub(super) async fn note_tried<H: Host>(
                 .iter()
                 .filter(|failure| failure.upstream == "destination");
             let may_have_made =
-                failed.filter(|failure| failure.status.is_some_and(|status| status < 300 || status >= 500));
+                failed.filter(|failure| failure.status.is_some_and(|status| !(300..500).contains(&status)));
             // What lies ahead was written by another host's clock, and says nothing.
             let is_past = |at_s: &u64| *at_s <= desk.now_s() + CLOCK_S;
             let last_s = may_have_made.map(|failure| failure.at_s).filter(is_past).max();
