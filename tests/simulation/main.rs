@@ -30,7 +30,7 @@ use tests::simulation::{Outcome, Scenario, run};
 use world::mistake::Mistake;
 
 /// How many seeds are run here: what takes some minutes; `cargo xtask simulate` runs any number.
-const SEEDS: u64 = 4_500;
+const SEEDS: u64 = 5_000;
 
 /// Runs one scenario after the other until one is found whose outcome fits; gives its number.
 fn find(

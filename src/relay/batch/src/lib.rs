@@ -42,9 +42,20 @@ use queue::waiting::Waiting;
 use records::pace::Came;
 use world::host::Host;
 
-/// Runs one batch of one kind. What of a batch of one was put off is held back for a moment, so that it does not stand
-/// in the way of others.
-pub async fn run<H: Host>(session: &mut Session<'_, H>, kind: Kind, batch: Vec<Waiting>) -> Result<Came, Stop> {
+/// What was read may be marked and pushed for so long after the time for reading, as a part of the longest that a call may
+/// take: however long the reading took, it was not for nothing.
+const GRACE: u64 = 2;
+
+/// Runs one batch of one kind. Reading begins until this moment of the monotonic clock, in milliseconds; what was read by
+/// then is pushed. What of a batch of one was put off is held back for a moment, so that it does not stand in the way of
+/// others.
+pub async fn run<H: Host>(
+    session: &mut Session<'_, H>,
+    kind: Kind,
+    batch: Vec<Waiting>,
+    read_until_ms: u64,
+) -> Result<Came, Stop> {
+    session.upstreams.begin_until(read_until_ms);
     let began_ms = session.desk.host.monotonic_ms();
     let mut pages = Pages::default();
     let asked = ask(session, kind, batch, &mut pages).await?;
@@ -60,6 +71,8 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, kind: Kind, batch: Vec<W
             &mut claims,
         );
     }
+    let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
+    session.upstreams.begin_until(read_until_ms + grace_ms);
     if session.upstreams.destination.is_none() {
         dry_run(&session.desk, &mut decided);
     }

@@ -16,6 +16,7 @@
 //! | [`retry`] | when to try again, and what was tried |
 //! | [`dead_letter`] | what was given up |
 //! | [`index`], [`entry`] | what was last pushed, in pages |
+//! | [`claims`] | the same in the order of identities: which entity holds which |
 
 pub mod batches;
 pub mod claims;

@@ -4,6 +4,8 @@
 //! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
 //! - [`deletions`]: what a whole walk did not meet, judged by the brake.
 //! - [`rehearsal`]: all of it, under a shape that is not adopted yet, which only counts.
+//! - `scan`: a page of any of these lists, and their ends; `compare`: a page beside the index; `sweep`: keys that nobody
+//!   needs, after a walk.
 //!
 //! The others compare with the index of what was last pushed, and queue what differs as events of the relay's own,
 //! behind those of the PIM. One path does the work: whatever is queued is read again before anything is pushed or

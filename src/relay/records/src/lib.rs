@@ -9,6 +9,7 @@
 //! | [`pair`] | for which PIM, destination and shape the index is |
 //! | [`status`], [`history`], [`report`] | what ticks found and did, for people and for ingest |
 //! | [`notification`], [`refused`] | what ingest leaves for the worker: word of the subscription, a delivery with a bad signature |
+//! | `kept` | a test: every record is read back |
 //! | [`command`] | what a person asks the worker for |
 
 pub mod brake;

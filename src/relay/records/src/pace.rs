@@ -32,6 +32,9 @@ pub struct Came {
 pub struct Pace {
     /// How often the batches of a kind have been halved.
     halved: BTreeMap<Kind, u32>,
+    /// How many batches of a kind in a row came to nothing while calls of the PIM were held back.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    held: BTreeMap<Kind, u32>,
     /// How many ticks in a row had work and came to nothing.
     pub stalled: u32,
     /// Since when, in seconds since the Unix epoch.
@@ -47,8 +50,28 @@ impl Pace {
         (BATCH_MAX >> halved).max(1)
     }
 
+    /// Takes note of a batch while calls of the PIM are held back, which is no reason to ask for less; unless nothing comes
+    /// of it again and again: then it may be what the batch asks for, while the PIM answers all else that it is asked.
+    pub fn note_held(&mut self, kind: Kind, came: Came) {
+        if came.through > 0 {
+            self.held.remove(&kind);
+            return;
+        }
+        let times = self.held.entry(kind).or_default();
+        *times += 1;
+        if *times < PATIENCE {
+            return;
+        }
+        self.held.remove(&kind);
+        let halved = self.halved.entry(kind).or_default();
+        while *halved < HALVED_MAX && BATCH_MAX >> *halved >= came.of {
+            *halved += 1;
+        }
+    }
+
     /// Takes note of how far a batch came before its time was up.
     pub fn note(&mut self, kind: Kind, came: Came) {
+        self.held.remove(&kind);
         let halved = self.halved.entry(kind).or_default();
         if came.through >= came.of {
             *halved = halved.saturating_sub(1);
@@ -105,6 +128,22 @@ mod tests {
         pace.note(kind, came(4, 2));
         assert_eq!(pace.size(kind), 1);
         (0..9).for_each(|_| pace.note(kind, came(1, 1)));
+        assert_eq!(pace.size(kind), 100);
+    }
+
+    #[test]
+    fn what_comes_to_nothing_while_calls_are_held_back_is_halved_at_the_third_time() {
+        let (mut pace, kind) = (Pace::default(), Kind::Product);
+        let mut sizes = Vec::new();
+        for of in [30, 30, 30, 12, 12, 12, 6, 6, 6, 3, 3, 3, 1, 1, 1] {
+            pace.note_held(kind, came(of, 0));
+            sizes.push(pace.size(kind));
+        }
+        assert_eq!(sizes, [100, 100, 25, 25, 25, 6, 6, 6, 3, 3, 3, 1, 1, 1, 1]);
+        let mut pace = Pace::default();
+        for through in [0, 0, 1, 0, 0, 1, 0, 0] {
+            pace.note_held(kind, came(30, through));
+        }
         assert_eq!(pace.size(kind), 100);
     }
 

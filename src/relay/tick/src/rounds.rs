@@ -70,16 +70,11 @@ async fn reconcile<H: Host>(session: &mut Session<'_, H>, end_ms: u64, for_ms: u
     Ok((session.desk.host.monotonic_ms() - begun_ms, has_worked))
 }
 
-/// A batch that was begun may make its calls for so long after the tick's end, as a part of the longest that a call may
-/// take: what was read is pushed, however long the reading took.
-const GRACE: u64 = 2;
-
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
 async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
     recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
     recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
     lookups::refresh(session).await?;
-    let grace_ms = session.desk.config.call_timeout_s * 1000 / GRACE;
     let held: RefCell<BTreeMap<Kind, Failure>> = RefCell::default();
     let done_s = session.books.state.done_s;
     let plan = session.backlog.plan.clone();
@@ -106,8 +101,7 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             continue;
         };
         session.backlog.note_begun(&batch);
-        session.upstreams.begin_until(until_ms + grace_ms);
-        let came = batch::run(session, kind, batch).await;
+        let came = batch::run(session, kind, batch, until_ms).await;
         keep_news(&session.desk, &session.upstreams, &session.books).await?;
         note_came(&session.upstreams, &mut session.books, kind, came?);
     }
@@ -154,16 +148,20 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
     })
 }
 
-/// Takes note of how far a batch came, unless an upstream kept it from its end.
+/// Takes note of how far a batch came.
 fn note_came<H: Host>(upstreams: &Upstreams<'_, H>, books: &mut Books, kind: Kind, came: Came) {
     if came.through > 0 {
         books.note_progress();
     }
     books.note_at(|| format!("{} of {} {} were put off", came.of - came.through, came.of, kind.name()));
-    // Models whose marking goes on in the next tick must be of one batch again.
-    let is_halved_for_nothing = upstreams.is_hampered() || came.has_advanced;
-    if !is_halved_for_nothing || came.through >= came.of {
-        books.state.pace.note(kind, came);
+    let pace = &mut books.state.pace;
+    match came.through >= came.of {
+        true => pace.note(kind, came),
+        // Models whose marking goes on in the next tick must be of one batch again.
+        false if came.has_advanced => {}
+        false if upstreams.pim_governor.is_hampered() => pace.note_held(kind, came),
+        false if upstreams.is_hampered() => {}
+        false => pace.note(kind, came),
     }
 }
 

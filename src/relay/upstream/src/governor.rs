@@ -73,6 +73,8 @@ pub struct Governor<'a, H> {
     pub(crate) saved: RefCell<GovernorState>,
     pub(crate) starts: RefCell<VecDeque<u64>>,
     pub(crate) under_way: Cell<usize>,
+    /// Calls that follow others and wait for their turn.
+    pub(crate) following: Cell<usize>,
     pub(crate) probing: RefCell<Vec<String>>,
     pub(crate) secrets: RefCell<Vec<String>>,
 }
@@ -120,6 +122,7 @@ impl<'a, H: Host> Governor<'a, H> {
             saved: RefCell::new(saved),
             starts: RefCell::default(),
             under_way: Cell::new(0),
+            following: Cell::new(0),
             probing: RefCell::default(),
             secrets: RefCell::default(),
         }
@@ -354,7 +357,7 @@ impl<'a, H: Host> Governor<'a, H> {
     /// [`Self::withdraw`].
     pub async fn enter(&self, call: &Call<'_>, tries: u32) -> Result<Entered, Failure> {
         let probe = self.admit(call, call.share(tries))?;
-        self.wait_for_room().await;
+        self.wait_for_room(call.follows).await;
         // What others were answered while this call waited for its turn counts for it, too.
         let held = match &probe {
             None => self.held_for(call.circuit, call.entity),

@@ -21,8 +21,19 @@ const RISE_MS: u64 = 10_000;
 const FORGOTTEN: u64 = 60;
 
 impl<H: Host> Governor<'_, H> {
-    /// Waits until the call keeps the rate and the number of calls at once; no longer than calls may begin.
-    pub(crate) async fn wait_for_room(&self) {
+    /// Waits until the call keeps the rate and the number of calls at once; no longer than calls may begin. What follows a
+    /// call that was made goes before what begins anew: else all of a tick may go by in asking, and nothing be done.
+    pub(crate) async fn wait_for_room(&self, follows: bool) {
+        if follows {
+            self.following.set(self.following.get() + 1);
+        }
+        self.wait_for_turn(follows).await;
+        if follows {
+            self.following.set(self.following.get() - 1);
+        }
+    }
+
+    async fn wait_for_turn(&self, follows: bool) {
         loop {
             let now_ms = self.host.monotonic_ms();
             let (count, window_ms) = self.rate();
@@ -31,7 +42,8 @@ impl<H: Host> Governor<'_, H> {
                 while starts.front().is_some_and(|start| start + window_ms <= now_ms) {
                     starts.pop_front();
                 }
-                if starts.len() < count && self.under_way.get() < self.limits.at_once {
+                let is_its_turn = follows || self.following.get() == 0;
+                if is_its_turn && starts.len() < count && self.under_way.get() < self.limits.at_once {
                     starts.push_back(now_ms);
                     return;
                 }

@@ -36,7 +36,7 @@ fn all_differences(run: &Run) -> Vec<String> {
 }
 
 /// Whether something stayed at a destination where nothing can be looked up: it gave an id, no answer with it came, and the
-/// PIM deleted the entity before it was asked again. What the index knows has to go.
+/// PIM deleted the entity before it was asked again. What the index knows the id of has to go.
 fn is_nobodys(shared: &Shared, line: &str) -> bool {
     let is_blind = shared
         .nature
@@ -50,8 +50,8 @@ fn is_nobodys(shared: &Shared, line: &str) -> bool {
     let segment = Segment::of(&id);
     let pages = shared.store.iter().filter(|(key, _)| key.starts_with("r1.main.i."));
     let mut pages = pages.filter_map(|(_, page)| serde_json::from_slice::<Value>(page).ok());
-    !pages
-        .any(|page| page["entries"][segment.as_str()]["g"].is_null() && page["entries"].get(segment.as_str()).is_some())
+    let is_known = |entry: &Value| entry["g"].is_null() && !entry["r"]["id"].is_null();
+    !pages.any(|page| page["entries"].get(segment.as_str()).is_some_and(is_known))
 }
 
 /// In the end nothing differs.
