@@ -84,6 +84,11 @@ pub fn read_number(digits: &str) -> Option<Number> {
     }
 }
 
+/// A document as people are shown it: what is no Unicode as the one character that stands for that.
+pub fn shown(value: &Value) -> String {
+    write(value).replace(DAMAGE, "\u{fffd}")
+}
+
 /// Whether a value holds what was no Unicode when it was read.
 pub fn is_damaged(value: &Value) -> bool {
     match value {
@@ -265,6 +270,12 @@ mod tests {
             assert_eq!(document.value[0]["a"], json!("müg 😀 \\ud83d"));
             assert_eq!(document.value[2]["c"], json!("é"));
         }
+    }
+
+    #[test]
+    fn people_are_shown_what_was_written() {
+        let document = read(b"{\"n\":[1.50,\"caf\xe9\"]}").expect("JSON");
+        assert_eq!(shown(&document.value), "{\"n\":[1.50,\"caf\u{fffd}\"]}");
     }
 
     #[test]

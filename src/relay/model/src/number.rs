@@ -25,6 +25,31 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// What a value says where it is a text or a number; none for what is neither, and for a text that is no Unicode.
+pub fn said(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if json::written(value).is_none() => (!json::is_damaged(value)).then(|| text.clone()),
+        other => self::text(other),
+    }
+}
+
+/// Whether two values are the same: numbers by what they are worth, to the last digit and however they are written.
+pub fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let is_in = |(name, value)| other.get(name).is_some_and(|other| is_same(value, other));
+            one.len() == other.len() && one.iter().all(is_in)
+        }
+        _ => match (Decimal::of_value(one), Decimal::of_value(other)) {
+            (Some(one), Some(other)) => one.is_worth(&other),
+            _ => one == other,
+        },
+    }
+}
+
 /// Makes every number in a document canonical.
 pub fn make_canonical(value: &mut Value) {
     if let Some(canonical) = canonical(value) {
@@ -52,6 +77,18 @@ struct Decimal {
 }
 
 impl Decimal {
+    fn of_value(value: &Value) -> Option<Decimal> {
+        match value {
+            Value::Number(number) => Some(Decimal::of(&number.to_string())),
+            other => json::written(other).map(Decimal::of),
+        }
+    }
+
+    /// Whether both are one number. Nothing has no sign.
+    fn is_worth(&self, other: &Decimal) -> bool {
+        self == other || (self.digits.is_empty() && other.digits.is_empty())
+    }
+
     /// The number that a text in JSON's form is.
     fn of(text: &str) -> Decimal {
         let (text, is_negative) = match text.strip_prefix('-') {
@@ -114,7 +151,7 @@ fn places(length: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, is_same, said};
     use crate::json;
     use proptest::prelude::*;
     use serde_json::Number;
@@ -169,6 +206,45 @@ mod tests {
             ),
         ] {
             assert_eq!(form(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_the_same_by_what_they_are_worth() {
+        let read = |text: &str| json::read(text.as_bytes()).expect(text).value;
+        for (one, other, same) in [
+            ("1", "1.0", true),
+            ("1.50", "15e-1", true),
+            ("-0", "0.00", true),
+            ("-5", "5", false),
+            ("9007199254740993", "9007199254740992", false),
+            ("12345678901234567890123", "12345678901234567890123.0", true),
+            ("12345678901234567890123", "12345678901234567890124", false),
+            ("1e999", "1e998", false),
+            ("7", "\"7\"", false),
+            ("[1.0, {\"a\": 2.50}]", "[1, {\"a\": 2.5}]", true),
+            ("[1, 2]", "[1]", false),
+            ("{\"a\": 1}", "{\"a\": 1, \"b\": 1}", false),
+            ("{\"a\": 1}", "{\"b\": 1}", false),
+            ("null", "null", true),
+        ] {
+            assert_eq!(is_same(&read(one), &read(other)), same, "{one} {other}");
+            assert_eq!(is_same(&read(other), &read(one)), same, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn texts_and_numbers_say_something() {
+        for (text, expected) in [
+            (&b"\"a\""[..], Some("a")),
+            (b"12345678901234567890123", Some("12345678901234567890123")),
+            (b"7", Some("7")),
+            (b"\"caf\xe9\"", None),
+            (b"true", None),
+            (b"[7]", None),
+        ] {
+            let read = json::read(text).expect("JSON").value;
+            assert_eq!(said(&read).as_deref(), expected, "{}", text.escape_ascii());
         }
     }
 

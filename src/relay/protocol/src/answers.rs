@@ -10,6 +10,8 @@ use crate::request::Act;
 use http::HeaderMap;
 use model::document::Node;
 use model::html;
+use model::json;
+use model::number;
 use serde_json::Value;
 
 /// Statuses with which a destination refuses for a reason that passes by itself: a conflict, a lock, too early.
@@ -119,7 +121,7 @@ impl Answers {
 
     /// What an answer to a request means.
     pub fn meaning(&self, act: Act, status: u16, body: &[u8]) -> Meaning {
-        let read: Option<Value> = serde_json::from_slice(body).ok();
+        let read = read(body);
         let rule = self.rules.iter().find(|rule| rule.fits(status, read.as_ref()));
         if let Some(rule) = rule {
             return rule.means;
@@ -140,7 +142,7 @@ impl Answers {
         body: &[u8],
         now_ms: u64,
     ) -> Option<u64> {
-        let read: Option<Value> = serde_json::from_slice(body).ok();
+        let read = read(body);
         let rule = self.rules.iter().find(|rule| rule.fits(status, read.as_ref()));
         let of_rule = rule.and_then(|rule| rule.wait.as_ref()?.seconds(headers, read.as_ref(), now_ms));
         // A conflict or a lock passes by itself, and says nothing of limits.
@@ -155,7 +157,7 @@ impl Answers {
 
     /// The part of an answer that says why, where the document tells its place and it is there.
     pub fn reason(&self, body: &[u8]) -> Option<String> {
-        let read: Value = serde_json::from_slice(body).ok()?;
+        let read = read(body)?;
         let errors = ["errors".to_owned()];
         let place = match &self.reason {
             Some(place) => &place[..],
@@ -164,7 +166,7 @@ impl Answers {
             None => return None,
         };
         let said = crate::place::at(&read, place).filter(|said| !said.is_null())?;
-        Some(said.as_str().map_or_else(|| said.to_string(), str::to_owned))
+        Some(number::said(said).unwrap_or_else(|| json::shown(said)))
     }
 
     fn of_status(&self, act: Act, status: u16, body: &[u8]) -> Meaning {
@@ -236,6 +238,11 @@ impl Rule {
     }
 }
 
+/// The body of an answer, read as whatever is looked for in it is: texts that are no Unicode spoil nothing else of it.
+fn read(body: &[u8]) -> Option<Value> {
+    json::read(body).map(|read| read.value)
+}
+
 /// A status, a hundred of them such as `2xx`, or a list of these.
 fn statuses(node: &Node<'_>) -> Vec<(u16, u16)> {
     if node.value.is_array() {
@@ -276,7 +283,7 @@ fn is_own_word(body: &[u8]) -> bool {
     let text = text.trim();
     let plain = text.trim_end_matches(['.', '!']).to_ascii_lowercase();
     let says_so = ["not found", "404 not found", "gone", "410 gone"];
-    text.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() || says_so.contains(&plain.as_str())
+    text.is_empty() || read(body).is_some() || says_so.contains(&plain.as_str())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use crate::place::{at, tokens};
 use model::document::Node;
+use model::json;
+use model::number;
 use serde_json::Value;
 use std::fmt;
 
@@ -80,7 +82,7 @@ impl Condition {
         match (&self.test, found) {
             (Test::There(wanted), found) => found.is_some() == *wanted,
             (Test::Empty(wanted), Some(value)) => is_empty(value) == Some(*wanted),
-            (Test::OneOf(values), Some(value)) => values.iter().any(|wanted| is_same(wanted, value)),
+            (Test::OneOf(values), Some(value)) => values.iter().any(|wanted| number::is_same(wanted, value)),
             (Test::Type(wanted), Some(value)) => type_of(value) == Some(*wanted),
             (_, None) => false,
         }
@@ -97,7 +99,7 @@ impl fmt::Display for Condition {
             Test::Empty(true) => write!(f, "{place} is empty"),
             Test::Empty(false) => write!(f, "{place} is not empty"),
             Test::OneOf(values) => {
-                let values: Vec<String> = values.iter().map(Value::to_string).collect();
+                let values: Vec<String> = values.iter().map(json::write).collect();
                 write!(f, "{place} is {}", values.join(" or "))
             }
             Test::Type(wanted) => {
@@ -130,16 +132,8 @@ fn is_empty(value: &Value) -> Option<bool> {
     match value {
         Value::Array(list) => Some(list.is_empty()),
         Value::Object(members) => Some(members.is_empty()),
-        Value::String(text) => Some(text.is_empty()),
+        Value::String(text) if json::written(value).is_none() => Some(text.is_empty()),
         _ => None,
-    }
-}
-
-/// Whether two values are the same; numbers by what they are worth.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one.as_f64(), other.as_f64()) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other,
     }
 }
 
@@ -147,8 +141,8 @@ fn type_of(value: &Value) -> Option<Type> {
     match value {
         Value::Object(_) => Some(Type::Object),
         Value::Array(_) => Some(Type::List),
-        Value::String(_) => Some(Type::Text),
-        Value::Number(_) => Some(Type::Number),
+        Value::String(_) if json::written(value).is_none() => Some(Type::Text),
+        Value::String(_) | Value::Number(_) => Some(Type::Number),
         Value::Bool(_) => Some(Type::Flag),
         Value::Null => None,
     }
@@ -192,6 +186,29 @@ mod tests {
             (json!({ "at": "/data", "type": "text" }), false),
         ] {
             assert_eq!(read(&rule).expect("a condition").holds(Some(&body)), holds, "{rule}");
+        }
+        let read_json = |text: &str| json::read(text.as_bytes()).expect(text).value;
+        for (rule, number, holds) in [
+            (r#"{ "at": "/n", "equals": 1.50 }"#, "1.5", true),
+            (r#"{ "at": "/n", "equals": 1.5 }"#, "1.50", true),
+            (
+                r#"{ "at": "/n", "equals": 9007199254740993 }"#,
+                "9007199254740992",
+                false,
+            ),
+            (
+                r#"{ "at": "/n", "one-of": [12345678901234567890123] }"#,
+                "12345678901234567890123",
+                true,
+            ),
+            (r#"{ "at": "/n", "type": "number" }"#, "12345678901234567890123", true),
+            (r#"{ "at": "/n", "type": "text" }"#, "12345678901234567890123", false),
+            (r#"{ "at": "/n", "empty": false }"#, "12345678901234567890123", false),
+        ] {
+            let condition = read(&read_json(rule)).expect("a condition");
+            let body = read_json(&format!("{{\"n\":{number}}}"));
+            assert_eq!(condition.holds(Some(&body)), holds, "{rule} {number}");
+            assert!(!condition.to_string().contains('\u{fffe}'), "{condition}");
         }
         let absent = read(&json!({ "at": "/id", "there": false })).expect("a condition");
         assert!(absent.holds(None), "what is no JSON has nothing");

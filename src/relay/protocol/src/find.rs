@@ -124,10 +124,7 @@ impl Find {
     }
 
     fn is_meant(&self, element: &Value, names: &Names<'_>) -> bool {
-        let is_same = |value: &Value, wanted: &str| match value {
-            Value::String(text) => text == wanted,
-            other => number::text(other).as_deref() == Some(wanted),
-        };
+        let is_same = |value: &Value, wanted: &str| number::said(value).as_deref() == Some(wanted);
         let mut matching = self.matching.iter();
         !element.is_null()
             && matching.all(|(place, template)| {

@@ -4,6 +4,7 @@ use crate::condition::pointer;
 use crate::place::at;
 use http::{HeaderMap, HeaderName};
 use model::document::Node;
+use model::number;
 use model::time;
 use serde_json::Value;
 
@@ -89,10 +90,7 @@ impl Wait {
         let text = match &self.source {
             Source::Fixed(seconds) => return Some(*seconds),
             Source::Header(name) => headers.get(name)?.to_str().ok()?.to_owned(),
-            Source::Place(place) => match at(body?, place)? {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            },
+            Source::Place(place) => number::said(at(body?, place)?)?,
         };
         self.unit.seconds(text.trim(), now_ms)
     }

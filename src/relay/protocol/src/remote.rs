@@ -101,7 +101,7 @@ impl Remember {
         sources.any(|source| matches!(source, Source::Place(_)))
     }
 
-    /// What an answer gives. What is too long, or neither text nor number, is not taken.
+    /// What an answer gives. What is too long, neither text nor number, or no Unicode, is not taken.
     pub fn take(&self, headers: &HeaderMap, body: Option<&Value>) -> Remote {
         let taken = self.0.iter().filter_map(|(name, sources)| {
             let value = sources.iter().find_map(|source| source.value(headers, body))?;
@@ -115,10 +115,7 @@ impl Source {
     fn value(&self, headers: &HeaderMap, body: Option<&Value>) -> Option<String> {
         let value = match self {
             Source::Header(name) => headers.get(name)?.to_str().ok()?.to_owned(),
-            Source::Place(place) => match at(body?, place)? {
-                Value::String(text) => text.clone(),
-                other => number::text(other)?,
-            },
+            Source::Place(place) => number::said(at(body?, place)?)?,
         };
         (!value.is_empty() && value.len() <= VALUE_MAX).then_some(value)
     }
@@ -174,10 +171,14 @@ mod tests {
             of("12345678901234567890")
         );
         assert_eq!(taken(json!({ "data": { "id": "a" }, "id": 2, "flag": {} })), of("a"));
+        let digits = "12345678901234567890123";
+        let read_json = |text: &[u8]| model::json::read(text).expect("JSON").value;
+        assert_eq!(taken(read_json(format!("{{\"id\":{digits}}}").as_bytes())), of(digits));
         let none = Remote::from([etag.clone()]);
         for body in [
             json!({ "id": "" }),
             json!({ "id": "x".repeat(VALUE_MAX + 1) }),
+            read_json(b"{\"id\":\"caf\xe9\"}"),
             json!([]),
             json!(null),
         ] {

@@ -106,6 +106,18 @@ fn a_good_status_is_worth_what_its_body_lets_it_be() {
     ] {
         assert_eq!(usual.meaning(Act::Upsert, 200, body.as_bytes()), means, "{body}");
     }
+    let cut: &[u8] = br#"{"errors":[{"message":"too long: \ud83d"}]}"#;
+    for body in [
+        cut,
+        b"{\"errors\":[{\"message\":\"caf\xe9\"}]}",
+        b"\xef\xbb\xbf{\"errors\":[1e999]}",
+    ] {
+        assert_eq!(
+            usual.meaning(Act::Upsert, 200, body),
+            Meaning::Refused,
+            "no text spoils another"
+        );
+    }
     let lenient = read(json!({ "errors": "done", "html": "done" }));
     for body in [r#"{"errors":[1]}"#, PAGE] {
         assert_eq!(
@@ -168,6 +180,11 @@ fn what_people_are_told_is_the_part_that_says_why() {
     let told = read(json!({ "reason": "/data/set/userErrors/0/message" }));
     assert_eq!(told.reason(body).as_deref(), Some("taken"));
     assert_eq!(told.reason(b"{}"), None);
+    let damaged = b"{\"data\":null,\"errors\":[\"caf\xe9\", 1.50]}";
+    assert_eq!(
+        Answers::default().reason(damaged).as_deref(),
+        Some("[\"caf\u{fffd}\",1.50]")
+    );
     let whole = br#"{"message":"the data is invalid","errors":{"sku":["taken"]}}"#;
     assert_eq!(Answers::default().reason(whole), None, "all of it says why");
     assert_eq!(read(json!({ "errors": "done" })).reason(body), None);
