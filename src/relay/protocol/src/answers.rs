@@ -249,7 +249,8 @@ fn statuses(node: &Node<'_>) -> Vec<(u16, u16)> {
         return node.list().iter().flat_map(statuses).collect();
     }
     let hundred = |text: &str| {
-        let first = text.strip_suffix("xx")?.parse::<u16>().ok()?;
+        let first = text.strip_suffix("xx").filter(|first| first.len() == 1)?;
+        let first = first.parse::<u16>().ok()?;
         Some((first * 100, first * 100 + 99))
     };
     let one = |number: u64| {

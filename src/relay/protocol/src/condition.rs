@@ -1,6 +1,6 @@
 //! Conditions on the JSON body of an answer.
 
-use crate::place::{at, tokens};
+use crate::place::{DEPTH_MAX, at, tokens};
 use model::document::Node;
 use model::json;
 use model::number;
@@ -121,10 +121,13 @@ const TYPES: [(&str, Type); 5] = [
 /// A place as a JSON Pointer.
 pub fn pointer(node: &Node<'_>) -> Option<Vec<String>> {
     let place = node.value.as_str().and_then(tokens);
-    if place.is_none() {
-        node.wrong("is not a JSON Pointer: begin it with `/`, such as /errors/0/message; the whole is the empty text");
+    match &place {
+        None => node
+            .wrong("is not a JSON Pointer: begin it with `/`, such as /errors/0/message; the whole is the empty text"),
+        Some(tokens) if tokens.len() > DEPTH_MAX => node.wrong(format!("goes deeper than {DEPTH_MAX} levels")),
+        Some(_) => return place,
     }
-    place
+    None
 }
 
 /// Whether a list, an object or a text is empty; nothing else can be.
@@ -218,6 +221,7 @@ mod tests {
     fn what_makes_no_sense_is_told() {
         for (rule, places) in [
             (json!({ "at": "errors" }), vec!["/at"]),
+            (json!({ "at": "/a".repeat(33) }), vec!["/at"]),
             (json!({ "empty": true }), vec![""]),
             (json!({ "at": "/a", "empty": true, "there": true }), vec![""]),
             (json!({ "at": "/a", "type": "array" }), vec!["/type"]),

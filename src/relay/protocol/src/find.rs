@@ -2,6 +2,7 @@
 
 use crate::answers::Answers;
 use crate::condition::pointer;
+use crate::draft;
 use crate::headers::Headers;
 use crate::operation::{self, Known, Operation};
 use crate::place::at;
@@ -104,6 +105,12 @@ impl Find {
         }
     }
 
+    /// The places of its path, headers and body that are filled when it is sent.
+    pub fn late_places(&self) -> impl Iterator<Item = &str> {
+        let of_fields = self.fields.iter().flatten().flat_map(Known::late_places);
+        self.operation.late_places().chain(of_fields)
+    }
+
     /// What a good answer has found of what goes by these names.
     pub fn found(&self, names: &Names<'_>, headers: &HeaderMap, body: &[u8]) -> Found {
         let read: Option<Value> = model::json::read(body).map(|read| read.value);
@@ -142,7 +149,13 @@ fn matching(node: &Node<'_>) -> Vec<(Vec<String>, operation::Template)> {
         if tokens.is_none() {
             node.wrong("its name is not a JSON Pointer: begin it with `/`, such as /sku");
         }
-        Some((tokens?, operation::known_template(&node)?))
+        let template = operation::known_template(&node)?;
+        if draft::places(&template).next().is_some() {
+            node.wrong(
+                "compares with what the destination gives, which is not known yet: compare with {id} or {identity}",
+            );
+        }
+        Some((tokens?, template))
     });
     pairs.collect()
 }

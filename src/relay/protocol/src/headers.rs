@@ -60,7 +60,8 @@ impl Headers {
     pub fn amend(&mut self, node: &Node<'_>) {
         if let Some(node) = node.member("authentication") {
             self.authentication = Authentication::read(&node);
-            if self.others.iter().any(|(name, _)| *name == self.authentication.header) {
+            let mut names = (self.others.iter().map(|(name, _)| name)).chain(self.late.iter().map(|(name, _)| name));
+            if names.any(|name| *name == self.authentication.header) {
                 node.wrong("its header is among the `headers` of all requests: leave it out there");
             }
         }
@@ -92,7 +93,7 @@ impl Headers {
             return headers;
         }
         for (text, node) in node.members() {
-            let Some(name) = name(&node, text) else { continue };
+            let Some(name) = name_to_set(&node, text) else { continue };
             if SECRET_HEADERS.contains(&name.as_str()) || name == self.authentication.header {
                 node.wrong(
                     "secrets do not belong here: put the token into the variable `destination_token` and its header's name into /authentication/header",
@@ -127,12 +128,21 @@ fn late(text: &str) -> Option<Vec<Piece>> {
     is_late.then_some(pieces)
 }
 
+/// The header that a text of a document names.
+pub(crate) fn named(node: &Node<'_>) -> Option<HeaderName> {
+    name(node, node.text()?)
+}
+
 fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
     let name = HeaderName::try_from(text).ok();
     if name.is_none() {
         node.wrong("is not the name of a header: letters, digits and hyphens");
     }
-    let name = name?;
+    name
+}
+
+fn name_to_set(node: &Node<'_>, text: &str) -> Option<HeaderName> {
+    let name = name(node, text)?;
     if OUR_HEADERS.contains(&name.as_str()) {
         node.wrong("is not for the shape to set: leave it out");
         return None;
@@ -148,7 +158,7 @@ impl Authentication {
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if let Some(node) = node.member("header")
-            && let Some(name) = node.text().and_then(|text| name(&node, text))
+            && let Some(name) = node.text().and_then(|text| name_to_set(&node, text))
         {
             if name != authentication.header {
                 authentication.scheme = String::new();

@@ -5,7 +5,7 @@ use crate::find::Find;
 use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::operation::{Known, Operation, fields};
-use crate::remote::{Remember, own_name};
+use crate::remote::{NAMES_MAX, Remember, own_name};
 use crate::route::Route;
 use http::Method;
 use model::document::Node;
@@ -159,14 +159,25 @@ impl Protocol {
             Removing::By(_, known) => known.as_deref(),
             Removing::Never => None,
         };
-        let of_find = self.find.as_ref().and_then(|find| find.fields.as_deref());
-        let of_bodies = known.into_iter().chain(of_find).flatten().flat_map(Known::late_places);
+        let of_find = self.find.iter().flat_map(|find| find.fields.iter().flatten());
+        let of_bodies = known.into_iter().flatten().chain(of_find).flat_map(Known::late_places);
         of_operations.chain(of_bodies)
     }
 
     /// What can never work, or not for long.
     fn check_remote(&self, node: &Node<'_>) {
-        let find = self.find.as_ref().map(|find| &find.operation);
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.remembered() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.len() > NAMES_MAX {
+            node.wrong(format!(
+                "remembers more than {NAMES_MAX} values in all its operations: every entry of the index holds them"
+            ));
+        }
+        let find = self.find.as_ref();
         if find.is_some_and(|find| find.late_places().any(|place| own_name(place).is_some())) {
             node.wrong("`find` cannot need what it is to find: name the entity by {id} or {identity} in it");
         }

@@ -1,6 +1,7 @@
 //! How a destination tells when to come back, beside `Retry-After`: the members `limits`, and `wait` of a rule.
 
 use crate::condition::pointer;
+use crate::headers::named;
 use crate::place::at;
 use http::{HeaderMap, HeaderName};
 use model::document::Node;
@@ -60,7 +61,7 @@ impl Wait {
         ];
         let unit = node.member("unit").and_then(|node| node.choice(&units));
         let source = match (node.member("header"), node.member("at"), node.member("seconds")) {
-            (Some(node), None, None) => Source::Header(header(&node)?),
+            (Some(node), None, None) => Source::Header(named(&node)?),
             (None, Some(node), None) => Source::Place(pointer(&node)?),
             (None, None, Some(node)) => {
                 let seconds = node.value.as_u64().filter(|seconds| (1..=WAIT_MAX_S).contains(seconds));
@@ -121,7 +122,7 @@ impl Limits {
         }
         Limits {
             reset: node.member("reset").and_then(|node| Wait::read(&node)),
-            left: node.member("left").and_then(|node| header(&node)),
+            left: node.member("left").and_then(|node| named(&node)),
             is_standard: node.member("ratelimit").is_some_and(|node| node.flag()),
         }
     }
@@ -168,12 +169,14 @@ fn of_standard(headers: &HeaderMap) -> Option<(u64, u64)> {
     items.min_by_key(|(left, reset_s)| (*left, std::cmp::Reverse(*reset_s)))
 }
 
-fn header(node: &Node<'_>) -> Option<HeaderName> {
-    let name = node.text().and_then(|text| HeaderName::try_from(text).ok());
-    if name.is_none() {
-        node.wrong("is not the name of a header: letters, digits and hyphens");
-    }
-    name
+fn name_of(item: &str) -> &str {
+    item.split(';').next().unwrap_or_default().trim()
+}
+
+/// The number of this name in an item.
+fn number_in(item: &str, name: &str) -> Option<u64> {
+    let mut parts = item.split(';').map(str::trim);
+    parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.trim().parse().ok())
 }
 
 #[cfg(test)]

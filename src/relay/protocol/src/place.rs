@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+/// The most tokens of a place that a document names: a body is built one call deeper for each.
+pub const DEPTH_MAX: usize = 32;
+
 /// The tokens of a JSON Pointer (RFC 6901); none for what is not one.
 pub fn tokens(pointer: &str) -> Option<Vec<String>> {
     if pointer.is_empty() {

@@ -1,6 +1,7 @@
 //! What the destination gave of an entity: an id that it assigned, a version, an ETag.
 
 use crate::condition::pointer;
+use crate::headers::named;
 use crate::place::at;
 use http::{HeaderMap, HeaderName};
 use model::document::Node;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 pub type Remote = BTreeMap<String, String>;
 
 /// The most values of an entity that are kept.
-const NAMES_MAX: usize = 4;
+pub(crate) const NAMES_MAX: usize = 4;
 
 /// The longest value that is kept, in bytes: every entry of the index holds them.
 const VALUE_MAX: usize = 200;
@@ -134,12 +135,7 @@ fn header(node: &Node<'_>) -> Option<HeaderName> {
     if !node.is_object_of(&["header"]) || !node.has_all(&["header"]) {
         return None;
     }
-    let node = node.member("header")?;
-    let name = node.text().and_then(|text| HeaderName::try_from(text).ok());
-    if name.is_none() {
-        node.wrong("is not the name of a header: letters, digits and hyphens");
-    }
-    name
+    named(&node.member("header")?)
 }
 
 #[cfg(test)]

@@ -8,14 +8,11 @@ use model::json::{self, text};
 use model::number;
 use model::template::{Piece, pieces};
 use protocol::draft::Late;
-use protocol::place::{at, tokens};
+use protocol::place::{DEPTH_MAX, at, tokens};
 use protocol::remote::is_late;
 use protocol::request::Names;
 use serde_json::Value;
 use std::borrow::Cow;
-
-/// The most tokens of a place.
-const DEPTH_MAX: usize = 32;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Source {

@@ -203,6 +203,14 @@ fn what_makes_no_sense_is_told_with_its_place() {
             vec!["/answers/rules/0/status"],
         ),
         (
+            json!({ "rules": [{ "status": ["658xx", "9999xx", "+4xx"], "means": "done" }] }),
+            vec![
+                "/answers/rules/0/status/0",
+                "/answers/rules/0/status/1",
+                "/answers/rules/0/status/2",
+            ],
+        ),
+        (
             json!({ "rules": [{ "status": [100], "means": "done" }] }),
             vec!["/answers/rules/0/status/0"],
         ),
