@@ -15,6 +15,9 @@ const WAIT_MAX_S: u64 = 86_400;
 /// How long is waited where a destination says that no call is left and not until when, in seconds.
 const NONE_LEFT_S: u64 = 1;
 
+/// How many items of a header are looked at, each of which can be compared with each of another: more than anybody sends.
+const ITEMS_MAX: usize = 32;
+
 /// In what a moment or a span is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -146,27 +149,30 @@ impl Limits {
 /// since its eighth version (`"default";r=0;t=30`, the window in `RateLimit-Policy`) and of the seventh
 /// (`limit=100, remaining=0, reset=30`). Of several the one with the least left counts.
 fn of_standard(headers: &HeaderMap) -> Option<(u64, u64)> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    let number = |item: &str, name: &str| {
-        let mut parts = item.split(';').map(str::trim);
-        parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.trim().parse::<u64>().ok())
+    // A list may come in several lines (RFC 9110, section 5.3).
+    let items = |name: &str| -> Vec<&str> {
+        let mut items = Vec::new();
+        for line in headers.get_all(name) {
+            items.extend(line.to_str().unwrap_or_default().split(','));
+        }
+        items.truncate(ITEMS_MAX);
+        items
     };
-    let told = text("ratelimit")?;
-    if told.contains("remaining=") {
-        let of = |name: &str| told.split(',').find_map(|item| number(item, name));
-        return Some((of("remaining")?, of("reset").unwrap_or(NONE_LEFT_S)));
+    let told = items("ratelimit");
+    let of_all = |name: &str| told.iter().find_map(|item| number_in(item, name));
+    if let Some(left) = of_all("remaining") {
+        return Some((left, of_all("reset").unwrap_or(NONE_LEFT_S).min(WAIT_MAX_S)));
     }
-    let policies = text("ratelimit-policy").unwrap_or_default();
-    let name = |item: &str| item.split(';').next().map(|name| name.trim().to_owned());
+    let policies = items("ratelimit-policy");
     let window = |item: &str| {
-        let mut policies = policies.split(',').filter(|policy| name(policy) == name(item));
-        policies.find_map(|policy| number(policy, "w"))
+        let mut policies = policies.iter().filter(|policy| name_of(policy) == name_of(item));
+        policies.find_map(|policy| number_in(policy, "w"))
     };
-    let items = told.split(',').filter_map(|item| {
-        let reset_s = number(item, "t").or_else(|| window(item)).unwrap_or(NONE_LEFT_S);
-        Some((number(item, "r")?, reset_s.min(WAIT_MAX_S)))
+    let told = told.iter().filter_map(|item| {
+        let reset_s = number_in(item, "t").or_else(|| window(item)).unwrap_or(NONE_LEFT_S);
+        Some((number_in(item, "r")?, reset_s.min(WAIT_MAX_S)))
     });
-    items.min_by_key(|(left, reset_s)| (*left, std::cmp::Reverse(*reset_s)))
+    told.min_by_key(|(left, reset_s)| (*left, std::cmp::Reverse(*reset_s)))
 }
 
 fn name_of(item: &str) -> &str {
@@ -250,6 +256,12 @@ mod tests {
             ),
             ("\"a\";r=50;t=5, \"b\";r=0;t=12", "", Some(12), Some(12)),
             ("limit=100, remaining=0, reset=7", "", Some(7), Some(7)),
+            (
+                "limit=100, remaining=0, reset=18446744073709551615",
+                "",
+                Some(WAIT_MAX_S),
+                Some(WAIT_MAX_S),
+            ),
             ("limit=100, remaining=3, reset=7", "", None, Some(7)),
             ("nonsense", "", None, None),
         ] {
