@@ -233,7 +233,7 @@ impl<'a, H: Host> Destination<'a, H> {
             ),
             None => self.governor.failed(
                 Class::Permanent,
-                format!("its `{{{place}}}` is not known: no answer gave it, and the shape has no `find` that tells"),
+                format!("its `{{{place}}}` is not known, or no number where one is to stand: no answer gave it, and no `find` of the shape tells"),
             ),
         }
     }
@@ -279,7 +279,7 @@ impl<'a, H: Host> Destination<'a, H> {
         let (mut own, mut has_looked) = (cargo.remote.cloned().unwrap_or_default(), false);
         loop {
             // A deletion that lacks a part of its body may name another entity, or all of them.
-            let lacks = removal.delete.lacks_anywhere(cargo.given(&own));
+            let lacks = removal.delete.lacks_in_any_form(cargo.given(&own));
             match (lacks, &removal.find) {
                 (None, _) => {}
                 (Some(_), Some(find)) if !has_looked => {

@@ -2,6 +2,7 @@
 
 use crate::place::{Body, index};
 use crate::remote::{Given, Remote, is_late};
+use crate::route::leads_elsewhere;
 use http::{HeaderName, HeaderValue, Method};
 use model::json;
 use model::path::path_segment;
@@ -57,6 +58,13 @@ impl Draft {
         needed.find(|place| given.of(place).is_none())
     }
 
+    /// The same where the body must be whole: also what was given and is no number where a number is to stand.
+    pub fn lacks_in_any_form(&self, given: Given<'_>) -> Option<&str> {
+        let unformed = || self.late.iter().find(|late| late.value(given).is_none());
+        let lacking = self.lacks_anywhere(given);
+        lacking.or_else(|| places(&unformed()?.pieces).next())
+    }
+
     /// The request as it is sent.
     ///
     /// # Errors
@@ -64,12 +72,14 @@ impl Draft {
     pub fn ready(&self, given: Given<'_>) -> Result<Ready, &str> {
         let path = self.path.iter().map(|piece| match piece {
             Piece::Text(text) => Ok(text.clone()),
-            // A server may take these for something else.
-            Piece::Place(place) if matches!(given.of(place), Some("." | "..")) => Err(place.as_str()),
             Piece::Place(place) => given.of(place).map(path_segment).ok_or(place.as_str()),
         });
+        let path = path.collect::<Result<String, &str>>()?;
+        if let (true, Some(place)) = (leads_elsewhere(&path), places(&self.path).next()) {
+            return Err(place);
+        }
         Ok(Ready {
-            path: path.collect::<Result<String, &str>>()?,
+            path,
             body: self
                 .body_of(given)
                 .map(|body| json::write(&body).into_bytes())
@@ -251,6 +261,26 @@ mod tests {
             ready.body,
             br#"{"id":12,"in":{"model":"m-9"},"name":"Mug","rev":"3-a"}"#
         );
+        let named = |id: &str| Remote::from([("id".to_owned(), id.to_owned()), ("rev".to_owned(), "3".to_owned())]);
+        for (id, lacking, is_ready) in [
+            ("12", None, true),
+            ("1/2", Some("remote.id"), true),
+            ("..", Some("remote.id"), false),
+        ] {
+            let (own, parent) = (named(id), &parent);
+            let given = Given { own: &own, parent };
+            assert_eq!(draft.lacks_anywhere(given), None, "{id}");
+            assert_eq!(
+                draft.lacks_in_any_form(given),
+                lacking,
+                "{id}: it is to stand as a number"
+            );
+            assert_eq!(
+                draft.ready(given).is_ok(),
+                is_ready,
+                "{id}: a path without it is another one"
+            );
+        }
         assert_eq!(draft.shown_path(), "/items/{remote.id}");
         assert_eq!(
             draft.shown_body().map(Cow::into_owned),
