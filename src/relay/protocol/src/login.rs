@@ -147,11 +147,13 @@ impl Login {
         }
     }
 
-    /// The token in an answer, and how long it lasts, in seconds.
+    /// The token in an answer, and how long it lasts, in seconds. A life of nothing is none that was told (RFC 6749, section
+    /// 5.1, lets it be left out): some write 0 for a token without an end, and one that is refused is had anew in any case.
     pub fn token(&self, answer: &Value) -> Option<(String, u64)> {
-        let token = at(answer, &self.token)?.as_str()?.to_owned();
-        let lasts_s = at(answer, &self.expires).and_then(json::whole);
-        Some((token, lasts_s.unwrap_or(self.lasts_s).min(LASTS_MAX_S)))
+        let token = at(answer, &self.token).filter(|token| json::written(token).is_none())?;
+        let told_s = at(answer, &self.expires).and_then(json::whole);
+        let lasts_s = told_s.filter(|told_s| *told_s > 0).unwrap_or(self.lasts_s);
+        Some((token.as_str()?.to_owned(), lasts_s.min(LASTS_MAX_S)))
     }
 }
 
@@ -278,9 +280,19 @@ mod tests {
                 Some(("x", 20)),
             ),
             (&usual, json!({ "access_token": "x" }), Some(("x", 3600))),
+            (
+                &usual,
+                json!({ "access_token": "x", "expires_in": 0 }),
+                Some(("x", 3600)),
+            ),
             (&usual, json!({ "token": "x" }), None),
             (&usual, json!({ "access_token": 7 }), None),
             (&own, json!({ "data": { "jwt": "y" } }), Some(("y", 600))),
+            (
+                &own,
+                json!({ "data": { "jwt": "y", "seconds": "0" } }),
+                Some(("y", 600)),
+            ),
             (&own, json!({ "data": { "jwt": "y", "seconds": 60 } }), Some(("y", 60))),
         ] {
             let token = token.map(|(token, lasts_s)| (token.to_owned(), lasts_s));
