@@ -6,8 +6,6 @@
 
 mod cargo;
 mod login;
-#[cfg(test)]
-mod tests;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 pub use cargo::Cargo;

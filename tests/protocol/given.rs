@@ -1,14 +1,15 @@
 //! What documents say of ids that the destination gives.
 
+use http::HeaderMap;
 use model::entity::Kind;
 use protocol::find::Found;
-use protocol::remote::Remote;
-use protocol::request::Names;
+use protocol::remote::{Given, Remote};
+use protocol::request::{Act, Names};
 use serde_json::{Value, json};
-use shape::Shape;
+use shape::{Farewell, Lookups, Shape, Shaped, Upsert};
 
 /// A shop that gives ids of its own, is asked for them, and wants a version with every change.
-const SHOP: &str = r#"{
+pub(crate) const SHOP: &str = r#"{
     "limits": { "left": "X-Left" },
     "product-models": {
         "remember": { "id": "/id" },
@@ -40,6 +41,13 @@ fn remote(pairs: &[(&str, &str)]) -> Remote {
     pairs.collect()
 }
 
+fn upsert_of(shape: &Shape, kind: Kind, id: &str, entity: &Value) -> Upsert {
+    match shape.apply(kind, id, entity, &Lookups::default()) {
+        Shaped::Wanted(upsert) => *upsert,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_is_found_is_told_from_what_is_like_it() {
     let shape = Shape::read(SHOP).expect("a good shape");
@@ -50,7 +58,7 @@ fn what_is_found_is_told_from_what_is_like_it() {
             id: "its id",
             identity,
         };
-        find.found(&names, &http::HeaderMap::new(), body.to_string().as_bytes())
+        find.found(&names, &HeaderMap::new(), body.to_string().as_bytes())
     };
     let model = |codes: &[&str]| {
         let found: Vec<Value> = codes
@@ -131,4 +139,83 @@ fn what_can_never_work_with_ids_of_the_destination_is_told() {
     ] {
         Shape::read(&good.to_string()).unwrap_or_else(|mistakes| panic!("{good}: {mistakes:?}"));
     }
+}
+
+#[test]
+fn what_the_destination_gave_stands_in_paths_headers_and_bodies() {
+    let shape = Shape::read(SHOP).expect("a good shape");
+    let id = "2fe40b0b-cde9-47f3-9796-41d03b956c27";
+    let product = json!({ "uuid": id, "family": "lamp", "parent": "lamps" });
+    let upsert = upsert_of(&shape, Kind::Product, id, &product);
+    let (none, own, of_parent) = (
+        Remote::new(),
+        remote(&[("id", "7"), ("etag", "\"3\"")]),
+        remote(&[("id", "12")]),
+    );
+    let given = Given {
+        own: &own,
+        parent: &of_parent,
+    };
+    let change = upsert.change.ready(given).expect("ready");
+    assert_eq!(change.path, format!("/items/7?of={id}"));
+    assert_eq!(
+        change.body,
+        br#"{"model":12,"ref":"2fe40b0bcde947f3979641d03b956c27","slug":"lamp-7"}"#
+    );
+    let create = upsert.create.as_ref().expect("a request that makes it");
+    let first = create
+        .ready(Given {
+            own: &none,
+            parent: &none,
+        })
+        .expect("ready");
+    assert_eq!(first.path, "/items");
+    assert_eq!(
+        first.body,
+        br#"{"model":null,"ref":"2fe40b0bcde947f3979641d03b956c27"}"#
+    );
+    assert_eq!(
+        upsert.change.ready(Given {
+            own: &none,
+            parent: &of_parent
+        }),
+        Err("remote.id")
+    );
+    let find = upsert
+        .find
+        .as_ref()
+        .expect("a request that looks it up")
+        .ready(given)
+        .expect("ready");
+    assert_eq!(
+        (find.path.as_str(), find.body),
+        ("/search", br#"{"ref":"2fe40b0bcde947f3979641d03b956c27"}"#.to_vec())
+    );
+    let (name, pieces) = &shape.headers_of(Kind::Product, Act::Update).late[0];
+    let header = |given| protocol::draft::header(name, pieces, given).map(|(_, value)| value);
+    assert_eq!(header(given), Some("\"3\"".parse().expect("a value")));
+    assert_eq!(
+        header(Given {
+            own: &none,
+            parent: &none
+        }),
+        None
+    );
+    let Some(Farewell::Sent(removal)) = shape.farewell(Kind::Product, id, None) else {
+        panic!("it is deleted");
+    };
+    assert_eq!(removal.delete.ready(given).expect("ready").body, br#"{"ids":[7]}"#);
+    assert_eq!(
+        (
+            shape.names_of_parents(Kind::Product),
+            shape.names_of_parents(Kind::ProductModel)
+        ),
+        (vec!["id"], vec![])
+    );
+    // Ids are no content: an entity is as it was, whatever it is called there.
+    let other = Shape::read(&SHOP.replace("remote.id}?of", "remote.id}?by")).expect("a good shape");
+    assert_ne!(
+        shape.hash(Kind::Product, &upsert),
+        other.hash(Kind::Product, &upsert_of(&other, Kind::Product, id, &product))
+    );
 }
