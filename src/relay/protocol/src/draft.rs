@@ -2,7 +2,6 @@
 
 use crate::place::{Body, index};
 use crate::remote::{Given, Remote, is_late};
-use crate::route::leads_elsewhere;
 use http::{HeaderName, HeaderValue, Method};
 use model::json;
 use model::path::path_segment;
@@ -187,6 +186,12 @@ pub fn shown(pieces: &[Piece]) -> String {
         Piece::Place(place) => format!("{{{place}}}"),
     });
     pieces.collect()
+}
+
+/// Whether a part of a path stands for another one: whoever sends it, or takes it, may go there.
+pub(crate) fn leads_elsewhere(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    path.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 #[cfg(test)]

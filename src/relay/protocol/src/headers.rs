@@ -1,6 +1,7 @@
 //! What requests carry beside their body: the token, and further headers.
 
 use crate::draft;
+use crate::header_name;
 use crate::remote::is_late;
 use http::{HeaderName, HeaderValue, header};
 use model::document::Node;
@@ -128,21 +129,8 @@ fn late(text: &str) -> Option<Vec<Piece>> {
     is_late.then_some(pieces)
 }
 
-/// The header that a text of a document names.
-pub(crate) fn named(node: &Node<'_>) -> Option<HeaderName> {
-    name(node, node.text()?)
-}
-
-fn name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
-    let name = HeaderName::try_from(text).ok();
-    if name.is_none() {
-        node.wrong("is not the name of a header: letters, digits and hyphens");
-    }
-    name
-}
-
 fn name_to_set(node: &Node<'_>, text: &str) -> Option<HeaderName> {
-    let name = name(node, text)?;
+    let name = header_name::of(node, text)?;
     if OUR_HEADERS.contains(&name.as_str()) {
         node.wrong("is not for the shape to set: leave it out");
         return None;

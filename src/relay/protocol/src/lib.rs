@@ -10,7 +10,7 @@
 //! | [`find`] | looking up what the destination has of an entity |
 //! | [`remote`], [`draft`] | what the destination gave of an entity, and requests that lack only that |
 //! | [`request`] | what a request is to do, and by what it names an entity |
-//! | [`route`], [`headers`] | method, path and headers of a request |
+//! | [`route`], [`headers`], `header_name` | method, path and headers of a request |
 //! | [`identity`] | what an entity is called at the destination |
 //! | [`answers`], [`condition`] | what an answer means: by its status, and by what stands in its body |
 //! | [`limits`] | when to come back, where it is told otherwise than by `Retry-After` |
@@ -21,6 +21,7 @@ pub mod answers;
 pub mod condition;
 pub mod draft;
 pub mod find;
+mod header_name;
 pub mod headers;
 pub mod identity;
 pub mod kind;

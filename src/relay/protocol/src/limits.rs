@@ -1,7 +1,7 @@
 //! How a destination tells when to come back, beside `Retry-After`: the members `limits`, and `wait` of a rule.
 
 use crate::condition::pointer;
-use crate::headers::named;
+use crate::header_name::named;
 use crate::place::at;
 use http::{HeaderMap, HeaderName};
 use model::document::Node;

@@ -1,7 +1,7 @@
 //! What the destination gave of an entity: an id that it assigned, a version, an ETag.
 
 use crate::condition::pointer;
-use crate::headers::named;
+use crate::header_name::named;
 use crate::place::at;
 use http::{HeaderMap, HeaderName};
 use model::document::Node;

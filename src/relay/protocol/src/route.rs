@@ -97,7 +97,7 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
             return None;
         }
     };
-    if leads_elsewhere(&draft::shown(&pieces)) {
+    if draft::leads_elsewhere(&draft::shown(&pieces)) {
         node.wrong("has a part `.` or `..`, which stands for another path: write that one");
     }
     let mut has_others = false;
@@ -122,12 +122,6 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
         );
     }
     Some(pieces)
-}
-
-/// Whether a part of a path stands for another one: whoever sends it, or takes it, may go there.
-pub(crate) fn leads_elsewhere(path: &str) -> bool {
-    let path = path.split('?').next().unwrap_or_default();
-    path.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 fn is_of_a_path(c: char) -> bool {
