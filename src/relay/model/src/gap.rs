@@ -198,11 +198,15 @@ mod tests {
         }
 
         #[test]
-        fn of_several_one_is_found(begins: u128, mut broken in proptest::collection::vec(any::<u128>(), 2..9), good in proptest::collection::vec(any::<u128>(), 0..50)) {
-            broken.retain(|one| *one > begins && *one < u128::MAX);
-            let first = broken.iter().chain(&good).copied().filter(|one| *one > begins).min();
-            prop_assume!(first.is_some_and(|first| broken.contains(&first)));
-            let (found, _) = search(begins, &broken, &good, good.iter().copied().filter(|one| *one > begins).min());
+        fn of_several_one_is_found(
+            begins in 0..u128::MAX - 1, others in proptest::collection::vec((any::<u128>(), any::<bool>()), 2..60), nearest: u128
+        ) {
+            let nearest = begins + 1 + nearest % (u128::MAX - 1 - begins);
+            let behind = others.into_iter().filter(|(one, _)| *one > nearest && *one < u128::MAX);
+            let (mut broken, good): (Vec<_>, Vec<_>) = behind.partition(|(_, is_broken)| *is_broken);
+            broken.push((nearest, true));
+            let [broken, good] = [broken, good].map(|all| all.into_iter().map(|(one, _)| one).collect::<Vec<u128>>());
+            let (found, _) = search(begins, &broken, &good, good.iter().copied().min());
             prop_assert!(broken.contains(&found));
         }
 
