@@ -13,6 +13,9 @@ use world::host::{Clock, Store, StoreError};
 /// How many entities are remembered that wait for one identity.
 const WAITING_MAX: usize = 50;
 
+/// How many entities are remembered that may lie under one identity beside its holder.
+const FORMER_MAX: usize = 20;
+
 /// The pages of the identities that a batch touches.
 #[derive(Debug, Default)]
 pub struct Claims {
@@ -36,17 +39,19 @@ impl Claims {
         self.pages.get(&place(kind, identity))
     }
 
-    /// The code of the entity that holds an identity whose page was read.
-    pub fn holder(&self, kind: Kind, identity: &str) -> Option<&str> {
-        self.entry(kind, identity)?.hash.as_deref()
+    /// Whether an entity holds an identity whose page was read, or held it before and may lie there still.
+    pub fn is_held_by(&self, kind: Kind, identity: &str, code: &str) -> bool {
+        let entry = self.entry(kind, identity);
+        entry.is_some_and(|entry| entry.hash.iter().chain(&entry.former).any(|holder| holder == code))
     }
 
     /// The codes of the entities, other than one, that hold an identity or held it before and may lie there still.
     pub fn others(&self, kind: Kind, identity: &str, code: &str) -> impl Iterator<Item = &str> {
         let entry = self.entry(kind, identity);
-        let codes = entry.map(|entry| [entry.hash.as_deref(), entry.former.as_deref()]);
-        let codes = codes.into_iter().flatten().flatten();
-        codes.filter(move |known| *known != code)
+        let codes = entry
+            .into_iter()
+            .flat_map(|entry| entry.hash.iter().chain(&entry.former));
+        codes.map(String::as_str).filter(move |known| *known != code)
     }
 
     /// An entity holds an identity from now on; who held it before is remembered until that one lets it go.
@@ -57,12 +62,16 @@ impl Claims {
         }
         let before = known.hash.filter(|holder| holder != code);
         let waiting = known.waiting.into_iter().filter(|waiting| waiting != code);
+        let mut former = known.former;
+        former.extend(before);
+        former.retain(|former| former != code);
+        former.truncate(FORMER_MAX);
         let entry = Entry {
             hash: Some(code.to_owned()),
             code: Some(code.to_owned()),
             pushes: self.pages.pushes(&place(kind, identity)) + 1,
             waiting: waiting.collect(),
-            former: known.former.filter(|former| former != code).or(before),
+            former,
             ..Entry::default()
         };
         self.pages.put(&place(kind, identity), entry);
@@ -89,16 +98,22 @@ impl Claims {
         let Some(mut entry) = self.entry(kind, identity).cloned() else {
             return Vec::new();
         };
+        let mut holders = entry.hash.iter().chain(&entry.former).peekable();
+        if holders.peek().is_some() && !holders.any(|holder| holder == code) {
+            // It is others', and who waits for it waits for those.
+            return Vec::new();
+        }
         let waiting = std::mem::take(&mut entry.waiting);
-        if entry.hash.as_deref().is_none_or(|holder| holder == code) && entry.former.is_none() {
-            self.pages.remove(&place(kind, identity), now_s, false);
-        } else if entry.hash.as_deref() == Some(code) {
-            // It never came to lie there: the one that held it before does still.
-            entry.hash = entry.former.take();
+        entry.former.retain(|former| former != code);
+        if entry.hash.as_deref() == Some(code) {
+            // Who held it before may lie there still.
+            entry.hash = entry.former.pop();
             entry.code.clone_from(&entry.hash);
-            self.pages.put(&place(kind, identity), entry);
-        } else if entry.former.as_deref() == Some(code) || !waiting.is_empty() {
-            entry.former = entry.former.filter(|former| former != code);
+        }
+        if entry.hash.is_none() && entry.former.is_empty() {
+            self.pages.remove(&place(kind, identity), now_s, false);
+        } else {
+            entry.pushes += 1;
             self.pages.put(&place(kind, identity), entry);
         }
         waiting
@@ -124,4 +139,41 @@ impl Claims {
 /// Where an identity lies: where an entity of that id would.
 fn place(kind: Kind, identity: &str) -> Entity {
     Entity::new(kind, identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind::Product;
+
+    #[test]
+    fn who_waits_for_an_identity_is_woken_by_who_holds_it_and_by_nobody_else() {
+        let mut claims = Claims::default();
+        claims.claim(KIND, "sku", "holder");
+        claims.wait(KIND, "sku", "waiting", "holder");
+        assert_eq!(claims.let_go(KIND, "sku", "another", 1), Vec::<String>::new());
+        assert!(claims.is_held_by(KIND, "sku", "holder"));
+        assert_eq!(claims.let_go(KIND, "sku", "holder", 1), ["waiting"]);
+        assert!(!claims.is_held_by(KIND, "sku", "holder"));
+    }
+
+    #[test]
+    fn whoever_held_an_identity_may_lie_there_until_it_lets_go() {
+        let mut claims = Claims::default();
+        for code in ["first", "second", "third"] {
+            claims.claim(KIND, "sku", code);
+        }
+        let others = |claims: &Claims| {
+            claims
+                .others(KIND, "sku", "third")
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(others(&claims), ["first", "second"]);
+        claims.let_go(KIND, "sku", "first", 1);
+        assert_eq!(others(&claims), ["second"]);
+        claims.let_go(KIND, "sku", "third", 1);
+        assert!(claims.is_held_by(KIND, "sku", "second") && !claims.is_held_by(KIND, "sku", "third"));
+    }
 }

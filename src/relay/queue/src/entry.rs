@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 /// How many pages a kind has: at 100,000 products a page is about 50 KB.
@@ -46,9 +46,15 @@ pub struct Entry {
     /// Of an identity, the codes of entities that want it while another one holds it.
     #[serde(rename = "w", skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) waiting: Vec<String>,
-    /// Of an identity that was taken over, who held it before and may lie there still.
-    #[serde(rename = "f", skip_serializing_if = "Option::is_none", default)]
-    pub(crate) former: Option<String>,
+    /// Of an identity, who else may lie there: who held it before it was taken over, and who holds it by what another worker
+    /// wrote at the same time. Older versions kept one.
+    #[serde(
+        rename = "f",
+        skip_serializing_if = "Vec::is_empty",
+        default,
+        deserialize_with = "one_or_several"
+    )]
+    pub(crate) former: Vec<String>,
     /// Of what was removed, whether an event had said that it is deleted.
     #[serde(rename = "a", skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) was_announced: bool,
@@ -86,6 +92,24 @@ impl Entry {
         self.hash.is_some() || self.removed_s.is_some()
     }
 
+    /// Of two entries of an identity, whoever holds it by one of them.
+    fn holders(&self, other: &Entry) -> Vec<String> {
+        if ![self, other]
+            .iter()
+            .any(|entry| entry.is_of_identity() || !entry.former.is_empty())
+        {
+            return Vec::new();
+        }
+        let holders = [self, other].map(|entry| entry.hash.iter().chain(&entry.former).cloned().collect());
+        let [one, other] = holders;
+        united(one, other)
+    }
+
+    /// Whether it says who holds an identity: the code then is that of the holder.
+    fn is_of_identity(&self) -> bool {
+        self.code.is_some() && self.code == self.hash
+    }
+
     /// Of two entries of one entity, the one that counts. Where two workers pushed different contents and neither knew
     /// of the other, which of them lies at the destination is not known.
     pub(crate) fn merged(self, other: Entry) -> Entry {
@@ -96,9 +120,15 @@ impl Entry {
             std::cmp::Ordering::Equal
                 if self.hash == other.hash && self.removed_s.is_some() == other.removed_s.is_some() =>
             {
-                Entry { missed_by, ..self }
+                Entry {
+                    missed_by,
+                    waiting: united(self.waiting, other.waiting),
+                    former: united(self.former, other.former),
+                    ..self
+                }
             }
             std::cmp::Ordering::Equal => Entry {
+                former: self.holders(&other),
                 hash: None,
                 updated_s: self.updated_s.max(other.updated_s),
                 code: self.code.or(other.code),
@@ -111,12 +141,25 @@ impl Entry {
                 },
                 identities: united(self.identities, other.identities),
                 waiting: united(self.waiting, other.waiting),
-                former: self.former.or(other.former),
                 parent: self.parent.filter(|parent| other.parent.as_ref() == Some(parent)),
                 ..Entry::default()
             },
         }
     }
+}
+
+/// Reads a list, or one text in place of it.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Known {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Known::deserialize(deserializer)? {
+        Known::One(one) => vec![one],
+        Known::Several(several) => several,
+    })
 }
 
 fn united(mut one: Vec<String>, other: Vec<String>) -> Vec<String> {

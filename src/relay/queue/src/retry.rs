@@ -52,6 +52,10 @@ pub struct Tried {
     /// Under which identity, where that is no function of its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// Under which identities it was to be deleted before, where a deletion names one: whoever has one of them by the time
+    /// that it arrives goes with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leaving: Vec<String>,
 }
 
 impl Tried {
@@ -64,7 +68,19 @@ impl Tried {
             content,
             changes,
             identity,
+            leaving: Vec::new(),
         }
+    }
+
+    /// The same, with what was to be deleted before.
+    #[must_use]
+    pub fn leaving(self, leaving: Vec<String>) -> Tried {
+        Tried { leaving, ..self }
+    }
+
+    /// The identities that it is about.
+    pub fn identities(&self) -> impl Iterator<Item = &String> {
+        self.identity.iter().chain(&self.leaving)
     }
 }
 

@@ -64,6 +64,12 @@ impl Waiting {
         Waiting::new(entity)
     }
 
+    /// The same where somebody else asks for it: then a dead letter's own tries are neither used up by it nor needed for it.
+    #[must_use]
+    pub fn asked_for_another(self) -> Waiting {
+        Waiting { own_try: None, ..self }
+    }
+
     /// Takes on what waits for the same entity under another spelling.
     pub fn join(&mut self, other: Waiting) {
         self.events.extend(other.events);

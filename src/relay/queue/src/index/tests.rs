@@ -95,3 +95,17 @@ proptest! {
         prop_assert_eq!(one.clone().merged(one.clone()), one);
     }
 }
+
+#[test]
+fn of_two_that_hold_an_identity_by_two_workers_neither_is_forgotten() {
+    let holder = |code: &str| Entry {
+        code: Some(code.to_owned()),
+        waiting: vec![format!("waits for {code}")],
+        ..entry(code, 1)
+    };
+    let merged = holder("a").merged(holder("b"));
+    assert_eq!(merged.former, ["a", "b"]);
+    assert_eq!(merged.waiting, ["waits for a", "waits for b"]);
+    let of_older_version: Entry = serde_json::from_str(r#"{"h":"b","u":0,"f":"a"}"#).expect("an entry");
+    assert_eq!(of_older_version.former, ["a"]);
+}
