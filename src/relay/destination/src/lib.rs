@@ -2,9 +2,10 @@
 //!
 //! Here its requests are made, with the idempotency key among their headers, and what follows from its answers. What a
 //! request is, and what an answer means, is the matter of the rooms `shape` and `protocol`. `cargo` is an entity on its way,
-//! `login` how a token is had.
+//! `finding` how it is looked up, `login` how a token is had.
 
 mod cargo;
+mod finding;
 mod login;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -17,17 +18,15 @@ use model::entity::digest;
 use model::failure::{Class, Failure};
 use protocol::answers::Meaning;
 use protocol::draft::{self, Draft};
-use protocol::find::Found;
 use protocol::headers::Headers;
 use protocol::remote::{Remote, name_at_parent, own_name};
-use protocol::request::{Act, Names};
+use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use shape::{Removal, Shape, Upsert};
 use std::cell::RefCell;
 use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
-use world::mistake::{Mistake, made};
 
 /// Five at once is what destinations of this kind bear; the rate is configurable.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -136,68 +135,6 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// What the destination has of an entity; none if it has nothing.
-    ///
-    /// # Errors
-    /// It does not tell, has several, or may not be able to tell yet.
-    async fn find(
-        &self,
-        cargo: Cargo<'_>,
-        find: &Draft,
-        identity: &str,
-        follows: bool,
-    ) -> Result<Option<Remote>, Failure> {
-        let Some(rules) = self.shape.find_of(cargo.kind) else {
-            return Ok(None);
-        };
-        let none = Remote::new();
-        let sending = self.sending(cargo, Act::Find, find, &none)?.following(follows);
-        let names = Names {
-            kind: cargo.kind.name(),
-            id: cargo.code,
-            identity,
-        };
-        let response = match self.called(cargo, sending, false).await.map_err(Failure::settled)? {
-            Called::Done(Meaning::Missing, _) => return self.nothing_found(cargo, rules.settle_s),
-            Called::Done(_, response) => response,
-            Called::LedOn(.., failure) => return Err(*failure),
-        };
-        let refused = |reason: String| self.governor.failed(Class::Permanent, reason);
-        match rules.found(&names, response.headers(), response.body()) {
-            // The one that was called so until a moment ago.
-            Found::One(remote) if cargo.former == Some(&remote) => {
-                let reason = "the destination still finds the one that was called so before".to_owned();
-                Err(self.governor.failed(Class::Transient, reason))
-            }
-            Found::One(remote) => Ok(Some(remote)),
-            Found::None => self.nothing_found(cargo, rules.settle_s),
-            Found::Several(count) => Err(refused(format!(
-                "the destination has {count} that are called {identity}, and which is meant is not known: take the others away there"
-            ))),
-            Found::Unreadable => Err(refused(
-                "what the destination answers to `find` has no such list or value as the shape says".to_owned(),
-            )),
-        }
-    }
-
-    /// Nothing was found, which is believed once whatever was sent before has arrived and can be found.
-    fn nothing_found(&self, cargo: Cargo<'_>, settle_s: u64) -> Result<Option<Remote>, Failure> {
-        let now_s = self.governor.now_ms() / 1000;
-        match cargo.may_arrive_until_s.map(|until_s| until_s + settle_s) {
-            Some(until_s) if until_s > now_s && !made(Mistake::BelieveNothingFound) => {
-                let failure = self.governor.failed(
-                    Class::Transient,
-                    "the end of its creation is not known, and the destination does not have it yet".to_owned(),
-                );
-                Err(Failure {
-                    retry_after_s: Some(until_s - now_s),
-                    ..failure
-                })
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// A request with what was given filled in.
     fn sending<'d>(&self, cargo: Cargo<'_>, act: Act, draft: &'d Draft, own: &Remote) -> Result<Sending<'d>, Failure> {
         let given = cargo.given(own);
@@ -275,6 +212,7 @@ impl<'a, H: Host> Destination<'a, H> {
     /// Whatever keeps it from being gone.
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
         let (mut own, mut has_looked) = (cargo.remote.cloned().unwrap_or_default(), false);
+        let (former, cargo) = (cargo.former, Cargo { former: None, ..cargo });
         loop {
             // A deletion that lacks a part of its body may name another entity, or all of them.
             let lacks = removal.delete.lacks_in_any_form(cargo.given(&own));
@@ -283,6 +221,8 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Some(_), Some(find)) if !has_looked => {
                     has_looked = true;
                     match self.find(cargo, find, &removal.identity, false).await? {
+                        // It is called otherwise by now, and the destination finds it late.
+                        Some(found) if self.is_one(cargo.kind, former, &found) => return Ok(()),
                         Some(found) => own.extend(found),
                         None => return Ok(()),
                     }

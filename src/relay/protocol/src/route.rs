@@ -1,7 +1,7 @@
 //! Where an entity goes: method and path, by its code.
 
 use crate::draft;
-use crate::remote::is_late;
+use crate::remote::{Remote, is_late, own_name};
 use crate::request::{Names, fill, names_an_entity, names_identity};
 use http::Method;
 use model::document::Node;
@@ -69,6 +69,21 @@ impl Route {
         draft::places(&self.path)
     }
 
+    /// Whether the destination gave both of one thing: what the path names things by is the same, or all of it where the path
+    /// says nothing of that. What stands in the query, such as a version, changes with the thing.
+    pub fn is_of_one(&self, one: &Remote, other: &Remote) -> bool {
+        let query = self
+            .path
+            .iter()
+            .position(|piece| matches!(piece, Piece::Text(text) if text.contains('?')));
+        let path = &self.path[..query.unwrap_or(self.path.len())];
+        let mut names = draft::places(path).filter_map(own_name).peekable();
+        match names.peek() {
+            Some(_) => names.all(|name| one.get(name) == other.get(name)),
+            None => one == other,
+        }
+    }
+
     /// Takes on what the document says. A path can do without the entity where the body names it.
     pub fn amend(&mut self, node: &Node<'_>, methods: &[(&str, Method)], body_names_it: bool) {
         if let Some(node) = node.member("method") {
@@ -126,4 +141,27 @@ fn path(node: &Node<'_>, needs_id: bool) -> Option<Vec<Piece>> {
 
 fn is_of_a_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/?".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_told_apart_by_what_paths_name_them_by_and_not_by_their_versions() {
+        let given = |id: &str, version: &str| {
+            let pairs = [("id", id), ("version", version)];
+            Remote::from(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        };
+        let route = |path: &str| Route {
+            method: Method::PUT,
+            path: pieces(path).expect("a path"),
+        };
+        for path in ["/items/{remote.id}", "/items/{remote.id}?version={remote.version}"] {
+            assert!(route(path).is_of_one(&given("7", "1"), &given("7", "2")));
+            assert!(!route(path).is_of_one(&given("7", "1"), &given("8", "1")));
+        }
+        assert!(!route("/items").is_of_one(&given("7", "1"), &given("7", "2")));
+        assert!(route("/items").is_of_one(&given("7", "1"), &given("7", "1")));
+    }
 }
