@@ -9,7 +9,7 @@ use simulator::fault::Fault;
 use std::collections::BTreeMap;
 use tests::simulation::stage::Stage;
 
-const BY_SKU: &str = r#"{
+pub(crate) const BY_SKU: &str = r#"{
     "products": {
         "identity": { "form": "attribute", "attribute": "sku" },
         "upsert": { "path": "/products/{identity}" }, "delete": { "path": "/products/{identity}" }
@@ -18,7 +18,7 @@ const BY_SKU: &str = r#"{
 }"#;
 
 /// A shop that gives ids, is told of another SKU by a change, and takes none twice.
-const SHOP: &str = r#"{
+pub(crate) const SHOP: &str = r#"{
     "products": {
         "identity": { "form": "attribute", "attribute": "sku", "unique": true, "renames": true },
         "remember": { "id": "/id" },
@@ -30,12 +30,18 @@ const SHOP: &str = r#"{
     "product-models": false
 }"#;
 
+/// The same shop, where the old is deleted and the new made.
+pub(crate) fn shop_that_makes_anew() -> String {
+    SHOP.replace(r#""renames": true"#, r#""renames": false"#)
+        .replace("{remote.id}?ref={identity}", "{remote.id}")
+}
+
 /// A stage on which all products lie at the destination, and the products.
-fn stage(products: usize, seed: u64) -> (Stage, Vec<EntityId>) {
+pub(crate) fn stage(products: usize, seed: u64) -> (Stage, Vec<EntityId>) {
     stage_of(products, seed, BY_SKU)
 }
 
-fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<EntityId>) {
+pub(crate) fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<EntityId>) {
     let mut stage = Stage::with(products, 0, seed, |world, worker| {
         by_events_alone(worker);
         worker.shape = Shape::read(shape).expect("a good shape");
@@ -43,7 +49,7 @@ fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<EntityId>) {
             is_unique: true,
             ..ShopConfig::default()
         };
-        world.destination.shop = (shape == SHOP).then(|| Shop::new(config));
+        world.destination.shop = (shape != BY_SKU).then(|| Shop::new(config));
     });
     let products = stage.products();
     for product in &products {
@@ -56,7 +62,7 @@ fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<EntityId>) {
     (stage, products)
 }
 
-fn call(product: &EntityId, sku: &str) -> Edit {
+pub(crate) fn call(product: &EntityId, sku: &str) -> Edit {
     Edit::new(
         product.clone(),
         Action::SetValue {
@@ -68,7 +74,7 @@ fn call(product: &EntityId, sku: &str) -> Edit {
     )
 }
 
-fn sku(stage: &Stage, product: &EntityId) -> String {
+pub(crate) fn sku(stage: &Stage, product: &EntityId) -> String {
     let world = stage.world();
     let mut products = world.pim.catalogue.truth().products(None);
     let entity = products.find(|known| known.id == *product).expect("a product");
@@ -84,7 +90,7 @@ fn wanted(stage: &Stage) -> BTreeMap<String, String> {
     named.collect()
 }
 
-fn held(stage: &Stage) -> BTreeMap<String, String> {
+pub(crate) fn held(stage: &Stage) -> BTreeMap<String, String> {
     let world = stage.world();
     let state = world.destination.state.iter();
     state
@@ -97,13 +103,13 @@ fn held(stage: &Stage) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn is_equal(stage: &Stage) -> bool {
+pub(crate) fn is_equal(stage: &Stage) -> bool {
     stage.is_quiet() && held(stage) == wanted(stage)
 }
 
 /// Lets the worker be killed before or after each call that it makes of this act's events; at the end all must be equal.
 fn killed_anywhere(seed: u64, act: impl Fn(&mut Stage, &[EntityId])) {
-    for shape in [BY_SKU, SHOP] {
+    for shape in [BY_SKU, SHOP, &shop_that_makes_anew()] {
         killed_anywhere_under(shape, seed, &act);
     }
 }

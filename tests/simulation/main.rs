@@ -11,6 +11,7 @@ mod configuration;
 mod doors;
 mod identities;
 mod media;
+mod names;
 mod pages;
 mod pauses;
 mod people;

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use shape::{Farewell, Refusal, Shaped, source_hash};
 use world::host::Host;
 
+/// Why an entity fails that cannot be called anything.
+const NAMELESS: &str = "it has no value of the attribute by which the destination names it: `identity` in the shape";
+
 /// Decides what each entity comes to.
 pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, asked: Vec<Asked>, pages: &Pages) -> Vec<Decided> {
     let began_ms = session.desk.host.monotonic_ms();
@@ -105,8 +108,10 @@ fn decide_found<H: Host>(
             item.wanted = Some(upsert.identity.clone()).filter(|_| has_changing_identity);
             let lies_under_it = item.wanted.is_none() || item.under.iter().eq(&item.wanted);
             item.lies_there = lies_under_it && entry.is_some_and(|entry| entry.hash.is_some());
+            // What is in flight is looked at once it has settled, as where a content is.
             let is_there = entry.is_some_and(|entry| {
-                entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent && lies_under_it
+                let is_called_so = item.wanted.is_none() || entry.identities.iter().eq(&item.wanted);
+                entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent && is_called_so
             });
             if is_there && !item.waiting.is_forced() {
                 session.books.report(|report| report.unchanged += 1);
@@ -131,6 +136,12 @@ fn decide_found<H: Host>(
         {
             Decision::PutOff
         }
+        // Nothing of it lies there, as far as is known: then people are told.
+        Shaped::Unwanted(Refusal::Identity)
+            if item.under.is_empty() || (entry.is_none() && !item.waiting.is_recovered()) =>
+        {
+            Decision::Failed(session.upstreams.pim_failure(Class::Permanent, NAMELESS), None)
+        }
         Shaped::Unwanted(refusal) => decide_unwanted(&session.desk, &mut session.books, item, entry, refusal),
         Shaped::Unsendable(why) => Decision::Failed(session.upstreams.pim_failure(Class::Permanent, why), None),
     }
@@ -141,11 +152,12 @@ fn decide_found<H: Host>(
 fn decide_unwanted<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
-    item: &Decided,
+    item: &mut Decided,
     entry: Option<&Entry>,
     refusal: Refusal,
 ) -> Decision {
     books.note_unwanted();
+    item.comes_back = refusal == Refusal::Identity;
     let removal = match farewell(desk, item).filter(|_| entry.is_some() || item.waiting.is_recovered()) {
         Some(Farewell::Sent(removal)) => removal,
         Some(Farewell::Silent) => return Decision::LetGo,

@@ -20,6 +20,9 @@ use shape::{Farewell, Removal};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
 
+/// Under which identities entities may lie besides, by their codes, since pushes under these are in flight.
+pub(crate) type InFlight = BTreeMap<String, BTreeSet<String>>;
+
 /// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
 /// under way.
 const TRIES: u32 = 2;
@@ -31,7 +34,8 @@ pub(crate) async fn bring_holders<H: Host>(
     decided: &mut Vec<Decided>,
     pages: &mut Pages,
     claims: &mut Claims,
-) -> Result<(), Stop> {
+) -> Result<InFlight, Stop> {
+    let mut in_flight = InFlight::new();
     let mut known: BTreeSet<String> = decided.iter().map(|item| item.code.clone()).collect();
     let mut from = 0;
     while from < decided.len() {
@@ -44,11 +48,19 @@ pub(crate) async fn bring_holders<H: Host>(
                     let other = Entity::new(kind, other);
                     session.books.read_page_of(&session.desk, pages, &other).await?;
                 }
+                for other in claims.others(kind, identity, &item.code) {
+                    let tried = session.backlog.tried_in_flight(&session.desk, kind, other).await?;
+                    let identities = tried.into_iter().filter_map(|tried| tried.identity);
+                    in_flight.entry(other.to_owned()).or_default().extend(identities);
+                }
             }
             if let Some(wanted) = item.wants_another() {
                 let others = claims.others(kind, wanted, &item.code);
                 holders.extend(others.filter(|holder| !known.contains(*holder)).map(str::to_owned));
             }
+        }
+        for item in &mut decided[from..] {
+            forget_what_it_left(item, pages, claims);
         }
         from = decided.len();
         let room = (2 * BATCH_MAX).saturating_sub(from);
@@ -58,6 +70,7 @@ pub(crate) async fn bring_holders<H: Host>(
             let entity = Entity::new(kind, &code);
             if waiting.len() < room && !session.backlog.is_begun(&entity) {
                 let known = session.backlog.plan.find(&entity);
+                let known = known.map(Waiting::asked_for_another);
                 waiting.push(known.unwrap_or_else(|| Waiting::of_nothing(entity)));
             }
         }
@@ -67,7 +80,17 @@ pub(crate) async fn bring_holders<H: Host>(
             decided.extend(decide(session, asked, pages));
         }
     }
-    Ok(())
+    Ok(in_flight)
+}
+
+/// What an entity let go lies under that no more, whatever is in flight: that is looked at once it has settled.
+fn forget_what_it_left(item: &mut Decided, pages: &Pages, claims: &Claims) {
+    let kind = item.waiting.entity.kind;
+    let entry = pages.get(&item.waiting.entity);
+    let is_known = |identity: &String| entry.is_some_and(|entry| entry.identities.contains(identity));
+    let code = item.code.clone();
+    item.under
+        .retain(|identity| is_known(identity) || claims.is_held_by(kind, identity, &code));
 }
 
 /// Settles who holds what: claims are taken over, what is left behind is to be deleted, and who must wait fails.
@@ -75,11 +98,11 @@ pub(crate) fn settle<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
     books: &mut Books,
-    (items, pages): (&mut [Decided], &Pages),
+    (items, pages, in_flight): (&mut [Decided], &Pages, &InFlight),
     claims: &mut Claims,
 ) {
     let mut waiting = Vec::new();
-    let blocked = blocked(items, claims, pages);
+    let blocked = make_way(desk, books, (items, pages), claims);
     for (at, holder) in &blocked {
         let (at, holder) = (*at, holder.as_str());
         let item = &mut items[at];
@@ -113,11 +136,46 @@ pub(crate) fn settle<H: Host>(
             take_turns(items);
         }
     }
-    leave(desk, books, (items, pages), claims);
+    // Whoever is held by the brake overwrites nothing.
+    while leave(desk, books, (items, pages, in_flight), claims) {}
 }
 
-/// Who cannot have what it wants, and which entity holds that. Whoever cannot goes on holding what it has.
-fn blocked(items: &[Decided], claims: &Claims, pages: &Pages) -> BTreeMap<usize, String> {
+/// Who cannot have what it wants, and which entity holds that. Of these, whoever lies under what it is called no more, and what
+/// another one is called by now, goes, if the brake lets it: it is wanted elsewhere and told of, and not where it lies.
+fn make_way<H: Host>(
+    desk: &Desk<'_, H>,
+    books: &mut Books,
+    (items, pages): (&mut [Decided], &Pages),
+    claims: &Claims,
+) -> BTreeMap<usize, String> {
+    let mut staying = BTreeSet::new();
+    loop {
+        let (mut blocked, going) = blocked(items, claims, pages, &staying);
+        let mut lets_through = |at: &usize| books.brake_lets_through(desk, &items[*at].waiting.entity);
+        let braked: Vec<usize> = going.iter().copied().filter(|at| !lets_through(at)).collect();
+        staying.extend(braked.iter().copied());
+        if braked.is_empty() {
+            for at in going {
+                blocked.remove(&at);
+                (items[at].what, items[at].wanted, items[at].comes_back) = (Decision::Delete(Vec::new()), None, true);
+            }
+            for at in staying {
+                blocked.remove(&at);
+                (items[at].what, items[at].wanted) = (Decision::Braked, None);
+            }
+            return blocked;
+        }
+    }
+}
+
+/// Who cannot have what it wants, and which entity holds that; and who of them goes for another one. Whoever else cannot goes
+/// on holding what it has.
+fn blocked(
+    items: &[Decided],
+    claims: &Claims,
+    pages: &Pages,
+    staying: &BTreeSet<usize>,
+) -> (BTreeMap<usize, String>, BTreeSet<usize>) {
     let by_code: BTreeMap<&str, usize> = items
         .iter()
         .enumerate()
@@ -126,14 +184,21 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages) -> BTreeMap<usize,
     let mut blocked: BTreeMap<usize, String> = BTreeMap::new();
     loop {
         let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut more = BTreeMap::new();
+        let (mut more, mut going) = (BTreeMap::new(), BTreeSet::new());
         for (at, item) in items.iter().enumerate().filter(|(at, _)| !blocked.contains_key(at)) {
             let Some(wanted) = item.wants_another() else { continue };
             let kind = item.waiting.entity.kind;
+            let goes = |other: &usize| {
+                let holder = &items[*other];
+                let is_in_the_way = blocked.contains_key(other) && !staying.contains(other);
+                is_in_the_way && holder.lies_under(wanted) && gives_way(holder, item, wanted)
+            };
             let holds = |holder: &&str| match by_code.get(holder) {
-                Some(other) => items[*other].keeps(wanted, blocked.contains_key(other)),
+                Some(other) => !goes(other) && items[*other].keeps(wanted, blocked.contains_key(other)),
                 None => lies_under(pages, kind, holder, wanted),
             };
+            let holders = claims.others(kind, wanted, &item.code);
+            going.extend(holders.filter_map(|holder| by_code.get(holder).copied()).filter(goes));
             let holder = claims.others(kind, wanted, &item.code).find(holds);
             match (holder, taken.get(wanted)) {
                 (Some(holder), _) => drop(more.insert(at, holder.to_owned())),
@@ -142,10 +207,17 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages) -> BTreeMap<usize,
             }
         }
         if more.is_empty() {
-            return blocked;
+            return (blocked, going);
         }
         blocked.extend(more);
     }
+}
+
+/// Whether an entity that cannot have what it wants goes from where it lies, since another one is called so by now: once one of
+/// the two would be given up. Till then the end of an edit may be under way that gives it another name.
+fn gives_way(holder: &Decided, wanting: &Decided, identity: &str) -> bool {
+    let is_late = |item: &Decided| item.waiting.attempts() >= TRIES || !item.waiting.dead_letters.is_empty();
+    holder.wanted.as_deref() != Some(identity) && (is_late(holder) || is_late(wanting))
 }
 
 /// Whether an entity lies under an identity, as the index tells of it.
@@ -219,26 +291,35 @@ fn take_turns(items: &mut [Decided]) {
 
 /// What is deleted of what entities lie under till now: all of what is gone, and of what is called otherwise now unless the
 /// destination is told so by a change. What another one lies under by now stays, where deletions find it by identity; and so
-/// does what another one of the batch overwrites.
-fn leave<H: Host>(desk: &Desk<'_, H>, books: &mut Books, (items, pages): (&mut [Decided], &Pages), claims: &Claims) {
+/// does what another one of the batch overwrites. Says whether the brake holds one that it did not hold before.
+fn leave<H: Host>(
+    desk: &Desk<'_, H>,
+    books: &mut Books,
+    (items, pages, in_flight): (&mut [Decided], &Pages, &InFlight),
+    claims: &Claims,
+) -> bool {
     let shape = &desk.config.shape;
-    let comes: BTreeSet<String> = items
-        .iter()
-        .filter(|item| item.is_to_be_upserted())
-        .map(|item| item.code.clone())
-        .collect();
-    for item in items.iter_mut() {
+    let mut is_held = false;
+    let comes = |(at, item): (usize, &Decided)| {
+        let is_first = item.waiting.attempts() < TRIES && item.waiting.dead_letters.is_empty();
+        let wanted = item.wanted.clone().filter(|_| is_first && item.is_to_be_upserted());
+        wanted
+            .filter(|_| shape.overwrites(item.waiting.entity.kind))
+            .map(|wanted| (wanted, at))
+    };
+    let comes: BTreeMap<String, usize> = items.iter().enumerate().filter_map(comes).collect();
+    for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
-        let goes_by_identity = shape.deletes_by_identity(kind) || item.remote.is_empty();
+        let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
         let is_anothers = |identity: &str| {
+            let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
             let mut others = claims.others(kind, identity, &item.code);
-            let is_there = |other: &str| {
-                lies_under(pages, kind, other, identity) || (shape.overwrites(kind) && comes.contains(other))
-            };
+            let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
+            let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
             goes_by_identity && others.any(is_there)
         };
         let removal = |identity: &String| -> Option<Removal> {
-            if Some(identity) == item.wanted.as_ref() || is_anothers(identity) {
+            if Some(identity) == item.wanted.as_ref() || is_overwritten(&identity) || is_anothers(identity) {
                 return None;
             }
             match desk.config.shape.farewell(kind, &item.code, Some(identity))? {
@@ -246,21 +327,57 @@ fn leave<H: Host>(desk: &Desk<'_, H>, books: &mut Books, (items, pages): (&mut [
                 Farewell::Silent => None,
             }
         };
-        let removals: Vec<Removal> = item.under.iter().filter_map(removal).collect();
-        let (is_renamed, entity) = (
-            desk.config.shape.renames(kind) && !item.turn.starts_anew,
-            item.waiting.entity.clone(),
-        );
+        let is_renamed = shape.renames(kind) && !item.turn.starts_anew;
+        // What is told what it is called now stays; what was made beside it, by a request whose end nobody saw, does not.
+        let stays = |identity: &&String| is_renamed && item.is_to_be_upserted() && item.is_known_under(identity);
+        let left = item.under.iter().filter(|identity| !stays(identity));
+        let removals: Vec<Removal> = left.filter_map(removal).collect();
+        let entity = item.waiting.entity.clone();
+        let overwritten = item.under.iter().filter(is_overwritten);
+        let overwritten: Vec<_> = overwritten
+            .map(|identity| (identity.clone(), comes[identity]))
+            .collect();
+        item.overwritten = overwritten;
         match &mut item.what {
-            Decision::Delete(known) if !item.under.is_empty() => *known = removals,
-            Decision::Upsert { leaving, .. } if !is_renamed && !removals.is_empty() => {
-                if books.brake_lets_through(desk, &entity) {
+            Decision::Delete(known) => *known = removals,
+            Decision::Upsert { leaving, .. } => {
+                if removals.is_empty() || books.brake_lets_through(desk, &entity) {
                     *leaving = removals;
                 } else {
                     item.what = Decision::Braked;
+                    is_held = true;
                 }
             }
             _ => {}
+        }
+    }
+    is_held
+}
+
+/// Whoever lay under an identity that another one was brought under by an upsert lies there no more.
+pub(crate) fn note_overwritten<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], pages: &mut Pages, claims: &Claims) {
+    for item in items
+        .iter()
+        .filter(|item| matches!(item.what, Outcome::Upserted { .. }))
+    {
+        let kind = item.waiting.entity.kind;
+        let Some(identity) = item.wanted.as_ref().filter(|_| desk.config.shape.overwrites(kind)) else {
+            continue;
+        };
+        for code in claims.others(kind, identity, &item.code) {
+            let other = Entity::new(kind, code);
+            let Some(entry) = pages.get(&other).cloned() else {
+                continue;
+            };
+            let mut under = entry.identities;
+            let was_first = under.first() == Some(identity);
+            under.retain(|known| known != identity);
+            match under.is_empty() {
+                true if was_first => pages.remove(&other, desk.now_s(), false),
+                _ if was_first => pages.set(&other, code, None, entry.updated_s),
+                _ => {}
+            }
+            pages.set_identities(&other, under);
         }
     }
 }
@@ -283,15 +400,17 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
                 waiting.extend(codes.into_iter().map(|code| (kind, code)));
             }
         }
-        if !matches!(item.what, Outcome::Upserted { .. } | Outcome::Deleted | Outcome::LetGo) {
-            continue;
+        let is_gone = matches!(item.what, Outcome::Deleted | Outcome::LetGo);
+        let is_there = matches!(item.what, Outcome::Upserted { .. });
+        if (is_gone && item.comes_back) || (is_there && !item.still.is_empty()) {
+            waiting.push((kind, item.code.clone()));
         }
-        let keeps = matches!(item.what, Outcome::Upserted { .. });
-        let left = item
-            .under
-            .iter()
-            .filter(|identity| !keeps || Some(*identity) != item.wanted.as_ref());
-        for identity in left {
+        let is_left = |identity: &&String| {
+            let is_elsewhere = is_there && Some(*identity) != item.wanted.as_ref();
+            let is_left = is_gone || is_elsewhere || item.left.contains(identity);
+            is_left && !item.still.contains(identity)
+        };
+        for identity in item.under.iter().filter(is_left) {
             let codes = claims.let_go(kind, identity, &item.code, desk.now_s());
             waiting.extend(codes.into_iter().map(|code| (kind, code)));
         }
@@ -307,9 +426,13 @@ impl Decided {
             .filter(|_| self.is_to_be_upserted() && !self.lies_there)
     }
 
+    fn lies_under(&self, identity: &str) -> bool {
+        self.under.iter().any(|known| known == identity)
+    }
+
     /// Whether it holds an identity still once the batch is over.
     fn keeps(&self, identity: &str, is_blocked: bool) -> bool {
-        let lies_there = self.under.iter().any(|known| known == identity);
+        let lies_there = self.lies_under(identity);
         match &self.what {
             Decision::Upsert { .. } if !is_blocked => self.wanted.as_deref() == Some(identity),
             Decision::Delete(_) | Decision::LetGo => false,

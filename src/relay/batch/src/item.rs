@@ -152,6 +152,14 @@ pub(crate) struct Item<T> {
     pub(crate) lies_there: bool,
     /// Whether what it lay under till now was deleted, or may have been, before it was to be made anew.
     pub(crate) has_left: bool,
+    /// What it lay under till now and was deleted, as the end of each deletion told.
+    pub(crate) left: Vec<String>,
+    /// What it lay under till now and is not deleted, since that item of the batch overwrites it.
+    pub(crate) overwritten: Vec<(String, usize)>,
+    /// Which of that it lies under still, since the other one did not come.
+    pub(crate) still: Vec<String>,
+    /// Whether it is looked at again once it is gone: it is wanted, and cannot be there as it is.
+    pub(crate) comes_back: bool,
     /// What the destination gave of the one that lets its identity go in this batch: a search may still find that one.
     pub(crate) former: Remote,
     /// In which wave of upserts it goes, and after which item of the batch that must have let its identity go.
@@ -283,6 +291,10 @@ impl Decided {
             wanted: None,
             lies_there: false,
             has_left: false,
+            left: Vec::new(),
+            overwritten: Vec::new(),
+            still: Vec::new(),
+            comes_back: false,
             former: Remote::new(),
             turn: Turn::default(),
             is_new: false,
@@ -336,6 +348,10 @@ impl<T> Item<T> {
             wanted: self.wanted,
             lies_there: self.lies_there,
             has_left: self.has_left,
+            left: self.left,
+            overwritten: self.overwritten,
+            still: self.still,
+            comes_back: self.comes_back,
             former: self.former,
             turn: self.turn,
             is_new: self.is_new,
@@ -383,6 +399,23 @@ impl<T> Item<T> {
         }
     }
 
+    /// The same to delete what lies under an identity: what the destination gave is of what lies under the first, and of
+    /// nothing that lies elsewhere.
+    pub(crate) fn cargo_under(&self, identity: &str) -> Cargo<'_> {
+        if self.under.is_empty() || self.is_known_under(identity) {
+            return self.cargo();
+        }
+        Cargo {
+            former: Some(&self.remote).filter(|remote| !remote.is_empty()),
+            ..self.cargo_anew()
+        }
+    }
+
+    /// Whether what the destination gave is of what lies under an identity.
+    pub(crate) fn is_known_under(&self, identity: &str) -> bool {
+        !self.remote.is_empty() && self.under.first().is_some_and(|first| first == identity)
+    }
+
     /// What is written down of its push.
     pub(crate) fn in_flight(&self) -> (Kind, String, Option<Tried>) {
         (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
@@ -391,12 +424,10 @@ impl<T> Item<T> {
     /// Under which identities it may lie at the destination after a push whose end is not known.
     pub(crate) fn may_lie_under(&self) -> Vec<String> {
         let mut under = self.under.clone();
-        under.extend(
-            self.wanted
-                .iter()
-                .filter(|wanted| !self.under.contains(wanted))
-                .cloned(),
-        );
+        under.retain(|identity| !self.left.contains(identity));
+        let wanted = self.wanted.iter().filter(|wanted| !under.contains(wanted));
+        let wanted: Vec<String> = wanted.cloned().collect();
+        under.extend(wanted);
         under
     }
 

@@ -9,6 +9,7 @@ use desk::session::Session;
 use desk::tools::{Desk, Upstreams};
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
+use protocol::remote::Remote;
 use protocol::request::Act;
 use queue::claims::Claims;
 use queue::dead_letter::{self, DeadLetter, EVENTS_KEPT};
@@ -46,6 +47,7 @@ pub(super) async fn keep_all<H: Host>(
     for item in &items {
         keep_in_index(session, item, pages);
     }
+    identities::note_overwritten(&session.desk, &items, pages, claims);
     let waiting = identities::let_go(&session.desk, &items, claims);
     if pages.has_changes() || claims.has_changes() {
         session.books.know_the_pair(&session.desk).await?;
@@ -83,7 +85,7 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
             ..
         } => {
             pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
-            pages.set_identities(entity, Vec::from_iter(item.wanted.clone()));
+            pages.set_identities(entity, item.wanted.iter().chain(&item.still).cloned().collect());
             pages.set_parent(entity, item.parent.clone());
             pages.set_remote(entity, remote.clone(), item.mark_of_parent());
         }
@@ -120,6 +122,9 @@ fn forget_content(item: &Pushed, pages: &mut Pages) {
     if let Some(updated_s) = updated_s.or(item.wanted.as_ref().map(|_| 0)) {
         pages.set(entity, &item.code, None, updated_s);
         pages.set_identities(entity, item.may_lie_under());
+        if item.left.iter().any(|identity| item.is_known_under(identity)) {
+            pages.set_remote(entity, Remote::new(), None);
+        }
     }
 }
 
@@ -235,7 +240,16 @@ pub(super) async fn note_tried<H: Host>(
             item.may_arrive_until_s = item.may_arrive_until_s.max(last_s);
             known.extend(earlier.tried);
         }
-        item.tried = Some(Tried::next(&known, content, item.wanted.clone()));
+        let removals = match &item.what {
+            Decision::Upsert { leaving, .. } => leaving,
+            Decision::Delete(removals) => removals,
+            _ => continue,
+        };
+        let (shape, kind) = (&desk.config.shape, item.waiting.entity.kind);
+        let by_identity = shape.has_changing_identities(kind) && shape.deletes_by_identity(kind);
+        let leaving = removals.iter().filter(|_| by_identity);
+        let leaving = leaving.map(|removal| removal.identity.clone()).collect();
+        item.tried = Some(Tried::next(&known, content, item.wanted.clone()).leaving(leaving));
     }
     Ok(())
 }

@@ -62,12 +62,12 @@ pub async fn run<H: Host>(
     let mut decided = decide(session, asked, &pages);
     let mut claims = Claims::default();
     if session.desk.config.shape.has_changing_identities(kind) {
-        identities::bring_holders(session, kind, &mut decided, &mut pages, &mut claims).await?;
+        let in_flight = identities::bring_holders(session, kind, &mut decided, &mut pages, &mut claims).await?;
         identities::settle(
             &session.desk,
             &session.upstreams,
             &mut session.books,
-            (&mut decided, &pages),
+            (&mut decided, &pages, &in_flight),
             &mut claims,
         );
     }

@@ -36,10 +36,11 @@ async fn keep_in_flight<H: Host>(desk: &Desk<'_, H>, value: InFlightValue) -> Re
 /// that they count its own key of what is in flight as settled. So it writes what it pushed down once more.
 pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushed]) -> Result<(), StoreError> {
     let is_pushed = |item: &&Pushed| {
-        matches!(
+        let is_sent = matches!(
             item.what,
             Outcome::Upserted { .. } | Outcome::Deleted | Outcome::Failed(..)
-        )
+        );
+        is_sent || item.has_left
     };
     let pushed = items.iter().filter(is_pushed);
     keep_in_flight(desk, InFlightValue::of(pushed.map(Pushed::in_flight)))
@@ -60,12 +61,17 @@ pub(crate) async fn push_all<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
     books: &mut Books,
-    items: Vec<Decided>,
+    mut items: Vec<Decided>,
 ) -> Vec<Pushed> {
     let mut came = Came::new();
     if let Some(destination) = &upstreams.destination {
         let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
+        for (at, result) in &deleted {
+            if let (Decision::Upsert { leaving, .. }, Ok(_)) = (&items[*at].what, result) {
+                items[*at].left = leaving.iter().map(|removal| removal.identity.clone()).collect();
+            }
+        }
         // What was to be deleted before an upsert and was not keeps the upsert from being made.
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
         came.extend(deleted.into_iter().filter(is_over));
@@ -78,8 +84,23 @@ pub(crate) async fn push_all<H: Host>(
             came.extend(late);
         }
     }
+    for (at, item) in items.iter_mut().enumerate() {
+        let has_come = |by: &usize| matches!(came.get(by), Some(Ok(_)));
+        for (identity, by) in &item.overwritten {
+            let over = if has_come(by) { &mut item.left } else { &mut item.still };
+            over.push(identity.clone());
+        }
+        if let (Decision::Delete(_), [_, ..]) = (&item.what, &item.still[..]) {
+            let late = late_for(
+                upstreams,
+                "it lies where another one was to come that has not".to_owned(),
+            );
+            came.insert(at, Err(late));
+        }
+    }
     let items = items.into_iter().enumerate().map(|(at, mut item)| {
-        item.has_left = matches!(&item.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
+        let is_leaving = matches!(&item.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
+        item.has_left = is_leaving || !item.left.is_empty();
         (at, item)
     });
     let pushed: Vec<Pushed> = items.map(|(at, item)| pushed(item, came.remove(&at))).collect();
@@ -106,7 +127,7 @@ fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decid
         };
         pushes.push(Box::pin(async move {
             for removal in removals {
-                if let Err(failure) = destination.delete(item.cargo(), removal).await {
+                if let Err(failure) = destination.delete(item.cargo_under(&removal.identity), removal).await {
                     return (at, Err(failure));
                 }
             }
@@ -132,16 +153,21 @@ fn upserts<'a, H: Host>(
         if item.turn.wave != wave || came.contains_key(&at) {
             continue;
         }
-        let is_late = |first: &usize| !items[*first].is_to_be_pushed() || matches!(came.get(first), Some(Err(_)));
+        let is_late = |first: &usize| {
+            let holder = &items[*first];
+            let has_let_go = item.wanted.iter().any(|wanted| holder.left.contains(wanted));
+            !has_let_go && (!holder.is_to_be_pushed() || matches!(came.get(first), Some(Err(_))))
+        };
         let first = item.turn.after.filter(is_late);
         if let Some(first) = first {
             let reason = format!("it waits until {} has let its identity go", items[first].name);
             late.insert(at, Err(late_for(upstreams, reason)));
             continue;
         }
-        let has_left = !leaving.is_empty();
+        let is_gone = leaving.iter().any(|removal| item.is_known_under(&removal.identity));
+        let is_made_anew = is_gone || (!leaving.is_empty() && item.remote.is_empty());
         pushes.push(Box::pin(async move {
-            let cargo = if has_left { item.cargo_anew() } else { item.cargo() };
+            let cargo = if is_made_anew { item.cargo_anew() } else { item.cargo() };
             (at, destination.upsert(cargo, upsert).await)
         }));
     }

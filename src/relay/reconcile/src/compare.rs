@@ -10,7 +10,7 @@ use model::entity::{Entity, Kind, updated_s};
 use queue::dead_letter::DeadLetter;
 use queue::key::Change;
 use serde_json::Value;
-use shape::Shaped;
+use shape::{Refusal, Shaped};
 use world::host::{self, Host, StoreError, set_all};
 
 /// An entity as a list gave it.
@@ -78,6 +78,7 @@ pub(super) async fn judge<H: Host>(
                 }
             }
             Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,
+            Shaped::Unwanted(Refusal::Identity) => Verdict::Unsendable,
             Shaped::Unwanted(_) => Verdict::Ignore,
             Shaped::Unsendable(_) => Verdict::Unsendable,
         }

@@ -276,9 +276,7 @@ impl Shape {
             Ok(None) => {}
         }
         let Some(identity) = rules.identity(kind, code, entity) else {
-            return Shaped::Unsendable(
-                "it has no value of the attribute by which the destination names it: `identity` in the shape",
-            );
+            return Shaped::Unwanted(Refusal::Identity);
         };
         let names = names(kind, code, &identity);
         let protocol = &rules.protocol;

@@ -22,6 +22,8 @@ pub enum Refusal {
     Completeness,
     /// An attribute has no value.
     Attributes,
+    /// The attribute that says what it is called has none.
+    Identity,
 }
 
 impl Refusal {
@@ -34,6 +36,7 @@ impl Refusal {
             Refusal::Categories => "categories",
             Refusal::Completeness => "completeness",
             Refusal::Attributes => "attributes",
+            Refusal::Identity => "identity",
         }
     }
 

@@ -6,6 +6,7 @@ use desk::stop::Stop;
 use desk::tools::Desk;
 use model::entity::{Entity, Kind};
 use model::time::SKEW_S;
+use queue::claims::Claims;
 use queue::in_flight::InFlightValue;
 use queue::index::Pages;
 use queue::key::{Change, Key};
@@ -80,10 +81,12 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
                 pages.set_identities(entity, known);
             }
         }
+        let others = who_has_it_by_now(desk, books, &value, &mut pages).await?;
         desk.check_lease()?;
         books.save_pages(desk, &mut pages).await?;
         let raised: Vec<(String, Vec<u8>)> = entities
             .iter()
+            .chain(&others)
             .map(|(entity, code)| desk.raise(entity.kind, code, Change::Recovered))
             .collect();
         books.note_raised(backlog, raised.len());
@@ -100,6 +103,32 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
         books.note_progress();
     }
     Ok(())
+}
+
+/// Who lies by now under the identities of what was in flight: what arrived late may have overwritten it, or taken it away.
+async fn who_has_it_by_now<H: Host>(
+    desk: &Desk<'_, H>,
+    books: &Books,
+    value: &InFlightValue,
+    pages: &mut Pages,
+) -> Result<Vec<(Entity, String)>, StoreError> {
+    let (mut claims, mut others) = (Claims::default(), Vec::new());
+    for ((kind, code), tried) in value.clone().into_tried() {
+        for identity in tried.identities() {
+            books.read_claim(desk, &mut claims, kind, identity).await?;
+            for other in claims.others(kind, identity, &code) {
+                let entity = Entity::new(kind, other);
+                books.read_page_of(desk, pages, &entity).await?;
+                let entry = pages.get(&entity);
+                let entry = entry.filter(|entry| entry.identities.contains(identity));
+                if let Some(updated_s) = entry.map(|entry| entry.updated_s) {
+                    pages.set(&entity, other, None, updated_s);
+                    others.push((entity, other.to_owned()));
+                }
+            }
+        }
+    }
+    Ok(others)
 }
 
 /// Lets a batch that may be in flight be looked at ten minutes after a moment, in seconds since the Unix epoch.

@@ -82,6 +82,7 @@ impl Shop {
     pub fn plainly(&self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
         let (kind, id) = parts(request)?;
         let path = match (id, reference(request)) {
+            (Some(_), Some(reference)) if request.method() == Method::PUT => format!("/{kind}/{reference}"),
             (Some(id), _) => {
                 let known = self.paths.get(id).cloned();
                 known.unwrap_or_else(|| format!("/{kind}/{id}"))
@@ -103,7 +104,7 @@ impl Shop {
             return missing();
         };
         if let (&Method::PUT, Some(id), Some(reference)) = (request.method(), id, reference(request)) {
-            return self.rename(id, format!("/{kind}/{reference}"));
+            return self.rename(id, version(request), format!("/{kind}/{reference}"));
         }
         match (request.method(), id, reference(request)) {
             (&Method::POST, None, Some(reference)) => self.make(&format!("/{kind}/{reference}"), reference, at_ms),
@@ -153,7 +154,7 @@ impl Shop {
         Done::Put(path.to_owned(), answer(201, &id, 1))
     }
 
-    fn rename(&mut self, id: &str, path: String) -> Done {
+    fn rename(&mut self, id: &str, version: Option<u64>, path: String) -> Done {
         let is_taken = self
             .things
             .iter()
@@ -161,8 +162,14 @@ impl Shop {
         let Some(thing) = self.things.get_mut(id) else {
             return Done::Nothing(fail(404, "There is no such thing.", None));
         };
-        if is_taken {
+        if self.config.wants_versions && version != Some(thing.version) {
+            return Done::Nothing(fail(412, "It has another version.", Some(id)));
+        }
+        if is_taken && self.config.is_unique {
             return Done::Nothing(fail(422, "There is one already.", None));
+        }
+        if is_taken {
+            self.doubled.push(path.clone());
         }
         thing.version += 1;
         let (old, version) = (std::mem::replace(&mut thing.path, path.clone()), thing.version);

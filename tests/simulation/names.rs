@@ -1,0 +1,187 @@
+//! SKUs that go from one product to another while something else goes wrong.
+
+use crate::acts::{HOUR_MS, MINUTE_MS, delete, touch};
+use crate::identities::{BY_SKU, SHOP, call, held, is_equal, shop_that_makes_anew, sku, stage, stage_of};
+use serde_json::Value;
+use simulator::catalogue::{Action, Edit, EntityId};
+use simulator::destination::Rejection;
+use simulator::fault::{Effect, Fault};
+use tests::simulation::stage::Stage;
+
+fn shapes() -> [String; 3] {
+    [BY_SKU.to_owned(), SHOP.to_owned(), shop_that_makes_anew()]
+}
+
+/// The edit that takes a product's SKU away.
+fn take_away(product: &EntityId) -> Edit {
+    let edit = call(product, "");
+    match edit.action {
+        Action::SetValue { attribute, .. } => {
+            let (locale, scope, data) = (None, None, Value::Null);
+            Edit::new(
+                edit.entity,
+                Action::SetValue {
+                    attribute,
+                    locale,
+                    scope,
+                    data,
+                },
+            )
+        }
+        _ => edit,
+    }
+}
+
+/// Lets the destination answer this to whatever is brought under an SKU.
+fn refuse(stage: &Stage, sku: &str, status: u16) {
+    let message = "not now".to_owned();
+    let rejections = &mut stage.world().destination.rejections;
+    rejections.insert(format!("/{sku}"), Rejection { status, message });
+}
+
+/// The path of what has an SKU, and the UUID of the product that lies there.
+fn lies_at(stage: &Stage, sku: &str) -> Option<String> {
+    held(stage).remove(&format!("/products/{sku}"))
+}
+
+#[test]
+fn what_has_no_sku_any_more_goes_and_is_told_and_its_sku_is_free() {
+    for shape in shapes() {
+        let (mut stage, products) = stage_of(6, 81, &shape);
+        let old = sku(&stage, &products[0]);
+        stage.tell(&take_away(&products[0]));
+        stage.run_until(10 * MINUTE_MS, "a dead letter", |stage| stage.dead_letters() == 1);
+        assert_eq!(lies_at(&stage, &old), None);
+        stage.tell(&call(&products[1], &old));
+        stage.run_until(10 * MINUTE_MS, "its SKU is another's", |stage| {
+            stage.is_quiet() && lies_at(stage, &old) == Some(products[1].key())
+        });
+        stage.tell(&call(&products[0], "GIVEN-ANEW"));
+        stage.run_until(10 * MINUTE_MS, "both", is_equal);
+        assert_eq!(stage.dead_letters(), 0);
+    }
+}
+
+#[test]
+fn what_may_not_have_its_sku_does_not_keep_another_one_from_the_one_it_had() {
+    for shape in shapes() {
+        let (mut stage, products) = stage_of(6, 82, &shape);
+        let skus = [0, 1].map(|at| sku(&stage, &products[at]));
+        stage.tell(&call(&products[1], &skus[0]));
+        stage.tell(&call(&products[2], &skus[1]));
+        stage.run_until(HOUR_MS, "the one that is called so alone", |stage| {
+            stage.is_quiet() && stage.dead_letters() == 1 && lies_at(stage, &skus[1]) == Some(products[2].key())
+        });
+        assert_eq!(lies_at(&stage, &skus[0]), Some(products[0].key()));
+        stage.tell(&call(&products[1], "FREE"));
+        stage.run_until(10 * MINUTE_MS, "all", is_equal);
+        assert_eq!(stage.dead_letters(), 0);
+    }
+}
+
+/// What the destination gave is of what lies under the name that it was last brought under, and of nothing else.
+#[test]
+fn what_was_made_while_its_answer_was_lost_is_found_and_not_taken_for_another_one() {
+    for shape in [SHOP.to_owned(), shop_that_makes_anew()] {
+        let (mut stage, products) = stage_of(6, 83, &shape);
+        let lost = Fault::next(1, Effect::Cut { applied: true }).method("POST");
+        stage.world().destination.faults.add(lost);
+        let uuid = "0a1b2c3d-0000-4000-8000-00000000000a".parse().expect("a UUID");
+        let new = EntityId::Product(uuid);
+        let action = Action::Create {
+            identifier: Some("FIRST".to_owned()),
+            family: None,
+            parent: None,
+            categories: Vec::new(),
+        };
+        stage.tell(&Edit::new(new.clone(), action));
+        stage.run_until(MINUTE_MS, "it is made", |stage| lies_at(stage, "FIRST").is_some());
+        stage.tell(&call(&new, "SECOND"));
+        stage.run_until(HOUR_MS, "under its name alone", is_equal);
+        stage.forget();
+        stage.tell(&touch(&new));
+        stage.run_for(2 * MINUTE_MS);
+        assert_eq!(stage.pushes("DELETE"), 0, "it lies there and stays");
+        assert!(products.len() == 6 && is_equal(&stage));
+    }
+}
+
+/// The destination asks it to come less often, for as long as it likes.
+#[test]
+fn what_was_deleted_for_another_name_is_deleted_once() {
+    let (mut stage, products) = stage(6, 84);
+    let busy = Fault::always(Fault::status(429)).method("PUT");
+    stage.world().destination.faults.add(busy);
+    stage.tell(&call(&products[0], "SECOND"));
+    stage.run_for(30 * MINUTE_MS);
+    assert_eq!(stage.pushes("DELETE"), 1);
+    stage.world().destination.faults.clear();
+    stage.run_until(2 * HOUR_MS, "under its name", is_equal);
+}
+
+/// What arrives late may overwrite whoever has the name by then, or take it away.
+#[test]
+fn who_has_a_name_by_now_is_looked_at_once_what_was_in_flight_has_arrived() {
+    for method in ["PUT", "DELETE"] {
+        let (mut stage, products) = stage(6, 85);
+        let old = sku(&stage, &products[0]);
+        let late = Fault::next(1, Effect::LandLate { after_ms: 200_000 }).method(method);
+        stage.world().destination.faults.add(late);
+        let edit = if method == "PUT" {
+            touch(&products[0])
+        } else {
+            call(&products[0], "SECOND")
+        };
+        stage.tell(&edit);
+        stage.run_for(MINUTE_MS);
+        stage.tell(&call(&products[0], "THIRD"));
+        stage.tell(&call(&products[1], &old));
+        stage.run_until(4 * MINUTE_MS, "another one has it", |stage| {
+            lies_at(stage, &old) == Some(products[1].key())
+        });
+        // A call lets what is due arrive.
+        stage.run_for(5 * MINUTE_MS);
+        stage.tell(&touch(&products[3]));
+        stage.run_until(HOUR_MS, "both under their names", is_equal);
+        assert_eq!(stage.world().destination.landing(), 0);
+    }
+}
+
+#[test]
+fn what_is_overwritten_by_one_that_does_not_come_goes_all_the_same() {
+    for is_deleted in [true, false] {
+        let (mut stage, products) = stage(6, 86);
+        let old = sku(&stage, &products[0]);
+        refuse(&stage, &old, 422);
+        stage.edit(&call(&products[1], &old));
+        let edit = if is_deleted {
+            delete(&products[0])
+        } else {
+            call(&products[0], "SECOND")
+        };
+        stage.tell(&edit);
+        stage.tell(&touch(&products[1]));
+        stage.run_until(HOUR_MS, "nothing under what it is called no more", |stage| {
+            stage.is_quiet() && lies_at(stage, &old) != Some(products[0].key())
+        });
+        stage.world().destination.rejections.clear();
+        stage.tell(&touch(&products[1]));
+        stage.run_until(HOUR_MS, "all", is_equal);
+    }
+}
+
+/// It failed eight times and is people's. That another one wants its name begins no ninth try of the old count.
+#[test]
+fn a_dead_letter_that_holds_a_name_is_asked_for_as_if_somebody_had_replayed_it() {
+    let (mut stage, products) = stage(6, 87);
+    let old = sku(&stage, &products[0]);
+    refuse(&stage, "SECOND", 503);
+    stage.tell(&call(&products[0], "SECOND"));
+    stage.run_until(8 * HOUR_MS, "it is given up", |stage| stage.dead_letters() == 1);
+    stage.tell(&call(&products[1], &old));
+    stage.run_for(10 * MINUTE_MS);
+    assert_eq!(stage.world().violations, Vec::<String>::new());
+    stage.world().destination.rejections.clear();
+    stage.tell(&touch(&products[0]));
+    stage.run_until(2 * HOUR_MS, "both", is_equal);
+}
