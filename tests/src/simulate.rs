@@ -3,7 +3,7 @@
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
-use tests::simulation::nature::Dimension;
+use tests::simulation::nature::{Dimension, Nature};
 use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
 
@@ -22,6 +22,12 @@ struct Cli {
     /// Leave these dimensions of random worlds ordinary, to see which of them a violation needs
     #[arg(long, value_delimiter = ',', value_parser = dimension)]
     without: Vec<Dimension>,
+    /// Run only the seeds whose worlds have all of these dimensions out of the ordinary
+    #[arg(long, value_delimiter = ',', value_parser = dimension)]
+    with: Vec<Dimension>,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
 }
 
 fn dimension(name: &str) -> Result<Dimension, String> {
@@ -112,9 +118,17 @@ fn one(scenario: Scenario) -> ExitCode {
 }
 
 fn many(cli: &Cli, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
-    search(cli.seeds, Until::AllAreRun, |seed| {
-        let outcome = run(&cli.scenario(seed));
+    let has_all = |seed: &u64| {
+        let nature = Nature::of(*seed, &cli.without);
+        cli.with.iter().all(|dimension| nature.has(*dimension))
+    };
+    let count = usize::try_from(cli.seeds).unwrap_or(usize::MAX);
+    let seeds: Vec<u64> = (cli.from..).filter(has_all).take(count).collect();
+    let outcomes = search(cli.seeds, Until::AllAreRun, |number| {
+        let outcome = run(&cli.scenario(seeds[usize::try_from(number).ok()?]));
         bar.inc(1);
         Some(outcome)
-    })
+    });
+    let with_seed = |(number, outcome)| (seeds[number as usize], outcome);
+    outcomes.into_iter().map(with_seed).collect()
 }

@@ -6,6 +6,7 @@
 //! - [`nature`]: what a world of chance is made of
 //! - [`doors`]: tokens that end
 //! - [`protocol`]: how the destination is spoken to
+//! - [`identities`]: products that the destination calls by their SKUs
 //! - [`scenario`]: which run it is, and what came of it
 //! - [`run`]: a run from its seed: edits, deliveries, ticks, faults, healing
 //! - [`stage`]: the same world for tests that act in it step by step
@@ -20,6 +21,7 @@ pub mod executor;
 mod faults;
 mod fill;
 pub mod host;
+pub mod identities;
 mod mistaken;
 pub mod nature;
 pub mod protocol;

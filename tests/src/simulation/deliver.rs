@@ -54,6 +54,11 @@ impl Run {
     pub(super) fn edit(&self, edit: &Edit) -> Vec<Change> {
         let now_ms = self.executor.now_ms();
         let changes = self.shared.borrow_mut().pim.edit(edit, now_ms).unwrap_or_default();
+        {
+            let mut shared = self.shared.borrow_mut();
+            shared.names.note_all(&changes);
+            shared.note(now_ms, "edit", || format!("{} {:?}", edit.entity, edit.action));
+        }
         let entities = changes.iter().map(|change| change.entity.clone());
         self.ever.borrow_mut().extend(entities);
         let deleted = changes.iter().filter(|change| change.kind == ChangeKind::Deleted);

@@ -175,14 +175,9 @@ impl Run {
         self.released_ms.borrow_mut().push(self.executor.now_ms());
         self.command("release", r#"{"v":1,"do":"release-brake"}"#);
         let is_gone = |product: &EntityId| {
-            let end = format!("/{}", simulator::encode_segment(&product.key()));
-            !self
-                .shared
-                .borrow()
-                .destination
-                .state
-                .keys()
-                .any(|path| path.ends_with(&end))
+            let (shared, key) = (self.shared.borrow(), product.key());
+            let mut lying = shared.destination.state.iter();
+            !lying.any(|(path, stored)| shared.key_at(path, stored) == key)
         };
         self.run_for_until(random, || gone.iter().all(is_gone));
         let left = gone.iter().filter(|product| !is_gone(product)).count();
@@ -227,6 +222,12 @@ impl Run {
         let told = for_coming_too_often.map(|(code, _)| format!("{code} pays with its attempts for 429s that all get"));
         let told: Vec<String> = told.collect();
         shared.violations.extend(told);
+    }
+
+    /// Whoever was given up for want of a name that another one had comes by itself once that one has let it go.
+    pub(super) fn check_who_waits_for_an_identity(&self) {
+        let told = rules::wait_for_nothing(self);
+        self.shared.borrow_mut().violations.extend(told);
     }
 
     /// What a person does once the world is well again.

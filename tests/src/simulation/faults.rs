@@ -269,7 +269,10 @@ pub(super) fn go_wrong(shared: &mut Shared, random: &mut Rng) -> bool {
         .truth()
         .products(None)
         .next()
-        .map(|product| product.id.key());
+        .and_then(|product| match shared.is_by_sku() {
+            true => product.identifier.clone(),
+            false => Some(product.id.key()),
+        });
     if let (Some(refused), true) = (refused, random.u8(..3) == 0) {
         shared.destination.reject(&refused, "refused until somebody mends it");
     }

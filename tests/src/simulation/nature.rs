@@ -2,6 +2,7 @@
 //! them, whatever the others are.
 
 use super::doors::Manners;
+use super::identities::Identities;
 use super::protocol::Protocol;
 use super::run::variable;
 use config::{Variables, WorkerConfig};
@@ -53,11 +54,13 @@ pub enum Dimension {
     Protocol,
     /// The destination wants tokens that end, and takes some away before.
     Tokens,
+    /// The destination calls products by their SKUs, which change, go from one product to another and are given twice.
+    Identities,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 21] = [
+    pub const ALL: [Dimension; 22] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -79,6 +82,7 @@ impl Dimension {
         Dimension::StaleReads,
         Dimension::Protocol,
         Dimension::Tokens,
+        Dimension::Identities,
     ];
 
     /// Its name on the command line.
@@ -105,6 +109,7 @@ impl Dimension {
             Dimension::StaleReads => "stale-reads",
             Dimension::Protocol => "protocol",
             Dimension::Tokens => "tokens",
+            Dimension::Identities => "identities",
         }
     }
 
@@ -122,6 +127,7 @@ impl Dimension {
             Dimension::Bodies | Dimension::PimClock | Dimension::Strange | Dimension::StaleReads => 10,
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
             Dimension::Tokens => 6,
+            Dimension::Identities => 4,
             Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
             Dimension::Alone | Dimension::Reverts | Dimension::Hasty | Dimension::Protocol => 3,
         }
@@ -236,6 +242,8 @@ pub struct Nature {
     pub protocol: Option<Protocol>,
     /// How the destination's door is, where its tokens end.
     pub door: Option<Manners>,
+    /// How products change what they are called; none where the destination calls them by their UUIDs.
+    pub identities: Option<Identities>,
 }
 
 /// How the application is configured in most worlds.
@@ -270,6 +278,7 @@ impl Nature {
             year_ahead: None,
             protocol: None,
             door: None,
+            identities: None,
         }
     }
 
@@ -311,6 +320,12 @@ impl Nature {
         nature.protocol = nature
             .random(Dimension::Protocol)
             .map(|mut random| Protocol::of(&mut random));
+        nature.identities = nature
+            .random(Dimension::Identities)
+            .map(|mut random| Identities::of(&mut random));
+        if let (Some(protocol), Some(identities)) = (&mut nature.protocol, nature.identities) {
+            protocol.by_sku = Some(identities);
+        }
         nature.door = nature
             .random(Dimension::Tokens)
             .map(|mut random| Manners::of(&mut random));

@@ -1,6 +1,8 @@
 //! How the destination of a world of chance is spoken to, and the document that says so.
 
+use super::identities::Identities;
 use fastrand::Rng;
+use model::entity::Kind;
 use model::template::{Piece, pieces};
 use serde_json::{Value, json};
 use simulator::destination::ShopConfig;
@@ -10,6 +12,8 @@ use simulator::destination::ShopConfig;
 pub struct Protocol {
     /// How the shop that speaks it does it.
     pub shop: ShopConfig,
+    /// How products are called by their SKUs, if they are.
+    pub by_sku: Option<Identities>,
 }
 
 /// How long a shop may need until what it was sent can be found, in seconds, as the document says.
@@ -31,29 +35,37 @@ impl Protocol {
                 wants_versions: !is_unique && random.bool(),
                 is_always_well: random.bool(),
             },
+            by_sku: None,
         }
     }
 
-    /// Whether nothing can be looked up although the shop gives ids.
+    /// Whether nothing can be looked up although the shop gives ids. Where SKUs change, a document that gives no way to look
+    /// up what was made while its answer was lost could not keep what is promised.
     pub fn is_blind(&self) -> bool {
-        self.shop.is_unique && !self.shop.takes_ids
+        self.shop.is_unique && !self.shop.takes_ids && self.by_sku.is_none()
     }
 
     /// Says it in a document.
     pub fn tell(&self, document: &mut Value) {
         for kind in ["products", "product-models"] {
+            let by_sku = self.by_sku_of(kind);
+            let reference = if by_sku.is_some() { "{identity}" } else { "{id}" };
             let rules = &mut document[kind];
-            rules["create"] = json!({ "path": format!("/shop/{kind}?ref={{id}}") });
+            rules["create"] = json!({ "path": format!("/shop/{kind}?ref={reference}") });
             rules["update"] = json!({ "method": "PUT", "path": self.path(kind) });
-            rules["delete"] = json!({ "path": self.path(kind) });
+            rules["delete"] = json!({ "path": self.path_of_thing(kind) });
             if !self.shop.takes_ids {
                 rules["remember"] = json!({ "id": ["/id", "/errors/0/id"] });
             }
             if self.shop.is_unique {
                 rules["identity"] = json!({ "unique": true });
-            } else {
+            }
+            if let Some(identities) = by_sku {
+                identities.tell(rules, !self.shop.takes_ids);
+            }
+            if !self.shop.is_unique || (self.by_sku.is_some() && !self.shop.takes_ids) {
                 rules["find"] = json!({
-                    "path": format!("/shop/{kind}?ref={{id}}"), "list": "/found", "several": "first",
+                    "path": format!("/shop/{kind}?ref={reference}"), "list": "/found", "several": "first",
                     "settle_seconds": SETTLE_S,
                 });
             }
@@ -78,18 +90,35 @@ impl Protocol {
         document["answers"] = json!({ "rules": rules });
     }
 
+    fn by_sku_of(&self, kind: &str) -> Option<Identities> {
+        self.by_sku.filter(|_| kind == Kind::Product.name())
+    }
+
     /// The path of what is changed, as it counts for the hash of what was sent.
     pub fn path_of(&self, kind: &str, id: &str) -> Vec<Piece> {
         let path = pieces(&self.path(kind)).expect("a path");
         let path = path.into_iter().map(|piece| match piece {
-            Piece::Place(name) if name == "id" => Piece::Text(id.to_owned()),
+            Piece::Place(name) if name == "id" || name == "identity" => Piece::Text(id.to_owned()),
             other => other,
         });
         path.collect()
     }
 
+    /// The path by which a thing is changed; where it can be called otherwise, it says how.
     fn path(&self, kind: &str) -> String {
-        let id = if self.shop.takes_ids { "id" } else { "remote.id" };
+        let path = self.path_of_thing(kind);
+        match self.by_sku_of(kind) {
+            Some(identities) if identities.renames && !self.shop.takes_ids => format!("{path}?ref={{identity}}"),
+            _ => path,
+        }
+    }
+
+    fn path_of_thing(&self, kind: &str) -> String {
+        let id = match self.by_sku_of(kind) {
+            _ if !self.shop.takes_ids => "remote.id",
+            Some(_) => "identity",
+            None => "id",
+        };
         format!("/shop/{kind}/{{{id}}}")
     }
 }

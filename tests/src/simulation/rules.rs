@@ -1,13 +1,15 @@
 //! What must hold after a run.
 
+mod bearers;
 mod equality;
 mod index;
 pub mod keys;
 
 use super::run::Run;
+pub(super) use bearers::wait_for_nothing;
 pub(super) use equality::healthy_differences;
 use fastrand::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks the rules; says what does not hold. What was broken while the world went on ended it: nothing can be said of the
 /// rest.
@@ -18,6 +20,7 @@ pub(super) fn check(run: &Run, random: &mut Rng) -> Vec<String> {
     }
     violations.extend(every_event_led_to_a_fetch(run));
     violations.extend(equality::the_destination_equals_the_pim(run));
+    violations.extend(bearers::who_shares_a_name_is_told(run));
     violations.extend(index::index_and_destination_tell_the_same(run, random));
     violations.extend(keys::no_idempotency_key_comes_back(run));
     violations.extend(nothing_is_there_twice(run));
@@ -25,6 +28,26 @@ pub(super) fn check(run: &Run, random: &mut Rng) -> Vec<String> {
     violations.extend(the_brake_was_kept(run));
     violations.extend(limits_were_kept(run));
     violations
+}
+
+/// Of what the relay was told: what was never announced is not at the destination, where nothing reconciles.
+struct Told {
+    keys: BTreeSet<String>,
+    is_all: bool,
+}
+
+impl Told {
+    fn of(run: &Run) -> Told {
+        let told = run.acknowledged.borrow();
+        Told {
+            keys: told.iter().map(|event| event.entity.key()).collect(),
+            is_all: run.is_reconciling(),
+        }
+    }
+
+    fn is_of(&self, key: &str) -> bool {
+        self.is_all || self.keys.contains(key)
+    }
 }
 
 /// An event, once acknowledged, leads to a fetch of its entity begun after that: to a call that names it.
@@ -57,7 +80,7 @@ fn every_event_led_to_a_fetch(run: &Run) -> Vec<String> {
     .collect()
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()
@@ -66,6 +89,10 @@ fn percent_decoded(text: &str) -> String {
 /// A deletion at the destination needs an entity that the PIM has deleted.
 fn nothing_was_deleted_without_reason(run: &Run) -> Vec<String> {
     let shared = run.shared.borrow();
+    let mut wrong_names = Vec::new();
+    if shared.is_by_sku() {
+        wrong_names = bearers::nothing_was_deleted_under_anothers_name(run);
+    }
     let deleted: Vec<String> = run
         .deleted
         .borrow()
@@ -77,10 +104,11 @@ fn nothing_was_deleted_without_reason(run: &Run) -> Vec<String> {
         .log
         .iter()
         .filter(|request| request.method == "DELETE");
+    let is_by_name = |path: &str| shared.is_by_sku() && path.starts_with("/products/");
     let wrong = deletes.filter(|request| !deleted.iter().any(|id| request.path.ends_with(id.as_str())));
-    wrong
-        .map(|request| format!("{} was deleted at {}", request.path, request.at_ms))
-        .collect()
+    let wrong = wrong.filter(|request| !is_by_name(&request.path));
+    let wrong = wrong.map(|request| format!("{} was deleted at {}", request.path, request.at_ms));
+    wrong.chain(wrong_names).collect()
 }
 
 /// A shop that would make a second one of what it has was never asked to.
@@ -99,24 +127,26 @@ fn the_brake_was_kept(run: &Run) -> Vec<String> {
     const MOST: usize = 5 * 2;
     let shared = run.shared.borrow();
     let told = run.acknowledged.borrow();
+    let deletions: Vec<(u64, String)> = if shared.is_by_sku() {
+        bearers::deletions(&shared)
+    } else {
+        let deletions = shared.destination.log.iter();
+        let deletions = deletions.filter(|request| request.method == "DELETE");
+        deletions.map(|request| (request.at_ms, request.path.clone())).collect()
+    };
     let mut unannounced: Vec<(u64, &str)> = Vec::new();
-    for request in shared
-        .destination
-        .log
-        .iter()
-        .filter(|request| request.method == "DELETE")
-    {
+    for (at_ms, path) in &deletions {
         let is_told = told
             .iter()
-            .any(|event| event.is_deletion && request.path.ends_with(&simulator::encode_segment(&event.entity.key())));
-        let is_first = !unannounced.iter().any(|(_, path)| *path == request.path);
+            .any(|event| event.is_deletion && path.ends_with(&simulator::encode_segment(&event.entity.key())));
+        let is_first = !unannounced.iter().any(|(_, known)| known == path);
         let is_released = run
             .released_ms
             .borrow()
             .iter()
-            .any(|at_ms| (*at_ms..at_ms + DAY_MS / 12).contains(&request.at_ms));
+            .any(|released_ms| (*released_ms..released_ms + DAY_MS / 12).contains(at_ms));
         if !is_told && is_first && !is_released {
-            unannounced.push((request.at_ms, &request.path));
+            unannounced.push((*at_ms, path));
         }
     }
     let broken = unannounced

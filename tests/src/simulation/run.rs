@@ -6,6 +6,7 @@ use super::executor::Executor;
 use super::faults::{Lone, go_wrong, lone, proxies, strange};
 use super::fill;
 use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
+use super::identities::{self, Names};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
 use config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
@@ -145,8 +146,10 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Sc
     if nature.has(Dimension::Reverts) {
         document = serde_json::from_str(LITTLE).expect("a document");
     }
-    if let Some(protocol) = &nature.protocol {
-        protocol.tell(&mut document);
+    match (&nature.protocol, &nature.identities) {
+        (Some(protocol), _) => protocol.tell(&mut document),
+        (None, Some(identities)) => identities.tell_plainly(&mut document),
+        (None, None) => {}
     }
     if nature.door.is_some() {
         document["login"] = json!({ "path": "/token" });
@@ -216,6 +219,9 @@ impl Run {
         if let Some(mut random) = nature.random(Dimension::Crowded) {
             fill::crowd(&mut catalogue, &mut random);
         }
+        if let Some(mut random) = nature.random(Dimension::Identities) {
+            identities::give_all(&mut catalogue, &mut random);
+        }
         let limits = Limits {
             at_once: Some(5),
             enforce: false,
@@ -233,6 +239,9 @@ impl Run {
         );
         shared.traced = scenario.traced;
         shared.destination.shop = nature.protocol.as_ref().map(|protocol| Shop::new(protocol.shop));
+        if nature.has(Dimension::Identities) {
+            shared.names = Names::of(&shared.pim.catalogue);
+        }
         shared.nature = nature;
         let mut is_strict = true;
         match &scenario.world {
@@ -313,6 +322,7 @@ impl Run {
         }
         let dead_letters = self.dead_letters().len();
         self.check_who_paid();
+        self.check_who_waits_for_an_identity();
         for _ in 0..3 {
             if self.dead_letters().is_empty() || self.is_broken() {
                 break;

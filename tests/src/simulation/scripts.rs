@@ -33,8 +33,8 @@ impl Run {
             }
             run.stop.set(true);
         });
-        let stop = self.stop.clone();
-        self.executor.run(random, || stop.get());
+        let (stop, are_named) = (self.stop.clone(), self.change_identities());
+        self.executor.run(random, || stop.get() && are_named.get());
         self.stop.set(false);
         // A part of the deliveries and of the work is still in the faulty world.
         let more_ms = random.u64(..300_000);

@@ -3,6 +3,7 @@
 use super::doors::Doors;
 use super::effort::Effort;
 use super::faults::{Lone, Proxy};
+use super::identities::Names;
 use super::nature::Nature;
 use super::rules::keys::SentByPath;
 use fastrand::Rng;
@@ -123,6 +124,8 @@ pub struct Shared {
     pub effort: Effort,
     /// The tokens of upstreams.
     pub doors: Doors,
+    /// What products are called, where that can change.
+    pub names: Names,
 }
 
 impl Shared {
@@ -168,6 +171,7 @@ impl Shared {
             is_watched: false,
             effort: Effort::default(),
             doors: Doors::default(),
+            names: Names::default(),
         }
     }
 

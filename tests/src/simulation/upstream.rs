@@ -1,6 +1,7 @@
 //! Calls of upstreams: how long they take, what stands between, and what is learned of them.
 
 use super::host::{SKEW_MAX_MS, SimHost};
+use super::identities::{Deletion, named};
 use super::rules::keys::Sent;
 use super::shared::{Shared, Wait};
 use bytes::Bytes;
@@ -75,10 +76,11 @@ impl SimHost {
             true => request.clone(),
             false => shared.destination.plainly(request),
         };
+        let by_id = shared.by_id(&plain);
         if let Some(lone) = shared
             .lone
             .iter()
-            .find(|lone| lone.is_asked_for(is_pim, &plain, now_ms))
+            .find(|lone| lone.is_asked_for(is_pim, &by_id, now_ms))
         {
             return (Reply::now(lone.answer()), None);
         }
@@ -89,6 +91,7 @@ impl SimHost {
         }
         if !is_pim {
             let known = shared.destination.log.len();
+            let lies_there = shared.product_at(plain.uri().path());
             let reply = shared.destination.handle(request, now_ms);
             // A worker that stood still between its decision and its request for longer than a call may last makes what
             // another one has made since, and nothing can keep it from that.
@@ -103,6 +106,7 @@ impl SimHost {
                 sent.push(Sent::of(&plain, decided_ms));
             }
             note_taken(shared, known, now_ms);
+            note_deleted(shared, known, lies_there.filter(|_| !stood_still));
             return (reply, Some(Open { host: self, is_pim }));
         }
         let mut reply = shared.pim.handle(request, now_ms);
@@ -156,6 +160,19 @@ fn note_taken(shared: &mut Shared, known: usize, now_ms: u64) {
     }
 }
 
+/// Takes note of what the destination has just deleted, where it calls products by their SKUs.
+fn note_deleted(shared: &mut Shared, known: usize, lay_there: Option<String>) {
+    let push = shared.destination.log.get(known);
+    let push = push.filter(|push| push.applied && push.method == "DELETE");
+    if let Some((push, product)) = push.zip(lay_there) {
+        shared.names.deletions.push(Deletion {
+            at_ms: push.at_ms,
+            path: push.path.clone(),
+            product,
+        });
+    }
+}
+
 /// How many entities an answer holds.
 fn entities(response: &Response<Bytes>) -> u64 {
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
@@ -177,7 +194,12 @@ impl Http for SimHost {
         let what = || {
             // What is searched for is in the body.
             let body = String::from_utf8_lossy(request.body());
-            let search = if is_pim { body.get(..200).unwrap_or(&body) } else { "" };
+            let whose = named(request.body()).unwrap_or_default();
+            let search = if is_pim {
+                body.get(..200).unwrap_or(&body)
+            } else {
+                &whose
+            };
             format!("{} {} {search}", request.method(), request.uri())
         };
         self.call(what, async || {

@@ -19,6 +19,7 @@ use queue::waiting::Waiting;
 use shape::{Farewell, Removal};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
+use world::mistake::{Mistake, made};
 
 /// Under which identities entities may lie besides, by their codes, since pushes under these are in flight.
 pub(crate) type InFlight = BTreeMap<String, BTreeSet<String>>;
@@ -316,7 +317,7 @@ fn leave<H: Host>(
             let mut others = claims.others(kind, identity, &item.code);
             let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
             let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
-            goes_by_identity && others.any(is_there)
+            goes_by_identity && others.any(is_there) && !made(Mistake::DeleteAnothersName)
         };
         let removal = |identity: &String| -> Option<Removal> {
             if Some(identity) == item.wanted.as_ref() || is_overwritten(&identity) || is_anothers(identity) {
@@ -410,7 +411,7 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
             let is_left = is_gone || is_elsewhere || item.left.contains(identity);
             is_left && !item.still.contains(identity)
         };
-        for identity in item.under.iter().filter(is_left) {
+        for identity in item.under.iter().filter(is_left).filter(|_| !made(Mistake::NeverLetGo)) {
             let codes = claims.let_go(kind, identity, &item.code, desk.now_s());
             waiting.extend(codes.into_iter().map(|code| (kind, code)));
         }

@@ -57,11 +57,15 @@ pub enum Mistake {
     BelieveErrors,
     /// The destination is shown the token of the PIM.
     SendTokenOfPim,
+    /// What an entity is called no more is deleted although another one is called so by then.
+    DeleteAnothersName,
+    /// An identity that an entity has left stays its own.
+    NeverLetGo,
 }
 
 impl Mistake {
     /// Those that a world of chance shows. The others have worlds of their own.
-    pub const ALL: [Mistake; 19] = [
+    pub const ALL: [Mistake; 21] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,
         Mistake::AcknowledgeBeforeWrite,
@@ -81,6 +85,8 @@ impl Mistake {
         Mistake::ForgetIds,
         Mistake::BelieveErrors,
         Mistake::SendTokenOfPim,
+        Mistake::DeleteAnothersName,
+        Mistake::NeverLetGo,
     ];
 }
 

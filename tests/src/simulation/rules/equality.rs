@@ -1,5 +1,6 @@
 //! What lies at the destination is what the PIM has.
 
+use super::{Told, bearers};
 use crate::shaped;
 use crate::simulation::host::Shared;
 use crate::simulation::run::Run;
@@ -14,6 +15,10 @@ use std::collections::BTreeSet;
 /// Where the destination differs, but for what it was never told of.
 fn all_differences(run: &Run) -> Vec<String> {
     let shared = run.shared.borrow();
+    if shared.is_by_sku() {
+        let found = bearers::differences(run);
+        return found.into_iter().map(|difference| difference.line).collect();
+    }
     let shape = &run.worker.shape;
     let found: Vec<String> = if shape.is_identity() {
         let found = differences(&shared.pim, &shared.destination, &Mapping::default());
@@ -21,12 +26,11 @@ fn all_differences(run: &Run) -> Vec<String> {
     } else {
         shaped::differences(&shared.pim, &shared.destination, shape)
     };
-    let told = run.acknowledged.borrow();
-    let told: BTreeSet<String> = told.iter().map(|event| event.entity.key()).collect();
+    let told = Told::of(run);
     // What was never announced is not in the destination: only changes are pushed where nothing reconciles.
     let is_told = |line: &str| {
         let path = super::percent_decoded(line);
-        run.is_reconciling() || told.iter().any(|code| path.ends_with(code.as_str()))
+        told.is_all || told.keys.iter().any(|code| path.ends_with(code.as_str()))
     };
     found
         .into_iter()
@@ -68,6 +72,9 @@ pub(super) fn the_destination_equals_the_pim(run: &Run) -> Vec<String> {
 
 /// Where it differs of entities that do not fail alone, and were not given up.
 pub(in crate::simulation) fn healthy_differences(run: &Run) -> Vec<String> {
+    if run.shared.borrow().is_by_sku() {
+        return healthy_differences_by_sku(run);
+    }
     let mut found = all_differences(run);
     if found.is_empty() {
         return found;
@@ -79,6 +86,19 @@ pub(in crate::simulation) fn healthy_differences(run: &Run) -> Vec<String> {
         !ill.iter().any(|code| path.ends_with(code.as_str()))
     });
     found
+}
+
+/// The same where a difference is of several: who has a name, and who is to have it.
+fn healthy_differences_by_sku(run: &Run) -> Vec<String> {
+    let found = bearers::differences(run);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let ill: Vec<String> = ill(run).iter().map(EntityId::key).collect();
+    let healthy = found
+        .into_iter()
+        .filter(|difference| !difference.of.iter().any(|key| ill.contains(key)));
+    healthy.map(|difference| difference.line).collect()
 }
 
 /// The entities that fail, and those that cannot be known of because of them: what inherits from a model that cannot be
@@ -105,7 +125,8 @@ fn ill(run: &Run) -> BTreeSet<EntityId> {
     });
     let given_up: BTreeSet<_> = given_up.collect();
     let is_ill = |id: &EntityId| {
-        let end = format!("/{}", simulator::encode_segment(&id.key()));
+        let name = shared.names.of_product(&id.key()).map(str::to_owned);
+        let end = format!("/{}", simulator::encode_segment(&name.unwrap_or(id.key())));
         given_up.contains(&crate::simulation::deliver::entity_of(id))
             || shared.destination.rejections.contains_key(&end)
     };

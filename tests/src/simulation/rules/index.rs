@@ -2,7 +2,7 @@
 //! what lies at the destination and not in the index is never deleted.
 
 use crate::simulation::deliver::entity_of;
-use crate::simulation::host::SimHost;
+use crate::simulation::host::{Shared, SimHost};
 use crate::simulation::protocol::Protocol;
 use crate::simulation::run::Run;
 use fastrand::Rng;
@@ -10,7 +10,7 @@ use http::Method;
 use model::entity::{Entity, Kind, Segment};
 use model::template::Piece;
 use protocol::draft::Draft;
-use queue::entry::PAGES;
+use queue::entry::{Entry, PAGES};
 use queue::index::Pages;
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
@@ -20,8 +20,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Hashes of what was pushed, as the index has them; none where what lies there is not known.
-type Index = BTreeMap<(Kind, Segment), Option<String>>;
+/// Hashes of what was pushed, as the index has them; none where what lies there is not known. And what it is called there,
+/// where that can change.
+type Index = BTreeMap<(Kind, Segment), (Option<String>, Vec<String>)>;
 
 /// Checks the rule.
 pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -> Vec<String> {
@@ -30,7 +31,7 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
     let shape = &run.worker.shape;
     let mut wrong = Vec::new();
     for (path, stored) in &shared.destination.state {
-        let (kind, id) = match path.strip_prefix("/products/") {
+        let (kind, called) = match path.strip_prefix("/products/") {
             Some(id) => (Kind::Product, id),
             None => (
                 Kind::ProductModel,
@@ -42,7 +43,7 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
             change: Draft {
                 method: Method::PUT,
                 path: match &shared.nature.protocol {
-                    Some(protocol) => protocol.path_of(kind.name(), id),
+                    Some(protocol) => protocol.path_of(kind.name(), called),
                     None => vec![Piece::Text(path.clone())],
                 },
                 body: Some(stored.body()),
@@ -52,13 +53,16 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
             find: None,
             files: Vec::new(),
         };
-        let entity = Entity::new(kind, &super::percent_decoded(id));
+        let entity = Entity::new(kind, &shared.key_at(path, stored));
         match index.remove(&(kind, entity.segment)) {
             // What it gave an id to, and whose answer was lost, nobody can know of.
             None if shared.nature.protocol.as_ref().is_some_and(Protocol::is_blind) => {}
             None => wrong.push(format!("{path} lies at the destination and not in the index")),
-            Some(Some(known)) if known != shape.hash(kind, &upsert) => {
+            Some((Some(known), _)) if known != shape.hash(kind, &upsert) => {
                 wrong.push(format!("the index has another content of {path} than the destination"));
+            }
+            Some((Some(_), names)) if !tells_the_name(&shared, kind, &names, called) => {
+                wrong.push(format!("the index has what lies at {path} under {names:?}"));
             }
             Some(_) => {}
         }
@@ -67,12 +71,18 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
     let known: BTreeSet<(Kind, Segment)> = run.ever.borrow().iter().map(of).collect();
     let left = index
         .into_iter()
-        .filter(|(of, hash)| hash.is_some() && known.contains(of));
+        .filter(|(of, (hash, _))| hash.is_some() && known.contains(of));
     wrong.extend(left.map(|((kind, segment), _)| {
         let code = segment.code().unwrap_or_else(|| segment.as_str().to_owned());
         format!("the index has {}/{code}, the destination has not", kind.name())
     }));
     wrong
+}
+
+/// Whether the index has an entity under the name under which it lies, and under no other.
+fn tells_the_name(shared: &Shared, kind: Kind, names: &[String], called: &str) -> bool {
+    let is_by_name = shared.is_by_sku() && kind == Kind::Product;
+    !is_by_name || names == [super::percent_decoded(called)]
 }
 
 fn of(id: &EntityId) -> (Kind, Segment) {
@@ -97,7 +107,8 @@ fn read(run: &Run, random: &mut Rng) -> Index {
                     return;
                 }
                 let entries = pages.entries(kind, number);
-                let entries = entries.map(|(segment, entry)| ((kind, segment.clone()), entry.hash.clone()));
+                let known = |entry: &Entry| (entry.hash.clone(), entry.identities.clone());
+                let entries = entries.map(|(segment, entry)| ((kind, segment.clone()), known(entry)));
                 read.borrow_mut().extend(entries);
             }
         }
