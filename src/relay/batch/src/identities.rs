@@ -13,6 +13,7 @@ use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
 use model::entity::{BATCH_MAX, Entity, Kind};
 use model::failure::Class;
+use model::gathering::gathered;
 use queue::claims::Claims;
 use queue::index::Pages;
 use queue::waiting::Waiting;
@@ -37,7 +38,7 @@ pub(crate) async fn bring_holders<H: Host>(
     claims: &mut Claims,
 ) -> Result<InFlight, Stop> {
     let mut in_flight = InFlight::new();
-    let mut known: BTreeSet<String> = decided.iter().map(|item| item.code.clone()).collect();
+    let mut known: BTreeSet<String> = gathered(decided.iter().map(|item| item.code.clone()));
     let mut from = 0;
     while from < decided.len() {
         let mut holders = Vec::new();
@@ -177,11 +178,8 @@ fn blocked(
     pages: &Pages,
     staying: &BTreeSet<usize>,
 ) -> (BTreeMap<usize, String>, BTreeSet<usize>) {
-    let by_code: BTreeMap<&str, usize> = items
-        .iter()
-        .enumerate()
-        .map(|(at, item)| (item.code.as_str(), at))
-        .collect();
+    let by_code = items.iter().enumerate().map(|(at, item)| (item.code.as_str(), at));
+    let by_code: BTreeMap<&str, usize> = gathered(by_code);
     let mut blocked: BTreeMap<usize, String> = BTreeMap::new();
     loop {
         let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
@@ -229,11 +227,8 @@ fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
 
 /// Every upsert claims its identity; who takes one over from another of the batch goes after that.
 fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
-    let by_code: BTreeMap<String, usize> = items
-        .iter()
-        .enumerate()
-        .map(|(at, item)| (item.code.clone(), at))
-        .collect();
+    let by_code = items.iter().enumerate().map(|(at, item)| (item.code.clone(), at));
+    let by_code: BTreeMap<String, usize> = gathered(by_code);
     for at in 0..items.len() {
         let item = &items[at];
         let Some(wanted) = item.wants_another().map(str::to_owned) else {
@@ -308,7 +303,7 @@ fn leave<H: Host>(
             .filter(|_| shape.overwrites(item.waiting.entity.kind))
             .map(|wanted| (wanted, at))
     };
-    let comes: BTreeMap<String, usize> = items.iter().enumerate().filter_map(comes).collect();
+    let comes: BTreeMap<String, usize> = gathered(items.iter().enumerate().filter_map(comes));
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);

@@ -16,6 +16,7 @@ use http::{Method, Request, Response, header};
 use login::ByLogin;
 use model::entity::digest;
 use model::failure::{Class, Failure};
+use model::gathering::gathered;
 use protocol::answers::Meaning;
 use protocol::draft::{self, Draft};
 use protocol::headers::Headers;
@@ -110,7 +111,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 ..failure
             });
             let (meaning, gave, failure) = match sent? {
-                Sent::Done(gave) => return Ok(own.into_iter().chain(gave).collect()),
+                Sent::Done(gave) => return Ok(gathered(own.into_iter().chain(gave))),
                 Sent::LedOn(meaning, gave, failure) => (meaning, gave, failure),
             };
             is_second = true;
@@ -122,7 +123,7 @@ impl<'a, H: Host> Destination<'a, H> {
                     self.find(cargo, find, &upsert.identity, true).await?
                 }
                 (Meaning::Missing, Some(_)) => None,
-                _ => Some(own.into_iter().chain(gave).collect()),
+                _ => Some(gathered(own.into_iter().chain(gave))),
             };
             let goes_on = match (act, &known) {
                 (Act::Create, None) => false,

@@ -7,6 +7,7 @@
 //! | [`document`] | documents that people write, read with the place of every mistake |
 //! | [`entity`] | kinds of entity, their codes, and how a code stands in a key |
 //! | [`failure`] | what can go wrong with a call, and what follows from it |
+//! | [`gathering`] | ordered maps and sets, put together without a sort |
 //! | [`html`] | pages of HTML where data was asked for |
 //! | [`json`], [`number`] | JSON as others write it, with the digits that it has, and in the one form that is hashed |
 //! | [`page_size`], [`gap`] | how large the pages of a list come, and where one has what cannot be read |
@@ -19,6 +20,7 @@ pub mod document;
 pub mod entity;
 pub mod failure;
 pub mod gap;
+pub mod gathering;
 pub mod html;
 pub mod json;
 pub mod number;

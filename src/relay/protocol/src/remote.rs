@@ -5,6 +5,7 @@ use crate::header_name::named;
 use crate::place::at;
 use http::{HeaderMap, HeaderName};
 use model::document::Node;
+use model::gathering::gathered;
 use model::number;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -108,7 +109,7 @@ impl Remember {
             let value = sources.iter().find_map(|source| source.value(headers, body))?;
             Some((name.clone(), value))
         });
-        taken.collect()
+        gathered(taken)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::entry::{Entry, Mark, page_of_digest};
 use crate::key::{Key, Writer};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
+use model::gathering::gathered;
 use protocol::remote::Remote;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -48,7 +49,7 @@ impl Page {
         let entries: Vec<(&Segment, &Entry)> = self.entries.iter().collect();
         let parts = entries.chunks(entries.len().div_ceil(count).max(1));
         let part = |entries: &[(&Segment, &Entry)]| {
-            let entries: BTreeMap<&Segment, &Entry> = entries.iter().copied().collect();
+            let entries: BTreeMap<&Segment, &Entry> = gathered(entries.iter().copied());
             json!({ "v": self.v, "entries": entries }).to_string().into_bytes()
         };
         parts.map(part).collect()
