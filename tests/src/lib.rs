@@ -5,6 +5,7 @@
 //! - [`playground`]: what the demonstration leaves running for people
 //! - [`shaped`]: what a destination should hold under a shape
 //! - [`native`]: the relay's world without a component around it
+//! - `demo`, `preview`, `simulate`, `bench`: the programs that `cargo xtask demo`, `shape`, `simulate` and `bench` start
 //! - [`simulation`]: the relay alone, in a seeded world where everything fails
 
 pub mod application;

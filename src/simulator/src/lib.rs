@@ -3,9 +3,9 @@
 //! The parts that decide are pure: they take requests and times as values, keep all state in memory, and follow a seed
 //! wherever chance is asked for, so a simulation without sockets can use them. Thin servers put them on the network.
 //!
-//! - [`catalogue`]: products and product models; generation, edits, inheritance, an index that lags
+//! - [`catalogue`]: products, product models and categories; generation, edits, inheritance, an index that lags
 //! - [`pim`]: the PIM's REST API over a catalogue
-//! - [`destination`]: an HTTP store of upserts
+//! - [`destination`]: an HTTP store of upserts; `destination::shop`: a shop that makes, changes and finds
 //! - [`fault`], [`meter`]: faults on demand and limits, the same for both
 //! - [`deliveries`]: events built, signed, lost, repeated, shuffled and sent
 //! - [`payloads`]: one delivery body of every kind
