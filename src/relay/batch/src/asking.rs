@@ -27,6 +27,10 @@ pub(crate) async fn ask<H: Host>(
         // What came before the shape was taken away that wanted it.
         asked.iter_mut().for_each(|asked| asked.answer = Answer::Needless);
     }
+    // Thousands may wait for a retry budget that is used up: no page of the index is read for each of them.
+    if asked.iter().all(Asked::is_unanswered) {
+        return Ok(asked);
+    }
     for entity in asked.iter().flat_map(Asked::spellings) {
         session.books.read_page_of(&session.desk, pages, entity).await?;
     }

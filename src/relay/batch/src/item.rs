@@ -3,7 +3,7 @@
 use destination::Cargo;
 use model::entity::digest;
 use model::entity::{Entity, Kind};
-use model::failure::Failure;
+use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use queue::entry::Mark;
 use queue::key::Hold;
@@ -51,6 +51,15 @@ pub(crate) enum Answer {
 }
 
 impl Asked {
+    /// Whether the PIM was not asked for it, or told nothing: then nothing comes of it now, whatever the index knows of it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match &self.answer {
+            Answer::None => true,
+            Answer::Failed(failure) => failure.class == Class::Held,
+            Answer::Needless | Answer::Found(_) | Answer::Gone { .. } => false,
+        }
+    }
+
     /// What is asked for now.
     pub(crate) fn new(waiting: Waiting, code: String, read_s: u64) -> Self {
         Asked {
