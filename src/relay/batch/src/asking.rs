@@ -27,8 +27,9 @@ pub(crate) async fn ask<H: Host>(
         // What came before the shape was taken away that wanted it.
         asked.iter_mut().for_each(|asked| asked.answer = Answer::Needless);
     }
-    // Thousands may wait for a retry budget that is used up: no page of the index is read for each of them.
-    if asked.iter().all(Asked::is_unanswered) {
+    // Thousands may wait for a retry budget that is used up: no page of the index is read for each of them. But what an
+    // entity lies under keeps others from it, whether the PIM answers or not.
+    if asked.iter().all(Asked::is_unanswered) && !session.desk.config.shape.has_changing_identities(kind) {
         return Ok(asked);
     }
     for entity in asked.iter().flat_map(Asked::spellings) {
