@@ -1,7 +1,7 @@
 //! The destination calls products by their SKUs, which change, are swapped, and are given twice.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, delete, touch};
-use serde_json::json;
+use serde_json::{Value, json};
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::{Shop, ShopConfig};
@@ -63,13 +63,18 @@ pub(crate) fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<E
 }
 
 pub(crate) fn call(product: &EntityId, sku: &str) -> Edit {
+    set_sku(product, json!(sku))
+}
+
+/// The edit that gives a product this as its SKU.
+pub(crate) fn set_sku(product: &EntityId, data: Value) -> Edit {
     Edit::new(
         product.clone(),
         Action::SetValue {
             attribute: "sku".to_owned(),
             locale: None,
             scope: None,
-            data: json!(sku),
+            data,
         },
     )
 }

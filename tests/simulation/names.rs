@@ -1,7 +1,7 @@
 //! SKUs that go from one product to another while something else goes wrong.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, delete, touch};
-use crate::identities::{BY_SKU, SHOP, call, held, is_equal, shop_that_makes_anew, sku, stage, stage_of};
+use crate::identities::{BY_SKU, SHOP, call, held, is_equal, set_sku, shop_that_makes_anew, sku, stage, stage_of};
 use serde_json::Value;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::Rejection;
@@ -10,26 +10,6 @@ use tests::simulation::stage::Stage;
 
 fn shapes() -> [String; 3] {
     [BY_SKU.to_owned(), SHOP.to_owned(), shop_that_makes_anew()]
-}
-
-/// The edit that takes a product's SKU away.
-fn take_away(product: &EntityId) -> Edit {
-    let edit = call(product, "");
-    match edit.action {
-        Action::SetValue { attribute, .. } => {
-            let (locale, scope, data) = (None, None, Value::Null);
-            Edit::new(
-                edit.entity,
-                Action::SetValue {
-                    attribute,
-                    locale,
-                    scope,
-                    data,
-                },
-            )
-        }
-        _ => edit,
-    }
 }
 
 /// Lets the destination answer this to whatever is brought under an SKU.
@@ -49,7 +29,7 @@ fn what_has_no_sku_any_more_goes_and_is_told_and_its_sku_is_free() {
     for shape in shapes() {
         let (mut stage, products) = stage_of(6, 81, &shape);
         let old = sku(&stage, &products[0]);
-        stage.tell(&take_away(&products[0]));
+        stage.tell(&set_sku(&products[0], Value::Null));
         stage.run_until(10 * MINUTE_MS, "a dead letter", |stage| stage.dead_letters() == 1);
         assert_eq!(lies_at(&stage, &old), None);
         stage.tell(&call(&products[1], &old));

@@ -90,9 +90,9 @@ fn forget_what_it_left(item: &mut Decided, pages: &Pages, claims: &Claims) {
     let kind = item.waiting.entity.kind;
     let entry = pages.get(&item.waiting.entity);
     let is_known = |identity: &String| entry.is_some_and(|entry| entry.identities.contains(identity));
-    let code = item.code.clone();
+    let code = &item.code;
     item.under
-        .retain(|identity| is_known(identity) || claims.is_held_by(kind, identity, &code));
+        .retain(|identity| is_known(identity) || claims.is_held_by(kind, identity, code));
 }
 
 /// Settles who holds what: claims are taken over, what is left behind is to be deleted, and who must wait fails.

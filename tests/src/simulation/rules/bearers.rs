@@ -1,16 +1,15 @@
 //! What lies at a destination that calls products by their SKUs: under each SKU that somebody bears that product, and nothing
 //! else but who must wait for a name that another one bears.
 
-use super::Told;
+use super::{Told, index};
 use crate::shaped::lookups;
+use crate::simulation::deliver::entity_of;
 use crate::simulation::host::Shared;
 use crate::simulation::run::Run;
-use model::entity::Kind;
 use queue::dead_letter::DeadLetter;
 use queue::key::Key;
 use queue::keyspace::Keyspace;
 use shape::{Shaped, Upsert};
-use simulator::catalogue::EntityId;
 use std::collections::BTreeMap;
 
 /// What the reason of a dead letter says where the entity is to be called as another one is.
@@ -30,21 +29,13 @@ fn bearers(run: &Run, shared: &Shared) -> BTreeMap<String, Bearers> {
     let lookups = lookups(&shared.pim.catalogue.structure);
     let mut bearers: BTreeMap<String, Bearers> = BTreeMap::new();
     for (id, body) in shared.pim.bodies(None) {
-        let (kind, key) = (kind_of(&id), id.key());
+        let (kind, key) = (entity_of(&id).kind, id.key());
         if let Shaped::Wanted(upsert) = run.worker.shape.apply(kind, &key, &body, &lookups) {
             let path = format!("/{}/{}", kind.name(), simulator::encode_segment(&upsert.identity));
             bearers.entry(path).or_default().push((key, *upsert));
         }
     }
     bearers
-}
-
-fn kind_of(id: &EntityId) -> Kind {
-    if id.is_product() {
-        Kind::Product
-    } else {
-        Kind::ProductModel
-    }
 }
 
 /// What differs.
@@ -85,11 +76,7 @@ pub(super) fn differences(run: &Run) -> Vec<Difference> {
 }
 
 fn is_equal(run: &Run, path: &str, upsert: &Upsert, body: serde_json::Value) -> bool {
-    let kind = if path.starts_with("/products/") {
-        Kind::Product
-    } else {
-        Kind::ProductModel
-    };
+    let (kind, _) = index::parts(path);
     let mut held = upsert.clone();
     held.change.body = Some(body);
     run.worker.shape.hash(kind, &held) == run.worker.shape.hash(kind, upsert)

@@ -24,6 +24,17 @@ use std::rc::Rc;
 /// where that can change.
 type Index = BTreeMap<(Kind, Segment), (Option<String>, Vec<String>)>;
 
+/// The kind of what lies at a path of the destination, and what it is called there.
+pub(super) fn parts(path: &str) -> (Kind, &str) {
+    match path.strip_prefix("/products/") {
+        Some(called) => (Kind::Product, called),
+        None => (
+            Kind::ProductModel,
+            path.strip_prefix("/product-models/").unwrap_or_default(),
+        ),
+    }
+}
+
 /// Checks the rule.
 pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -> Vec<String> {
     let mut index = read(run, random);
@@ -31,13 +42,7 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
     let shape = &run.worker.shape;
     let mut wrong = Vec::new();
     for (path, stored) in &shared.destination.state {
-        let (kind, called) = match path.strip_prefix("/products/") {
-            Some(id) => (Kind::Product, id),
-            None => (
-                Kind::ProductModel,
-                path.strip_prefix("/product-models/").unwrap_or_default(),
-            ),
-        };
+        let (kind, called) = parts(path);
         let upsert = Upsert {
             identity: String::new(),
             change: Draft {
