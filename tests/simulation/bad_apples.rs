@@ -9,6 +9,7 @@ use simulator::fault::{Effect, Fault};
 use simulator::pim::PostSearch;
 use tests::simulation::host::Shared;
 use tests::simulation::stage::Stage;
+use world::mistake::Mistake;
 
 /// One of twenty products is answered so; the others change one by one.
 fn one_alone(of_pim: bool, status: u16, at: usize) {
@@ -43,6 +44,42 @@ fn one_entity_that_the_pim_answers_so_holds_up_no_other() {
             one_alone(true, status, at);
         }
     }
+}
+
+/// Whether eight healthy products come within five minutes while these other ones are tried again and again, each of which
+/// alone is answered so.
+fn come_beside(failing: usize, status: u16, mistake: Option<Mistake>) -> bool {
+    let mut stage = Stage::with(20, 0, 70, |_, worker| by_events_alone(worker));
+    become_equal(&mut stage);
+    stage.make(mistake);
+    let products = stage.products();
+    let (healthy, failing) = (&products[..8], &products[12..12 + failing]);
+    for product in failing {
+        stage.fail_alone(false, product, status);
+    }
+    tell_all(&mut stage, failing);
+    stage.run_for(20 * MINUTE_MS);
+    let told_ms = stage.now_ms();
+    tell_all(&mut stage, healthy);
+    stage.run_for(5 * MINUTE_MS);
+    stage.make(None);
+    healthy.iter().all(|product| stage.lag_ms(product, told_ms).is_some())
+}
+
+#[test]
+fn several_that_fail_alone_hold_up_no_other() {
+    for status in [401, 403, 404, 429, 500, 502, 503] {
+        for failing in [1, 3, 8] {
+            assert!(come_beside(failing, status, None), "{failing} are answered {status}");
+        }
+    }
+}
+
+/// The same ones would be the probes, time and again, before another one has its turn.
+#[test]
+fn the_mistake_of_probing_the_same_is_seen() {
+    assert!(!come_beside(3, 500, Some(Mistake::ProbeTheSame)));
+    assert!(!come_beside(8, 502, Some(Mistake::ProbeTheSame)));
 }
 
 /// A family of models of two levels, with two variants below each of the lower one.

@@ -65,7 +65,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// Those that a world of chance shows. The others have worlds of their own.
-    pub const ALL: [Mistake; 21] = [
+    pub const ALL: [Mistake; 20] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,
         Mistake::AcknowledgeBeforeWrite,
@@ -75,7 +75,6 @@ impl Mistake {
         Mistake::HashBeforeVariants,
         Mistake::CountWhileOpen,
         Mistake::IgnoreRetryAfter,
-        Mistake::ProbeTheSame,
         Mistake::LeaseByItsMoment,
         Mistake::SharedPages,
         Mistake::TakeAnyItem,
