@@ -312,7 +312,13 @@ fn leave<H: Host>(
             let mut others = claims.others(kind, identity, &item.code);
             let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
             let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
-            goes_by_identity && others.any(is_there) && !made(Mistake::DeleteAnothersName)
+            // Found under its new name, and taken over, while this one still was to go from there.
+            let has_taken_it = |other: &str| {
+                let entry = pages.get(&Entity::new(kind, other));
+                entry.is_some_and(|entry| shape.is_of_one(kind, &entry.remote, &item.remote))
+            };
+            let is_its = |other: &str| is_there(other) && (goes_by_identity || has_taken_it(other));
+            others.any(is_its) && !made(Mistake::DeleteAnothersName)
         };
         let removal = |identity: &String| -> Option<Removal> {
             if Some(identity) == item.wanted.as_ref() || is_overwritten(&identity) || is_anothers(identity) {

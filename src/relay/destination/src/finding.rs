@@ -77,7 +77,6 @@ impl<H: Host> Destination<'_, H> {
 
     /// Whether what it gave of one, if that is known, and of another is of one thing there.
     pub(crate) fn is_one(&self, kind: Kind, known: Option<&Remote>, other: &Remote) -> bool {
-        let route = &self.shape.operation(kind, Act::Update).route;
-        known.is_some_and(|known| route.is_of_one(known, other))
+        known.is_some_and(|known| self.shape.is_of_one(kind, known, other))
     }
 }

@@ -56,6 +56,7 @@ use protocol::kind::Removing;
 use protocol::limits::Limits;
 use protocol::login::Login;
 use protocol::operation::Operation;
+use protocol::remote::Remote;
 use protocol::request::{Act, Names};
 use rules::Rules;
 pub use selection::Refusal;
@@ -342,6 +343,11 @@ impl Shape {
     /// Whether deletions name what they delete by its identity.
     pub fn deletes_by_identity(&self, kind: Kind) -> bool {
         self.rules(kind).protocol.deletes_by_identity()
+    }
+
+    /// Whether what the destination gave of two entities is of one thing there, by what its requests name things by.
+    pub fn is_of_one(&self, kind: Kind, one: &Remote, other: &Remote) -> bool {
+        self.operation(kind, Act::Update).route.is_of_one(one, other)
     }
 
     /// How entities of a kind are looked up at the destination, if they can be.
