@@ -2,8 +2,6 @@
 
 use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, tell_all, touch};
 use config::Credentials;
-use shape::Shape;
-use simulator::destination::{Shop, ShopConfig};
 use simulator::fault::Fault;
 use simulator::meter::Limits;
 use tests::simulation::stage::Stage;
@@ -110,30 +108,4 @@ fn a_batch_that_is_too_much_holds_up_none_of_the_others_while_models_come_throug
     let late = told.iter().filter(|entity| stage.lag_ms(entity, 0).is_none()).count();
     assert_eq!(late, 1, "the one that is too much alone");
     assert_eq!(stage.dead_letters(), 0);
-}
-
-/// A shop in which everything is looked up before it is made.
-const SHOP: &str = r#"{
-    "products": {
-        "remember": { "id": "/id" },
-        "find": { "path": "/shop/products?ref={id}", "list": "/found", "settle_seconds": 1 },
-        "create": { "path": "/shop/products?ref={id}" },
-        "update": { "method": "PUT", "path": "/shop/products/{remote.id}" },
-        "delete": { "path": "/shop/products/{remote.id}" }
-    },
-    "product-models": false
-}"#;
-
-/// Five at once look something up, and a tick has time for no more calls than that.
-#[test]
-fn who_has_looked_something_up_goes_on_before_the_next_one_looks() {
-    let mut stage = Stage::with(20, 0, 45, |world, worker| {
-        by_events_alone(worker);
-        worker.shape = Shape::read(SHOP).expect("a good shape");
-        (worker.tick_s, worker.call_timeout_s, worker.destination_rate) = (5, 3, 1);
-        world.destination.shop = Some(Shop::new(ShopConfig::default()));
-    });
-    let products = stage.products();
-    tell_all(&mut stage, &products);
-    stage.run_until(HOUR_MS, "all are made", |stage| stage.differences().is_empty());
 }

@@ -306,6 +306,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 follows,
                 is_last_resort: cargo.is_last_resort,
                 is_once: act == Act::Create,
+                is_lookup: act == Act::Find,
                 needs_body: act == Act::Find || operation.needs_bodies(),
                 why: Some(&why),
                 wait: Some(&wait),

@@ -20,6 +20,8 @@ pub struct Call<'a> {
     pub is_divisible: bool,
     /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
     pub is_question: bool,
+    /// Whether it only looks up what another call is to change: that it comes through tells nothing of whether that one would.
+    pub is_lookup: bool,
     /// Whether its entity is tried once more after it was given up: what comes of that tells nothing of the upstream.
     pub is_last_resort: bool,
     /// The path in the log, where the real one holds a secret.
@@ -65,6 +67,7 @@ impl<'a> Call<'a> {
             follows: false,
             is_divisible: false,
             is_question: false,
+            is_lookup: false,
             is_last_resort: false,
             shown_path: None,
             needs_body: false,

@@ -420,13 +420,7 @@ impl<'a, H: Host> Governor<'a, H> {
             failure
         });
         if result.is_ok() {
-            let mut state = self.state.borrow_mut();
-            if let Some(slowed) = &mut state.slowed {
-                slowed.has_come_through = true;
-            }
-            state.wait_for(wait_s, self.host.now_ms());
-            let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
-            breaker.succeeded(call.entity, self.host.now_ms());
+            self.came_through(call, wait_s);
         }
         self.withdraw(entered);
         result.map_err(|mut failure| {
@@ -437,5 +431,18 @@ impl<'a, H: Host> Governor<'a, H> {
             }
             failure
         })
+    }
+
+    fn came_through(&self, call: &Call<'_>, wait_s: u64) {
+        let (mut state, now_ms) = (self.state.borrow_mut(), self.host.now_ms());
+        state.wait_for(wait_s, now_ms);
+        if call.is_lookup {
+            return;
+        }
+        if let Some(slowed) = &mut state.slowed {
+            slowed.has_come_through = true;
+        }
+        let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
+        breaker.succeeded(call.entity, now_ms);
     }
 }
