@@ -23,6 +23,16 @@ async fn deliveries_are_put_off_above_the_high_water_mark_and_taken_again_below_
         assert_eq!(answer.status, 429, "{:?}", answer.json());
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     }
+    let unreadable = setup.clone().with_unreadable("high_water_mark");
+    let application = application.restart_with(unreadable).await.unwrap();
+    for (delivery, status) in [
+        (&platform_deliveries(&changes, 2)[0], 429),
+        (&legacy_deliveries(&changes, 2)[0], 503),
+    ] {
+        let answer = application.deliver(delivery).await.unwrap();
+        assert_eq!(answer.status, status, "{:?}", answer.json());
+        assert!(answer.json()["detail"].as_str().unwrap().contains("high_water_mark"));
+    }
     let application = application.restart_with(setup).await.unwrap();
     world.settle(&application, 0).await.unwrap();
     deliver_all(&application, &platform_deliveries(&changes[..1], 3))

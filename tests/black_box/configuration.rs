@@ -2,12 +2,14 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use simulator::catalogue::{Action, Catalogue, Change};
+use simulator::catalogue::{Action, Catalogue, Change, EntityId};
+use simulator::deliveries::{Delivery, Format, Plan, Secrets};
 use simulator::destination::{Destination, DestinationConfig};
 use simulator::server::DestinationServer;
+use simulator::times::now_ms;
 use tests::application::{ADMIN_TOKEN, Application, Setup};
 use tests::client::bearer;
-use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
+use tests::world::{PLATFORM_SECRET, World, deliver_all, legacy_deliveries, platform_deliveries};
 
 fn touch_all(world: &World) -> Vec<Change> {
     world
@@ -268,27 +270,56 @@ async fn a_worker_whose_variables_cannot_be_read_uses_up_nothing() {
     }
 }
 
+/// What a delivery needs to know is read with it, and what it does not need keeps it from nothing.
 #[tokio::test]
-async fn a_delivery_is_not_acknowledged_under_variables_that_cannot_be_read() {
-    let world = World::start(Catalogue::generate(10, 0, 7)).await.unwrap();
+async fn a_delivery_is_not_acknowledged_where_a_variable_that_it_needs_cannot_be_read() {
+    let world = World::start(Catalogue::generate(10, 1, 7)).await.unwrap();
     let changes = touch_all(&world);
-    for name in [
-        "instance",
-        "shape",
-        "own_authors",
-        "events_api_secret_previous",
-        "high_water_mark",
+    let platform = platform_deliveries(&changes, 1).remove(0);
+    let legacy = legacy_deliveries(&changes, 1).remove(0);
+    let by_older_secret = Plan::new(Format::EventsApi("older".to_owned()), now_ms() / 1000, 1)
+        .deliveries(&changes)
+        .remove(0);
+    let mut event: Value = serde_json::from_slice(&platform.body).unwrap();
+    event["data"]["author"] = json!({"identifier": "somebody", "type": "api"});
+    let by_api = Delivery::event_platform(&event, &Secrets::primary(PLATFORM_SECRET), Vec::new());
+    let shelf = EntityId::Category("workshop".to_owned());
+    let of_category = platform_deliveries(&world.edit(&shelf, Action::Touch).unwrap(), 1).remove(0);
+    let all = [&platform, &legacy, &by_older_secret, &by_api, &of_category];
+    for (name, needing) in [
+        ("instance", &all[..]),
+        ("log", &all),
+        ("event_platform_secret", &[&platform, &by_api, &of_category]),
+        ("events_api_secret", &[&legacy, &by_older_secret]),
+        ("events_api_secret_previous", &[&by_older_secret]),
+        ("timestamp_tolerance_seconds", &[&legacy, &by_older_secret]),
+        ("own_authors", &[&by_api]),
+        ("shape", &[&of_category]),
+        ("high_water_mark", &[]),
     ] {
-        let application = Application::start(world.setup().with_unreadable(name)).await.unwrap();
-        for (delivery, status) in [
-            (&platform_deliveries(&changes, 1)[0], 429),
-            (&legacy_deliveries(&changes, 1)[0], 503),
-        ] {
+        let setup = world.setup().with("events_api_secret_previous", "older");
+        let application = Application::start(setup.with_unreadable(name)).await.unwrap();
+        for delivery in all {
             let answer = application.deliver(delivery).await.unwrap();
-            assert_eq!(answer.status, status, "{name}");
-            assert!(answer.json()["detail"].as_str().unwrap().contains(name));
+            let needs_it = needing.iter().any(|needing| std::ptr::eq(*needing, delivery));
+            let refused = if delivery.path.ends_with("events-api") {
+                503
+            } else {
+                429
+            };
+            assert_eq!(
+                answer.status,
+                if needs_it { refused } else { 200 },
+                "{name}: {}",
+                delivery.path
+            );
+            if needs_it {
+                assert!(answer.json()["detail"].as_str().unwrap().contains(name));
+            }
         }
-        assert_eq!(application.store_operations().unwrap(), Vec::<Value>::new());
+        let writes = application.store_operations().unwrap();
+        let writes = writes.iter().filter(|operation| operation["op"] != "get").count();
+        assert_eq!(writes, all.len() - needing.len(), "{name}");
     }
 }
 

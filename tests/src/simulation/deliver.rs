@@ -3,6 +3,7 @@
 use super::host::SimHost;
 use super::run::{Acknowledged, Alive, Run};
 use bytes::Bytes;
+use config::{IngestConfig, Variables};
 use delivery::ingest::{self, Channel};
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -115,7 +116,7 @@ impl Run {
         let skew_ms = chance.i64(-clocks_ms..=clocks_ms) + ahead_ms;
         let host = SimHost::new(&self.executor, &self.shared, "ingest", false, skew_ms);
         let (task, answer, set) = (host.task(), Rc::new(Cell::new(None)), host.keys_set());
-        let (config, sent, given) = (self.ingest.clone(), delivery.clone(), answer.clone());
+        let (settings, sent, given) = (self.ingest, delivery.clone(), answer.clone());
         task.set(self.executor.spawn(async move {
             let channel = if sent.path.ends_with("events-api") {
                 Channel::EventsApi
@@ -124,6 +125,9 @@ impl Run {
             };
             let headers = headers(&sent);
             let body = Bytes::from(sent.body);
+            let variable = |name: &str| settings.variable(name);
+            let variables = Variables(&variable);
+            let config = IngestConfig::read(&variables).expect("the variables are good");
             given.set(Some(
                 ingest::receive(&host, &config, channel, &headers, &body).await.status,
             ));

@@ -9,7 +9,7 @@ use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::identities::{self, Names};
 use super::nature::{Dimension, Nature};
 use super::scenario::{Scenario, WorldKind};
-use config::{ConfigError, IngestConfig, ProviderFailed, Variables, WorkerConfig};
+use config::{ConfigError, ProviderFailed, Variables, WorkerConfig};
 use fastrand::Rng;
 use model::entity::{Entity, Segment};
 use queue::key::{Key, Record};
@@ -58,6 +58,24 @@ pub struct Acknowledged {
 /// When each entity of a delivery was stored, in milliseconds, by the delivery's body.
 type Stored = BTreeMap<Vec<u8>, BTreeMap<Entity, u64>>;
 
+/// What of ingest's configuration is of a world.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IngestSettings {
+    pub(super) high_water: u64,
+    pub(super) wants_categories: bool,
+}
+
+impl IngestSettings {
+    /// A variable as ingest reads it.
+    pub(super) fn variable(self, name: &str) -> Result<Option<String>, ProviderFailed> {
+        match name {
+            "high_water_mark" => Ok(Some(self.high_water.to_string())),
+            "shape" => Ok(self.wants_categories.then(|| r#"{"categories":{}}"#.to_owned())),
+            name => variable(name),
+        }
+    }
+}
+
 /// A run under way.
 pub(super) struct Run {
     pub(super) executor: Executor,
@@ -77,7 +95,7 @@ pub(super) struct Run {
     /// How many hosts start workers.
     pub(super) hosts: usize,
     pub(super) worker: WorkerConfig,
-    pub(super) ingest: IngestConfig,
+    pub(super) ingest: IngestSettings,
     under_way: Rc<Cell<usize>>,
     /// How far the clocks of hosts are off, in milliseconds.
     pub(super) skews_ms: Vec<i64>,
@@ -128,7 +146,7 @@ fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
 }
 
 /// How the application is configured in a world.
-fn configure(worker: &mut WorkerConfig, ingest: &mut IngestConfig, scenario: &Scenario, nature: &Nature) {
+fn configure(worker: &mut WorkerConfig, ingest: &mut IngestSettings, scenario: &Scenario, nature: &Nature) {
     let settings = nature.settings;
     worker.tick_s = settings.tick_s;
     worker.call_timeout_s = settings.call_timeout_s;
@@ -265,7 +283,10 @@ impl Run {
         let nearness = if scenario.seed.is_multiple_of(2) { 1 } else { 500 };
         let variables = Variables(&variable);
         let mut worker = WorkerConfig::read(&variables).expect("the variables are good");
-        let mut ingest = IngestConfig::read(&variables).expect("the variables are good");
+        let mut ingest = IngestSettings {
+            high_water: worker.high_water,
+            wants_categories: false,
+        };
         let mut skews_ms = Vec::new();
         for _ in 0..hosts {
             skews_ms.push(if is_random {
@@ -470,7 +491,7 @@ impl Run {
             released_ms: self.released_ms.clone(),
             is_strict: self.is_strict,
             worker: self.worker.clone(),
-            ingest: self.ingest.clone(),
+            ingest: self.ingest,
             under_way: self.under_way.clone(),
             skews_ms: Vec::new(),
             senders: self.senders.clone(),

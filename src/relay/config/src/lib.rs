@@ -11,6 +11,7 @@ pub mod answer;
 mod template;
 mod variables;
 
+use answer::Answer;
 use model::entity::digest;
 use protocol::login::Login;
 use queue::keyspace::Keyspace;
@@ -27,43 +28,59 @@ fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
     })
 }
 
-/// What ingest needs to know. It holds secrets, and so is not to be printed.
-#[derive(Clone)]
-pub struct IngestConfig {
+/// What ingest needs to know. To read a variable is a call of the host, and costs a tenth of a delivery: so each is read when a
+/// delivery needs it.
+pub struct IngestConfig<'v> {
+    variables: &'v Variables<'v>,
     /// The application's keys.
     pub keys: Keyspace,
-    /// Secrets of the Event Platform's subscription, the current one first.
-    pub event_platform_secrets: Vec<String>,
-    /// Secrets of the Events API's connection, the current one first.
-    pub events_api_secrets: Vec<String>,
-    /// The secret of the Event Platform's notifications.
-    pub notification_secrets: Vec<String>,
-    /// Authors whose events are this integration's own writes.
-    pub own_authors: Vec<String>,
-    /// Whether the shape wants categories. What it says of them is the worker's to read.
-    pub wants_categories: bool,
-    /// How far the timestamp of a delivery of the Events API may be from now, in seconds, either way.
-    pub tolerance_s: u64,
-    /// How many events may wait before deliveries are put off.
-    pub high_water: u64,
     /// Which log lines are written.
     pub log: LogLevel,
 }
 
-impl IngestConfig {
-    /// Reads the variables; the first that makes no sense is named.
-    pub fn read(variables: &Variables) -> Result<IngestConfig, ConfigError> {
+/// The names of a secret: as it is now, and as it was before it was changed.
+pub type SecretNames = &'static [&'static str];
+
+/// The secret of the Event Platform's subscription.
+pub const EVENT_PLATFORM_SECRET: SecretNames = &["event_platform_secret", "event_platform_secret_previous"];
+/// The secret of the Events API's connection.
+pub const EVENTS_API_SECRET: SecretNames = &["events_api_secret", "events_api_secret_previous"];
+/// The secret of the Event Platform's notifications.
+pub const NOTIFICATION_SECRET: SecretNames = &["notification_secret"];
+
+impl<'v> IngestConfig<'v> {
+    /// Reads what every delivery needs; the first that makes no sense is named.
+    pub fn read(variables: &'v Variables<'v>) -> Result<IngestConfig<'v>, ConfigError> {
         Ok(IngestConfig {
+            variables,
             keys: variables.instance()?,
-            event_platform_secrets: variables.all_set(&["event_platform_secret", "event_platform_secret_previous"])?,
-            events_api_secrets: variables.all_set(&["events_api_secret", "events_api_secret_previous"])?,
-            notification_secrets: variables.all_set(&["notification_secret"])?,
-            own_authors: variables.list("own_authors")?,
-            wants_categories: shape::wants_categories(&variables.text("shape")?),
-            tolerance_s: variables.number("timestamp_tolerance_seconds", 300, 1, 86_400)?,
-            high_water: high_water(variables)?,
             log: log_level(variables)?,
         })
+    }
+
+    /// The secrets of these names that are set, one after the other.
+    pub fn secrets(&self, names: SecretNames) -> impl Iterator<Item = Result<String, ConfigError>> {
+        names.iter().filter_map(|name| self.variables.set(name).transpose())
+    }
+
+    /// Authors whose events are this integration's own writes.
+    pub fn own_authors(&self) -> Result<Vec<String>, ConfigError> {
+        self.variables.list("own_authors")
+    }
+
+    /// Whether the shape wants categories. What it says of them is the worker's to read.
+    pub fn wants_categories(&self) -> Result<bool, ConfigError> {
+        Ok(shape::wants_categories(&self.variables.text("shape")?))
+    }
+
+    /// How far the timestamp of a delivery of the Events API may be from now, in seconds, either way.
+    pub fn tolerance_s(&self) -> Result<u64, ConfigError> {
+        self.variables.number("timestamp_tolerance_seconds", 300, 1, 86_400)
+    }
+
+    /// Whether as many events wait as may, before deliveries are put off.
+    pub fn is_full(&self, waiting: u64) -> Result<bool, ConfigError> {
+        Ok(waiting >= HIGH_WATER_LEAST && waiting >= high_water(self.variables)?)
     }
 }
 
@@ -243,6 +260,8 @@ pub struct WorkerConfig {
     pub alert: Option<AlertConfig>,
     /// How long one tick works, in seconds; the call under way then is finished.
     pub tick_s: u64,
+    /// How long a tick that cron starts stays and waits for news, in seconds; 0 does not.
+    pub watch_s: u64,
     /// The longest that one outbound call may take, in seconds.
     pub call_timeout_s: u64,
     /// The most calls a second to the destination.
@@ -255,6 +274,22 @@ pub struct WorkerConfig {
     pub tracking_header: String,
     /// Which log lines are written.
     pub log: LogLevel,
+}
+
+/// The longest that a tick may stay, in seconds: so late at most a changed setting takes hold.
+const WATCH_MAX_S: u64 = 300;
+
+/// How long a tick asked for by HTTP stays, in seconds: as long as `watch` in its query says, and not at all without one.
+pub fn watch_asked_for(query: &str) -> Result<u64, Answer> {
+    let Some(text) = query.split('&').find_map(|pair| pair.strip_prefix("watch=")) else {
+        return Ok(0);
+    };
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= WATCH_MAX_S);
+    seconds.ok_or_else(|| {
+        Answer::bad(&format!(
+            "`watch` says for how many seconds the tick stays, {WATCH_MAX_S} at most"
+        ))
+    })
 }
 
 /// How often reconciliation looks, and how far back.
@@ -300,6 +335,7 @@ impl WorkerConfig {
             alert: AlertConfig::read(variables)?,
             // The lease takes one second of it, and no call begins with less than half a second left.
             tick_s: variables.number("tick_seconds", 20, 3, 25)?,
+            watch_s: variables.number("watch_seconds", 50, 0, WATCH_MAX_S)?,
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
             destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
             high_water: high_water(variables)?,

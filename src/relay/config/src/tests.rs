@@ -27,8 +27,32 @@ fn worker(values: &[(&str, &str)]) -> Result<WorkerConfig, ConfigError> {
     read(values, "", WorkerConfig::read)
 }
 
-fn ingest(values: &[(&str, &str)]) -> Result<IngestConfig, ConfigError> {
-    read(values, "", IngestConfig::read)
+/// All that ingest ever reads.
+struct Ingest {
+    event_platform_secrets: Vec<String>,
+    events_api_secrets: Vec<String>,
+    notification_secrets: Vec<String>,
+    own_authors: Vec<String>,
+    wants_categories: bool,
+}
+
+impl Ingest {
+    fn read(variables: &Variables) -> Result<Ingest, ConfigError> {
+        let config = IngestConfig::read(variables)?;
+        config.tolerance_s()?;
+        config.is_full(u64::MAX)?;
+        Ok(Ingest {
+            event_platform_secrets: config.secrets(EVENT_PLATFORM_SECRET).collect::<Result<_, _>>()?,
+            events_api_secrets: config.secrets(EVENTS_API_SECRET).collect::<Result<_, _>>()?,
+            notification_secrets: config.secrets(NOTIFICATION_SECRET).collect::<Result<_, _>>()?,
+            own_authors: config.own_authors()?,
+            wants_categories: config.wants_categories()?,
+        })
+    }
+}
+
+fn ingest(values: &[(&str, &str)]) -> Result<Ingest, ConfigError> {
+    read(values, "", Ingest::read)
 }
 
 fn admin(values: &[(&str, &str)]) -> Result<AdminConfig, ConfigError> {
@@ -319,7 +343,7 @@ fn what_cannot_be_read_is_not_unset() {
         "own_authors",
         "shape",
     ] {
-        assert!(read(&[], name, IngestConfig::read).is_err(), "{name}");
+        assert!(read(&[], name, Ingest::read).is_err(), "{name}");
     }
     for name in ["admin_token", "admin_token_previous", "tick_key"] {
         assert!(read(&[], name, AdminConfig::read).is_err(), "{name}");

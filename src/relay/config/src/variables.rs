@@ -50,11 +50,6 @@ impl Variables<'_> {
         Ok(Some(self.text(name)?).filter(|value| !value.is_empty()))
     }
 
-    /// Those of the values that are set.
-    pub(super) fn all_set(&self, names: &[&str]) -> Result<Vec<String>, ConfigError> {
-        names.iter().filter_map(|name| self.set(name).transpose()).collect()
-    }
-
     /// A secret that is sent, or comes, in a header. Every character that a header cannot carry unharmed is told here:
     /// a request with it could not even be formed.
     pub(super) fn token(&self, name: &str) -> Result<Option<String>, ConfigError> {

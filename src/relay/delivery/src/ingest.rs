@@ -3,7 +3,7 @@
 use crate::event::{self, Author, Decoded, Malformed};
 use crate::signature;
 use config::answer::Answer;
-use config::{ConfigError, IngestConfig};
+use config::{ConfigError, EVENT_PLATFORM_SECRET, EVENTS_API_SECRET, IngestConfig, NOTIFICATION_SECRET, SecretNames};
 use http::{HeaderMap, Method};
 use model::text;
 use queue::key::{Key, Record};
@@ -126,7 +126,7 @@ const STORE_FAILED: &str = "the key-value store failed; send it again";
 /// Takes one delivery whose body was read whole. Answers 200 only once all of it is in the store.
 pub async fn receive<H: Store + Clock + Log>(
     host: &H,
-    config: &IngestConfig,
+    config: &IngestConfig<'_>,
     channel: Channel,
     headers: &HeaderMap,
     body: &[u8],
@@ -139,6 +139,8 @@ pub async fn receive<H: Store + Clock + Log>(
         stored: 0,
         ignored: Vec::new(),
         flawed: Vec::new(),
+        own_authors: None,
+        wants_categories: None,
     };
     let answer = match delivery.take(headers, body).await {
         Ok(()) => Answer::done(),
@@ -162,6 +164,7 @@ enum Refusal {
     Unsigned(&'static str),
     Malformed(String),
     Unconfigured(&'static str),
+    Misconfigured(ConfigError),
     Backlog,
     Store(StoreError),
 }
@@ -169,6 +172,12 @@ enum Refusal {
 impl From<event::Malformed> for Refusal {
     fn from(error: event::Malformed) -> Refusal {
         Refusal::Malformed(error.0)
+    }
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Refusal {
+        Refusal::Misconfigured(error)
     }
 }
 
@@ -180,22 +189,26 @@ impl From<StoreError> for Refusal {
 
 struct Delivery<'a, H> {
     host: &'a H,
-    config: &'a IngestConfig,
+    config: &'a IngestConfig<'a>,
     channel: Channel,
     stored: usize,
     /// Why events are of no concern.
     ignored: Vec<String>,
     /// What is wrong with events.
     flawed: Vec<String>,
+    /// Authors whose events are our own writes, once that was asked.
+    own_authors: Option<Vec<String>>,
+    /// Whether the shape wants categories, once that was asked.
+    wants_categories: Option<bool>,
 }
 
 impl<H: Store + Clock + Log> Delivery<'_, H> {
     async fn take(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
         match self.channel {
             Channel::EventPlatform => {
-                verify_platform(
+                self.verify_platform(
                     headers,
-                    &self.config.event_platform_secrets,
+                    EVENT_PLATFORM_SECRET,
                     "variable `event_platform_secret` is not set: give the subscription's primary secret",
                     body,
                 )?;
@@ -209,9 +222,9 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 self.take_events(event::of_events_api(&text)?).await
             }
             Channel::Notifications => {
-                verify_platform(
+                self.verify_platform(
                     headers,
-                    &self.config.notification_secrets,
+                    NOTIFICATION_SECRET,
                     "variable `notification_secret` is not set: give the subscriber's notification_webhook_secret",
                     body,
                 )?;
@@ -240,7 +253,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                     first_lost.get_or_insert(what.clone());
                 }
             }
-            self.enter(decoded, text, &mut entries);
+            self.enter(decoded, text, &mut entries)?;
         }
         match first_lost.filter(|_| lost == count) {
             Some(what) => Err(what.into()),
@@ -249,31 +262,50 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
     }
 
     /// The keys and values of what is to be queued of an event.
-    fn enter(&mut self, decoded: Decoded, text: &str, entries: &mut Vec<(String, Vec<u8>)>) {
+    fn enter(&mut self, decoded: Decoded, text: &str, entries: &mut Vec<(String, Vec<u8>)>) -> Result<(), ConfigError> {
         let event = match decoded {
             Decoded::Event(event) => event,
             Decoded::Stale(list, id, event) => {
                 let key = self.config.keys.encode(&Key::Stale(list, id));
                 entries.push((key, json!({ "v": 1 }).to_string().into_bytes()));
-                match event.filter(|_| self.config.wants_categories) {
-                    Some(event) => event,
-                    None => return,
+                match event {
+                    Some(event) if self.wants_categories()? => event,
+                    _ => return Ok(()),
                 }
             }
-            Decoded::Ignored(why) => return self.ignored.push(why),
+            Decoded::Ignored(why) => {
+                self.ignored.push(why);
+                return Ok(());
+            }
             Decoded::Flawed(_, Some(event)) => event,
-            Decoded::Flawed(_, None) => return,
+            Decoded::Flawed(_, None) => return Ok(()),
         };
-        if self.is_own_write(event.author.as_ref()) {
-            return self.ignored.push("own write".to_owned());
+        if self.is_own_write(event.author.as_ref())? {
+            self.ignored.push("own write".to_owned());
+            return Ok(());
         }
         let value = EventValue::new(&event.code, self.host.now_ms(), text).to_bytes();
         entries.push((self.config.keys.encode(&Key::Event(event.key)), value));
+        Ok(())
     }
 
     /// Events of the connector's own writes come back on the Event Platform (contract 6, trap 7).
-    fn is_own_write(&self, author: Option<&Author>) -> bool {
-        author.is_some_and(|author| author.is_api && self.config.own_authors.contains(&author.identifier))
+    fn is_own_write(&mut self, author: Option<&Author>) -> Result<bool, ConfigError> {
+        let Some(author) = author.filter(|author| author.is_api) else {
+            return Ok(false);
+        };
+        if self.own_authors.is_none() {
+            self.own_authors = Some(self.config.own_authors()?);
+        }
+        let own = self.own_authors.iter().flatten();
+        Ok(own.into_iter().any(|known| *known == author.identifier))
+    }
+
+    fn wants_categories(&mut self) -> Result<bool, ConfigError> {
+        match self.wants_categories {
+            Some(wants) => Ok(wants),
+            None => Ok(*self.wants_categories.insert(self.config.wants_categories()?)),
+        }
     }
 
     async fn store(&mut self, mut entries: Vec<(String, Vec<u8>)>) -> Result<(), Refusal> {
@@ -283,7 +315,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         if entries.is_empty() {
             return Ok(());
         }
-        if self.backlog().await? >= self.config.high_water {
+        if self.config.is_full(self.backlog().await?)? {
             return Err(Refusal::Backlog);
         }
         if let [(key, value)] = &entries[..] {
@@ -331,33 +363,75 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
     }
 
     fn verify_legacy(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        let secrets = &self.config.events_api_secrets;
-        if secrets.is_empty() {
-            return Err(Refusal::Unconfigured(
-                "variable `events_api_secret` is not set: give the connection's secret",
-            ));
-        }
         let signatures = values(headers, "x-akeneo-request-signature");
         let mut timestamps = values(headers, "x-akeneo-request-timestamp");
         timestamps.dedup();
-        let (false, [timestamp]) = (signatures.is_empty(), &timestamps[..]) else {
-            return Err(Refusal::Unsigned(
-                "x-akeneo-request-signature or x-akeneo-request-timestamp is missing, or there are two timestamps",
-            ));
+        let (is_signed, timestamp) = match (signatures.is_empty(), &timestamps[..]) {
+            (false, [timestamp]) => (true, *timestamp),
+            _ => (false, &b""[..]),
         };
-        if !signature::verifies(&signatures, secrets, &[timestamp, b".", body]) {
-            return Err(Refusal::Unsigned("the signature does not match"));
-        }
+        let flaw = (!is_signed).then_some(
+            "x-akeneo-request-signature or x-akeneo-request-timestamp is missing, or there are two timestamps",
+        );
+        self.verify(
+            EVENTS_API_SECRET,
+            "variable `events_api_secret` is not set: give the connection's secret",
+            flaw,
+            (&signatures, &[timestamp, b".", body]),
+        )?;
         let sent_s = std::str::from_utf8(timestamp)
             .ok()
             .and_then(|text| text.parse::<u64>().ok());
         let now_s = self.host.now_ms() / 1000;
         match sent_s {
-            Some(sent_s) if sent_s.abs_diff(now_s) <= self.config.tolerance_s => Ok(()),
+            Some(sent_s) if sent_s.abs_diff(now_s) <= self.config.tolerance_s()? => Ok(()),
             _ => Err(Refusal::Unsigned(
                 "the timestamp is too far from now: compare the clocks",
             )),
         }
+    }
+
+    /// Any signature header may match any secret that is known, so that either side may change first (contract 3.2).
+    fn verify_platform(
+        &self,
+        headers: &HeaderMap,
+        secrets: SecretNames,
+        unset: &'static str,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
+        let is_ours = |algorithm: &&[u8]| algorithm.eq_ignore_ascii_case(b"HmacSHA256");
+        let is_known = values(headers, "x-akeneo-signature-algorithm").iter().all(is_ours);
+        let mut signatures = values(headers, "x-akeneo-signature-primary");
+        signatures.extend(values(headers, "x-akeneo-signature-secondary"));
+        let flaw = match (is_known, signatures.is_empty()) {
+            (false, _) => Some("x-akeneo-signature-algorithm is not HmacSHA256"),
+            (true, true) => Some("x-akeneo-signature-primary is missing"),
+            (true, false) => None,
+        };
+        self.verify(secrets, unset, flaw, (&signatures, &[body]))
+    }
+
+    /// Whether one of the signatures is the message's under one of the secrets, the present one first. A flaw of the headers
+    /// is told where there is a secret.
+    fn verify(
+        &self,
+        secrets: SecretNames,
+        unset: &'static str,
+        flaw: Option<&'static str>,
+        (signatures, message): (&[&[u8]], &[&[u8]]),
+    ) -> Result<(), Refusal> {
+        let mut refusal = Refusal::Unconfigured(unset);
+        for secret in self.config.secrets(secrets) {
+            let secret = secret?;
+            if let Some(flaw) = flaw {
+                return Err(Refusal::Unsigned(flaw));
+            }
+            if signature::verifies(signatures, &secret, message) {
+                return Ok(());
+            }
+            refusal = Refusal::Unsigned("the signature does not match");
+        }
+        Err(refusal)
     }
 
     async fn refuse(&self, refusal: Refusal) -> Answer {
@@ -368,6 +442,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
             }
             Refusal::Malformed(reason) => Answer::problem(400, &reason),
             Refusal::Unconfigured(reason) => self.channel.unavailable(reason),
+            Refusal::Misconfigured(error) => misconfigured(self.host, self.channel, &error),
             Refusal::Backlog => Answer::problem(429, "too many events wait; nothing of this delivery was stored"),
             Refusal::Store(error) => {
                 log::write(self.host, self.config.log, "store", true, json!({ "reason": error.0 }));
@@ -395,26 +470,6 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         // If it fails, the log line of this delivery still tells.
         let _ = self.host.set(&key, &json!(refused).to_string().into_bytes()).await;
     }
-}
-
-/// Any signature header may match any secret that is known, so that either side may change first (contract 3.2).
-fn verify_platform(headers: &HeaderMap, secrets: &[String], unset: &'static str, body: &[u8]) -> Result<(), Refusal> {
-    if secrets.is_empty() {
-        return Err(Refusal::Unconfigured(unset));
-    }
-    let is_ours = |algorithm: &&[u8]| algorithm.eq_ignore_ascii_case(b"HmacSHA256");
-    if !values(headers, "x-akeneo-signature-algorithm").iter().all(is_ours) {
-        return Err(Refusal::Unsigned("x-akeneo-signature-algorithm is not HmacSHA256"));
-    }
-    let mut signatures = values(headers, "x-akeneo-signature-primary");
-    signatures.extend(values(headers, "x-akeneo-signature-secondary"));
-    if signatures.is_empty() {
-        return Err(Refusal::Unsigned("x-akeneo-signature-primary is missing"));
-    }
-    if signature::verifies(&signatures, secrets, &[body]) {
-        return Ok(());
-    }
-    Err(Refusal::Unsigned("the signature does not match"))
 }
 
 /// The values of a header, of which a proxy may have made several, or one line of several (RFC 9110 5.3).

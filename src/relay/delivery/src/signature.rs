@@ -6,21 +6,23 @@ use sha2::Sha256;
 /// How many signatures of one delivery are looked at. Akeneo sends two at most (contract 3.2); a proxy may double them.
 const SIGNATURES_MAX: usize = 4;
 
-/// Whether one of the first [`SIGNATURES_MAX`] signatures is the one of `message` under one of the secrets.
+/// Whether one of the first [`SIGNATURES_MAX`] signatures is the one of `message` under a secret.
 ///
 /// The comparison is the MAC's own: in constant time and over the full length, so that a cut signature is a wrong one.
-pub fn verifies(signatures: &[&[u8]], secrets: &[String], message: &[&[u8]]) -> bool {
+pub fn verifies(signatures: &[&[u8]], secret: &str, message: &[&[u8]]) -> bool {
     let sent: Vec<Vec<u8>> = signatures
         .iter()
         .take(SIGNATURES_MAX)
         .filter_map(|signature| from_hex(signature))
         .collect();
-    secrets
-        .iter()
-        .filter(|_| !sent.is_empty())
-        .filter_map(|secret| Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok())
-        .map(|mac| message.iter().fold(mac, |mac, part| mac.chain_update(part)))
-        .any(|mac| sent.iter().any(|signature| mac.clone().verify_slice(signature).is_ok()))
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return false;
+    };
+    if sent.is_empty() {
+        return false;
+    }
+    let mac = message.iter().fold(mac, |mac, part| mac.chain_update(part));
+    sent.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
