@@ -457,23 +457,6 @@ async fn a_signature_that_a_proxy_doubled_or_folded_counts() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_unread() {
-    let application = Application::start(secrets()).await.unwrap();
-    let address = application.url.strip_prefix("http://").unwrap();
-    // A length over the limit is answered before any of the body is there.
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let answer = tests::client::announced(&mut stream, PLATFORM, address, (16 << 20) + 1)
-        .await
-        .unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-
-    // Without a length, and without an end: only an answer before the end can be one.
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let answer = tests::client::endless(&mut stream, PLATFORM, address).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-}
-
-#[tokio::test]
 async fn notifications_are_taken_and_remembered() {
     let application = Application::start(secrets()).await.unwrap();
     let notification = |what: &str| simulator::deliveries::notification(what, now_ms(), Some("too many failures"));

@@ -11,6 +11,7 @@ mod configuration;
 mod contracts;
 mod deliveries;
 mod durability;
+mod heads;
 mod hosts;
 mod ingest;
 mod kills;

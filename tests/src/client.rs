@@ -8,6 +8,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
@@ -65,11 +67,10 @@ pub fn bearer(token: &str) -> (String, String) {
 ///
 /// # Errors
 /// If the connection breaks before there is an answer.
-pub async fn endless(stream: &mut tokio::net::TcpStream, path: &str, host: &str) -> Result<String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+pub async fn endless(stream: &mut TcpStream, path: &str, host: &str, headers: &[(String, String)]) -> Result<String> {
     let (mut reader, mut writer) = stream.split();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n");
-    writer.write_all(head.as_bytes()).await?;
+    let length = ("transfer-encoding".to_owned(), "chunked".to_owned());
+    writer.write_all(head(path, host, headers, length).as_bytes()).await?;
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let flood = async {
         // One byte over 16 MiB and then nothing: what is left unread when the other side closes could cost the answer.
@@ -93,11 +94,22 @@ pub async fn endless(stream: &mut tokio::net::TcpStream, path: &str, host: &str)
 ///
 /// # Errors
 /// If the connection breaks before there is an answer.
-pub async fn announced(stream: &mut tokio::net::TcpStream, path: &str, host: &str, length: usize) -> Result<String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
+pub async fn announced(
+    stream: &mut TcpStream,
+    path: &str,
+    host: &str,
+    headers: &[(String, String)],
+    length: usize,
+) -> Result<String> {
+    let length = ("content-length".to_owned(), length.to_string());
+    stream.write_all(head(path, host, headers, length).as_bytes()).await?;
     let mut answer = vec![0; 1024];
     let read = stream.read(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+}
+
+fn head(path: &str, host: &str, headers: &[(String, String)], length: (String, String)) -> String {
+    let lines = headers.iter().chain([&length]);
+    let lines: String = lines.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("POST {path} HTTP/1.1\r\nhost: {host}\r\n{lines}\r\n")
 }

@@ -19,8 +19,8 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let answer = match admit(&head) {
         Err(refusal) => refusal,
         Ok(route) => match host::read_body(request, &head, admin::BODY_MAX).await {
-            Some(body) => carry_out(route, &body).await,
-            None => admin::too_large(),
+            Ok(body) => carry_out(route, &body).await,
+            Err(why) => admin::unread(why),
         },
     };
     host::respond(out, answer).await;

@@ -1,8 +1,9 @@
 //! Requests in and answers out, between `wasi:http` and the relay's plain types.
 
-use crate::outbound;
-use config::answer::Answer;
+use crate::{outbound, sleep_ms};
+use config::answer::{Answer, Unread};
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use spin_sdk::http::{Fields, IncomingRequest, Method, OutgoingResponse, ResponseOutparam};
 use spin_sdk::wit::wasi::http0_2_0::types::OutgoingBody;
 use std::pin::pin;
@@ -51,25 +52,40 @@ pub fn head(request: &IncomingRequest) -> Head {
     }
 }
 
-/// Reads a request's body; none if it is over the limit (the rest is then left unread) or breaks off.
-pub async fn read_body(request: IncomingRequest, head: &Head, limit: usize) -> Option<Vec<u8>> {
+/// How long a body may take to come, in milliseconds: whoever sends half of one would hold one of the host's instances.
+const BODY_MS: u64 = 10_000;
+
+/// Reads a request's body.
+///
+/// # Errors
+/// If it is over the limit (the rest is then left unread), takes longer than ten seconds, or breaks off.
+pub async fn read_body(request: IncomingRequest, head: &Head, limit: usize) -> Result<Vec<u8>, Unread> {
     let announced = head
         .headers
         .get("content-length")
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return None;
+        return Err(Unread::TooLarge);
     }
-    let mut body = Vec::with_capacity(announced.unwrap_or(0));
+    let whole = read_whole(request, announced.unwrap_or(limit), limit);
+    match select(pin!(whole), pin!(sleep_ms(BODY_MS))).await {
+        Either::Left((body, _)) => body,
+        Either::Right(_) => Err(Unread::TooSlow),
+    }
+}
+
+/// What is not written to costs no memory yet, and what has all its room from the start is never moved.
+async fn read_whole(request: IncomingRequest, room: usize, limit: usize) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::with_capacity(room);
     let mut chunks = pin!(request.into_body_stream());
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.ok()?;
+        let chunk = chunk.map_err(|_| Unread::BrokenOff)?;
         if body.len() + chunk.len() > limit {
-            return None;
+            return Err(Unread::TooLarge);
         }
         body.extend(chunk);
     }
-    Some(body)
+    Ok(body)
 }
 
 /// Sends an answer.

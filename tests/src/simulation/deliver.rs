@@ -4,7 +4,8 @@ use super::host::SimHost;
 use super::run::{Acknowledged, Alive, Run};
 use bytes::Bytes;
 use config::{IngestConfig, Variables};
-use delivery::ingest::{self, Channel};
+use delivery::channel::Channel;
+use delivery::ingest;
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::entity::{Entity, Kind};
@@ -128,9 +129,11 @@ impl Run {
             let variable = |name: &str| settings.variable(name);
             let variables = Variables(&variable);
             let config = IngestConfig::read(&variables).expect("the variables are good");
-            given.set(Some(
-                ingest::receive(&host, &config, channel, &headers, &body).await.status,
-            ));
+            let answer = match ingest::judge(&host, &config, channel, &headers).await {
+                Ok(signed) => ingest::receive(&host, &config, &signed, &body).await,
+                Err(answer) => answer,
+            };
+            given.set(Some(answer.status));
         }));
         for _ in 0..50 {
             self.executor.sleep_ms(20).await;

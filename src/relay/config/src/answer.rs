@@ -16,6 +16,17 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Why a request's body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// It is over the limit.
+    TooLarge,
+    /// It did not come in time.
+    TooSlow,
+    /// It ended before its end.
+    BrokenOff,
+}
+
 impl Answer {
     /// An empty 200. Empty on purpose: with `content-length: 0` it leaves in one segment, where a body would wait
     /// for the sender's delayed acknowledgement.

@@ -48,6 +48,22 @@ pub const EVENTS_API_SECRET: SecretNames = &["events_api_secret", "events_api_se
 /// The secret of the Event Platform's notifications.
 pub const NOTIFICATION_SECRET: SecretNames = &["notification_secret"];
 
+/// The variable that says how large the body of a delivery may be, and what it is by default, in bytes.
+pub type SizeLimit = (&'static str, usize);
+
+/// The size of the Event Platform's deliveries: one event each.
+pub const EVENT_PLATFORM_SIZE: SizeLimit = ("event_platform_max_bytes", 4 << 20);
+/// The size of the Events API's deliveries: ten whole products, each text of them escaped.
+pub const EVENTS_API_SIZE: SizeLimit = ("events_api_max_bytes", 16 << 20);
+/// The size of the Event Platform's notifications.
+pub const NOTIFICATION_SIZE: SizeLimit = ("notification_max_bytes", SIZE_LEAST);
+
+/// What a delivery may always have, in bytes.
+const SIZE_LEAST: usize = 64 << 10;
+
+/// What no delivery may have more of, in bytes: the memory of a component bears it some thirty times.
+const SIZE_MOST: usize = 64 << 20;
+
 impl<'v> IngestConfig<'v> {
     /// Reads what every delivery needs; the first that makes no sense is named.
     pub fn read(variables: &'v Variables<'v>) -> Result<IngestConfig<'v>, ConfigError> {
@@ -61,6 +77,14 @@ impl<'v> IngestConfig<'v> {
     /// The secrets of these names that are set, one after the other.
     pub fn secrets(&self, names: SecretNames) -> impl Iterator<Item = Result<String, ConfigError>> {
         names.iter().filter_map(|name| self.variables.set(name).transpose())
+    }
+
+    /// How many bytes of a delivery's body are read at most, where so many are announced.
+    pub fn body_max(&self, (name, default): SizeLimit, announced: Option<usize>) -> Result<usize, ConfigError> {
+        match announced {
+            Some(..=SIZE_LEAST) => Ok(SIZE_LEAST),
+            _ => self.variables.number(name, default, SIZE_LEAST, SIZE_MOST),
+        }
     }
 
     /// Authors whose events are this integration's own writes.

@@ -1,23 +1,21 @@
 //! The way in: verify, decode, look at the published depth, write, acknowledge. No outbound call and no listing.
 
+use crate::channel::Channel;
 use crate::event::{self, Author, Decoded, Malformed};
-use crate::signature;
-use config::answer::Answer;
-use config::{ConfigError, EVENT_PLATFORM_SECRET, EVENTS_API_SECRET, IngestConfig, NOTIFICATION_SECRET, SecretNames};
+use crate::head::Signed;
+use crate::refusal::Refusal;
+use config::answer::{Answer, Unread};
+use config::{ConfigError, IngestConfig};
 use http::{HeaderMap, Method};
 use model::text;
 use queue::key::{Key, Record};
 use queue::raise::EventValue;
 use records::notification;
-use records::refused::Refused;
 use records::status::Status;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use world::host::{self, Clock, Log, Store, StoreError, set_all};
 use world::log;
-
-/// The largest delivery that is read, in bytes.
-pub const BODY_MAX: usize = 16 << 20;
 
 /// How many events are assumed to have come in every second since the worker last counted: more than either channel
 /// sends (contract 1).
@@ -26,36 +24,8 @@ const ASSUMED_RATE: u64 = 120;
 /// How old the worker's last count may seem, in milliseconds, before ingest looks how long it has known of it.
 const COUNTED_LATELY_MS: u64 = 60_000;
 
-/// How often a refused signature is written down at most, in milliseconds.
-const REFUSED_EVERY_MS: u64 = 60_000;
-
-/// The channels that Akeneo pushes through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// The Event Platform's deliveries (contract 3.1).
-    EventPlatform,
-    /// The Events API's deliveries (contract 2.1).
-    EventsApi,
-    /// The Event Platform's notifications about a subscription (contract 3.7).
-    Notifications,
-}
-
-impl Channel {
-    /// The channel's name in its path and in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Channel::EventPlatform => "event-platform",
-            Channel::EventsApi => "events-api",
-            Channel::Notifications => "notifications",
-        }
-    }
-
-    /// What to answer when nothing can be taken now. The Event Platform counts a 5xx towards suspension and a 429
-    /// not (contract 3.3); the Events API only logs the status, so there the honest one goes out.
-    fn unavailable(self, detail: &str) -> Answer {
-        Answer::problem(if self == Channel::EventPlatform { 429 } else { 503 }, detail)
-    }
-}
+/// How much of the sender's own name for a delivery is told, in bytes.
+const CORRELATION_KEPT: usize = 100;
 
 /// What a request is for, by its method and path alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,107 +60,96 @@ pub fn route(method: &Method, path: &str) -> Route {
     }
 }
 
-/// The answer to a body over [`BODY_MAX`].
-pub fn too_large() -> Answer {
-    Answer::problem(413, "a delivery may be 16 MiB at most")
-}
-
-/// The answer to a delivery that cannot be taken because the configuration makes no sense.
-pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigError) -> Answer {
-    log::write(
-        host,
-        world::log::LogLevel::All,
-        "configuration",
-        true,
-        json!({ "reason": error.0 }),
-    );
-    channel.unavailable(&error.0)
-}
-
-/// The answer to a delivery when the store cannot be opened.
-pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreError) -> Answer {
-    log::write(
-        host,
-        world::log::LogLevel::All,
-        "store",
-        true,
-        json!({ "reason": error.0 }),
-    );
-    channel.unavailable(STORE_FAILED)
-}
-
 const ENCODED: &str = "the body is not JSON, and its content-encoding says why: let no proxy compress deliveries";
 
-const STORE_FAILED: &str = "the key-value store failed; send it again";
+/// Judges a delivery by its head, before a byte of its body is read; gives the answer where that is reason enough.
+///
+/// # Errors
+/// The answer to what is not to be read.
+pub async fn judge<'h, H: Store + Clock + Log>(
+    host: &H,
+    config: &IngestConfig<'_>,
+    channel: Channel,
+    headers: &'h HeaderMap,
+) -> Result<Signed<'h>, Answer> {
+    match Signed::of(config, channel, headers) {
+        Ok(signed) => Ok(signed),
+        Err(refusal) => {
+            let answer = refusal.answer(host, config, channel).await;
+            tell(host, config, channel, headers, &answer, json!({}));
+            Err(answer)
+        }
+    }
+}
+
+/// The answer to a delivery whose body could not be read.
+pub fn unread<H: Clock + Log>(host: &H, config: &IngestConfig<'_>, signed: &Signed<'_>, why: Unread) -> Answer {
+    let channel = signed.channel;
+    let answer = match why {
+        Unread::TooLarge => Answer::problem(413, &channel.too_large(signed.body_max)),
+        // Whoever sends honestly sends it again.
+        Unread::TooSlow => channel.unavailable("the body did not come in time"),
+        Unread::BrokenOff => Answer::problem(400, "the body broke off before its end"),
+    };
+    tell(host, config, channel, signed.headers, &answer, json!({}));
+    answer
+}
 
 /// Takes one delivery whose body was read whole. Answers 200 only once all of it is in the store.
 pub async fn receive<H: Store + Clock + Log>(
     host: &H,
     config: &IngestConfig<'_>,
-    channel: Channel,
-    headers: &HeaderMap,
+    signed: &Signed<'_>,
     body: &[u8],
 ) -> Answer {
     let started_ms = host.monotonic_ms();
+    let (channel, headers) = (signed.channel, signed.headers);
     let mut delivery = Delivery {
         host,
         config,
-        channel,
         stored: 0,
         ignored: Vec::new(),
         flawed: Vec::new(),
         own_authors: None,
         wants_categories: None,
     };
-    let answer = match delivery.take(headers, body).await {
+    let answer = match delivery.take(signed, body).await {
         Ok(()) => Answer::done(),
         Err(Refusal::Malformed(_)) if headers.contains_key("content-encoding") => Answer::problem(400, ENCODED),
-        Err(refusal) => delivery.refuse(refusal).await,
+        Err(refusal) => refusal.answer(host, config, channel).await,
     };
-    let failed = answer.status != 200 || !delivery.flawed.is_empty();
-    let reason = (answer.status != 200).then(|| String::from_utf8_lossy(&answer.body).into_owned());
     let fields = json!({
-        "channel": channel.name(), "status": answer.status, "bytes": body.len(), "stored": delivery.stored,
+        "bytes": body.len(), "stored": delivery.stored,
         "ignored": (!delivery.ignored.is_empty()).then_some(&delivery.ignored),
-        "flawed": (!delivery.flawed.is_empty()).then_some(&delivery.flawed), "problem": reason,
-        "correlation": headers.get("x-correlation-id").and_then(|id| id.to_str().ok()),
+        "flawed": (!delivery.flawed.is_empty()).then_some(&delivery.flawed),
         "ms": host.monotonic_ms().saturating_sub(started_ms),
     });
-    log::write(host, config.log, "delivery", failed, fields);
+    tell(host, config, channel, headers, &answer, fields);
     answer
 }
 
-enum Refusal {
-    Unsigned(&'static str),
-    Malformed(String),
-    Unconfigured(&'static str),
-    Misconfigured(ConfigError),
-    Backlog,
-    Store(StoreError),
-}
-
-impl From<event::Malformed> for Refusal {
-    fn from(error: event::Malformed) -> Refusal {
-        Refusal::Malformed(error.0)
-    }
-}
-
-impl From<ConfigError> for Refusal {
-    fn from(error: ConfigError) -> Refusal {
-        Refusal::Misconfigured(error)
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
-        Refusal::Store(error)
-    }
+/// Writes the line of a delivery.
+fn tell<H: Clock + Log>(
+    host: &H,
+    config: &IngestConfig<'_>,
+    channel: Channel,
+    headers: &HeaderMap,
+    answer: &Answer,
+    mut fields: Value,
+) {
+    let is_refused = answer.status != 200;
+    let has_failed = is_refused || fields.get("flawed").is_some_and(|flawed| !flawed.is_null());
+    let correlation = headers.get("x-correlation-id").and_then(|id| id.to_str().ok());
+    fields["channel"] = json!(channel.name());
+    fields["status"] = json!(answer.status);
+    fields["problem"] = json!(is_refused.then(|| String::from_utf8_lossy(&answer.body)));
+    fields["correlation"] = json!(correlation.map(|id| log::cut(id, CORRELATION_KEPT)));
+    log::write(host, config.log, "delivery", has_failed, fields);
 }
 
 struct Delivery<'a, H> {
     host: &'a H,
     config: &'a IngestConfig<'a>,
-    channel: Channel,
     stored: usize,
     /// Why events are of no concern.
     ignored: Vec<String>,
@@ -203,31 +162,19 @@ struct Delivery<'a, H> {
 }
 
 impl<H: Store + Clock + Log> Delivery<'_, H> {
-    async fn take(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        match self.channel {
+    async fn take(&mut self, signed: &Signed<'_>, body: &[u8]) -> Result<(), Refusal> {
+        signed.verify(self.config, body, self.host.now_ms() / 1000)?;
+        match signed.channel {
             Channel::EventPlatform => {
-                self.verify_platform(
-                    headers,
-                    EVENT_PLATFORM_SECRET,
-                    "variable `event_platform_secret` is not set: give the subscription's primary secret",
-                    body,
-                )?;
                 let text = text::mended(body);
                 let event = event::of_event_platform(&text)?;
                 self.take_events(vec![(event, &text)]).await
             }
             Channel::EventsApi => {
-                self.verify_legacy(headers, body)?;
                 let text = text::mended(body);
                 self.take_events(event::of_events_api(&text)?).await
             }
             Channel::Notifications => {
-                self.verify_platform(
-                    headers,
-                    NOTIFICATION_SECRET,
-                    "variable `notification_secret` is not set: give the subscriber's notification_webhook_secret",
-                    body,
-                )?;
                 let record = notification::read(body, self.host.now_ms()).map_err(Malformed)?;
                 let key = self.config.keys.record(Record::Notification);
                 let known = self.host.get(&key).await?;
@@ -361,124 +308,6 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
             }
         }
     }
-
-    fn verify_legacy(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        let signatures = values(headers, "x-akeneo-request-signature");
-        let mut timestamps = values(headers, "x-akeneo-request-timestamp");
-        timestamps.dedup();
-        let (is_signed, timestamp) = match (signatures.is_empty(), &timestamps[..]) {
-            (false, [timestamp]) => (true, *timestamp),
-            _ => (false, &b""[..]),
-        };
-        let flaw = (!is_signed).then_some(
-            "x-akeneo-request-signature or x-akeneo-request-timestamp is missing, or there are two timestamps",
-        );
-        self.verify(
-            EVENTS_API_SECRET,
-            "variable `events_api_secret` is not set: give the connection's secret",
-            flaw,
-            (&signatures, &[timestamp, b".", body]),
-        )?;
-        let sent_s = std::str::from_utf8(timestamp)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok());
-        let now_s = self.host.now_ms() / 1000;
-        match sent_s {
-            Some(sent_s) if sent_s.abs_diff(now_s) <= self.config.tolerance_s()? => Ok(()),
-            _ => Err(Refusal::Unsigned(
-                "the timestamp is too far from now: compare the clocks",
-            )),
-        }
-    }
-
-    /// Any signature header may match any secret that is known, so that either side may change first (contract 3.2).
-    fn verify_platform(
-        &self,
-        headers: &HeaderMap,
-        secrets: SecretNames,
-        unset: &'static str,
-        body: &[u8],
-    ) -> Result<(), Refusal> {
-        let is_ours = |algorithm: &&[u8]| algorithm.eq_ignore_ascii_case(b"HmacSHA256");
-        let is_known = values(headers, "x-akeneo-signature-algorithm").iter().all(is_ours);
-        let mut signatures = values(headers, "x-akeneo-signature-primary");
-        signatures.extend(values(headers, "x-akeneo-signature-secondary"));
-        let flaw = match (is_known, signatures.is_empty()) {
-            (false, _) => Some("x-akeneo-signature-algorithm is not HmacSHA256"),
-            (true, true) => Some("x-akeneo-signature-primary is missing"),
-            (true, false) => None,
-        };
-        self.verify(secrets, unset, flaw, (&signatures, &[body]))
-    }
-
-    /// Whether one of the signatures is the message's under one of the secrets, the present one first. A flaw of the headers
-    /// is told where there is a secret.
-    fn verify(
-        &self,
-        secrets: SecretNames,
-        unset: &'static str,
-        flaw: Option<&'static str>,
-        (signatures, message): (&[&[u8]], &[&[u8]]),
-    ) -> Result<(), Refusal> {
-        let mut refusal = Refusal::Unconfigured(unset);
-        for secret in self.config.secrets(secrets) {
-            let secret = secret?;
-            if let Some(flaw) = flaw {
-                return Err(Refusal::Unsigned(flaw));
-            }
-            if signature::verifies(signatures, &secret, message) {
-                return Ok(());
-            }
-            refusal = Refusal::Unsigned("the signature does not match");
-        }
-        Err(refusal)
-    }
-
-    async fn refuse(&self, refusal: Refusal) -> Answer {
-        match refusal {
-            Refusal::Unsigned(reason) => {
-                self.note_refused(reason).await;
-                Answer::problem(401, reason)
-            }
-            Refusal::Malformed(reason) => Answer::problem(400, &reason),
-            Refusal::Unconfigured(reason) => self.channel.unavailable(reason),
-            Refusal::Misconfigured(error) => misconfigured(self.host, self.channel, &error),
-            Refusal::Backlog => Answer::problem(429, "too many events wait; nothing of this delivery was stored"),
-            Refusal::Store(error) => {
-                log::write(self.host, self.config.log, "store", true, json!({ "reason": error.0 }));
-                self.channel.unavailable(STORE_FAILED)
-            }
-        }
-    }
-
-    /// Leaves word of a refused signature. A wrong secret suspends the subscription within the hour (contract 3.3),
-    /// so people must hear of it; but a forger must not be able to wear the store out.
-    async fn note_refused(&self, reason: &str) {
-        let key = self.config.keys.record(Record::Refused);
-        let now_ms = self.host.now_ms();
-        let Ok(known) = self.host.get(&key).await else { return };
-        let known = known.and_then(|value| serde_json::from_slice::<Refused>(&value).ok());
-        if known.is_some_and(|known| now_ms.abs_diff(known.at_ms) < REFUSED_EVERY_MS) {
-            return;
-        }
-        let refused = Refused {
-            v: 1,
-            at_ms: now_ms,
-            channel: self.channel.name().to_owned(),
-            reason: reason.to_owned(),
-        };
-        // If it fails, the log line of this delivery still tells.
-        let _ = self.host.set(&key, &json!(refused).to_string().into_bytes()).await;
-    }
-}
-
-/// The values of a header, of which a proxy may have made several, or one line of several (RFC 9110 5.3).
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
-    let lines = headers.get_all(name).into_iter().map(|value| value.as_bytes());
-    let values = lines
-        .flat_map(|line| line.split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii);
-    values.filter(|value| !value.is_empty()).collect()
 }
 
 /// Since when the worker's last count has been known.

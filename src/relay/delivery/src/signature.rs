@@ -3,36 +3,32 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// How many signatures of one delivery are looked at. Akeneo sends two at most (contract 3.2); a proxy may double them.
-const SIGNATURES_MAX: usize = 4;
+/// A signature as it was sent, of the only length that one can have.
+pub type Signature = [u8; 32];
 
-/// Whether one of the first [`SIGNATURES_MAX`] signatures is the one of `message` under a secret.
+/// Whether one of the signatures is the one of `message` under a secret. However many there are, the message is hashed once.
 ///
-/// The comparison is the MAC's own: in constant time and over the full length, so that a cut signature is a wrong one.
-pub fn verifies(signatures: &[&[u8]], secret: &str, message: &[&[u8]]) -> bool {
-    let sent: Vec<Vec<u8>> = signatures
-        .iter()
-        .take(SIGNATURES_MAX)
-        .filter_map(|signature| from_hex(signature))
-        .collect();
+/// The comparison is the MAC's own: in constant time and over the full length.
+pub fn verifies(signatures: &[Signature], secret: &str, message: &[&[u8]]) -> bool {
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return false;
     };
-    if sent.is_empty() {
-        return false;
-    }
     let mac = message.iter().fold(mac, |mac, part| mac.chain_update(part));
-    sent.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
+    signatures
+        .iter()
+        .any(|signature| mac.clone().verify_slice(signature).is_ok())
 }
 
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+/// What may be a signature: 64 hex digits, no more and no less.
+pub fn of_hex(text: &[u8]) -> Option<Signature> {
     let nibble = |c: u8| (c as char).to_digit(16).map(|digit| digit as u8);
     let (pairs, rest) = text.as_chunks::<2>();
-    if !rest.is_empty() {
+    if !rest.is_empty() || pairs.len() != 32 {
         return None;
     }
-    pairs
-        .iter()
-        .map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?))
-        .collect()
+    let mut signature = [0; 32];
+    for (byte, [high, low]) in signature.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(signature)
 }

@@ -9,7 +9,7 @@ mod entity;
 mod metrics;
 mod status;
 
-use config::answer::{Answer, authorize};
+use config::answer::{Answer, Unread, authorize};
 use config::{AdminConfig, ConsoleConfig};
 use http::{HeaderMap, Method};
 use model::entity::Kind;
@@ -112,9 +112,13 @@ fn not_allowed(allowed: &str) -> Answer {
     Answer::problem(405, &format!("only {allowed} is understood here")).with("allow", allowed)
 }
 
-/// The answer to a body over [`BODY_MAX`].
-pub fn too_large() -> Answer {
-    Answer::problem(413, "a request may be 1 MiB at most")
+/// The answer to a request whose body could not be read.
+pub fn unread(why: Unread) -> Answer {
+    match why {
+        Unread::TooLarge => Answer::problem(413, "a request may be 1 MiB at most"),
+        Unread::TooSlow => Answer::problem(408, "the body did not come in time"),
+        Unread::BrokenOff => Answer::bad("the body broke off before its end"),
+    }
 }
 
 /// The answer when the store fails; nothing that was asked for is sure to have been done.
@@ -156,7 +160,7 @@ pub async fn answer<H: Store + Clock + Log + Random>(
         },
     };
     result.unwrap_or_else(|error| {
-        log::write(host, config.log, "store", true, json!({ "reason": error.0 }));
+        log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
         store_failed(&error)
     })
 }

@@ -1,0 +1,111 @@
+//! Why a delivery is not taken, and what is answered then.
+
+use crate::channel::Channel;
+use crate::event::Malformed;
+use config::answer::Answer;
+use config::{ConfigError, IngestConfig};
+use queue::key::Record;
+use records::refused::Refused;
+use serde_json::json;
+use world::host::{Clock, Log, Store, StoreError};
+use world::log::{self, LogLevel};
+
+/// How often a refused signature is written down at most, in milliseconds.
+const REFUSED_EVERY_MS: u64 = 60_000;
+
+const STORE_FAILED: &str = "the key-value store failed; send it again";
+
+pub(crate) enum Refusal {
+    /// It bears nothing that may be a signature.
+    Unsigned(&'static str),
+    /// Its signature is none, or it is too old.
+    Forged(&'static str),
+    TooLarge(String),
+    Malformed(String),
+    Unconfigured(&'static str),
+    Misconfigured(ConfigError),
+    Backlog,
+    Store(StoreError),
+}
+
+impl From<Malformed> for Refusal {
+    fn from(error: Malformed) -> Refusal {
+        Refusal::Malformed(error.0)
+    }
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Refusal {
+        Refusal::Misconfigured(error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal::Store(error)
+    }
+}
+
+impl Refusal {
+    pub(crate) async fn answer<H: Store + Clock + Log>(
+        self,
+        host: &H,
+        config: &IngestConfig<'_>,
+        channel: Channel,
+    ) -> Answer {
+        match self {
+            Refusal::Unsigned(reason) => Answer::problem(401, reason),
+            Refusal::Forged(reason) => {
+                note(host, config, channel, reason).await;
+                Answer::problem(401, reason)
+            }
+            Refusal::TooLarge(reason) => Answer::problem(413, &reason),
+            Refusal::Malformed(reason) => Answer::problem(400, &reason),
+            Refusal::Unconfigured(reason) => channel.unavailable(reason),
+            Refusal::Misconfigured(error) => misconfigured(host, channel, &error),
+            Refusal::Backlog => Answer::problem(429, "too many events wait; nothing of this delivery was stored"),
+            Refusal::Store(error) => {
+                log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
+                channel.unavailable(STORE_FAILED)
+            }
+        }
+    }
+}
+
+/// Leaves word of a refused signature. A wrong secret suspends the subscription within the hour (contract 3.3),
+/// so people must hear of it; but a forger must not be able to wear the store out.
+async fn note<H: Store + Clock>(host: &H, config: &IngestConfig<'_>, channel: Channel, reason: &str) {
+    let key = config.keys.record(Record::Refused);
+    let now_ms = host.now_ms();
+    let Ok(known) = host.get(&key).await else { return };
+    let known = known.and_then(|value| serde_json::from_slice::<Refused>(&value).ok());
+    if known.is_some_and(|known| now_ms.abs_diff(known.at_ms) < REFUSED_EVERY_MS) {
+        return;
+    }
+    let refused = Refused {
+        v: 1,
+        at_ms: now_ms,
+        channel: channel.name().to_owned(),
+        reason: reason.to_owned(),
+    };
+    // If it fails, the log line of this delivery still tells.
+    let _ = host.set(&key, &json!(refused).to_string().into_bytes()).await;
+}
+
+/// The answer to a delivery that cannot be taken because the configuration makes no sense.
+pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigError) -> Answer {
+    log::write(host, LogLevel::All, "configuration", true, json!({ "reason": error.0 }));
+    channel.unavailable(&error.0)
+}
+
+/// The answer to a delivery when the store cannot be opened.
+pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreError) -> Answer {
+    log::write(
+        host,
+        LogLevel::All,
+        "store",
+        true,
+        json!({ "reason": error.to_string() }),
+    );
+    channel.unavailable(STORE_FAILED)
+}
