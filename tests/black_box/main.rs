@@ -24,6 +24,7 @@ mod real;
 mod reconciliation;
 mod redis;
 mod rest_fixtures;
+mod secrets;
 mod shape;
 #[cfg(unix)]
 mod spin_host;

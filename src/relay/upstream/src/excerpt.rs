@@ -1,69 +1,177 @@
 //! What is kept of an upstream's answer: its text as people read it, without secrets.
 
-use model::path::path_segment;
 use model::text;
 use world::log::cut;
 
 /// What stands in a secret's place.
 const SECRET: &str = "[secret]";
 
+/// How many bytes of an answer one byte of a secret may become, escaped twice.
+const LONGEST_ESCAPE: usize = 12;
+
 /// So many bytes of an answer at most.
 pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
-    let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-    let longest = forms.iter().map(String::len).max().unwrap_or(0);
+    let longest = secrets.iter().map(String::len).max().unwrap_or(0) * LONGEST_ESCAPE;
     // Twice as much is read as is kept: an escape is longer than its character.
     let begin = &answer[..answer.len().min(2 * bytes + longest)];
-    let mut text = text::unescaped(&String::from_utf8_lossy(begin));
-    // One secret may be a part of another: the longest goes first.
-    while let Some(at) = (0..forms.len()).max_by_key(|at| forms[*at].len()) {
-        text = text.replace(&forms.swap_remove(at), SECRET);
-    }
+    let mut text = blanked(&String::from_utf8_lossy(begin), secrets);
     if begin.len() < answer.len() {
         // It may end in a part of a secret, which is not known for one.
         text.truncate(cut(&text, text.len().saturating_sub(longest + 3)).len());
     }
+    let text = text::unescaped(&text);
     let text = cut(&text, bytes).trim();
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A secret as answers repeat it: to the letter, inside an address, inside JSON, and inside JSON that is a text of JSON.
-fn forms(secret: &str) -> Vec<String> {
-    let once = quoted(secret);
-    // What is escaped once is read as people read it before it is looked for; what is escaped twice is not.
-    let twice = [
-        once.clone(),
-        escaped(&once, |unit| format!("\\u{unit:04x}")),
-        escaped(&once, |unit| format!("\\u{unit:04X}")),
-    ];
-    let mut forms = vec![secret.to_owned(), path_segment(secret), once];
-    forms.extend(twice.iter().map(|text| quoted(text)));
-    forms.dedup();
-    forms
+/// A text without secrets, whatever case they are repeated in and however they are escaped: once or twice, as in JSON, in an
+/// address, or in HTML.
+fn blanked(text: &str, secrets: &[String]) -> String {
+    let plain = Reading::of(text);
+    let once = plain.unescaped();
+    let twice: Vec<Reading> = once.iter().flat_map(Reading::unescaped).collect();
+    let mut is_hidden = vec![false; text.len()];
+    for reading in once.iter().chain(&twice).chain([&plain]) {
+        secrets.iter().for_each(|secret| reading.hide(secret, &mut is_hidden));
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut was_hidden = false;
+    for (at, c) in text.char_indices() {
+        match (is_hidden[at], was_hidden) {
+            (false, _) => shown.push(c),
+            (true, false) => shown.push_str(SECRET),
+            (true, true) => {}
+        }
+        was_hidden = is_hidden[at];
+    }
+    shown
 }
 
-/// A text as it stands between the quotes of a JSON text.
-fn quoted(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
+/// What an escape at the beginning of this stands for, and how long it is; none where there is none.
+type Escape = fn(&[u8]) -> Option<(Vec<u8>, usize)>;
+
+const ESCAPES: [Escape; 3] = [of_json, of_address, of_html];
+
+fn of_json(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let escaped = text.strip_prefix(b"\\")?;
+    // Whoever writes all in capitals writes escapes so, too.
+    let unit = |text: &[u8]| match text {
+        [b'u' | b'U', digits @ ..] => u16::try_from(number(digits.get(..4)?, 16)?).ok(),
+        _ => None,
+    };
+    match escaped.first()? {
+        b'n' => Some((b"\n".to_vec(), 2)),
+        b'r' => Some((b"\r".to_vec(), 2)),
+        b't' => Some((b"\t".to_vec(), 2)),
+        c @ (b'"' | b'\\' | b'/') => Some((vec![*c], 2)),
+        b'u' | b'U' => {
+            let first = unit(escaped)?;
+            let whole = |units: &[u16]| String::from_utf16(units).ok().map(String::into_bytes);
+            if let Some(bytes) = whole(&[first]) {
+                return Some((bytes, 6));
+            }
+            let second = unit(escaped.get(5..)?.strip_prefix(b"\\")?)?;
+            Some((whole(&[first, second])?, 12))
+        }
+        _ => None,
+    }
 }
 
-/// A text of JSON with escapes in place of what is not ASCII.
-fn escaped(quoted: &str, escape: impl Fn(u16) -> String) -> String {
-    let mut text = String::new();
-    for c in quoted.chars() {
-        if c.is_ascii() {
-            text.push(c);
-        } else {
-            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| escape(*unit)));
+fn of_address(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let byte = number(text.strip_prefix(b"%")?.get(..2)?, 16)?;
+    Some((vec![u8::try_from(byte).ok()?], 3))
+}
+
+fn of_html(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let length = text.iter().take(10).position(|byte| *byte == b';')?;
+    let name = text[..length].strip_prefix(b"&")?.to_ascii_lowercase();
+    let c = match &name[..] {
+        b"amp" => '&',
+        b"lt" => '<',
+        b"gt" => '>',
+        b"quot" => '"',
+        b"apos" => '\'',
+        [b'#', b'x', digits @ ..] => char::from_u32(number(digits, 16)?)?,
+        [b'#', digits @ ..] => char::from_u32(number(digits, 10)?)?,
+        _ => return None,
+    };
+    Some((c.to_string().into_bytes(), length + 1))
+}
+
+fn number(digits: &[u8], base: u32) -> Option<u32> {
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, base).ok()
+}
+
+/// A text as it reads, and where each of its bytes stands in the answer; the last place is the end.
+struct Reading {
+    bytes: Vec<u8>,
+    places: Vec<usize>,
+}
+
+impl Reading {
+    fn of(text: &str) -> Reading {
+        Reading {
+            bytes: text.as_bytes().to_vec(),
+            places: (0..=text.len()).collect(),
         }
     }
-    text
+
+    /// All ways to read it without escapes of one kind.
+    fn unescaped(&self) -> Vec<Reading> {
+        ESCAPES.iter().filter_map(|escape| self.without(*escape)).collect()
+    }
+
+    /// The same with characters in place of escapes; none if there are none.
+    fn without(&self, escape: Escape) -> Option<Reading> {
+        let length = self.bytes.len();
+        let (mut bytes, mut places, mut at) = (Vec::with_capacity(length), Vec::with_capacity(length + 1), 0);
+        while at < length {
+            let (plain, taken) = escape(&self.bytes[at..]).unwrap_or_else(|| (vec![self.bytes[at]], 1));
+            places.extend(plain.iter().map(|_| self.places[at]));
+            bytes.extend(plain);
+            at += taken;
+        }
+        places.push(self.places[length]);
+        (bytes.len() < length).then_some(Reading { bytes, places })
+    }
+
+    /// Marks where a secret stands.
+    fn hide(&self, secret: &str, is_hidden: &mut [bool]) {
+        let secret = secret.as_bytes();
+        if secret.is_empty() {
+            return;
+        }
+        for (at, window) in self.bytes.windows(secret.len()).enumerate() {
+            if window.eq_ignore_ascii_case(secret) {
+                is_hidden[self.places[at]..self.places[at + secret.len()]].fill(true);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::path::path_segment;
     use proptest::prelude::*;
+
+    /// A text as answers repeat it.
+    fn written(text: &str, form: usize) -> String {
+        let quoted = || {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        match form {
+            0 => quoted(),
+            1 => quoted().replace('/', "\\/").replace('é', "\\u00e9"),
+            2 => quoted().replace('+', "\\u002B").replace('é', "\\u00E9"),
+            3 => path_segment(text),
+            4 => path_segment(text).replace("%2F", "/").to_ascii_lowercase(),
+            5 => text.to_ascii_uppercase(),
+            6 => text.replace('&', "&amp;").replace('"', "&#34;").replace('/', "&#x2F;"),
+            _ => text.to_owned(),
+        }
+    }
 
     proptest! {
         #[test]
@@ -72,19 +180,12 @@ mod tests {
             before in "[ -~]{0,80}",
             after in "[ -~]{0,80}",
             bytes in 1..200_usize,
-            form in 0..5_usize,
+            forms in proptest::collection::vec(0..8_usize, 0..3),
             times in 1..4_usize,
         ) {
-            let once = quoted(&secret);
-            let written = match form {
-                0 => secret.clone(),
-                1 => once,
-                2 => once.replace('/', "\\/").replace('é', "\\u00e9"),
-                3 => quoted(&once.replace('é', "\\u00e9")),
-                _ => path_segment(&secret),
-            };
-            // A backslash before it would be a part of its first escape.
-            let answer = before.trim_end_matches('\\').to_owned() + &written.repeat(times) + &after;
+            let written = forms.iter().fold(secret.clone(), |text, form| written(&text, *form));
+            // The beginning of an escape before it would make its first letters a part of that.
+            let answer = before.replace(['\\', '%', '&'], ".") + &written.repeat(times) + &after;
             let short: String = secret.chars().skip(1).take(4).collect();
             let kept = excerpt(answer.as_bytes(), &[short, secret.clone()], bytes);
             prop_assert!(kept.len() <= bytes);

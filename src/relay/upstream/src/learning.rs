@@ -13,6 +13,9 @@ use world::log;
 /// How much of a refused answer is logged, in bytes.
 const EXCERPT: usize = 500;
 
+/// How much of an upstream's own name for a call is told, in bytes.
+const TRACKING_KEPT: usize = 100;
+
 /// What is told of an answer that may hold a secret.
 const HIDDEN: &str = "(hidden, since it may hold a token in a place that is not known)";
 
@@ -61,7 +64,7 @@ impl<H: Host> Governor<'_, H> {
         let reason = self.told(response.status(), class, log::cut(&answer, REASON_KEPT));
         Failure {
             status: Some(status),
-            tracking_id: text(&self.tracking_header).map(|id| id.chars().take(100).collect()),
+            tracking_id: text(&self.tracking_header).map(|id| self.excerpt(id.as_bytes(), TRACKING_KEPT).into()),
             // A gateway gave up waiting, not the server behind it.
             unsettled: matches!(status, 408 | 502 | 504),
             retry_after_s: retry_after_s.or_else(told_otherwise),
@@ -198,6 +201,7 @@ impl<H: Host> Governor<'_, H> {
         failure: Option<&Failure>,
     ) {
         let header = |name: &str| sent.as_ref().ok()?.headers().get(name)?.to_str().ok();
+        let tracking = header(&self.tracking_header);
         let excerpt = failure
             .and_then(|_| sent.as_ref().ok())
             .filter(|response| !is_secret(call, response))
@@ -212,7 +216,7 @@ impl<H: Host> Governor<'_, H> {
             "ms": self.host.monotonic_ms() - started_ms,
             "attempt": attempt,
             "entity": call.entity,
-            "tracking": header(&self.tracking_header),
+            "tracking": tracking.map(|id| self.excerpt(id.as_bytes(), TRACKING_KEPT)),
             "class": failure.map(|failure| failure.class),
             "reason": failure.filter(|failure| failure.status.is_none()).map(|failure| &failure.reason),
             "body": excerpt,
