@@ -9,6 +9,7 @@ mod bench;
 mod categories;
 mod configuration;
 mod contracts;
+mod damage;
 mod deliveries;
 mod durability;
 mod heads;

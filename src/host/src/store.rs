@@ -11,7 +11,7 @@ mod bindings {
 pub(crate) use store::Bucket;
 
 fn failed(error: store::Error) -> StoreError {
-    StoreError(match error {
+    StoreError::Failed(match error {
         store::Error::NoSuchStore => "no such store".to_owned(),
         store::Error::AccessDenied => "access denied".to_owned(),
         store::Error::Other(reason) => reason,

@@ -251,12 +251,12 @@ impl SimHost {
         self.call(what, async || {
             if self.strikes(|chances| chances.store / 2.0) {
                 self.note(|| "  failed, not done".to_owned());
-                return Err(StoreError("it did not answer".to_owned()));
+                return Err(StoreError::Failed("it did not answer".to_owned()));
             }
             let result = act(&mut self.shared.borrow_mut().store);
             if self.strikes(|chances| chances.store / 2.0) {
                 self.note(|| "  failed, but done".to_owned());
-                return Err(StoreError("it did not answer".to_owned()));
+                return Err(StoreError::Failed("it did not answer".to_owned()));
             }
             Ok(result)
         })
@@ -284,7 +284,7 @@ impl SimHost {
                     if !is_told {
                         self.die().await;
                     }
-                    Err(StoreError("it did not answer".to_owned()))
+                    Err(StoreError::Failed("it did not answer".to_owned()))
                 })
                 .await;
         }
@@ -360,7 +360,7 @@ impl SimHost {
         if !shared.violations.contains(&reason) {
             shared.violations.push(reason.clone());
         }
-        Err(StoreError(reason))
+        Err(StoreError::Failed(reason))
     }
 
     /// Some of the keys of a batch, if it is to be half done.
@@ -446,7 +446,7 @@ impl Store for SimHost {
         let as_asked = |(key, value): &(String, Vec<u8>)| Some((self.mistaken_key(key)?, value.clone()));
         let done = done.iter().filter_map(as_asked).collect();
         self.write(|| format!("set-many of {}", entries.len()), done).await?;
-        half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
+        half.map_or(Ok(()), |_| Err(StoreError::Failed("half of it was done".to_owned())))
     }
 
     async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
@@ -462,7 +462,7 @@ impl Store for SimHost {
         };
         self.store(|| format!("delete-many {}", keys.join(" ")), delete).await?;
         self.write_put_off().await?;
-        half.map_or(Ok(()), |_| Err(StoreError("half of it was done".to_owned())))
+        half.map_or(Ok(()), |_| Err(StoreError::Failed("half of it was done".to_owned())))
     }
 }
 

@@ -105,10 +105,10 @@ pub(crate) fn settle<H: Host>(
 ) {
     let mut waiting = Vec::new();
     let blocked = make_way(desk, books, (items, pages), claims);
-    for (at, holder) in &blocked {
-        let (at, holder) = (*at, holder.as_str());
-        let item = &mut items[at];
-        let Some(wanted) = item.wanted.clone() else { continue };
+    for (item, holder) in items.iter_mut().zip(blocked) {
+        let (Some(holder), Some(wanted)) = (holder, item.wanted.clone()) else {
+            continue;
+        };
         let kind = item.waiting.entity.kind;
         let class = if item.waiting.attempts() < TRIES {
             Class::Transient
@@ -126,7 +126,7 @@ pub(crate) fn settle<H: Host>(
         // Nothing is sent of it, so that it lies there still as it lay.
         item.wanted = None;
         item.fail(upstreams.pim_failure(class, &reason), hash);
-        waiting.push((kind, wanted, item.code.clone(), holder.to_owned()));
+        waiting.push((kind, wanted, item.code.clone(), holder));
     }
     take_over(items, claims, pages);
     for (kind, wanted, code, holder) in waiting {
@@ -149,20 +149,20 @@ fn make_way<H: Host>(
     books: &mut Books,
     (items, pages): (&mut [Decided], &Pages),
     claims: &Claims,
-) -> BTreeMap<usize, String> {
-    let mut staying = BTreeSet::new();
+) -> Blocked {
+    let mut staying = Vec::new();
     loop {
         let (mut blocked, going) = blocked(items, claims, pages, &staying);
         let mut lets_through = |at: &usize| books.brake_lets_through(desk, &items[*at].waiting.entity);
         let braked: Vec<usize> = going.iter().copied().filter(|at| !lets_through(at)).collect();
-        staying.extend(braked.iter().copied());
+        staying.extend(&braked);
         if braked.is_empty() {
             for at in going {
-                blocked.remove(&at);
+                blocked[at] = None;
                 (items[at].what, items[at].wanted, items[at].comes_back) = (Decision::Delete(Vec::new()), None, true);
             }
             for at in staying {
-                blocked.remove(&at);
+                blocked[at] = None;
                 (items[at].what, items[at].wanted) = (Decision::Braked, None);
             }
             return blocked;
@@ -172,44 +172,50 @@ fn make_way<H: Host>(
 
 /// Who cannot have what it wants, and which entity holds that; and who of them goes for another one. Whoever else cannot goes
 /// on holding what it has.
-fn blocked(
-    items: &[Decided],
-    claims: &Claims,
-    pages: &Pages,
-    staying: &BTreeSet<usize>,
-) -> (BTreeMap<usize, String>, BTreeSet<usize>) {
-    let by_code = items.iter().enumerate().map(|(at, item)| (item.code.as_str(), at));
-    let by_code: BTreeMap<&str, usize> = gathered(by_code);
-    let mut blocked: BTreeMap<usize, String> = BTreeMap::new();
+fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize]) -> (Blocked, Vec<usize>) {
+    let by_code = by_code(items);
+    let mut blocked: Blocked = vec![None; items.len()];
     loop {
-        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
-        let (mut more, mut going) = (BTreeMap::new(), BTreeSet::new());
-        for (at, item) in items.iter().enumerate().filter(|(at, _)| !blocked.contains_key(at)) {
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut more, mut going) = (Vec::new(), Vec::new());
+        for (at, item) in items.iter().enumerate().filter(|(at, _)| blocked[*at].is_none()) {
             let Some(wanted) = item.wants_another() else { continue };
             let kind = item.waiting.entity.kind;
             let goes = |other: &usize| {
                 let holder = &items[*other];
-                let is_in_the_way = blocked.contains_key(other) && !staying.contains(other);
+                let is_in_the_way = blocked[*other].is_some() && !staying.contains(other);
                 is_in_the_way && holder.lies_under(wanted) && gives_way(holder, item, wanted)
             };
-            let holds = |holder: &&str| match by_code.get(holder) {
-                Some(other) => !goes(other) && items[*other].keeps(wanted, blocked.contains_key(other)),
+            let holds = |holder: &&str| match by_code.get(*holder) {
+                Some(other) => !goes(other) && items[*other].keeps(wanted, blocked[*other].is_some()),
                 None => lies_under(pages, kind, holder, wanted),
             };
             let holders = claims.others(kind, wanted, &item.code);
-            going.extend(holders.filter_map(|holder| by_code.get(holder).copied()).filter(goes));
+            for other in holders.filter_map(|holder| by_code.get(holder).copied()).filter(goes) {
+                if !going.contains(&other) {
+                    going.push(other);
+                }
+            }
             let holder = claims.others(kind, wanted, &item.code).find(holds);
             match (holder, taken.get(wanted)) {
-                (Some(holder), _) => drop(more.insert(at, holder.to_owned())),
-                (None, Some(first)) => drop(more.insert(at, items[*first].code.clone())),
-                (None, None) => drop(taken.insert(wanted, at)),
+                (Some(holder), _) => more.push((at, holder.to_owned())),
+                (None, Some(first)) => more.push((at, items[*first].code.clone())),
+                (None, None) => drop(taken.insert(wanted.to_owned(), at)),
             }
         }
         if more.is_empty() {
             return (blocked, going);
         }
-        blocked.extend(more);
+        more.into_iter().for_each(|(at, holder)| blocked[at] = Some(holder));
     }
+}
+
+/// Of each of a batch, which entity holds what it wants.
+type Blocked = Vec<Option<String>>;
+
+/// Where in a batch each entity stands.
+fn by_code(items: &[Decided]) -> BTreeMap<String, usize> {
+    gathered(items.iter().enumerate().map(|(at, item)| (item.code.clone(), at)))
 }
 
 /// Whether an entity that cannot have what it wants goes from where it lies, since another one is called so by now: once one of
@@ -227,8 +233,7 @@ fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
 
 /// Every upsert claims its identity; who takes one over from another of the batch goes after that.
 fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
-    let by_code = items.iter().enumerate().map(|(at, item)| (item.code.clone(), at));
-    let by_code: BTreeMap<String, usize> = gathered(by_code);
+    let by_code = by_code(items);
     for at in 0..items.len() {
         let item = &items[at];
         let Some(wanted) = item.wants_another().map(str::to_owned) else {
@@ -251,13 +256,14 @@ fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
 /// that lets it go. In a ring the first is deleted and made anew.
 fn take_turns(items: &mut [Decided]) {
     for at in 0..items.len() {
-        let (mut wave, mut seen) = (0, BTreeSet::from([at]));
+        let (mut wave, mut seen) = (0, vec![at]);
         let mut next = items[at].turn.after;
         while let Some(first) = next {
             wave += 1;
-            if !seen.insert(first) {
+            if seen.contains(&first) {
                 break;
             }
+            seen.push(first);
             next = items[first].turn.after;
         }
         let is_first_of_a_ring = next == Some(at) && seen.iter().min() == Some(&at);

@@ -10,7 +10,6 @@ use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
-use std::collections::BTreeMap;
 use world::host::{Host, StoreError};
 
 /// Writes down whose pushes are about to begin; says under which key.
@@ -48,11 +47,14 @@ pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushe
         .map(|_| ())
 }
 
-/// A push under way: its number, and what came of it, with what the destination gave.
-pub(crate) type Push<'a> = LocalBoxFuture<'a, (usize, Result<Remote, Failure>)>;
+/// The number of an item, and what came of its push, with what the destination gave.
+type Over = (usize, Result<Remote, Failure>);
+
+/// A push under way.
+pub(crate) type Push<'a> = LocalBoxFuture<'a, Over>;
 
 /// Lets so many pushes at once be under way, until all are through. Boxed, so that there is one such code.
-pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<(usize, Result<Remote, Failure>)> {
+pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<Over> {
     stream::iter(pushes).buffer_unordered(count).collect().await
 }
 
@@ -63,7 +65,7 @@ pub(crate) async fn push_all<H: Host>(
     books: &mut Books,
     mut items: Vec<Decided>,
 ) -> Vec<Pushed> {
-    let mut came = Came::new();
+    let mut came: Came = items.iter().map(|_| None).collect();
     if let Some(destination) = &upstreams.destination {
         let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
@@ -74,18 +76,19 @@ pub(crate) async fn push_all<H: Host>(
         }
         // What was to be deleted before an upsert and was not keeps the upsert from being made.
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
-        came.extend(deleted.into_iter().filter(is_over));
+        let over: Vec<_> = deleted.into_iter().filter(is_over).collect();
+        take_note(&mut came, over);
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
             let (pushes, late) = upserts(upstreams, destination, &items, &came, wave);
             let results = at_once(pushes, upstreams.destination_at_once).await;
             note_come(desk, books, &results);
-            came.extend(results);
-            came.extend(late);
+            take_note(&mut came, results);
+            take_note(&mut came, late);
         }
     }
     for (at, item) in items.iter_mut().enumerate() {
-        let has_come = |by: &usize| matches!(came.get(by), Some(Ok(_)));
+        let has_come = |by: &usize| matches!(came[*by], Some(Ok(_)));
         for (identity, by) in &item.overwritten {
             let over = if has_come(by) { &mut item.left } else { &mut item.still };
             over.push(identity.clone());
@@ -95,7 +98,7 @@ pub(crate) async fn push_all<H: Host>(
                 upstreams,
                 "it lies where another one was to come that has not".to_owned(),
             );
-            came.insert(at, Err(late));
+            came[at] = Some(Err(late));
         }
     }
     let items = items.into_iter().enumerate().map(|(at, mut item)| {
@@ -103,14 +106,14 @@ pub(crate) async fn push_all<H: Host>(
         item.has_left = is_leaving || !item.left.is_empty();
         (at, item)
     });
-    let pushed: Vec<Pushed> = items.map(|(at, item)| pushed(item, came.remove(&at))).collect();
+    let pushed: Vec<Pushed> = items.map(|(at, item)| pushed(item, came[at].take())).collect();
     for item in &pushed {
         note(books, item);
     }
     pushed
 }
 
-fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[(usize, Result<Remote, Failure>)]) {
+fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[Over]) {
     if results.iter().any(|(_, result)| result.is_ok()) {
         books.note_done(desk);
     }
@@ -144,24 +147,24 @@ fn upserts<'a, H: Host>(
     items: &'a [Decided],
     came: &Came,
     wave: usize,
-) -> (Vec<Push<'a>>, Came) {
-    let (mut pushes, mut late): (Vec<Push<'_>>, Came) = Default::default();
+) -> (Vec<Push<'a>>, Vec<Over>) {
+    let (mut pushes, mut late): (Vec<Push<'_>>, Vec<Over>) = Default::default();
     for (at, item) in items.iter().enumerate() {
         let Decision::Upsert { upsert, leaving, .. } = &item.what else {
             continue;
         };
-        if item.turn.wave != wave || came.contains_key(&at) {
+        if item.turn.wave != wave || came[at].is_some() {
             continue;
         }
         let is_late = |first: &usize| {
             let holder = &items[*first];
             let has_let_go = item.wanted.iter().any(|wanted| holder.left.contains(wanted));
-            !has_let_go && (!holder.is_to_be_pushed() || matches!(came.get(first), Some(Err(_))))
+            !has_let_go && (!holder.is_to_be_pushed() || matches!(came[*first], Some(Err(_))))
         };
         let first = item.turn.after.filter(is_late);
         if let Some(first) = first {
             let reason = format!("it waits until {} has let its identity go", items[first].name);
-            late.insert(at, Err(late_for(upstreams, reason)));
+            late.push((at, Err(late_for(upstreams, reason))));
             continue;
         }
         let is_gone = leaving.iter().any(|removal| item.is_known_under(&removal.identity));
@@ -184,7 +187,11 @@ fn late_for<H: Host>(upstreams: &Upstreams<'_, H>, reason: String) -> Failure {
 }
 
 /// What came of the pushes of a batch, by the numbers of its items.
-type Came = BTreeMap<usize, Result<Remote, Failure>>;
+type Came = Vec<Option<Result<Remote, Failure>>>;
+
+fn take_note(came: &mut Came, over: Vec<Over>) {
+    over.into_iter().for_each(|(at, result)| came[at] = Some(result));
+}
 
 /// What became of an entity, by what came of its push, if there was one.
 fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {

@@ -80,6 +80,14 @@ pub fn no_progress(state: &State) -> Option<String> {
     })
 }
 
+/// That a page of the index was damaged, and has not been made anew, if so.
+pub fn damaged(set_aside_s: Option<u64>) -> Option<String> {
+    let since = time::text(set_aside_s?);
+    Some(format!(
+        "a page of the index was damaged and has been set aside since {since}: a walk finds again what it held; what the PIM deletes of that until then, the destination may keep"
+    ))
+}
+
 /// That the clocks of the hosts differ, if so.
 pub fn clocks(state: &State) -> Option<String> {
     state.clocks_differ().then(|| {
@@ -107,6 +115,8 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Reason> {
         ("pim-slowed", facts.slowed("the PIM", pim)),
         ("destination-slowed", facts.slowed("the destination", destination)),
         ("clocks", facts.clocks()),
+        ("tick-stopped", facts.store()),
+        ("index-damaged", facts.damaged()),
         ("backlog-full", facts.full()),
         ("backlog", facts.backlog()),
         ("dead-letters", facts.dead_letters()),
@@ -155,6 +165,18 @@ impl Facts<'_> {
         reason
             .starts_with(NOT_ADOPTED)
             .then(|| (Level::Down, reason.to_owned()))
+    }
+
+    fn store(&self) -> Option<(Level, String)> {
+        let reason = self.last_tick?.stopped()?;
+        (!reason.starts_with(NOT_ADOPTED)).then(|| {
+            let text = format!("the last tick with work was stopped ({reason}): what it did not keep is repeated");
+            (Level::Degraded, text)
+        })
+    }
+
+    fn damaged(&self) -> Option<(Level, String)> {
+        Some((Level::Degraded, damaged(self.status?.set_aside_s)?))
     }
 
     fn is_anything_waiting(&self) -> bool {

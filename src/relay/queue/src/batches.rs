@@ -4,6 +4,7 @@
 use crate::plan::{Facts, Plan};
 use crate::waiting::Waiting;
 use model::entity::{BATCH_MAX, Kind, digest};
+use model::gathering::{in_order, sorted};
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
@@ -71,10 +72,9 @@ impl<'a> Due<'a> {
                 due.push((class(&facts), facts.since_s(), number));
             }
         }
-        due.sort_unstable();
         Due {
             plan,
-            order: due.into_iter().map(|(.., number)| number).collect(),
+            order: sorted(&due).into_iter().map(|(.., number)| number).collect(),
             window: VecDeque::new(),
         }
     }
@@ -109,21 +109,23 @@ impl<'a> Due<'a> {
         let class = class(&plan.facts(*first));
         let is_alike = |number: &&u32| self::class(&plan.facts(**number)) == class;
         let count = self.order.iter().take(WINDOW).take_while(is_alike).count();
-        let mut window: Vec<u32> = self.order.drain(..count).collect();
+        let window: Vec<u32> = self.order.drain(..count).collect();
         if class.was_probe {
             // Whoever was tried longest ago is first, wherever it stands in the index.
             self.window = window.into();
             return true;
         }
-        window.sort_by_cached_key(|number| {
+        let stands = |number: &u32| {
             let facts = plan.facts(*number);
             let place = match arrange(facts.kind()).scattered {
                 Some(seed) => digest(format!("{seed}{}", facts.segment()).as_bytes()).into_bytes(),
                 None => facts.place(),
             };
             (Reverse(facts.kind()), batch_max(facts.attempts()), place)
-        });
-        self.window = window.into();
+        };
+        let stands: Vec<_> = window.iter().map(stands).collect();
+        let places = in_order(window.len(), &|one, other| stands[one].cmp(&stands[other]));
+        self.window = places.into_iter().map(|place| window[place]).collect();
         true
     }
 }

@@ -15,10 +15,10 @@ use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use model::gathering::gathered;
 use protocol::remote::Remote;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use world::host::{self, Clock, Store, StoreError, delete_all};
+use world::host::{Clock, Store, StoreError, delete_all};
 
 /// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store may
 /// be (DynamoDB takes 400 KB), and so lies in several.
@@ -174,7 +174,7 @@ impl Pages {
         let mut page = Page::default();
         for key in directory.keys(keys, kind, number) {
             let value = host.get(&key).await?.ok_or_else(|| missing(&key))?;
-            self.merge(kind, &mut page, read_page(&value)?);
+            self.merge(kind, &mut page, read_page(&key, &value)?);
         }
         self.pages.insert((kind, number), page);
         Ok(())
@@ -450,19 +450,27 @@ impl Pages {
 /// A store whose reads lag behind its listing. Taking the page for empty would forget what lies at the destination; the next
 /// tick lists anew.
 fn missing(key: &str) -> StoreError {
-    StoreError(format!(
+    StoreError::Failed(format!(
         "the store lists {key} and reads nothing there; if that stays so, delete the key"
     ))
 }
 
-fn read_page(value: &[u8]) -> Result<Page, StoreError> {
-    match host::decoded::<Page>(value) {
-        Some(page) if page.v == 1 => Ok(page),
-        // Taking it for empty would forget what lies at the destination.
-        _ => Err(StoreError(
-            "a page of the index is not in a format that this version reads".to_owned(),
-        )),
+fn read_page(key: &str, value: &[u8]) -> Result<Page, StoreError> {
+    let page: Value = serde_json::from_slice(value).unwrap_or_default();
+    if page.get("v").and_then(Value::as_u64).is_some_and(|version| version > 1) {
+        return Err(StoreError::Failed(format!("{key} is of a newer version than this one")));
     }
+    // Taking it for empty would forget what lies at the destination.
+    serde_json::from_value(page).map_err(|_| StoreError::Damaged(key.to_owned()))
+}
+
+/// Sets a page of the index aside that is damaged: it is kept under another key, and its place is empty.
+pub async fn set_aside<H: Store + Clock>(host: &H, keys: &Keyspace, key: &str) -> Result<(), StoreError> {
+    let aside = Key::SetAside(host.now_ms() / 1000, Segment::of(key));
+    if let Some(value) = host.get(key).await? {
+        host.set(&keys.encode(&aside), &value).await?;
+    }
+    host.delete(key).await
 }
 
 #[cfg(test)]

@@ -283,6 +283,8 @@ pub enum Key {
     IndexPage(Kind, u8, Writer),
     /// A page of who holds which identity at the destination, as one worker wrote it.
     ClaimPage(Kind, u8, Writer),
+    /// A page of the index that was damaged: when it was set aside (seconds since the Unix epoch), and the key that it had.
+    SetAside(u64, Segment),
     /// A page of the files that the destination has.
     MediaPage(u16),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.

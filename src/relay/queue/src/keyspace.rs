@@ -67,6 +67,7 @@ impl Keyspace {
             Key::Fanout(of) => format!("n.{}", of.key()),
             Key::IndexPage(kind, page, writer) => page_of('i', *kind, *page, writer),
             Key::ClaimPage(kind, page, writer) => page_of('j', *kind, *page, writer),
+            Key::SetAside(time_s, key) => format!("x.{time_s}.{}", key.as_str()),
             Key::MediaPage(page) => format!("m.{page}"),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
@@ -117,6 +118,7 @@ impl Keyspace {
             ["j", kind, page, ref writer @ ..] => {
                 Key::ClaimPage(parse_kind(kind)?, page.parse().ok()?, parse_writer(writer)?)
             }
+            ["x", time, key] => Key::SetAside(time.parse().ok()?, Segment::parse(key)?),
             ["m", page] => Key::MediaPage(page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
@@ -301,6 +303,7 @@ mod tests {
                 Key::IndexPage(kind, page, None),
                 Key::ClaimPage(kind, page, Some((Segment::of(&code), 0))),
                 Key::IndexPage(kind, page, Some((Segment::of(&code), page))),
+                Key::SetAside(time, Segment::of(&code)),
                 Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),

@@ -7,6 +7,7 @@ use crate::index::{Directory, Order};
 use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, RetryKey};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
+use model::gathering::{in_order, sorted};
 use model::time::SKEW_S;
 use std::collections::{BTreeMap, BTreeSet};
 use world::mistake::{Mistake, made};
@@ -64,6 +65,8 @@ pub struct Plan {
     pub index: Directory,
     /// Where the pages of who holds which identity lie.
     pub claims: Directory,
+    /// When a page of the index was last set aside that is damaged, in seconds since the Unix epoch.
+    pub set_aside_s: Option<u64>,
     /// Models of which it is noted how far their change has reached their variants.
     pub marking: BTreeSet<Entity>,
     /// How many events wait.
@@ -96,8 +99,8 @@ impl Plan {
         for number in 0..plan.texts.len() {
             plan.sort_in(keys, number);
         }
-        plan.commands.sort_unstable();
-        let (texts, mut items) = (&plan.texts, std::mem::take(&mut plan.items));
+        plan.commands = sorted(&plan.commands);
+        let (texts, items) = (&plan.texts, std::mem::take(&mut plan.items));
         let order = |item: &Item| {
             (
                 item.kind,
@@ -107,7 +110,8 @@ impl Plan {
                 &texts[item.text as usize],
             )
         };
-        items.sort_unstable_by(|one, other| order(one).cmp(&order(other)));
+        let places = in_order(items.len(), &|one, other| order(&items[one]).cmp(&order(&items[other])));
+        let items: Vec<Item> = places.into_iter().map(|place| items[place]).collect();
         let is_first = |at: usize| {
             let entity = |item: &Item| (item.kind, segment(texts, item));
             at == 0 || entity(&items[at - 1]) != entity(&items[at])
@@ -145,6 +149,10 @@ impl Plan {
             }
             Some(Key::IndexPage(kind, page, replica)) => return self.index.add(kind, page, replica),
             Some(Key::ClaimPage(kind, page, replica)) => return self.claims.add(kind, page, replica),
+            Some(Key::SetAside(time_s, _)) => {
+                self.set_aside_s = self.set_aside_s.max(Some(time_s));
+                return;
+            }
             Some(Key::Fanout(entity)) => {
                 self.marking.insert(entity);
                 return;

@@ -9,12 +9,14 @@ use queue::key::{Key, ListKey};
 use serde_json::json;
 use world::host::{Host, delete_all};
 
-/// Deletes tokens of other credentials, lists that the shape does not look things up in, and how far the marking of
-/// variants had come of models for which nothing waits: those were deleted meanwhile.
+/// Deletes tokens of other credentials, lists that the shape does not look things up in, how far the marking of variants had
+/// come of models for which nothing waits (those were deleted meanwhile), and pages of the index that were set aside before
+/// the walk began, which has found again what they held.
 pub(super) async fn sweep<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
     backlog: &Backlog,
+    began_ms: u64,
 ) -> Result<(), Stop> {
     let (keys, shape) = (&desk.config.keys, &desk.config.shape);
     let needs = Kind::ALL.into_iter().flat_map(|kind| shape.needs(kind));
@@ -23,6 +25,7 @@ pub(super) async fn sweep<H: Host>(
         Some(Key::Fanout(model)) => !backlog.plan.has(&model),
         Some(Key::Token(_)) => !upstreams.token_keys().contains(&text.as_str()),
         Some(Key::List(list)) => !lists.contains(&list),
+        Some(Key::SetAside(time_s, _)) => time_s * 1000 < began_ms,
         _ => false,
     };
     let needless: Vec<String> = desk.host.keys().await?.into_iter().filter(is_needless).collect();

@@ -13,7 +13,7 @@ use world::mistake::{Mistake, made};
 pub const PATIENCE: u32 = 3;
 
 /// How often batches are halved at most: down to one.
-const HALVED_MAX: u32 = BATCH_MAX.ilog2() + 1;
+const HALVED_MAX: u64 = BATCH_MAX.ilog2() as u64 + 1;
 
 /// How far a batch has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +31,10 @@ pub struct Came {
 #[serde(default)]
 pub struct Pace {
     /// How often the batches of a kind have been halved.
-    halved: BTreeMap<Kind, u32>,
+    halved: BTreeMap<Kind, u64>,
     /// How many batches of a kind in a row came to nothing while calls of the PIM were held back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    held: BTreeMap<Kind, u32>,
+    held: BTreeMap<Kind, u64>,
     /// How many ticks in a row had work and came to nothing.
     pub stalled: u32,
     /// Since when, in seconds since the Unix epoch.
@@ -59,7 +59,7 @@ impl Pace {
         }
         let times = self.held.entry(kind).or_default();
         *times += 1;
-        if *times < PATIENCE {
+        if *times < u64::from(PATIENCE) {
             return;
         }
         self.held.remove(&kind);

@@ -64,11 +64,10 @@ impl Pair {
 
     /// Reads the record.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Pair>, StoreError> {
-        match host.get(&keys.record(Record::Pair)).await? {
+        let key = keys.record(Record::Pair);
+        match host.get(&key).await? {
             None => Ok(None),
-            Some(value) => host::decoded(&value)
-                .map(Some)
-                .ok_or_else(|| StoreError("the meta record is not in a format that this version reads".to_owned())),
+            Some(value) => host::decoded(&value).map(Some).ok_or(StoreError::Damaged(key)),
         }
     }
 

@@ -38,6 +38,9 @@ pub struct Status {
     pub worked_ms: u64,
     /// What is configured, whether it is adopted or not; none for a dry run.
     pub configured: Option<Pair>,
+    /// When a page of the index was last set aside that is damaged, if none has taken its place yet, in seconds since the Unix
+    /// epoch.
+    pub set_aside_s: Option<u64>,
     /// Why the worker stands still, if its configuration is the reason.
     pub misconfigured: Option<String>,
 }
@@ -91,6 +94,7 @@ pub async fn publish<H: Store + Clock>(
         done_s: worked.map_or(known.done_s, |state| state.done_s),
         worked_ms: if worked.is_some() { now_ms } else { known.worked_ms },
         configured,
+        set_aside_s: plan.set_aside_s,
         misconfigured: misconfigured.map(str::to_owned),
     };
     host::write(host, &key, &status).await?;

@@ -119,7 +119,7 @@ async fn reconcile<H: Host>(
     since_s: Option<u64>,
     force: bool,
 ) -> Result<(), StoreError> {
-    let reason = match (Pair::of(config), Pair::load(host, &config.keys).await?) {
+    let reason = match (Pair::of(config), known_pair(host, config).await?) {
         (None, _) => Some("there is no destination to keep equal: set `destination_url`"),
         (Some(configured), Some(known)) if configured != known => Some("adopt the configured pair first"),
         _ => None,
@@ -140,6 +140,14 @@ async fn reconcile<H: Host>(
     Ok(())
 }
 
+/// What the index was built for; none where the record that says so is damaged: then a person says it.
+async fn known_pair<H: Host>(host: &H, config: &WorkerConfig) -> Result<Option<Pair>, StoreError> {
+    match Pair::load(host, &config.keys).await {
+        Err(StoreError::Damaged(_)) => Ok(None),
+        known => known,
+    }
+}
+
 /// Another shape is to reach all entities. Where a rehearsal has told how many it deletes, the brake lets them through.
 async fn prepare_for_shape<H: Host>(
     host: &H,
@@ -147,7 +155,7 @@ async fn prepare_for_shape<H: Host>(
     state: &mut State,
     pair: &Pair,
 ) -> Result<(), StoreError> {
-    let known = Pair::load(host, &config.keys).await?;
+    let known = known_pair(host, config).await?;
     if !known.is_some_and(|known| known.is_of_other_shape(pair)) {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 
 use config::{ConfigError, Telling, WorkerConfig};
 use people::alert;
+use queue::key::Record;
 use queue::lease::{LEASE_MARGIN_MS, Lease};
 use queue::plan::Plan;
 use records::pair::Pair;
@@ -34,15 +35,35 @@ pub(crate) async fn denied_dry_run<H: Host>(
 
 /// What a tick that cannot begin does all the same: it publishes how many events wait, and why, and sends an alert.
 pub async fn count_and_tell<H: Host>(host: &H, telling: &Telling, error: &ConfigError) {
-    if let Err(error) = try_to_count_and_tell(host, telling, &error.0).await {
+    count_and_tell_of(host, telling, None, error).await;
+}
+
+async fn count_and_tell_of<H: Host>(host: &H, telling: &Telling, configured: Option<Pair>, error: &ConfigError) {
+    if let Err(error) = try_to_count_and_tell(host, telling, configured, &error.0).await {
         let reason = json!({ "reason": error.to_string() });
         log::write(host, telling.log, "aftermath", true, reason);
     }
 }
 
-async fn try_to_count_and_tell<H: Host>(host: &H, telling: &Telling, why: &str) -> Result<(), StoreError> {
+/// What a tick does that the record of what the index was built for stops, since that is damaged: people are told.
+pub(crate) async fn tell_of_damage<H: Host>(host: &H, config: &WorkerConfig, error: &StoreError) {
+    let key = config.keys.record(Record::Pair);
+    if *error == StoreError::Damaged(key.clone()) {
+        let why = format!(
+            "the record {key} is damaged, which says what the index was built for: nothing is pushed or deleted until a person says by POST /admin/adopt that it is what is configured"
+        );
+        count_and_tell_of(host, &config.telling(), Pair::of(config), &ConfigError(why)).await;
+    }
+}
+
+async fn try_to_count_and_tell<H: Host>(
+    host: &H,
+    telling: &Telling,
+    configured: Option<Pair>,
+    why: &str,
+) -> Result<(), StoreError> {
     let plan = Plan::of(&telling.keys, host.keys().await?);
-    status::publish(host, &telling.keys, &plan, None, None, Some(why)).await?;
+    status::publish(host, &telling.keys, &plan, None, configured, Some(why)).await?;
     if !alert::may_tell_misconfigured(host, &State::load(host, &telling.keys).await?) {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
 
 use crate::commands;
+use crate::damage;
 use crate::rounds;
 use crate::standstill;
 use akeneo::pim;
@@ -36,7 +37,10 @@ pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
     let started_ms = host.monotonic_ms();
     let mut report = match begin(host, config, started_ms).await {
         Ok(report) => report,
-        Err(error) => Report::failed(error.to_string()),
+        Err(error) => {
+            standstill::tell_of_damage(host, config, &error).await;
+            Report::failed(error.to_string())
+        }
     };
     report.ms = host.monotonic_ms() - started_ms;
     let is_failure = matches!(report.outcome, "failed" | "stopped");
@@ -213,7 +217,10 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     });
     let stop = match rehearse_or_work(&mut session, pair, deadlines.begin_ms).await {
         Ok(reason) => reason,
-        Err(stop) => Some(stop.to_string()),
+        Err(stop) => {
+            damage::mend(&session.desk, &mut session.books, &stop).await?;
+            Some(stop.to_string())
+        }
     };
     let work = work_of(&session.upstreams, &session.books);
     let (mut report, mut state, mut history) = finish(session);

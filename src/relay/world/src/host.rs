@@ -9,13 +9,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// A store call that failed. Whether it took effect is unknown: the caller repeats the work later.
+/// What came of the store that cannot be gone on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// A call failed. Whether it took effect is unknown: the caller repeats the work later.
+    Failed(String),
+    /// The call did not, and what lies under this key is nothing that was ever written there.
+    Damaged(String),
+}
 
 impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "key-value store: {}", self.0)
+        match self {
+            StoreError::Failed(reason) => write!(f, "key-value store: {reason}"),
+            StoreError::Damaged(key) => write!(f, "key-value store: what lies under {key} is damaged"),
+        }
     }
 }
 

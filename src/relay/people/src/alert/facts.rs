@@ -174,6 +174,7 @@ impl<'a> Facts<'a> {
             ("destination-budget", self.budget("the destination", destination)),
             ("no-progress", health::no_progress(self.state).map(told)),
             ("clocks", health::clocks(self.state).map(told)),
+            ("index-damaged", health::damaged(self.plan.set_aside_s).map(told)),
             ("backlog", self.backlog().map(told)),
             ("refused-deliveries", self.refused().map(told)),
             ("deletions-braked", self.braked().map(told)),

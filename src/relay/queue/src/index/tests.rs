@@ -75,7 +75,7 @@ fn a_page_of_a_million_products_lies_in_parts_that_any_store_takes() {
         assert!(written.iter().all(|part| part.len() <= PART_MAX));
         let mut read = Page::default();
         for part in &written {
-            read.entries.extend(read_page(part).expect("a page").entries);
+            read.entries.extend(read_page("a key", part).expect("a page").entries);
         }
         assert_eq!(read.entries, page.entries);
     }

@@ -1,0 +1,126 @@
+//! Records in the store that something has damaged: each costs what it held, and no more.
+
+use crate::admin::{adopt, ask};
+use crate::reconciliation::reconcile;
+use crate::store::Store;
+use http::Method;
+use serde_json::{Value, json};
+use simulator::catalogue::{Action, Catalogue, EntityId};
+use tests::application::Application;
+use tests::world::{World, deliver_all, platform_deliveries};
+
+/// An application whose destination has everything.
+async fn equal(products: usize) -> (World, Application) {
+    let world = World::start(Catalogue::generate(products, 0, 11)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    reconcile(&application, json!({"scan": "full"})).await;
+    application.tick_until_idle().await.unwrap();
+    assert_eq!(world.differences(), []);
+    (world, application)
+}
+
+async fn causes(application: &Application) -> Vec<String> {
+    let status = ask(application, Method::GET, "/admin/status", json!(null)).await.json();
+    let reasons = status["reasons"].as_array().unwrap().iter();
+    reasons
+        .map(|reason| reason["cause"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What becomes of a value.
+type How = fn(Vec<u8>) -> Vec<u8>;
+
+/// Damages the first key that begins so; gives it.
+fn damage(application: &Application, begin: &str, how: How) -> String {
+    let store = Store::open(application.state().path());
+    let key = store.keys(begin).remove(0);
+    store.set(&key, &how(store.get(&key).unwrap()));
+    key
+}
+
+/// The ways in which a record may be damaged.
+const WAYS: [(&str, How); 4] = [
+    ("cut", |value| value[..value.len() - 20].to_vec()),
+    ("empty", |_| Vec::new()),
+    ("of zeros", |value| vec![0; value.len()]),
+    ("of another form", |_| br#"{"v": 1, "entries": [7]}"#.to_vec()),
+];
+
+fn set_aside(application: &Application) -> Vec<String> {
+    Store::open(application.state().path()).keys("r1.main.x.")
+}
+
+/// A walk finds again what a page held, and deletes nothing of it; all others are as if nothing were.
+#[tokio::test]
+async fn a_damaged_page_of_the_index_stops_nobody() {
+    for (way, how) in WAYS {
+        let (world, application) = equal(60).await;
+        let key = damage(&application, "r1.main.i.p.", how);
+        let deleted = world.products()[3].clone();
+        // Nobody tells of it; if the page held it, nobody can know of it any more.
+        world.edit(&deleted, Action::Delete).unwrap();
+        let all = world.products();
+        world.touch(&application, &all, 5).await.unwrap();
+        let reports = application.tick_until_idle().await.unwrap();
+        let stopped: Vec<&Value> = reports.iter().filter(|report| report["outcome"] == "stopped").collect();
+        assert_eq!(stopped.len(), 1, "{way}: {reports:?}");
+        let line = &application.log_lines("worker");
+        let line = line.iter().find(|line| line["log"] == "set-aside");
+        assert_eq!(line.unwrap()["key"], json!(key), "{way}");
+        application.release_brake().await.unwrap();
+        application.tick_until_idle().await.unwrap();
+        let different = world.differences();
+        assert!(
+            different.len() <= 1 && different.iter().all(|one| one.to_string().contains(&deleted.key())),
+            "{way}: {different:?}"
+        );
+        assert!(world.pushes("DELETE") <= 1, "{way}");
+        assert_eq!(set_aside(&application), [""; 0], "{way}: the walk has ended");
+        assert_eq!(causes(&application).await, [""; 0], "{way}");
+    }
+}
+
+/// While the walk has not ended, people hear of it, and the page lies where it can be looked into.
+#[tokio::test]
+async fn people_hear_of_a_damaged_page() {
+    let (world, application) = equal(60).await;
+    damage(&application, "r1.main.i.p.", |_| b"mud".to_vec());
+    world.pim.with(|pim| {
+        let list =
+            simulator::fault::Fault::always(simulator::fault::Fault::status(503)).path("/api/rest/v1/products-uuid?");
+        pim.faults.add(list);
+    });
+    let all = world.products();
+    world.touch(&application, &all, 5).await.unwrap();
+    application.until(|| !set_aside(&application).is_empty()).await.unwrap();
+    application.tick().await.unwrap();
+    let store = Store::open(application.state().path());
+    assert_eq!(store.get(&set_aside(&application)[0]).unwrap(), b"mud");
+    assert!(causes(&application).await.contains(&"index-damaged".to_owned()));
+}
+
+/// The record of what the index was built for: until a person says it, nothing is pushed, and people are told.
+#[tokio::test]
+async fn a_damaged_record_of_the_pair_is_told_and_mended_by_adopting() {
+    for (way, how) in WAYS {
+        let (world, application) = equal(10).await;
+        damage(&application, "r1.main.meta", how);
+        let changes: Vec<_> = world.touch_all().unwrap();
+        deliver_all(&application, &platform_deliveries(&changes, 3))
+            .await
+            .unwrap();
+        let pushes = world.pushes("PUT");
+        let report = application.tick().await.unwrap();
+        assert_eq!(report["outcome"], "failed", "{way}: {report}");
+        assert_eq!(causes(&application).await[0], "misconfigured", "{way}");
+        assert_eq!(world.pushes("PUT"), pushes, "{way}");
+        // What cannot be carried out keeps nothing behind it.
+        reconcile(&application, json!({"scan": "full"})).await;
+        adopt(&application, false).await;
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(world.differences(), [], "{way}");
+        assert_eq!(causes(&application).await, [""; 0], "{way}");
+        let kept: Vec<EntityId> = world.products();
+        assert_eq!(kept.len(), 10);
+    }
+}
