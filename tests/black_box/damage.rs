@@ -1,7 +1,7 @@
 //! Records in the store that something has damaged: each costs what it held, and no more.
 
 use crate::admin::{adopt, ask};
-use crate::reconciliation::reconcile;
+use crate::reconciliation::{reconcile, walk};
 use crate::store::Store;
 use http::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,10 @@ use tests::world::{World, deliver_all, platform_deliveries};
 async fn equal(products: usize) -> (World, Application) {
     let world = World::start(Catalogue::generate(products, 0, 11)).await.unwrap();
     let application = Application::start(world.setup()).await.unwrap();
-    reconcile(&application, json!({"scan": "full"})).await;
+    let changes = world.touch_all().unwrap();
+    deliver_all(&application, &platform_deliveries(&changes, 1))
+        .await
+        .unwrap();
     application.tick_until_idle().await.unwrap();
     assert_eq!(world.differences(), []);
     (world, application)
@@ -61,21 +64,24 @@ async fn a_damaged_page_of_the_index_stops_nobody() {
         world.edit(&deleted, Action::Delete).unwrap();
         let all = world.products();
         world.touch(&application, &all, 5).await.unwrap();
-        let reports = application.tick_until_idle().await.unwrap();
-        let stopped: Vec<&Value> = reports.iter().filter(|report| report["outcome"] == "stopped").collect();
-        assert_eq!(stopped.len(), 1, "{way}: {reports:?}");
-        let line = &application.log_lines("worker");
-        let line = line.iter().find(|line| line["log"] == "set-aside");
-        assert_eq!(line.unwrap()["key"], json!(key), "{way}");
-        application.release_brake().await.unwrap();
+        let lines = || application.log_lines("worker");
+        let is_set_aside = || {
+            lines()
+                .iter()
+                .any(|line| line["log"] == "set-aside" && line["key"] == json!(key))
+        };
+        application.until(is_set_aside).await.unwrap();
+        walk(&application).await;
+        assert_eq!(set_aside(&application), [""; 0], "{way}: the walk has ended");
         application.tick_until_idle().await.unwrap();
+        let stopped = lines().iter().filter(|line| line["outcome"] == "stopped").count();
+        assert_eq!(stopped, 1, "{way}");
         let different = world.differences();
         assert!(
             different.len() <= 1 && different.iter().all(|one| one.to_string().contains(&deleted.key())),
             "{way}: {different:?}"
         );
         assert!(world.pushes("DELETE") <= 1, "{way}");
-        assert_eq!(set_aside(&application), [""; 0], "{way}: the walk has ended");
         assert_eq!(causes(&application).await, [""; 0], "{way}");
     }
 }

@@ -58,7 +58,7 @@ async fn a_body_over_the_limit_is_refused_unread() {
         assert!(answer.contains(name), "{path}: {answer}");
         // Without a length, and without an end: only an answer before the end can be one.
         let mut stream = open(&application).await;
-        let answer = endless(&mut stream, path, address(&application), &forged(path))
+        let answer = endless(&mut stream, path, address(&application), &forged(path), most >> 16)
             .await
             .unwrap();
         assert_status(&answer, 413, path);
@@ -165,7 +165,7 @@ async fn people_hear_of_what_bears_akeneos_headers() {
     assert_eq!(writes(&application), 0);
     let headers = forged(PLATFORM)
         .into_iter()
-        .filter(|(name, _)| !name.contains("primary"));
+        .filter(|(name, _)| name.to_ascii_lowercase().contains("algorithm"));
     let answer = answered_unread(&application, PLATFORM, &headers.collect(), 5).await;
     assert_status(&answer, 401, "one without its signature");
     assert_eq!(writes(&application), 1);

@@ -63,18 +63,25 @@ pub fn bearer(token: &str) -> (String, String) {
     ("authorization".to_owned(), format!("Bearer {token}"))
 }
 
-/// Sends a body that has neither a length nor an end, until an answer comes; gives the beginning of the answer.
+/// Sends a body that has neither a length nor an end, one byte more than so many times 64 KiB of it, until an answer comes;
+/// gives the beginning of the answer.
 ///
 /// # Errors
 /// If the connection breaks before there is an answer.
-pub async fn endless(stream: &mut TcpStream, path: &str, host: &str, headers: &[(String, String)]) -> Result<String> {
+pub async fn endless(
+    stream: &mut TcpStream,
+    path: &str,
+    host: &str,
+    headers: &[(String, String)],
+    chunks: usize,
+) -> Result<String> {
     let (mut reader, mut writer) = stream.split();
     let length = ("transfer-encoding".to_owned(), "chunked".to_owned());
     writer.write_all(head(path, host, headers, length).as_bytes()).await?;
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let flood = async {
-        // One byte over 16 MiB and then nothing: what is left unread when the other side closes could cost the answer.
-        for _ in 0..256 {
+        // Then nothing: what is left unread when the other side closes could cost the answer.
+        for _ in 0..chunks {
             writer.write_all(&chunk).await?;
         }
         writer.write_all(b"1\r\n \r\n").await?;

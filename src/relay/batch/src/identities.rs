@@ -222,7 +222,9 @@ fn by_code(items: &[Decided]) -> BTreeMap<String, usize> {
 /// the two would be given up. Till then the end of an edit may be under way that gives it another name.
 fn gives_way(holder: &Decided, wanting: &Decided, identity: &str) -> bool {
     let is_late = |item: &Decided| item.waiting.attempts() >= TRIES || !item.waiting.dead_letters.is_empty();
-    holder.wanted.as_deref() != Some(identity) && (is_late(holder) || is_late(wanting))
+    // It was told what it is called now, and its answer was lost.
+    let may_be_there = holder.wanted.iter().any(|wanted| holder.under.contains(wanted));
+    holder.wanted.as_deref() != Some(identity) && !may_be_there && (is_late(holder) || is_late(wanting))
 }
 
 /// Whether an entity lies under an identity, as the index tells of it.
