@@ -4,7 +4,7 @@ use crate::admin::{adopt, ask};
 use crate::reconciliation::{reconcile, walk};
 use crate::store::Store;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use simulator::catalogue::{Action, Catalogue, EntityId};
 use tests::application::Application;
 use tests::world::{World, deliver_all, platform_deliveries};

@@ -242,7 +242,9 @@ fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
             continue;
         };
         let kind = item.waiting.entity.kind;
-        let lies_there = |holder: &&str| lies_under(pages, kind, holder, &wanted);
+        // Also by a push whose end is not known.
+        let may_lie_there = |holder: &str| by_code.get(holder).is_some_and(|at| items[*at].lies_under(&wanted));
+        let lies_there = |holder: &&str| lies_under(pages, kind, holder, &wanted) || may_lie_there(holder);
         let holders = claims.others(kind, &wanted, &item.code).filter(lies_there);
         let after: Vec<usize> = holders.filter_map(|holder| by_code.get(holder).copied()).collect();
         let after = after.into_iter().find(|after| items[*after].is_to_be_pushed());
