@@ -11,6 +11,7 @@ use records::state::State;
 use records::status::Status;
 use serde::Serialize;
 use upstream::governor_state::{GovernorState, Open};
+use world::host::BY_THE_STORE;
 
 /// How long an upstream may be left alone, or a retry budget be used up, before people hear of it, in milliseconds.
 pub const PATIENCE_MS: u64 = 600_000;
@@ -169,7 +170,7 @@ impl Facts<'_> {
 
     fn store(&self) -> Option<(Level, String)> {
         let reason = self.last_tick?.stopped()?;
-        (!reason.starts_with(NOT_ADOPTED)).then(|| {
+        reason.starts_with(BY_THE_STORE).then(|| {
             let text = format!("the last tick with work was stopped ({reason}): what it did not keep is repeated");
             (Level::Degraded, text)
         })

@@ -18,11 +18,14 @@ pub enum StoreError {
     Damaged(String),
 }
 
+/// With what the reason of a tick begins that the store stopped.
+pub const BY_THE_STORE: &str = "key-value store: ";
+
 impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            StoreError::Failed(reason) => write!(f, "key-value store: {reason}"),
-            StoreError::Damaged(key) => write!(f, "key-value store: what lies under {key} is damaged"),
+            StoreError::Failed(reason) => write!(f, "{BY_THE_STORE}{reason}"),
+            StoreError::Damaged(key) => write!(f, "{BY_THE_STORE}what lies under {key} is damaged"),
         }
     }
 }
