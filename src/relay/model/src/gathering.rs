@@ -11,36 +11,52 @@ pub fn gathered<C: Default + Extend<T>, T>(items: impl IntoIterator<Item = T>) -
     gathered
 }
 
-/// The places of so many things in their order, by what is the order of the things at two places. Which of two equals is
-/// first is not said.
-pub fn in_order(count: usize, order: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..count).collect();
-    places.sort_unstable_by(|one, other| order(*one, *other));
+/// Puts things in order, without a copy of them. Which of two equals is first is not said.
+pub fn sort<T>(things: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
+    let mut places = in_order(things.len(), &|one, other| order(&things[one], &things[other]));
+    for begin in 0..places.len() {
+        let mut at = begin;
+        // Round a ring of things that take each other's places.
+        loop {
+            let from = places[at] as usize;
+            places[at] = number(at);
+            if from == begin {
+                break;
+            }
+            things.swap(at, from);
+            at = from;
+        }
+    }
+}
+
+/// The places of so many things in their order, by what is the order of the things at two places.
+fn in_order(count: usize, order: &dyn Fn(usize, usize) -> Ordering) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..number(count)).collect();
+    places.sort_unstable_by(|one, other| order(*one as usize, *other as usize));
     places
 }
 
-/// These in their order.
-pub fn sorted<T: Clone + Ord>(things: &[T]) -> Vec<T> {
-    let places = in_order(things.len(), &|one, other| things[one].cmp(&things[other]));
-    places.into_iter().map(|place| things[place].clone()).collect()
+/// No component has room for more.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{gathered, in_order, sorted};
+    use super::{gathered, sort};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
     proptest! {
         #[test]
-        fn things_are_put_in_order(things in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn things_are_put_in_order(mut things in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut expected = things.clone();
             expected.sort_unstable();
-            prop_assert_eq!(sorted(&things), expected.clone());
+            sort(&mut things, u8::cmp);
+            prop_assert_eq!(&things, &expected);
             expected.reverse();
-            let places = in_order(things.len(), &|one, other| things[other].cmp(&things[one]));
-            let reversed: Vec<u8> = places.into_iter().map(|place| things[place]).collect();
-            prop_assert_eq!(reversed, expected);
+            sort(&mut things, |one, other| other.cmp(one));
+            prop_assert_eq!(things, expected);
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::plan::{Facts, Plan};
 use crate::waiting::Waiting;
 use model::entity::{BATCH_MAX, Kind, digest};
-use model::gathering::{in_order, sorted};
+use model::gathering::sort;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
@@ -72,9 +72,10 @@ impl<'a> Due<'a> {
                 due.push((class(&facts), facts.since_s(), number));
             }
         }
+        sort(&mut due, Ord::cmp);
         Due {
             plan,
-            order: sorted(&due).into_iter().map(|(.., number)| number).collect(),
+            order: due.into_iter().map(|(.., number)| number).collect(),
             window: VecDeque::new(),
         }
     }
@@ -123,9 +124,9 @@ impl<'a> Due<'a> {
             };
             (Reverse(facts.kind()), batch_max(facts.attempts()), place)
         };
-        let stands: Vec<_> = window.iter().map(stands).collect();
-        let places = in_order(window.len(), &|one, other| stands[one].cmp(&stands[other]));
-        self.window = places.into_iter().map(|place| window[place]).collect();
+        let mut window: Vec<_> = window.into_iter().map(|number| (stands(&number), number)).collect();
+        sort(&mut window, Ord::cmp);
+        self.window = window.into_iter().map(|(_, number)| number).collect();
         true
     }
 }

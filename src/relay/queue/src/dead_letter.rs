@@ -5,7 +5,7 @@ use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use model::entity::Kind;
 use model::failure::Failure;
-use model::gathering::sorted;
+use model::gathering::sort;
 use model::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -96,14 +96,14 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str), now_s: u64) -
     // fails from now on.
     let believed = |failed_s: u64| if failed_s <= now_s + CLOCKS_S { failed_s } else { 0 };
     let last = (believed(last.0), last.1);
-    let found: Vec<(u64, &String)> = plan
+    let mut found: Vec<(u64, &String)> = plan
         .dead_letters()
         .filter_map(|key| match keys.parse(key)? {
             Key::DeadLetter(letter) => Some((believed(letter.failed_s), key)),
             _ => None,
         })
         .collect();
-    let mut found = sorted(&found);
+    sort(&mut found, Ord::cmp);
     found.truncate(found.len().saturating_sub(DETAILED));
     let after = found.partition_point(|(failed_s, key)| (*failed_s, key.as_str()) <= last);
     found.into_iter().skip(after).take(THINNED_AT_ONCE).collect()

@@ -7,7 +7,7 @@ use crate::index::{Directory, Order};
 use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, RetryKey};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
-use model::gathering::{in_order, sorted};
+use model::gathering::sort;
 use model::time::SKEW_S;
 use std::collections::{BTreeMap, BTreeSet};
 use world::mistake::{Mistake, made};
@@ -99,8 +99,8 @@ impl Plan {
         for number in 0..plan.texts.len() {
             plan.sort_in(keys, number);
         }
-        plan.commands = sorted(&plan.commands);
-        let (texts, items) = (&plan.texts, std::mem::take(&mut plan.items));
+        sort(&mut plan.commands, String::cmp);
+        let (texts, mut items) = (&plan.texts, std::mem::take(&mut plan.items));
         let order = |item: &Item| {
             (
                 item.kind,
@@ -110,8 +110,7 @@ impl Plan {
                 &texts[item.text as usize],
             )
         };
-        let places = in_order(items.len(), &|one, other| order(&items[one]).cmp(&order(&items[other])));
-        let items: Vec<Item> = places.into_iter().map(|place| items[place]).collect();
+        sort(&mut items, |one, other| order(one).cmp(&order(other)));
         let is_first = |at: usize| {
             let entity = |item: &Item| (item.kind, segment(texts, item));
             at == 0 || entity(&items[at - 1]) != entity(&items[at])
