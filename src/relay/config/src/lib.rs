@@ -11,7 +11,6 @@ pub mod answer;
 mod template;
 mod variables;
 
-use answer::Answer;
 use model::entity::digest;
 use protocol::login::Login;
 use queue::keyspace::Keyspace;
@@ -284,8 +283,6 @@ pub struct WorkerConfig {
     pub alert: Option<AlertConfig>,
     /// How long one tick works, in seconds; the call under way then is finished.
     pub tick_s: u64,
-    /// How long a tick that cron starts stays and waits for news, in seconds; 0 does not.
-    pub watch_s: u64,
     /// The longest that one outbound call may take, in seconds.
     pub call_timeout_s: u64,
     /// The most calls a second to the destination.
@@ -298,22 +295,6 @@ pub struct WorkerConfig {
     pub tracking_header: String,
     /// Which log lines are written.
     pub log: LogLevel,
-}
-
-/// The longest that a tick may stay, in seconds: so late at most a changed setting takes hold.
-const WATCH_MAX_S: u64 = 300;
-
-/// How long a tick asked for by HTTP stays, in seconds: as long as `watch` in its query says, and not at all without one.
-pub fn watch_asked_for(query: &str) -> Result<u64, Answer> {
-    let Some(text) = query.split('&').find_map(|pair| pair.strip_prefix("watch=")) else {
-        return Ok(0);
-    };
-    let seconds = text.parse().ok().filter(|seconds| *seconds <= WATCH_MAX_S);
-    seconds.ok_or_else(|| {
-        Answer::bad(&format!(
-            "`watch` says for how many seconds the tick stays, {WATCH_MAX_S} at most"
-        ))
-    })
 }
 
 /// How often reconciliation looks, and how far back.
@@ -359,7 +340,6 @@ impl WorkerConfig {
             alert: AlertConfig::read(variables)?,
             // The lease takes one second of it, and no call begins with less than half a second left.
             tick_s: variables.number("tick_seconds", 20, 3, 25)?,
-            watch_s: variables.number("watch_seconds", 50, 0, WATCH_MAX_S)?,
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
             destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
             high_water: high_water(variables)?,
