@@ -29,7 +29,7 @@ async fn open(application: &Application) -> TcpStream {
     TcpStream::connect(address(application)).await.unwrap()
 }
 
-/// The beginning of the answer to a head behind which nothing comes.
+/// The answer to a head behind which nothing comes.
 async fn answered_unread(application: &Application, path: &str, headers: &Headers, length: usize) -> String {
     let mut stream = open(application).await;
     announced(&mut stream, path, address(application), headers, length)

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// An answer, read whole.
@@ -64,7 +64,7 @@ pub fn bearer(token: &str) -> (String, String) {
 }
 
 /// Sends a body that has neither a length nor an end, one byte more than so many times 64 KiB of it, until an answer comes;
-/// gives the beginning of the answer.
+/// gives the answer.
 ///
 /// # Errors
 /// If the connection breaks before there is an answer.
@@ -87,17 +87,25 @@ pub async fn endless(
         writer.write_all(b"1\r\n \r\n").await?;
         std::future::pending::<Result<()>>().await
     };
-    let mut answer = vec![0; 1024];
     tokio::select! {
-        read = reader.read(&mut answer) => {
-            answer.truncate(read?);
-            Ok(String::from_utf8_lossy(&answer).into_owned())
-        }
+        answer = refusal(&mut reader) => answer,
         broken = flood => broken.map(|()| String::new()),
     }
 }
 
-/// Announces a body of this length, sends none of it, and gives the beginning of the answer.
+/// An answer that ends with a document of JSON; or as much of it as came.
+async fn refusal(reader: &mut (impl AsyncRead + Unpin)) -> Result<String> {
+    let (mut answer, mut part) = (Vec::new(), [0; 1024]);
+    while !answer.ends_with(b"}") {
+        match reader.read(&mut part).await? {
+            0 => break,
+            read => answer.extend(&part[..read]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Announces a body of this length, sends none of it, and gives the answer.
 ///
 /// # Errors
 /// If the connection breaks before there is an answer.
@@ -110,9 +118,7 @@ pub async fn announced(
 ) -> Result<String> {
     let length = ("content-length".to_owned(), length.to_string());
     stream.write_all(head(path, host, headers, length).as_bytes()).await?;
-    let mut answer = vec![0; 1024];
-    let read = stream.read(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+    refusal(stream).await
 }
 
 fn head(path: &str, host: &str, headers: &[(String, String)], length: (String, String)) -> String {
