@@ -91,7 +91,7 @@ impl OneAnswer {
         }
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(&Pim<'_, OneAnswer>) -> T) -> T {
+    async fn ask<T>(&self, question: impl AsyncFnOnce(&mut Pim<'_, OneAnswer>) -> T) -> T {
         let config = PimConfig {
             origin: "https://pim.example.test".to_owned(),
             credentials: Credentials::Connection {
@@ -116,7 +116,7 @@ impl OneAnswer {
             GovernorState::default(),
             String::new(),
         );
-        question(&Pim::new(self, &governor, &Keyspace::new("main"), &config, true)).await
+        question(&mut Pim::new(self, &governor, &Keyspace::new("main"), &config, true)).await
     }
 
     async fn list(&self, kind: Kind) -> Result<Vec<Value>, Failure> {
@@ -254,7 +254,7 @@ async fn errors_are_told_apart() {
         (422, "error.422.unknown-property.json", Class::Permanent),
         (422, "error.422.validation.json", Class::Permanent),
         // No entity's fault: the rate is lowered, and it is asked again.
-        (429, "error.429.json", Class::Held),
+        (429, "error.429.json", Class::NotCalled),
     ] {
         let failure = OneAnswer::of(status, payload(name, &own(status)))
             .list(Kind::ProductModel)

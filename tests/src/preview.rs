@@ -174,7 +174,7 @@ async fn sum_up(shape: &Shape) -> Result<()> {
     let mut pim = Pim::new(&host, &governor, &Keyspace::new("preview"), &config, true);
     pim.completenesses = shape.asks_completenesses();
     for kind in shape.kinds() {
-        sum_up_kind(shape, &pim, *kind).await.map_err(told)?;
+        sum_up_kind(shape, &mut pim, *kind).await.map_err(told)?;
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ fn of_simulated(server: &PimServer) -> Result<PimConfig> {
     Ok(WorkerConfig::read(&Variables(&variable))?.pim)
 }
 
-async fn sum_up_kind(shape: &Shape, pim: &Pim<'_, Native>, kind: Kind) -> Result<(), Failure> {
+async fn sum_up_kind(shape: &Shape, pim: &mut Pim<'_, Native>, kind: Kind) -> Result<(), Failure> {
     let mut lookups = Lookups::default();
     for (need, locales) in shape.needs(kind) {
         let elements = desk::lookups::elements(pim, &need, &locales).await?;

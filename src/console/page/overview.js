@@ -43,7 +43,7 @@ function drawWorker(status) {
   const tick = status.last_tick;
   show($("worker"), [status.queue?.listed_at, tick], () => {
     if (!status.queue) return ["The worker has not ticked yet."];
-    const parts = ["The worker last looked ", since(status.queue.listed_at)];
+    const parts = ["The worker last listed what waits ", since(status.queue.listed_at)];
     if (!tick) return [...parts, " and has had no work yet."];
     const did = [[tick.entities, "entity", "entities"], [tick.upserts, "upsert"], [tick.deletes, "delete"], [tick.unchanged, "unchanged", "unchanged"],
       [tick.retries, "to retry", "to retry"], [tick.dead_letters, "given up", "given up"]].filter(([number]) => number > 0);

@@ -1,5 +1,5 @@
 //! The component for people: the administration's HTTP in, one answer out, and the page over it. What it decides is in
-//! `relay`.
+//! the room `people`.
 
 mod page;
 

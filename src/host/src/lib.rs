@@ -46,7 +46,7 @@ pub fn variable(name: &str) -> Result<Option<String>, ProviderFailed> {
     }
 }
 
-/// The variables in the form that `relay` reads.
+/// The variables in the form that the room `config` reads.
 pub const VARIABLES: Variables<'static> = Variables(&variable);
 
 /// A log of standard output and a clock, for what must be told before there is a store.

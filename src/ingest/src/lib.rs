@@ -1,4 +1,5 @@
-//! The component that takes deliveries: HTTP in, one write, an acknowledgement. What it decides is in `relay`.
+//! The component that takes deliveries: HTTP in, one write, an acknowledgement. What it decides is in the room
+//! `delivery`.
 
 use config::IngestConfig;
 use config::answer::Answer;

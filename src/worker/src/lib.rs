@@ -1,4 +1,5 @@
-//! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in `relay`.
+//! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in the room
+//! `tick`, and the rooms below it.
 
 use config::answer::{Answer, authorize_tick};
 use config::{AdminConfig, Telling, WorkerConfig};

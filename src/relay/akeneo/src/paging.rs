@@ -108,32 +108,28 @@ fn may_narrow(failure: &Failure) -> bool {
 impl<H: Host> Pim<'_, H> {
     /// How many entities of a kind are asked for at once.
     pub fn page_size(&self, circuit: &str) -> usize {
-        self.sizes.borrow().get(circuit).map_or(BATCH_MAX, PageSize::limit)
+        self.sizes.get(circuit).map_or(BATCH_MAX, PageSize::limit)
     }
 
     /// A page came.
-    pub fn page_came(&self, circuit: &str) {
-        if let Some(size) = self.sizes.borrow_mut().get_mut(circuit) {
+    pub fn page_came(&mut self, circuit: &str) {
+        if let Some(size) = self.sizes.get_mut(circuit) {
             size.came();
         }
     }
 
     /// Whether a smaller page may come where one of so many failed like this; from now on smaller ones are asked for.
-    pub fn page_narrows(&self, circuit: &str, asked: usize, failure: &Failure) -> bool {
+    pub fn page_narrows(&mut self, circuit: &str, asked: usize, failure: &Failure) -> bool {
         if asked <= 1 || !may_narrow(failure) {
             return false;
         }
-        self.sizes
-            .borrow_mut()
-            .entry(circuit.to_owned())
-            .or_default()
-            .failed(asked)
+        self.sizes.entry(circuit.to_owned()).or_default().failed(asked)
     }
 
     /// Asks for the next page of a list, once: behind a cursor, or with none from its beginning. Whoever calls keeps the
     /// cursor and the gap, which this may change, and sets the cursor to the page's next one when a page came.
     pub async fn turn(
-        &self,
+        &mut self,
         kind: Kind,
         list: List<'_>,
         cursor: &mut Option<String>,
@@ -144,7 +140,7 @@ impl<H: Host> Pim<'_, H> {
             // Each question of its own: a PIM that takes long answers but one in a tick.
             Some(known) if known.doubt.is_some() => {
                 if let Err(failure) = self.answers(kind).await {
-                    if !failure.is_held() {
+                    if !failure.was_not_called() {
                         *gap = known.believed().map(Box::new);
                     }
                     return Err(failure);
@@ -161,7 +157,7 @@ impl<H: Host> Pim<'_, H> {
     /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
     /// in no category (contract 4.4; 6, trap 17). Lists leave out attributes only by naming those that are wanted, and none
     /// is known to exist: entities come whole (contract 4.5).
-    pub async fn page_of(&self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
+    pub async fn page_of(&mut self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
         let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
         loop {
             match self.turn(kind, list, &mut cursor, &mut gap).await? {
@@ -173,7 +169,7 @@ impl<H: Host> Pim<'_, H> {
     }
 
     async fn ask_page(
-        &self,
+        &mut self,
         kind: Kind,
         list: List<'_>,
         cursor: Option<&str>,
@@ -201,19 +197,19 @@ impl<H: Host> Pim<'_, H> {
     }
 
     /// Whether the PIM answers searches of this kind: one that finds nothing.
-    pub async fn answers(&self, kind: Kind) -> Result<(), Failure> {
+    pub async fn answers(&mut self, kind: Kind) -> Result<(), Failure> {
         self.list(kind, &[NOBODY], 0).await.map(|_| ())
     }
 
-    fn pass_over(&self, kind: Kind) {
-        if let Some(size) = self.sizes.borrow_mut().get_mut(kind.name()) {
+    fn pass_over(&mut self, kind: Kind) {
+        if let Some(size) = self.sizes.get_mut(kind.name()) {
             size.passed_over();
         }
     }
 
     /// Asks once more for where a gap ends; gives what is known of it then, if it is not done with.
     async fn measure(
-        &self,
+        &mut self,
         kind: Kind,
         list: List<'_>,
         cursor: &mut Option<String>,
@@ -270,7 +266,7 @@ impl<H: Host> Pim<'_, H> {
     }
 
     /// Nothing came where a gap was last asked for, and the PIM answers other searches.
-    fn settle(&self, kind: Kind, cursor: &mut Option<String>, mut gap: Gap) -> (Turned, Option<Gap>) {
+    fn settle(&mut self, kind: Kind, cursor: &mut Option<String>, mut gap: Gap) -> (Turned, Option<Gap>) {
         let reason = gap.doubt.take().unwrap_or_default();
         let stuck = || {
             (
@@ -327,7 +323,7 @@ impl<H: Host> Pim<'_, H> {
     }
 
     /// A page came without what cannot be read.
-    fn without(&self, kind: Kind, mut page: Page, cursor: &mut Option<String>, gap: &Gap) -> Turned {
+    fn without(&mut self, kind: Kind, mut page: Page, cursor: &mut Option<String>, gap: &Gap) -> Turned {
         if gap.measure != Measure::Uuid {
             let after = page.next.as_deref().and_then(|next| parameter(next, "search_after"));
             page.next = after.map(|after| behind(kind, BATCH_MAX, after));
@@ -345,7 +341,7 @@ impl<H: Host> Pim<'_, H> {
         }
     }
 
-    fn pass_over_all(&self, kind: Kind, cursor: &mut Option<String>, gap: &Gap) -> Turned {
+    fn pass_over_all(&mut self, kind: Kind, cursor: &mut Option<String>, gap: &Gap) -> Turned {
         let last = gap.left_out.iter().copied().max().unwrap_or_default();
         *cursor = Some(behind(kind, BATCH_MAX, &String::from(last)));
         self.pass_over(kind);
@@ -354,7 +350,7 @@ impl<H: Host> Pim<'_, H> {
 
     /// Asks for the one entity behind a point of a gap's measure.
     async fn ask_behind(
-        &self,
+        &mut self,
         kind: Kind,
         list: List<'_>,
         cursor: Option<&str>,

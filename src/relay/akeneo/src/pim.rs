@@ -12,7 +12,6 @@ use model::page_size::PageSizes;
 use model::path::path_segment;
 use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
 use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
@@ -42,7 +41,7 @@ const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
 /// What the breakers for lists of attributes, families, categories and options are known by. Each list has its own, so
 /// that one without an end does not hold up what needs others.
-pub fn structure_circuit(resource: &str) -> String {
+pub fn list_circuit(resource: &str) -> String {
     format!("list/{resource}")
 }
 
@@ -55,11 +54,11 @@ pub struct Pim<'a, H> {
     pub tokens: Tokens<'a, H>,
     config: &'a PimConfig,
     /// Whether `POST /products-uuid/search` exists: SaaS has it, 7.0 has not (contract 4.3).
-    pub has_post_search: Cell<bool>,
+    pub has_post_search: bool,
     /// Whether products are read with their completenesses.
     pub completenesses: bool,
     /// How large pages are asked for, by what the breaker guards.
-    pub sizes: RefCell<PageSizes>,
+    pub sizes: PageSizes,
 }
 
 impl<'a, H: Host> Pim<'a, H> {
@@ -77,9 +76,9 @@ impl<'a, H: Host> Pim<'a, H> {
             governor,
             tokens,
             config,
-            has_post_search: Cell::new(has_post_search),
+            has_post_search,
             completenesses: false,
-            sizes: RefCell::default(),
+            sizes: PageSizes::default(),
         }
     }
 
@@ -90,7 +89,7 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// Reads up to a hundred entities by one list call, in no particular order. What the search index does not know
     /// is missing, and what it knows may be old (contract 4.1). What was not asked for is left out.
-    pub async fn list(&self, kind: Kind, codes: &[&str], attempts: u32) -> Result<Vec<Value>, Failure> {
+    pub async fn list(&mut self, kind: Kind, codes: &[&str], attempts: u32) -> Result<Vec<Value>, Failure> {
         debug_assert!(codes.len() <= BATCH_MAX);
         let property = match kind {
             Kind::Product => "uuid",
@@ -119,7 +118,7 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// Whether a list call for these entities would be too long for the PIM.
     pub fn is_too_long(&self, kind: Kind, codes: &[&str]) -> bool {
-        let by_post = kind == Kind::Product && self.has_post_search.get();
+        let by_post = kind == Kind::Product && self.has_post_search;
         // Each code is quoted and followed by a comma, all encoded.
         let length: usize = codes.iter().map(|code| path_segment(code).len() + 9).sum();
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
@@ -127,11 +126,11 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has
     /// no options; that any other list is missing is not the PIM's own word, and nothing may be concluded from it.
-    pub async fn structure(&self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
-        let circuit = structure_circuit(resource);
+    pub async fn elements_page(&mut self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
+        let circuit = list_circuit(resource);
         loop {
             let (query, asked) = sized(cursor.unwrap_or("limit=1"), self.page_size(&circuit));
-            let page = self.structure_page(&circuit, resource, &query).await;
+            let page = self.page_of_list(&circuit, resource, &query).await;
             match &page {
                 Ok(page)
                     if cursor
@@ -154,10 +153,10 @@ impl<'a, H: Host> Pim<'a, H> {
     /// A list that cannot be used as it is, whatever else the PIM answers.
     pub fn failed_list(&self, resource: &str, what: &str) -> Failure {
         let reason = format!("the list /{resource} {what}");
-        self.governor.refuse(&structure_circuit(resource), &reason)
+        self.governor.refuse(&list_circuit(resource), &reason)
     }
 
-    async fn structure_page(&self, circuit: &str, resource: &str, query: &str) -> Result<Page, Failure> {
+    async fn page_of_list(&self, circuit: &str, resource: &str, query: &str) -> Result<Page, Failure> {
         let target = format!("/api/rest/v1/{resource}?{query}");
         let asked = Asked {
             circuit,
@@ -179,8 +178,8 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 
     /// One page of what a search finds.
-    pub async fn search(&self, kind: Kind, search: &Value, query: &str, whose: Whose<'_>) -> Result<Page, Failure> {
-        if kind == Kind::Product && self.has_post_search.get() {
+    pub async fn search(&mut self, kind: Kind, search: &Value, query: &str, whose: Whose<'_>) -> Result<Page, Failure> {
+        if kind == Kind::Product && self.has_post_search {
             // The filter is a string that holds JSON (contract 4.3).
             let mut body = json!({ "search": search.to_string() });
             if self.completenesses {
@@ -205,7 +204,7 @@ impl<'a, H: Host> Pim<'a, H> {
             if let Some(page) = self.ask(asked, &read).await? {
                 return Ok(answer::named(kind, page));
             }
-            self.has_post_search.set(false);
+            self.has_post_search = false;
         }
         let resource = resource(kind);
         // A cursor that came from a `next` link of a `GET` holds the filter already.
@@ -275,7 +274,7 @@ impl<'a, H: Host> Pim<'a, H> {
         let read = |response: &Response<Vec<u8>>| {
             answer::entity(kind, code, response).map_err(|class| match class {
                 Class::Transient => Class::Transient,
-                _ if may_be_strange => Class::Held,
+                _ if may_be_strange => Class::NotCalled,
                 class => class,
             })
         };
@@ -308,16 +307,16 @@ impl<'a, H: Host> Pim<'a, H> {
 
     /// Asks, and reads the answer: what it is not, it is judged by.
     async fn ask<T>(&self, asked: Asked<'_>, read: Reader<'_, T>) -> Result<T, Failure> {
-        let answer = Cell::new(None);
-        let judge = |response: &Response<Vec<u8>>| match read(response) {
+        let mut answer = None;
+        let mut judge = |response: &Response<Vec<u8>>| match read(response) {
             Ok(read) => {
-                answer.set(Some(read));
+                answer = Some(read);
                 None
             }
             Err(class) => Some(class),
         };
-        self.send_with_token(&asked, &judge).await?;
-        answer.take().ok_or_else(|| {
+        self.send_with_token(&asked, &mut judge).await?;
+        answer.ok_or_else(|| {
             self.governor
                 .failed(Class::Unavailable, "no answer was read".to_owned())
         })
@@ -327,12 +326,12 @@ impl<'a, H: Host> Pim<'a, H> {
     /// PIM yet.
     async fn send_with_token(&self, asked: &Asked<'_>, judge: upstream::governor::Judge<'_>) -> Result<(), Failure> {
         let mut token = self.tokens.access().await?;
-        let judge_with = |response: &Response<Vec<u8>>, of_401| match response.status() {
+        let mut judge_with = |response: &Response<Vec<u8>>, of_401| match response.status() {
             StatusCode::UNAUTHORIZED => Some(of_401),
             _ => judge(response),
         };
         match self
-            .send(asked, &token, &|response| judge_with(response, Class::Held))
+            .send(asked, &token, &mut |response| judge_with(response, Class::NotCalled))
             .await
         {
             Err(failure) if is_unauthorized(&failure) => {}
@@ -343,7 +342,9 @@ impl<'a, H: Host> Pim<'a, H> {
             None => return Err(self.revoked(asked.circuit)),
         };
         let sent = self
-            .send(asked, &token, &|response| judge_with(response, Class::Misconfigured))
+            .send(asked, &token, &mut |response| {
+                judge_with(response, Class::Misconfigured)
+            })
             .await;
         if sent.as_ref().is_err_and(|failure| failure.status == Some(401)) {
             self.tokens.forget(&token).await;
@@ -407,7 +408,7 @@ impl<'a, H: Host> Pim<'a, H> {
 
 /// Whether a call was answered, and the answer decided nothing.
 fn is_undecided(failure: &Failure) -> bool {
-    failure.class == Class::Held && !matches!(failure.status, None | Some(429))
+    failure.class == Class::NotCalled && !matches!(failure.status, None | Some(429))
 }
 
 /// Whether a token was refused, and nothing more was concluded from that.

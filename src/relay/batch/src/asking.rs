@@ -22,7 +22,7 @@ pub(crate) async fn ask<H: Host>(
 ) -> Result<Vec<Asked>, Stop> {
     let mut asked = name_all(&session.desk, batch).await?;
     if session.desk.config.shape.kinds().contains(&kind) {
-        fetch(&session.upstreams, kind, &mut asked).await;
+        fetch(&mut session.upstreams, kind, &mut asked).await;
     } else {
         // What came before the shape was taken away that wanted it.
         asked.iter_mut().for_each(|asked| asked.answer = Answer::Needless);
@@ -64,7 +64,7 @@ pub(crate) async fn ask<H: Host>(
             asked.of_parent.iter_mut().for_each(|remote| remote.retain(needed));
         }
     }
-    enrich(session, kind, &mut asked).await?;
+    bring_lists(session, kind, &mut asked).await?;
     for asked in &mut asked {
         if let Answer::Gone { with_a_model } = &mut asked.answer {
             let entity = &asked.waiting.entity;
@@ -108,7 +108,7 @@ async fn code_in_values<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Resul
 }
 
 /// Brings what shaping looks up; without it nothing that was read can be shaped.
-async fn enrich<H: Host>(session: &mut Session<'_, H>, kind: Kind, asked: &mut [Asked]) -> Result<(), Stop> {
+async fn bring_lists<H: Host>(session: &mut Session<'_, H>, kind: Kind, asked: &mut [Asked]) -> Result<(), Stop> {
     let found = asked.iter().filter_map(|asked| match &asked.answer {
         Answer::Found(entity) => Some(entity),
         _ => None,

@@ -47,13 +47,21 @@ fn decide_one<H: Host>(session: &mut Session<'_, H>, asked: Asked, pages: &Pages
         Answer::Needless => Decision::Done,
         Answer::Failed(failure) => Decision::Failed(failure, None),
         Answer::Found(entity) => decide_found(session, &mut item, entry, &entity),
-        Answer::Gone { .. } => decide_gone(session, &item, entry, is_doubtful, was_removed),
+        Answer::Gone { .. } => decide_gone(
+            &session.desk,
+            &mut session.books,
+            &item,
+            entry,
+            is_doubtful,
+            was_removed,
+        ),
     };
     item
 }
 
 fn decide_gone<H: Host>(
-    session: &mut Session<'_, H>,
+    desk: &Desk<'_, H>,
+    books: &mut Books,
     item: &Decided,
     entry: Option<&Entry>,
     is_doubtful: bool,
@@ -61,7 +69,7 @@ fn decide_gone<H: Host>(
 ) -> Decision {
     let entity = &item.waiting.entity;
     let may_be_there = entry.is_some() || item.waiting.may_be_there();
-    let removal = match farewell(&session.desk, item) {
+    let removal = match farewell(desk, item) {
         Some(_) if may_be_there && is_doubtful => return Decision::Doubted,
         Some(Farewell::Silent) if entry.is_some() => return Decision::LetGo,
         Some(Farewell::Sent(removal)) => removal,
@@ -70,16 +78,16 @@ fn decide_gone<H: Host>(
     let is_announced = item.waiting.is_deletion_announced();
     let is_let_through = match entry {
         Some(_) if is_announced || item.went_with_a_model => true,
-        Some(_) => session.books.brake_lets_through(&session.desk, entity),
+        Some(_) => books.brake_lets_through(desk, entity),
         // The destination may have it although the index has no entry: a push that landed after the deletion, or a first
         // push whose worker died.
         None if item.waiting.is_recovered() => true,
         None if is_announced && (was_removed || item.may_arrive_until_s.is_some()) => true,
         // Nothing of its kind was ever sent.
-        None if !session.desk.config.shape.wants(entity.kind) => return Decision::Done,
+        None if !desk.config.shape.wants(entity.kind) => return Decision::Done,
         // An index may have lost what the destination has. But who knows the secret of a webhook can announce anything:
         // so many a day.
-        None if is_announced => session.books.brake_lets_unindexed_through(&session.desk, entity),
+        None if is_announced => books.brake_lets_unindexed_through(desk, entity),
         None => return Decision::Done,
     };
     match is_let_through {

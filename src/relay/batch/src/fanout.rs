@@ -185,7 +185,7 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Optio
     }
 }
 
-fn key<H: Host, T>(desk: &Desk<'_, H>, item: &Item<T>) -> String {
+fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
     desk.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()))
 }
 
@@ -266,10 +266,10 @@ async fn mark<H: Host>(
         if session.desk.host.monotonic_ms() >= until_ms || session.backlog.is_own_queue_full(&session.desk) {
             keep_gap(&session.desk, &key, &progress, is_kept).await?;
             let why = "the rest of the variants is marked later";
-            return Err(session.upstreams.pim_failure(Class::Held, why).into());
+            return Err(session.upstreams.pim_failure(Class::NotCalled, why).into());
         }
         let length = chunk.len();
-        let page = match ask(&session.upstreams, kind, &chunk, &mut progress).await {
+        let page = match ask(&mut session.upstreams, kind, &chunk, &mut progress).await {
             Ok(Asked::Page(page)) => page,
             Ok(Asked::Again) => continue,
             Ok(Asked::PassOver) => {
@@ -322,14 +322,14 @@ enum Asked {
 
 /// Asks for the next page of what lies below some parents.
 async fn ask<H: Host>(
-    upstreams: &Upstreams<'_, H>,
+    upstreams: &mut Upstreams<'_, H>,
     kind: Kind,
     chunk: &[String],
     progress: &mut Progress,
 ) -> Result<Asked, Failure> {
     if progress.is_doubted {
         let answers = upstreams.pim.answers(kind).await;
-        progress.is_doubted = matches!(&answers, Err(failure) if failure.is_held());
+        progress.is_doubted = matches!(&answers, Err(failure) if failure.was_not_called());
         return answers.map(|()| Asked::PassOver);
     }
     let is_sub_model = chunk.len() == 1 && progress.sub_models.contains(&chunk[0]);

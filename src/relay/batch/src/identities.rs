@@ -7,6 +7,7 @@
 use crate::asking::ask;
 use crate::decision::decide;
 use crate::item::{Decided, Decision, Outcome, Pushed};
+use crate::others::{InFlight, Others, lies_under};
 use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
@@ -21,9 +22,6 @@ use shape::{Farewell, Removal};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
 use world::mistake::{Mistake, made};
-
-/// Under which identities entities may lie besides, by their codes, since pushes under these are in flight.
-pub(crate) type InFlight = BTreeMap<String, BTreeSet<String>>;
 
 /// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
 /// under way.
@@ -90,6 +88,7 @@ fn forget_what_it_left(item: &mut Decided, pages: &Pages, claims: &Claims) {
     let kind = item.waiting.entity.kind;
     let entry = pages.get(&item.waiting.entity);
     let is_known = |identity: &String| entry.is_some_and(|entry| entry.identities.contains(identity));
+    let item = &mut item.item;
     let code = &item.code;
     item.under
         .retain(|identity| is_known(identity) || claims.is_held_by(kind, identity, code));
@@ -227,12 +226,6 @@ fn gives_way(holder: &Decided, wanting: &Decided, identity: &str) -> bool {
     holder.wanted.as_deref() != Some(identity) && !may_be_there && (is_late(holder) || is_late(wanting))
 }
 
-/// Whether an entity lies under an identity, as the index tells of it.
-fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
-    let entry = pages.get(&Entity::new(kind, code));
-    entry.is_some_and(|entry| entry.identities.iter().any(|known| known == identity))
-}
-
 /// Every upsert claims its identity; who takes one over from another of the batch goes after that.
 fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
     let by_code = by_code(items);
@@ -317,19 +310,13 @@ fn leave<H: Host>(
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
-        let is_anothers = |identity: &str| {
-            let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
-            let mut others = claims.others(kind, identity, &item.code);
-            let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
-            let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
-            // Found under its new name, and taken over, while this one still was to go from there.
-            let has_taken_it = |other: &str| {
-                let entry = pages.get(&Entity::new(kind, other));
-                entry.is_some_and(|entry| shape.is_of_one(kind, &entry.remote, &item.remote))
-            };
-            let is_its = |other: &str| is_there(other) && (goes_by_identity || has_taken_it(other));
-            others.any(is_its) && !made(Mistake::DeleteAnothersName)
+        let others = Others {
+            shape,
+            pages,
+            in_flight,
+            claims,
         };
+        let is_anothers = |identity: &str| others.have(item, identity) && !made(Mistake::DeleteAnothersName);
         let removal = |identity: &String| -> Option<Removal> {
             if Some(identity) == item.wanted.as_ref() || is_overwritten(&identity) || is_anothers(identity) {
                 return None;
@@ -414,13 +401,13 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
         }
         let is_gone = matches!(item.what, Outcome::Deleted | Outcome::LetGo);
         let is_there = matches!(item.what, Outcome::Upserted { .. });
-        if (is_gone && item.comes_back) || (is_there && !item.still.is_empty()) {
+        if (is_gone && item.comes_back) || (is_there && !item.left.still.is_empty()) {
             waiting.push((kind, item.code.clone()));
         }
         let is_left = |identity: &&String| {
             let is_elsewhere = is_there && Some(*identity) != item.wanted.as_ref();
-            let is_left = is_gone || is_elsewhere || item.left.contains(identity);
-            is_left && !item.still.contains(identity)
+            let is_left = is_gone || is_elsewhere || item.left.gone.contains(identity);
+            is_left && !item.left.still.contains(identity)
         };
         for identity in item.under.iter().filter(is_left).filter(|_| !made(Mistake::NeverLetGo)) {
             let codes = claims.let_go(kind, identity, &item.code, desk.now_s());

@@ -11,6 +11,7 @@ use queue::retry::Tried;
 use queue::waiting::Waiting;
 use serde_json::{Value, json};
 use shape::{Removal, Upsert};
+use std::ops::{Deref, DerefMut};
 
 /// What the PIM is asked for, and what it answered.
 pub(crate) struct Asked {
@@ -55,7 +56,7 @@ impl Asked {
     pub(crate) fn is_unanswered(&self) -> bool {
         match &self.answer {
             Answer::None => true,
-            Answer::Failed(failure) => failure.class == Class::Held,
+            Answer::Failed(failure) => failure.class == Class::NotCalled,
             Answer::Needless | Answer::Found(_) | Answer::Gone { .. } => false,
         }
     }
@@ -125,7 +126,7 @@ impl Asked {
 
     /// Takes note of a failure: where no call was made, nothing is known of it.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        self.answer = if failure.is_held() {
+        self.answer = if failure.was_not_called() {
             Answer::None
         } else {
             Answer::Failed(failure)
@@ -137,8 +138,8 @@ fn name(kind: Kind, code: &str) -> String {
     format!("{}/{code}", kind.name())
 }
 
-/// An entity that it is decided on; `T` is what is to come of it, what came of it, or how much of it is over.
-pub(crate) struct Item<T> {
+/// An entity of a batch: what was read of it, and what was known of it before. Every stage of a batch has it.
+pub(crate) struct Item {
     pub(crate) waiting: Waiting,
     pub(crate) code: String,
     /// How log lines and failures name it.
@@ -159,20 +160,6 @@ pub(crate) struct Item<T> {
     pub(crate) wanted: Option<String>,
     /// Whether it lies under the identity that it is to have and nowhere else, as the end of a push told.
     pub(crate) lies_there: bool,
-    /// Whether what it lay under till now was deleted, or may have been, before it was to be made anew.
-    pub(crate) has_left: bool,
-    /// What it lay under till now and was deleted, as the end of each deletion told.
-    pub(crate) left: Vec<String>,
-    /// What it lay under till now and is not deleted, since that item of the batch overwrites it.
-    pub(crate) overwritten: Vec<(String, usize)>,
-    /// Which of that it lies under still, since the other one did not come.
-    pub(crate) still: Vec<String>,
-    /// Whether it is looked at again once it is gone: it is wanted, and cannot be there as it is.
-    pub(crate) comes_back: bool,
-    /// What the destination gave of the one that lets its identity go in this batch: a search may still find that one.
-    pub(crate) former: Remote,
-    /// In which wave of upserts it goes, and after which item of the batch that must have let its identity go.
-    pub(crate) turn: Turn,
     /// Whether the index has nothing of it.
     pub(crate) is_new: bool,
     /// What the destination gave of it.
@@ -183,28 +170,89 @@ pub(crate) struct Item<T> {
     pub(crate) may_arrive_until_s: Option<u64>,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
     pub(crate) source: Option<String>,
-    /// Of a model, the change whose variants are all marked.
-    pub(crate) marked: Option<Marked>,
     /// How often it was pushed or removed, as far as the index knows.
     pub(crate) pushes: u64,
-    /// What its push is to bring.
-    pub(crate) tried: Option<Tried>,
     /// When what was pushed before was updated, in seconds since the Unix epoch; none if nothing was.
     pub(crate) pushed_s: Option<u64>,
     /// Its `updated` as it was read now, in seconds since the Unix epoch.
     pub(crate) updated_s: u64,
-    /// What it comes to.
-    pub(crate) what: T,
 }
 
-/// What is to be done with an entity.
-pub(crate) type Decided = Item<Decision>;
+/// An entity of which it is decided what is to be done with it.
+pub(crate) struct Decided {
+    pub(crate) item: Item,
+    /// What is to be done.
+    pub(crate) what: Decision,
+    /// In which wave of upserts it goes, and after which item of the batch that must have let its identity go.
+    pub(crate) turn: Turn,
+    /// What it lay under till now and is not deleted, since that item of the batch overwrites it.
+    pub(crate) overwritten: Vec<(String, usize)>,
+    /// Whether it is looked at again once it is gone: it is wanted, and cannot be there as it is.
+    pub(crate) comes_back: bool,
+    /// What the destination gave of the one that lets its identity go in this batch: a search may still find that one.
+    pub(crate) former: Remote,
+    /// Of a model, the change whose variants are all marked.
+    pub(crate) marked: Option<Marked>,
+    /// What its push is to bring.
+    pub(crate) tried: Option<Tried>,
+}
 
-/// What became of an entity.
-pub(crate) type Pushed = Item<Outcome>;
+/// An entity whose push is over.
+pub(crate) struct Pushed {
+    pub(crate) item: Item,
+    /// What became of it.
+    pub(crate) what: Outcome,
+    /// What became of what it lay under.
+    pub(crate) left: Left,
+    /// Whether it waited for another one of the batch to let its identity go.
+    pub(crate) has_waited: bool,
+    /// Whether it is looked at again once it is gone.
+    pub(crate) comes_back: bool,
+    /// Of a model, the change whose variants are all marked.
+    pub(crate) marked: Option<Marked>,
+    /// What its push was to bring.
+    pub(crate) tried: Option<Tried>,
+}
 
 /// An entity whose outcome is kept.
-pub(crate) type Kept = Item<Fate>;
+pub(crate) struct Kept {
+    pub(crate) item: Item,
+    /// Which of its keys are done with.
+    pub(crate) fate: Fate,
+    /// What its push was to bring.
+    pub(crate) tried: Option<Tried>,
+}
+
+/// What became of what an entity lay under until its push.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Left {
+    /// What was deleted, as the end of each deletion told, or overwritten by another one.
+    pub(crate) gone: Vec<String>,
+    /// What it lies under still, since the one that was to overwrite it did not come.
+    pub(crate) still: Vec<String>,
+    /// Whether something was deleted, or may have been.
+    pub(crate) has_any: bool,
+}
+
+macro_rules! is_an_item {
+    ($($stage:ty),*) => {$(
+        impl Deref for $stage {
+            type Target = Item;
+
+            fn deref(&self) -> &Item {
+                &self.item
+            }
+        }
+
+        impl DerefMut for $stage {
+            fn deref_mut(&mut self) -> &mut Item {
+                &mut self.item
+            }
+        }
+    )*};
+}
+
+is_an_item!(Decided, Pushed, Kept);
 
 /// What is to be done with an entity.
 pub(crate) enum Decision {
@@ -299,26 +347,26 @@ impl Decided {
             under: asked.under,
             wanted: None,
             lies_there: false,
-            has_left: false,
-            left: Vec::new(),
-            overwritten: Vec::new(),
-            still: Vec::new(),
-            comes_back: false,
-            former: Remote::new(),
-            turn: Turn::default(),
             is_new: false,
             remote: Remote::new(),
             of_parent: asked.of_parent,
             may_arrive_until_s: asked.may_arrive_until_s,
             source: None,
-            marked: None,
             pushes: 0,
-            tried: None,
             pushed_s: None,
             updated_s: 0,
-            what: Decision::PutOff,
         };
-        (item, asked.answer)
+        let decided = Decided {
+            item,
+            what: Decision::PutOff,
+            turn: Turn::default(),
+            overwritten: Vec::new(),
+            comes_back: false,
+            former: Remote::new(),
+            marked: None,
+            tried: None,
+        };
+        (decided, asked.answer)
     }
 
     /// Whether a request is to be sent for it.
@@ -333,50 +381,14 @@ impl Decided {
 
     /// Takes note of a failure before it was pushed: where no call was made, it stays as it is.
     pub(crate) fn fail(&mut self, failure: Failure, hash: Option<String>) {
-        self.what = if failure.is_held() {
+        self.what = if failure.was_not_called() {
             Decision::PutOff
         } else {
             Decision::Failed(failure, hash)
         };
     }
-}
 
-impl<T> Item<T> {
-    /// The same entity, a stage further.
-    pub(crate) fn then<U>(self, what: impl FnOnce(T) -> U) -> Item<U> {
-        Item {
-            waiting: self.waiting,
-            code: self.code,
-            name: self.name,
-            by_id: self.by_id,
-            read_s: self.read_s,
-            is_gone: self.is_gone,
-            went_with_a_model: self.went_with_a_model,
-            parent: self.parent,
-            under: self.under,
-            wanted: self.wanted,
-            lies_there: self.lies_there,
-            has_left: self.has_left,
-            left: self.left,
-            overwritten: self.overwritten,
-            still: self.still,
-            comes_back: self.comes_back,
-            former: self.former,
-            turn: self.turn,
-            is_new: self.is_new,
-            remote: self.remote,
-            of_parent: self.of_parent,
-            may_arrive_until_s: self.may_arrive_until_s,
-            source: self.source,
-            marked: self.marked,
-            pushes: self.pushes,
-            tried: self.tried,
-            pushed_s: self.pushed_s,
-            updated_s: self.updated_s,
-            what: what(self.what),
-        }
-    }
-
+    /// How it goes to the destination.
     pub(crate) fn cargo(&self) -> Cargo<'_> {
         Cargo {
             kind: self.waiting.entity.kind,
@@ -392,12 +404,6 @@ impl<T> Item<T> {
             may_arrive_until_s: self.may_arrive_until_s,
             former: Some(&self.former).filter(|former| !former.is_empty()),
         }
-    }
-
-    /// What tells what the destination had given of its parent from something else; none where that is not sent.
-    pub(crate) fn mark_of_parent(&self) -> Option<String> {
-        let mark = |remote: &Remote| digest(json!(remote).to_string().as_bytes())[..8].to_owned();
-        self.of_parent.as_ref().map(mark)
     }
 
     /// The same of an entity of which nothing lies at the destination any more: what it lay under was deleted.
@@ -420,9 +426,16 @@ impl<T> Item<T> {
         }
     }
 
-    /// Whether what the destination gave is of what lies under an identity.
-    pub(crate) fn is_known_under(&self, identity: &str) -> bool {
-        !self.remote.is_empty() && self.under.first().is_some_and(|first| first == identity)
+    /// What is written down of its push.
+    pub(crate) fn in_flight(&self) -> (Kind, String, Option<Tried>) {
+        (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
+    }
+}
+
+impl Pushed {
+    /// The entity, and what its push was to bring.
+    pub(crate) fn parts(&mut self) -> (&mut Item, &Option<Tried>) {
+        (&mut self.item, &self.tried)
     }
 
     /// What is written down of its push.
@@ -433,11 +446,31 @@ impl<T> Item<T> {
     /// Under which identities it may lie at the destination after a push whose end is not known.
     pub(crate) fn may_lie_under(&self) -> Vec<String> {
         let mut under = self.under.clone();
-        under.retain(|identity| !self.left.contains(identity));
+        under.retain(|identity| !self.left.gone.contains(identity));
         let wanted = self.wanted.iter().filter(|wanted| !under.contains(wanted));
         let wanted: Vec<String> = wanted.cloned().collect();
         under.extend(wanted);
         under
+    }
+}
+
+impl Kept {
+    /// The entity, and what its push was to bring.
+    pub(crate) fn parts(&mut self) -> (&mut Item, &Option<Tried>) {
+        (&mut self.item, &self.tried)
+    }
+}
+
+impl Item {
+    /// What tells what the destination had given of its parent from something else; none where that is not sent.
+    pub(crate) fn mark_of_parent(&self) -> Option<String> {
+        let mark = |remote: &Remote| digest(json!(remote).to_string().as_bytes())[..8].to_owned();
+        self.of_parent.as_ref().map(mark)
+    }
+
+    /// Whether what the destination gave is of what lies under an identity.
+    pub(crate) fn is_known_under(&self, identity: &str) -> bool {
+        !self.remote.is_empty() && self.under.first().is_some_and(|first| first == identity)
     }
 
     /// Whether its push means that its variants may have changed. Not for a model that reconciliation found and that

@@ -5,7 +5,6 @@ use crate::identities;
 use crate::item::{Decided, Decision, Fate, Item, Kept, Outcome, Pushed};
 use desk::backlog::Backlog;
 use desk::books::Books;
-use desk::session::Session;
 use desk::tools::{Desk, Upstreams};
 use model::entity::digest;
 use model::failure::{self, Class, Failure};
@@ -39,43 +38,46 @@ const BRAKE_HOLD_S: u64 = 3600;
 /// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled. Says which keys are done
 /// with now; of what is in flight none as long as something is unsettled.
 pub(super) async fn keep_all<H: Host>(
-    session: &mut Session<'_, H>,
-    items: Vec<Pushed>,
+    desk: &Desk<'_, H>,
+    backlog: &mut Backlog,
+    books: &mut Books,
+    (items, is_dry): (Vec<Pushed>, bool),
     (pages, claims): (&mut Pages, &mut Claims),
     in_flight: Option<String>,
 ) -> Result<(Vec<Kept>, Option<String>), StoreError> {
     for item in &items {
-        keep_in_index(session, item, pages);
+        keep_in_index(item, pages, (desk.now_s(), is_dry));
     }
-    identities::note_overwritten(&session.desk, &items, pages, claims);
-    let waiting = identities::let_go(&session.desk, &items, claims);
+    identities::note_overwritten(desk, &items, pages, claims);
+    let waiting = identities::let_go(desk, &items, claims);
     if pages.has_changes() || claims.has_changes() {
-        session.books.know_the_pair(&session.desk).await?;
+        books.know_the_pair(desk).await?;
     }
     // Whoever waits is told before it is forgotten that it waits, and before it is known that it need not.
     let raised = waiting
         .iter()
-        .map(|(kind, code)| session.desk.raise(*kind, code, Change::Reconciled));
-    set_all(session.desk.host, &raised.collect::<Vec<_>>()).await?;
-    session.books.note_raised(&mut session.backlog, waiting.len());
-    session.books.save_pages(&session.desk, pages).await?;
-    session.books.save_claims(&session.desk, claims).await?;
+        .map(|(kind, code)| desk.raise(*kind, code, Change::Reconciled));
+    set_all(desk.host, &raised.collect::<Vec<_>>()).await?;
+    books.note_raised(backlog, waiting.len());
+    books.save_pages(desk, pages).await?;
+    books.save_claims(desk, claims).await?;
     let unsettled = InFlightValue::of(items.iter().filter(|item| is_unsettled(item)).map(Pushed::in_flight));
     let mut kept = Vec::with_capacity(items.len());
     for mut item in items {
-        let fate = keep_one(session, &mut item).await?;
-        kept.push(item.then(|_| fate));
+        let fate = keep_one(desk, backlog, books, &mut item).await?;
+        let Pushed { item, tried, .. } = item;
+        kept.push(Kept { item, fate, tried });
     }
     if unsettled.entities.is_empty() {
         return Ok((kept, in_flight));
     }
     if let Some(key) = in_flight {
-        session.desk.host.set(&key, &unsettled.to_bytes()).await?;
+        desk.host.set(&key, &unsettled.to_bytes()).await?;
     }
     Ok((kept, None))
 }
 
-fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut Pages) {
+fn keep_in_index(item: &Pushed, pages: &mut Pages, (now_s, is_dry): (u64, bool)) {
     let entity = &item.waiting.entity;
     match &item.what {
         Outcome::Upserted {
@@ -85,20 +87,20 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
             ..
         } => {
             pages.set(entity, &item.code, Some(hash.clone()), *updated_s);
-            pages.set_identities(entity, item.wanted.iter().chain(&item.still).cloned().collect());
+            pages.set_identities(entity, item.wanted.iter().chain(&item.left.still).cloned().collect());
             pages.set_parent(entity, item.parent.clone());
             pages.set_remote(entity, remote.clone(), item.mark_of_parent());
         }
         Outcome::Deleted | Outcome::LetGo => {
-            pages.remove(entity, session.desk.now_s(), item.is_deletion_announced());
+            pages.remove(entity, now_s, item.is_deletion_announced());
         }
         // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
-        Outcome::Done if session.upstreams.destination.is_some() && item.is_gone && item.is_deletion_announced() => {
-            pages.remove(entity, session.desk.now_s(), true);
+        Outcome::Done if !is_dry && item.is_gone && item.is_deletion_announced() => {
+            pages.remove(entity, now_s, true);
         }
         // What lies there now is not known: no later content may be taken for it.
-        Outcome::PutOff if item.has_left => forget_content(item, pages),
-        Outcome::Failed(..) if item.has_left => forget_content(item, pages),
+        Outcome::PutOff if item.left.has_any => forget_content(item, pages),
+        Outcome::Failed(..) if item.left.has_any => forget_content(item, pages),
         // Nothing was sent of it.
         Outcome::Failed(failure, Some(_)) if is_late(item, failure) => {}
         Outcome::Failed(failure, Some(_))
@@ -112,7 +114,7 @@ fn keep_in_index<H: Host>(session: &Session<'_, H>, item: &Pushed, pages: &mut P
 
 /// Whether an entity was not sent, since another one has not let its identity go.
 fn is_late(item: &Pushed, failure: &Failure) -> bool {
-    item.turn.after.is_some() && failure.tries == 0 && failure.status.is_none() && !failure.unsettled
+    item.has_waited && failure.tries == 0 && failure.status.is_none() && !failure.unsettled
 }
 
 /// What lies at the destination of an entity is not known any more; under what it may lie is, whatever comes of it.
@@ -122,36 +124,41 @@ fn forget_content(item: &Pushed, pages: &mut Pages) {
     if let Some(updated_s) = updated_s.or(item.wanted.as_ref().map(|_| 0)) {
         pages.set(entity, &item.code, None, updated_s);
         pages.set_identities(entity, item.may_lie_under());
-        if item.left.iter().any(|identity| item.is_known_under(identity)) {
+        if item.left.gone.iter().any(|identity| item.is_known_under(identity)) {
             pages.set_remote(entity, Remote::new(), None);
         }
     }
 }
 
-async fn keep_one<H: Host>(session: &mut Session<'_, H>, item: &mut Pushed) -> Result<Fate, StoreError> {
+async fn keep_one<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &Backlog,
+    books: &mut Books,
+    item: &mut Pushed,
+) -> Result<Fate, StoreError> {
     let fate = match &item.what {
         Outcome::PutOff => Fate::PutOff,
         Outcome::Upserted { .. } | Outcome::Deleted => Fate::Over { has_reached: true },
         Outcome::LetGo => Fate::Over { has_reached: false },
         Outcome::Done => Fate::Over { has_reached: false },
         Outcome::Braked | Outcome::Doubted => Fate::Later,
-        Outcome::Failed(failure, _) if is_buried(item, failure, &session.desk.config.shape) => {
+        Outcome::Failed(failure, _) if is_buried(item, failure, &desk.config.shape) => {
             Fate::Over { has_reached: false }
         }
         Outcome::Failed(..) => Fate::Later,
     };
     let has_failed = matches!(item.what, Outcome::Failed(..));
     let is_over = matches!(fate, Fate::Over { .. }) && !has_failed;
-    fanout::remember(&session.desk, &session.backlog, item, is_over).await?;
+    fanout::remember(desk, backlog, item, is_over).await?;
     match item.what {
-        Outcome::Failed(..) => keep_failure(&session.desk, &mut session.books, item).await?,
+        Outcome::Failed(..) => keep_failure(desk, books, item).await?,
         Outcome::Braked => {
             let why = if item.is_new { Hold::Unindexed } else { Hold::Brake };
-            hold_as_it_is(&session.desk, &session.books, item, why).await?;
+            hold_as_it_is(desk, books, item.parts(), why).await?;
         }
-        Outcome::Doubted => hold_as_it_is(&session.desk, &session.books, item, Hold::Doubt).await?,
+        Outcome::Doubted => hold_as_it_is(desk, books, item.parts(), Hold::Doubt).await?,
         Outcome::Upserted { .. } | Outcome::Deleted | Outcome::LetGo | Outcome::Done => {
-            recheck_later(&session.desk, &session.books, item).await?
+            recheck_later(desk, books, item).await?
         }
         Outcome::PutOff => {}
     }
@@ -179,7 +186,7 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pu
         is_vague.then_some(item.read_s + recheck_s)
     };
     match due_s {
-        Some(due_s) => schedule(desk, item, 0, None, due_s, Earlier::default()).await,
+        Some(due_s) => schedule(desk, item.parts(), 0, None, due_s, Earlier::default()).await,
         None => Ok(()),
     }
 }
@@ -196,7 +203,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
             // The dead letter says when it is tried again.
             return Ok(());
         }
-        return hold(desk, books, item, earlier, Hold::Probe).await;
+        return hold(desk, books, item.parts(), earlier, Hold::Probe).await;
     }
     let attempts = item.waiting.attempts() + failure.cost();
     if is_buried(item, failure, &desk.config.shape) {
@@ -206,7 +213,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     }
     let due_s = desk.now_s() + delay_s(attempts, desk.host.chance(), failure.retry_after_s);
     books.report(|report| report.retries += 1);
-    schedule(desk, item, attempts, None, due_s, earlier).await
+    schedule(desk, item.parts(), attempts, None, due_s, earlier).await
 }
 
 /// Takes note of what is about to be pushed, beside what was to be pushed before.
@@ -290,21 +297,21 @@ async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earli
 }
 
 /// Holds an entity back with no more to keep than was known of it.
-async fn hold_as_it_is<H: Host, T>(
+async fn hold_as_it_is<H: Host>(
     desk: &Desk<'_, H>,
     books: &Books,
-    item: &mut Item<T>,
+    (item, tried): (&mut Item, &Option<Tried>),
     why: Hold,
 ) -> Result<(), StoreError> {
     let earlier = earlier(desk, &item.waiting).await?;
-    hold(desk, books, item, earlier, why).await
+    hold(desk, books, (item, tried), earlier, why).await
 }
 
 /// Holds an entity back for a while without using an attempt.
-async fn hold<H: Host, T>(
+async fn hold<H: Host>(
     desk: &Desk<'_, H>,
     books: &Books,
-    item: &mut Item<T>,
+    (item, tried): (&mut Item, &Option<Tried>),
     earlier: Earlier,
     why: Hold,
 ) -> Result<(), StoreError> {
@@ -317,7 +324,7 @@ async fn hold<H: Host, T>(
         Hold::Doubt => books.state.recheck_s(),
     };
     let (attempts, due_s) = (item.waiting.attempts(), desk.now_s() + for_s);
-    schedule(desk, item, attempts, Some(why), due_s, earlier).await
+    schedule(desk, (item, tried), attempts, Some(why), due_s, earlier).await
 }
 
 /// One that even alone did not come through, though it had time, stands behind all others: nothing else is left to try.
@@ -333,16 +340,16 @@ pub(super) async fn stand_back<H: Host>(
     if !had_time || upstreams.is_hampered() || item.waiting.own_try().is_some() {
         return Ok(());
     }
-    hold_as_it_is(desk, books, item, Hold::Probe).await?;
+    hold_as_it_is(desk, books, item.parts(), Hold::Probe).await?;
     let old = item.waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
     let old: Vec<String> = old.map(|(_, key)| key.clone()).collect();
     delete_all(desk.host, &old).await
 }
 
 /// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
-async fn schedule<H: Host, T>(
+async fn schedule<H: Host>(
     desk: &Desk<'_, H>,
-    item: &mut Item<T>,
+    (item, tried): (&mut Item, &Option<Tried>),
     attempts: u32,
     hold: Option<Hold>,
     due_s: u64,
@@ -358,8 +365,7 @@ async fn schedule<H: Host, T>(
         v: 1,
         code: item.code.clone(),
         failures: earlier.failures,
-        tried: item
-            .tried
+        tried: tried
             .clone()
             .filter(|_| attempts > 0 || hold.is_some())
             .or(earlier.tried),
@@ -435,7 +441,7 @@ pub(super) async fn clear<H: Host>(
     let now_s = backlog.planned_s;
     let mut keys: Vec<String> = Vec::new();
     for item in items {
-        match item.what {
+        match item.fate {
             Fate::Over { .. } => keys.extend(item.waiting.done_keys(now_s).cloned()),
             Fate::Later => {
                 let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
@@ -450,7 +456,7 @@ pub(super) async fn clear<H: Host>(
     }
     let now_s = desk.now_s();
     for item in items {
-        if let Fate::Over { has_reached } = item.what {
+        if let Fate::Over { has_reached } = item.fate {
             let events = item.waiting.events.iter().map(|(event, _)| event);
             books.history.note_cleared(events, has_reached.then_some(now_s), now_s);
         }
@@ -461,7 +467,7 @@ pub(super) async fn clear<H: Host>(
 
 /// Of how many entities something came.
 pub(super) fn through(items: &[Kept]) -> usize {
-    items.iter().filter(|item| item.what != Fate::PutOff).count()
+    items.iter().filter(|item| item.fate != Fate::PutOff).count()
 }
 
 /// Whether an entity is given up for this failure, under what the shape says of answers.

@@ -25,6 +25,7 @@ mod item;
 mod keeping;
 mod media;
 mod mistaken;
+mod others;
 mod progress;
 mod push;
 mod reading;
@@ -91,7 +92,15 @@ pub async fn run<H: Host>(
         note_late_pushes(&session.desk, &pushed).await?;
         return Err(stop);
     }
-    let (mut kept, settled) = keep_all(session, pushed, (&mut pages, &mut claims), in_flight).await?;
+    let (mut kept, settled) = keep_all(
+        &session.desk,
+        &mut session.backlog,
+        &mut session.books,
+        (pushed, session.upstreams.destination.is_none()),
+        (&mut pages, &mut claims),
+        in_flight,
+    )
+    .await?;
     session.desk.check_lease()?;
     clear(&session.desk, &session.backlog, &mut session.books, &kept, settled).await?;
     let through = keeping::through(&kept);

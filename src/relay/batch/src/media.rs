@@ -154,7 +154,7 @@ pub(crate) async fn put_off<H: Host>(
 ) -> Result<(), StoreError> {
     let governors = [upstreams.destination_governor, upstreams.pim_governor];
     let held = governors.into_iter().find_map(|governor| governor.held(CIRCUIT));
-    let Some(held) = held.filter(|held| held.class == Class::Held) else {
+    let Some(held) = held.filter(|held| held.class == Class::NotCalled) else {
         return Ok(());
     };
     if desk.config.shape.media.is_none() || upstreams.destination.is_none() {
@@ -326,19 +326,19 @@ async fn pass_on<H: Host>(
     let transfer = wire::transfer(desk.host, requests.0, requests.1, at_pim.limits, media.max_bytes);
     let became = transfer.await;
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
-    let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
+    let mut judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,
         // It says nothing before the token was renewed.
-        401 if !tokens.is_renewed => Some(Class::Held),
+        401 if !tokens.is_renewed => Some(Class::NotCalled),
         401 => Some(Class::Misconfigured),
         _ => pim::judge(response.status()),
     };
-    let told = upstreams.pim_governor.leave(&from, at_pim, became.from, &judge);
+    let told = upstreams.pim_governor.leave(&from, at_pim, became.from, &mut judge);
     let arrived = match became.to {
         Some(sent) => upstreams
             .destination_governor
-            .leave(&to, at_destination, sent, &|response| match response.status() {
-                StatusCode::UNAUTHORIZED if tokens.may_renew => Some(Class::Held),
+            .leave(&to, at_destination, sent, &mut |response| match response.status() {
+                StatusCode::UNAUTHORIZED if tokens.may_renew => Some(Class::NotCalled),
                 status => judge_file(status, &desk.config.shape.answers),
             })
             .map(|_| ()),

@@ -1,6 +1,6 @@
 //! Pushes: written down, made, and, where the lease passed meanwhile, written down once more.
 
-use crate::item::{Decided, Decision, Outcome, Pushed};
+use crate::item::{Decided, Decision, Left, Outcome, Pushed};
 use desk::books::Books;
 use desk::tools::{Desk, Upstreams};
 use destination::Destination;
@@ -39,7 +39,7 @@ pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushe
             item.what,
             Outcome::Upserted { .. } | Outcome::Deleted | Outcome::Failed(..)
         );
-        is_sent || item.has_left
+        is_sent || item.left.has_any
     };
     let pushed = items.iter().filter(is_pushed);
     keep_in_flight(desk, InFlightValue::of(pushed.map(Pushed::in_flight)))
@@ -63,15 +63,16 @@ pub(crate) async fn push_all<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
     books: &mut Books,
-    mut items: Vec<Decided>,
+    items: Vec<Decided>,
 ) -> Vec<Pushed> {
     let mut came: Came = items.iter().map(|_| None).collect();
+    let mut left = vec![Left::default(); items.len()];
     if let Some(destination) = &upstreams.destination {
         let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
         for (at, result) in &deleted {
             if let (Decision::Upsert { leaving, .. }, Ok(_)) = (&items[*at].what, result) {
-                items[*at].left = leaving.iter().map(|removal| removal.identity.clone()).collect();
+                left[*at].gone = leaving.iter().map(|removal| removal.identity.clone()).collect();
             }
         }
         // What was to be deleted before an upsert and was not keeps the upsert from being made.
@@ -80,20 +81,24 @@ pub(crate) async fn push_all<H: Host>(
         take_note(&mut came, over);
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
-            let (pushes, late) = upserts(upstreams, destination, &items, &came, wave);
+            let (pushes, late) = upserts(upstreams, destination, (&items, &left), &came, wave);
             let results = at_once(pushes, upstreams.destination_at_once).await;
             note_come(desk, books, &results);
             take_note(&mut came, results);
             take_note(&mut came, late);
         }
     }
-    for (at, item) in items.iter_mut().enumerate() {
+    for (at, item) in items.iter().enumerate() {
         let has_come = |by: &usize| matches!(came[*by], Some(Ok(_)));
         for (identity, by) in &item.overwritten {
-            let over = if has_come(by) { &mut item.left } else { &mut item.still };
+            let over = if has_come(by) {
+                &mut left[at].gone
+            } else {
+                &mut left[at].still
+            };
             over.push(identity.clone());
         }
-        if let (Decision::Delete(_), [_, ..]) = (&item.what, &item.still[..]) {
+        if let (Decision::Delete(_), [_, ..]) = (&item.what, &left[at].still[..]) {
             let late = late_for(
                 upstreams,
                 "it lies where another one was to come that has not".to_owned(),
@@ -101,12 +106,12 @@ pub(crate) async fn push_all<H: Host>(
             came[at] = Some(Err(late));
         }
     }
-    let items = items.into_iter().enumerate().map(|(at, mut item)| {
-        let is_leaving = matches!(&item.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
-        item.has_left = is_leaving || !item.left.is_empty();
-        (at, item)
-    });
-    let pushed: Vec<Pushed> = items.map(|(at, item)| pushed(item, came[at].take())).collect();
+    let ends = left.into_iter().zip(came);
+    let pushed: Vec<Pushed> = items
+        .into_iter()
+        .zip(ends)
+        .map(|(item, (left, came))| pushed(item, left, came))
+        .collect();
     for item in &pushed {
         note(books, item);
     }
@@ -144,7 +149,7 @@ fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decid
 fn upserts<'a, H: Host>(
     upstreams: &Upstreams<'_, H>,
     destination: &'a Destination<'a, H>,
-    items: &'a [Decided],
+    (items, left): (&'a [Decided], &[Left]),
     came: &Came,
     wave: usize,
 ) -> (Vec<Push<'a>>, Vec<Over>) {
@@ -158,7 +163,7 @@ fn upserts<'a, H: Host>(
         }
         let is_late = |first: &usize| {
             let holder = &items[*first];
-            let has_let_go = item.wanted.iter().any(|wanted| holder.left.contains(wanted));
+            let has_let_go = item.wanted.iter().any(|wanted| left[*first].gone.contains(wanted));
             !has_let_go && (!holder.is_to_be_pushed() || matches!(came[*first], Some(Err(_))))
         };
         let first = item.turn.after.filter(is_late);
@@ -194,8 +199,10 @@ fn take_note(came: &mut Came, over: Vec<Over>) {
 }
 
 /// What became of an entity, by what came of its push, if there was one.
-fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {
-    item.then(|decision| match (decision, came) {
+fn pushed(decided: Decided, mut left: Left, came: Option<Result<Remote, Failure>>) -> Pushed {
+    let is_leaving = matches!(&decided.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
+    left.has_any = is_leaving || !left.gone.is_empty();
+    let what = match (decided.what, came) {
         (
             Decision::Upsert {
                 hash,
@@ -211,7 +218,9 @@ fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {
             has_left: !leaving.is_empty(),
         },
         (Decision::Delete(_), Some(Ok(_))) => Outcome::Deleted,
-        (Decision::Upsert { .. } | Decision::Delete(_), Some(Err(failure))) if failure.is_held() => Outcome::PutOff,
+        (Decision::Upsert { .. } | Decision::Delete(_), Some(Err(failure))) if failure.was_not_called() => {
+            Outcome::PutOff
+        }
         (Decision::Upsert { hash, .. }, Some(Err(failure))) => Outcome::Failed(failure, Some(hash)),
         (Decision::Delete(_), Some(Err(failure))) => Outcome::Failed(failure, None),
         (Decision::PutOff | Decision::Upsert { .. } | Decision::Delete(_), _) => Outcome::PutOff,
@@ -220,7 +229,16 @@ fn pushed(item: Decided, came: Option<Result<Remote, Failure>>) -> Pushed {
         (Decision::Braked, _) => Outcome::Braked,
         (Decision::Doubted, _) => Outcome::Doubted,
         (Decision::Failed(failure, hash), _) => Outcome::Failed(failure, hash),
-    })
+    };
+    Pushed {
+        item: decided.item,
+        what,
+        left,
+        has_waited: decided.turn.after.is_some(),
+        comes_back: decided.comes_back,
+        marked: decided.marked,
+        tried: decided.tried,
+    }
 }
 
 fn note(books: &mut Books, item: &Pushed) {

@@ -20,7 +20,7 @@ const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 const IN_A_ROW: u32 = 4;
 
 /// Reads every entity: by list, and by id what the list cannot be trusted with.
-pub(super) async fn fetch<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Asked]) {
+pub(super) async fn fetch<H: Host>(upstreams: &mut Upstreams<'_, H>, kind: Kind, items: &mut [Asked]) {
     // A batch that fails whole is halved until the culprit stands alone, breadth first: as long as one half of each two
     // comes through, it is the other's fault and not the upstream's.
     let everything = 0..items.len();
@@ -147,7 +147,7 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
             Ok(Read::Gone) => items[at].answer = Answer::Gone { with_a_model: false },
             // The list that was to give it alone was the last call that the PIM is let have: it counts as its own, or it would
             // be the next probe again, and the one after that.
-            Err(failure) if failure.class == Class::Held && matches!(items[at].answer, Answer::Failed(_)) => {}
+            Err(failure) if failure.class == Class::NotCalled && matches!(items[at].answer, Answer::Failed(_)) => {}
             Err(failure) => items[at].fail(failure),
         }
     }

@@ -395,17 +395,17 @@ impl Telling {
 
 /// What the destination receives.
 fn read_shape(variables: &Variables) -> Result<Shape, ConfigError> {
-    Shape::read(&variables.text("shape")?).map_err(|mistakes| wrong_document("shape", &mistakes))
+    Shape::read(&variables.text("shape")?).map_err(|flaws| wrong_document("shape", &flaws))
 }
 
 /// What alerts are as JSON.
 fn read_alert_template(variables: &Variables) -> Result<Template, ConfigError> {
-    Template::read(&variables.text("alert_template")?).map_err(|mistakes| wrong_document("alert_template", &mistakes))
+    Template::read(&variables.text("alert_template")?).map_err(|flaws| wrong_document("alert_template", &flaws))
 }
 
 /// All that is wrong in a document is told at once.
-fn wrong_document(name: &str, mistakes: &[shape::Mistake]) -> ConfigError {
-    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+fn wrong_document(name: &str, flaws: &[shape::Flaw]) -> ConfigError {
+    let told: Vec<String> = flaws.iter().map(ToString::to_string).collect();
     ConfigError(format!("variable `{name}` makes no sense: {}", told.join("; ")))
 }
 

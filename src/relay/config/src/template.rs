@@ -3,7 +3,7 @@
 use model::template::{Piece, pieces};
 use model::text;
 use serde_json::Value;
-use shape::Mistake;
+use shape::Flaw;
 
 /// What can be filled in.
 pub const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];
@@ -17,25 +17,25 @@ pub struct Template(Value);
 
 impl Template {
     /// Reads a document; the default where it is empty. Else all that is wrong in it.
-    pub fn read(document: &str) -> Result<Template, Vec<Mistake>> {
+    pub fn read(document: &str) -> Result<Template, Vec<Flaw>> {
         let document = if document.is_empty() { DEFAULT } else { document };
         let document = text::mended(document.as_bytes());
         let document: Value = serde_json::from_slice(document.as_bytes()).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            vec![mistake("", format!("is not JSON (line {line}, column {column})"))]
+            vec![flaw("", format!("is not JSON (line {line}, column {column})"))]
         })?;
-        let mut mistakes = Vec::new();
+        let mut flaws = Vec::new();
         if !document.is_object() {
-            mistakes.push(mistake(
+            flaws.push(flaw(
                 "",
                 "must be a JSON object, such as {\"text\": \"{text}\"}".to_owned(),
             ));
         }
-        check(&document, "", &mut mistakes);
-        if mistakes.is_empty() {
+        check(&document, "", &mut flaws);
+        if flaws.is_empty() {
             Ok(Template(document))
         } else {
-            Err(mistakes)
+            Err(flaws)
         }
     }
 
@@ -47,12 +47,12 @@ impl Template {
     }
 }
 
-fn mistake(place: &str, remedy: String) -> Mistake {
+fn flaw(place: &str, remedy: String) -> Flaw {
     let place = place.to_owned();
-    Mistake { place, remedy }
+    Flaw { place, remedy }
 }
 
-fn check(value: &Value, place: &str, mistakes: &mut Vec<Mistake>) {
+fn check(value: &Value, place: &str, flaws: &mut Vec<Flaw>) {
     match value {
         Value::String(text) => match pieces(text) {
             Ok(pieces) => {
@@ -62,23 +62,23 @@ fn check(value: &Value, place: &str, mistakes: &mut Vec<Mistake>) {
                 });
                 for name in names.filter(|name| !PLACES.contains(name)) {
                     let known = PLACES.join("}, {");
-                    mistakes.push(mistake(
+                    flaws.push(flaw(
                         place,
                         format!("{{{name}}} is not known here; known are {{{known}}}"),
                     ));
                 }
             }
-            Err(wrong) => mistakes.push(mistake(place, wrong.to_owned())),
+            Err(wrong) => flaws.push(flaw(place, wrong.to_owned())),
         },
         Value::Array(elements) => {
             for (at, element) in elements.iter().enumerate() {
-                check(element, &format!("{place}/{at}"), mistakes);
+                check(element, &format!("{place}/{at}"), flaws);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
                 let token = name.replace('~', "~0").replace('/', "~1");
-                check(member, &format!("{place}/{token}"), mistakes);
+                check(member, &format!("{place}/{token}"), flaws);
             }
         }
         _ => {}
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_with_their_places() {
         let told = |document: &str| -> Vec<String> {
-            let mistakes = Template::read(document).expect_err(document);
-            mistakes.iter().map(|mistake| mistake.place.clone()).collect()
+            let flaws = Template::read(document).expect_err(document);
+            flaws.iter().map(|flaw| flaw.place.clone()).collect()
         };
         assert_eq!(
             told(r#"{"a/b":[0,"{txt}"],"c":{"d":"{"},"e":"{text"}"#),

@@ -41,7 +41,7 @@ const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
 const PLATFORM_PREFIX: &str = "com.akeneo.pim.v1.";
 
 /// The most events that one delivery may hold. Akeneo sends ten (contract 2.1).
-pub const BATCH_MAX: usize = 100;
+pub const EVENTS_MAX: usize = 100;
 
 /// Who caused an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,7 +244,7 @@ fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
     }
 }
 
-/// Reads a delivery of the Events API: up to [`BATCH_MAX`] events with the text of each (contract 2.1). An empty
+/// Reads a delivery of the Events API: up to [`EVENTS_MAX`] events with the text of each (contract 2.1). An empty
 /// body is the reachability test and holds none (contract 2.2).
 pub fn of_events_api(body: &str) -> Result<Vec<(Decoded, &str)>, Malformed> {
     if body.is_empty() {
@@ -254,9 +254,9 @@ pub fn of_events_api(body: &str) -> Result<Vec<(Decoded, &str)>, Malformed> {
     let Some(events) = delivery.get("events").and_then(|events| elements(events)) else {
         return malformed("the body has no `events` array");
     };
-    if events.len() > BATCH_MAX {
+    if events.len() > EVENTS_MAX {
         return malformed(format!(
-            "{} events in one delivery; at most {BATCH_MAX} are taken",
+            "{} events in one delivery; at most {EVENTS_MAX} are taken",
             events.len()
         ));
     }

@@ -291,7 +291,7 @@ impl Books {
         let mut state = self.state.clone();
         state.pim = upstreams.pim_governor.state();
         state.destination = upstreams.destination_governor.state();
-        state.page_sizes = upstreams.pim.sizes.borrow().clone();
+        state.page_sizes = upstreams.pim.sizes.clone();
         state.save(desk.host, &desk.config.keys).await
     }
 

@@ -8,7 +8,7 @@ use crate::lists::{Known, Lists, TTL_S};
 use crate::session::Session;
 use crate::stop::{Halt, Stop};
 use crate::tools::{Desk, Upstreams};
-use akeneo::pim::{Pim, structure_circuit};
+use akeneo::pim::{Pim, list_circuit};
 use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
 use model::json;
@@ -205,7 +205,7 @@ async fn read_list<H: Host>(session: &mut Session<'_, H>, need: &Need, locales: 
     let mut reading = kept
         .clone()
         .unwrap_or_else(|| Reading::of(locales, session.desk.now_s()));
-    let result = match go_on(&session.upstreams.pim, need, &mut reading).await {
+    let result = match go_on(&mut session.upstreams.pim, need, &mut reading).await {
         Ok(elements) => {
             session.desk.check_lease()?;
             let is_endless = elements.is_none();
@@ -256,7 +256,7 @@ async fn read_list<H: Host>(session: &mut Session<'_, H>, need: &Need, locales: 
 
 fn log_reading<H: Host>(desk: &Desk<'_, H>, need: &Need, reading: &Reading, failure: &Failure) {
     let fields = json!({ "list": resource(need), "reading": reading.readings + 1, "pages": reading.pages, "reason": failure.reason });
-    if !failure.is_held() {
+    if !failure.was_not_called() {
         desk.log_failure("list", fields);
     } else if reading.pages + reading.readings > 0 {
         desk.log("list", fields);
@@ -320,21 +320,21 @@ const ENDLESS: &str = "has more than 10,000 elements, too many to look things up
 /// The breakers of the lists that entities of a kind are shaped with.
 pub fn circuits(shape: &Shape, kind: Kind) -> Vec<String> {
     let needs = shape.needs(kind).into_iter();
-    needs.map(|(need, _)| structure_circuit(&resource(&need))).collect()
+    needs.map(|(need, _)| list_circuit(&resource(&need))).collect()
 }
 
 /// Reads a list whole, with the labels of these locales.
-pub async fn elements<H: Host>(pim: &Pim<'_, H>, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
+pub async fn elements<H: Host>(pim: &mut Pim<'_, H>, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
     let read = go_on(pim, need, &mut Reading::of(locales, 0)).await?;
     read.ok_or_else(|| pim.failed_list(&resource(need), ENDLESS))
 }
 
 /// Goes on reading a list, to its end if nothing comes between; none if there is no end.
-async fn go_on<H: Host>(pim: &Pim<'_, H>, need: &Need, reading: &mut Reading) -> Result<Option<Elements>, Failure> {
+async fn go_on<H: Host>(pim: &mut Pim<'_, H>, need: &Need, reading: &mut Reading) -> Result<Option<Elements>, Failure> {
     let resource = resource(need);
     while reading.readings <= READINGS_MAX {
         loop {
-            let page = pim.structure(&resource, reading.cursor.as_deref()).await?;
+            let page = pim.elements_page(&resource, reading.cursor.as_deref()).await?;
             (reading.pages, reading.seen) = (reading.pages + 1, reading.seen + page.items.len());
             if reading.seen > ELEMENTS_MAX {
                 return Ok(None);

@@ -11,7 +11,6 @@ use queue::lease::Lease;
 use queue::raise;
 use records::state::State;
 use serde_json::Value;
-use std::cell::RefCell;
 use upstream::governor::Governor;
 use upstream::token;
 use world::host::Host;
@@ -100,7 +99,7 @@ impl<'a, H: Host> Upstreams<'a, H> {
         let has_post_search = state.no_post_search_until_s <= desk.now_s();
         let mut pim = Pim::new(desk.host, pim_governor, &config.keys, &config.pim, has_post_search);
         pim.completenesses = config.shape.asks_completenesses();
-        pim.sizes = RefCell::new(state.page_sizes.clone());
+        pim.sizes = state.page_sizes.clone();
         let destination = config.destination.as_ref();
         Upstreams {
             pim,

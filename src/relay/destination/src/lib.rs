@@ -24,7 +24,6 @@ use protocol::remote::{Remote, name_at_parent, own_name};
 use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use shape::{Removal, Shape, Upsert};
-use std::cell::RefCell;
 use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
@@ -275,7 +274,6 @@ impl<'a, H: Host> Destination<'a, H> {
         let why = |body: &[u8]| answers.reason(body);
         let mut token = self.token().await?;
         let mut may_renew = self.tokens.is_some();
-        let told = RefCell::new((Meaning::Done, None));
         let mut body = sending.ready.body;
         loop {
             let body = match may_renew {
@@ -289,8 +287,14 @@ impl<'a, H: Host> Destination<'a, H> {
             if act == Act::Find {
                 request.headers_mut().remove("idempotency-key");
             }
+            // It says nothing before the token was renewed.
+            let is_void = |status: u16| may_renew && status == 401;
+            let meant = |response: &Response<Vec<u8>>| match response.status().as_u16() {
+                status if is_void(status) => Meaning::Done,
+                status => answers.meaning(act, status, response.body()),
+            };
             let wait = |response: &Response<Vec<u8>>| {
-                let (meaning, _) = *told.borrow();
+                let meaning = meant(response);
                 let head = (response.status().as_u16(), response.headers());
                 answers.wait_s(
                     &self.shape.limits,
@@ -312,20 +316,18 @@ impl<'a, H: Host> Destination<'a, H> {
                 wait: Some(&wait),
                 ..Call::of(circuit, request)
             };
-            let judge = |response: &Response<Vec<u8>>| {
-                let status = response.status().as_u16();
-                // It says nothing before the token was renewed.
-                if may_renew && status == 401 {
-                    return Some(Class::Held);
+            let (mut meaning, mut led_on) = (Meaning::Done, None);
+            let mut judge = |response: &Response<Vec<u8>>| {
+                if is_void(response.status().as_u16()) {
+                    return Some(Class::NotCalled);
                 }
-                let meaning = answers.meaning(act, status, response.body());
+                meaning = meant(response);
                 let class = class_of(act, meaning);
                 let leads_on = can_follow && class.is_some() && leads_on(meaning);
-                told.replace((meaning, leads_on.then(|| response.clone())));
-                if leads_on { Some(Class::Held) } else { class }
+                led_on = leads_on.then(|| response.clone());
+                if leads_on { Some(Class::NotCalled) } else { class }
             };
-            let called = self.governor.call(call, &judge).await;
-            let (meaning, led_on) = told.replace((Meaning::Done, None));
+            let called = self.governor.call(call, &mut judge).await;
             let failure = match called {
                 Ok(response) => return Ok(Called::Done(meaning, response)),
                 Err(failure) => failure,

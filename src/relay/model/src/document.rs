@@ -8,14 +8,14 @@ use std::fmt;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct Flaw {
     /// Where, as a JSON Pointer (RFC 6901) into the document; empty for the whole of it.
     pub place: String,
     /// What is wrong there and what to write instead.
     pub remedy: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.place.is_empty() {
             "the document"
@@ -26,8 +26,8 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The mistakes found so far.
-pub type Mistakes = RefCell<Vec<Mistake>>;
+/// The flaws found so far.
+pub type Flaws = RefCell<Vec<Flaw>>;
 
 /// A value of the document and its place.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub struct Node<'a> {
     /// The value.
     pub value: &'a Value,
     place: String,
-    mistakes: &'a Mistakes,
+    flaws: &'a Flaws,
 }
 
 /// A token as it stands in a JSON Pointer.
@@ -45,17 +45,17 @@ fn escaped(token: &str) -> String {
 
 impl<'a> Node<'a> {
     /// The whole document.
-    pub fn root(value: &'a Value, mistakes: &'a Mistakes) -> Node<'a> {
+    pub fn root(value: &'a Value, flaws: &'a Flaws) -> Node<'a> {
         Node {
             value,
             place: String::new(),
-            mistakes,
+            flaws,
         }
     }
 
-    /// Notes a mistake in this place.
+    /// Notes a flaw in this place.
     pub fn wrong(&self, remedy: impl Into<String>) {
-        self.mistakes.borrow_mut().push(Mistake {
+        self.flaws.borrow_mut().push(Flaw {
             place: self.place.clone(),
             remedy: remedy.into(),
         });
@@ -65,7 +65,7 @@ impl<'a> Node<'a> {
         Node {
             value,
             place: format!("{}/{}", self.place, escaped(token)),
-            mistakes: self.mistakes,
+            flaws: self.flaws,
         }
     }
 
@@ -153,7 +153,7 @@ impl<'a> Node<'a> {
         chosen.map(|(_, value)| *value)
     }
 
-    /// Each of these members that is missing is a mistake; says whether none is.
+    /// Each of these members that is missing is a flaw; says whether none is.
     pub fn has_all(&self, needed: &[&str]) -> bool {
         let missing: Vec<&&str> = needed.iter().filter(|name| self.value.get(name).is_none()).collect();
         for name in &missing {

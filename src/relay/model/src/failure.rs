@@ -19,7 +19,8 @@ pub enum Class {
     /// The upstream answers with more than is read: less is to be asked for. Costs an attempt where there is no less.
     TooLarge,
     /// No call was made: a breaker is open, a wait is asked for, or the budget is used up. Costs nothing.
-    Held,
+    #[serde(rename = "held")]
+    NotCalled,
     /// No call was made: the tick, and not an upstream, has come to its end. Costs nothing.
     TimeIsUp,
 }
@@ -92,8 +93,8 @@ impl Failure {
     }
 
     /// Whether no call was made.
-    pub fn is_held(&self) -> bool {
-        matches!(self.class, Class::Held | Class::TimeIsUp)
+    pub fn was_not_called(&self) -> bool {
+        matches!(self.class, Class::NotCalled | Class::TimeIsUp)
     }
 
     /// Whether a refusal may have left something behind: it came in an answer with a good status.
@@ -103,14 +104,14 @@ impl Failure {
 
     /// Whether one of several that were asked for together may be why, so that it is worth asking for fewer.
     pub fn may_be_of_one(&self) -> bool {
-        !self.is_held() && (self.status.is_some() || self.is_for_size())
+        !self.was_not_called() && (self.status.is_some() || self.is_for_size())
     }
 
     /// Whether a request for less may come through where this one failed: the answer was too large, took too long or was
     /// cut off, the upstream broke over it, or refused it. An upstream that is down fails in the same ways, so whoever
     /// asks for less must tell the two apart by another request.
     pub fn is_for_size(&self) -> bool {
-        if self.retry_after_s.is_some() || self.class == Class::Misconfigured || self.is_held() {
+        if self.retry_after_s.is_some() || self.class == Class::Misconfigured || self.was_not_called() {
             return false;
         }
         match self.status {
@@ -161,7 +162,7 @@ mod tests {
             (Class::Unavailable, None),
             (Class::Transient, Some(429)),
             (Class::Misconfigured, Some(403)),
-            (Class::Held, None),
+            (Class::NotCalled, None),
         ] {
             assert!(
                 !failure(class, status, false, None).is_for_size(),

@@ -113,7 +113,7 @@ async fn send<H: Host>(host: &H, telling: &Telling, lease: &Lease, alerts: Vec<A
 
 /// The line in the log, whatever its level: sent, or why not. Of a call that was not even made there is none.
 fn note<H: Host>(host: &H, alert: &Alert, result: &Result<bool, Failure>) {
-    if matches!(result, Err(failure) if failure.is_held()) {
+    if matches!(result, Err(failure) if failure.was_not_called()) {
         return;
     }
     let reason = match result {
@@ -171,7 +171,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             .header("content-type", "application/json")
             .body(body.to_string().into_bytes())
             .map_err(|error| self.governor.unformed(CIRCUIT, &error))?;
-        let judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
+        let mut judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
             200..=299 => None,
             300..=399 | 400 | 401 | 403 | 404 | 405 | 410 | 415 | 422 => Some(Class::Misconfigured),
             _ => transient(response.status()).or(Some(Class::Permanent)),
@@ -180,6 +180,6 @@ impl<'a, H: Host> Receiver<'a, H> {
             shown_path: Some("(hidden)"),
             ..Call::of(CIRCUIT, request)
         };
-        self.governor.call(call, &judge).await.map(|_| ())
+        self.governor.call(call, &mut judge).await.map(|_| ())
     }
 }

@@ -154,14 +154,14 @@ fn type_of(value: &Value) -> Option<Type> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::document::Mistakes;
+    use model::document::Flaws;
     use serde_json::json;
 
     fn read(rule: &Value) -> Result<Condition, Vec<String>> {
-        let mistakes = Mistakes::default();
-        let condition = Condition::read(&Node::root(rule, &mistakes));
-        let mistakes = mistakes.into_inner();
-        let places = mistakes.into_iter().map(|mistake| mistake.place).collect();
+        let flaws = Flaws::default();
+        let condition = Condition::read(&Node::root(rule, &flaws));
+        let flaws = flaws.into_inner();
+        let places = flaws.into_iter().map(|flaw| flaw.place).collect();
         condition.ok_or(places)
     }
 

@@ -106,7 +106,7 @@ fn hex(digest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::document::Mistakes;
+    use model::document::Flaws;
     use serde_json::json;
 
     #[test]
@@ -129,18 +129,18 @@ mod tests {
                 "b1e7d3fccf3a0f026a6ff50e3c86595a",
             ),
         ] {
-            let mistakes = Mistakes::default();
-            let identity = Identity::read(&Node::root(&document, &mistakes), kind);
-            assert_eq!(mistakes.into_inner(), []);
+            let flaws = Flaws::default();
+            let identity = Identity::read(&Node::root(&document, &flaws), kind);
+            assert_eq!(flaws.into_inner(), []);
             assert_eq!(identity.of(kind, id), called);
         }
     }
 
     #[test]
     fn digits_are_only_in_uuids() {
-        let (document, mistakes) = (json!({ "form": "hex", "prefix": "" }), Mistakes::default());
-        Identity::read(&Node::root(&document, &mistakes), Kind::Category);
-        let places: Vec<String> = mistakes.into_inner().into_iter().map(|mistake| mistake.place).collect();
+        let (document, flaws) = (json!({ "form": "hex", "prefix": "" }), Flaws::default());
+        Identity::read(&Node::root(&document, &flaws), Kind::Category);
+        let places: Vec<String> = flaws.into_inner().into_iter().map(|flaw| flaw.place).collect();
         assert_eq!(places, ["/form", "/prefix"]);
     }
 }

@@ -188,13 +188,13 @@ fn number_in(item: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::document::Mistakes;
+    use model::document::Flaws;
     use serde_json::json;
 
     fn limits(document: &Value) -> Limits {
-        let mistakes = Mistakes::default();
-        let limits = Limits::read(&Node::root(document, &mistakes));
-        assert_eq!(mistakes.into_inner(), [], "{document}");
+        let flaws = Flaws::default();
+        let limits = Limits::read(&Node::root(document, &flaws));
+        assert_eq!(flaws.into_inner(), [], "{document}");
         limits
     }
 
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_read_out_of_a_body() {
-        let mistakes = Mistakes::default();
-        let read = |document: &Value| Wait::read(&Node::root(document, &mistakes));
+        let flaws = Flaws::default();
+        let read = |document: &Value| Wait::read(&Node::root(document, &flaws));
         let wait = read(&json!({ "at": "/error/retry", "unit": "milliseconds" })).expect("a wait");
         assert!(wait.needs_bodies());
         let body = json!({ "error": { "retry": 2500 } });
@@ -292,6 +292,6 @@ mod tests {
         ] {
             assert_eq!(read(&wrong), None, "{wrong}");
         }
-        assert_eq!(mistakes.borrow().len(), 5);
+        assert_eq!(flaws.borrow().len(), 5);
     }
 }

@@ -219,14 +219,14 @@ fn field(node: &Node<'_>) -> Option<(Vec<String>, Source)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::document::Mistakes;
+    use model::document::Flaws;
     use serde_json::json;
 
     fn read(document: &Value) -> Result<Login, Vec<String>> {
-        let mistakes = Mistakes::default();
-        let login = Login::read(&Node::root(document, &mistakes));
-        let mistakes: Vec<String> = mistakes.into_inner().into_iter().map(|mistake| mistake.place).collect();
-        login.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+        let flaws = Flaws::default();
+        let login = Login::read(&Node::root(document, &flaws));
+        let flaws: Vec<String> = flaws.into_inner().into_iter().map(|flaw| flaw.place).collect();
+        login.filter(|_| flaws.is_empty()).ok_or(flaws)
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
             ),
             (json!({ "path": "/t", "secret": "x" }), "/secret"),
         ] {
-            let told = read(&document).expect_err("a mistake");
+            let told = read(&document).expect_err("a flaw");
             assert!(told.iter().any(|told| told == place), "{document}: {told:?}");
         }
     }

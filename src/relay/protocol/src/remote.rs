@@ -142,22 +142,22 @@ fn header(node: &Node<'_>) -> Option<HeaderName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::document::Mistakes;
+    use model::document::Flaws;
     use serde_json::json;
 
     fn read(document: &Value) -> (Remember, Vec<String>) {
-        let (mut remember, mistakes) = (Remember::default(), Mistakes::default());
-        remember.amend(&Node::root(document, &mistakes));
-        let places = mistakes.into_inner().into_iter().map(|mistake| mistake.place).collect();
+        let (mut remember, flaws) = (Remember::default(), Flaws::default());
+        remember.amend(&Node::root(document, &flaws));
+        let places = flaws.into_inner().into_iter().map(|flaw| flaw.place).collect();
         (remember, places)
     }
 
     #[test]
     fn ids_and_versions_are_taken_out_of_answers() {
-        let (remember, mistakes) = read(&json!({ "remember": {
+        let (remember, flaws) = read(&json!({ "remember": {
             "id": ["/data/id", "/id"], "version": "/version", "etag": { "header": "ETag" }, "flag": "/flag",
         } }));
-        assert_eq!(mistakes, Vec::<String>::new());
+        assert_eq!(flaws, Vec::<String>::new());
         let mut headers = HeaderMap::new();
         headers.insert("etag", "W/\"7\"".parse().expect("a value"));
         let taken = |body: Value| remember.take(&headers, Some(&body));

@@ -81,9 +81,9 @@ impl<'a> Due<'a> {
     }
 
     /// The next batch, of one kind; entities of kinds that are left alone are passed over.
-    pub fn next(&mut self, arrange: impl Fn(Kind) -> Arrangement) -> Option<Vec<Waiting>> {
+    pub fn next(&mut self, mut arrange: impl FnMut(Kind) -> Arrangement) -> Option<Vec<Waiting>> {
         loop {
-            if self.window.is_empty() && !self.open_window(&arrange) {
+            if self.window.is_empty() && !self.open_window(&mut arrange) {
                 return None;
             }
             let first = self.plan.facts(*self.window.front()?);
@@ -104,7 +104,7 @@ impl<'a> Due<'a> {
 
     /// Takes the next few thousand of one class, and puts those into the order of the index that may share a batch;
     /// says whether there were any.
-    fn open_window(&mut self, arrange: &impl Fn(Kind) -> Arrangement) -> bool {
+    fn open_window(&mut self, arrange: &mut impl FnMut(Kind) -> Arrangement) -> bool {
         let Some(first) = self.order.front() else { return false };
         let plan = self.plan;
         let class = class(&plan.facts(*first));
@@ -116,7 +116,7 @@ impl<'a> Due<'a> {
             self.window = window.into();
             return true;
         }
-        let stands = |number: &u32| {
+        let mut stands = |number: &u32| {
             let facts = plan.facts(*number);
             let place = match arrange(facts.kind()).scattered {
                 Some(seed) => digest(format!("{seed}{}", facts.segment()).as_bytes()).into_bytes(),

@@ -65,7 +65,7 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Pair) -> Result<S
                 Halt::Stop(stop) => return Err(stop),
                 Halt::Failure(failure) => failure,
             };
-            if !failure.is_held() {
+            if !failure.was_not_called() {
                 session
                     .desk
                     .log_failure("rehearsal", json!({ "reason": failure.reason }));

@@ -45,7 +45,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Ha
     let next = match step.clone() {
         step @ Step::List { .. } => list(session, &mut walk, step).await.map(Some),
         step @ Step::Verify { .. } => {
-            let (desk, upstreams) = (&session.desk, &session.upstreams);
+            let (desk, upstreams) = (&session.desk, &mut session.upstreams);
             verify(desk, upstreams, &mut session.books, &mut walk, step)
                 .await
                 .map(Some)
@@ -249,7 +249,7 @@ async fn close<H: Host>(
                 missed.push(Entity::of(Kind::Product, segment));
             }
         }
-        mark(desk, books, walk.number, &mut pages, &missed, &met).await?;
+        note_misses(desk, books, walk.number, &mut pages, &missed, &met).await?;
     }
     Ok(last.map(|last| uuid_text(&last)).or(stretch.passed))
 }
@@ -260,8 +260,8 @@ fn is_young(entry: &Entry, date_s: u64) -> bool {
     (date_s.saturating_sub(YOUNG_S - 1)..=date_s + CLOCKS_S).contains(&entry.updated_s)
 }
 
-/// Marks what a walk did not meet and takes the marks from what it met, in index pages that were read just now.
-async fn mark<H: Host>(
+/// Notes what a walk missed, and takes the notes from what it met, in index pages that were read just now.
+async fn note_misses<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
     walk: u64,
@@ -283,7 +283,7 @@ async fn mark<H: Host>(
 /// those that the PIM does not name. Of one that is not even answered for alone nothing is concluded.
 async fn verify<H: Host>(
     desk: &Desk<'_, H>,
-    upstreams: &Upstreams<'_, H>,
+    upstreams: &mut Upstreams<'_, H>,
     books: &mut Books,
     walk: &mut Walk,
     step: Step,
@@ -340,7 +340,7 @@ async fn verify<H: Host>(
             }
             Err(failure) => {
                 // It is asked for again: that nothing came says nothing of it.
-                walk.step = (!failure.is_held()).then(|| again(false));
+                walk.step = (!failure.was_not_called()).then(|| again(false));
                 Err(failure.into())
             }
         };
@@ -365,7 +365,7 @@ async fn verify<H: Host>(
     let now_s = desk.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));
     let missed: Vec<Entity> = missing.iter().filter(is_old).cloned().collect();
-    mark(desk, books, walk.number, &mut pages, &missed, &met).await?;
+    note_misses(desk, books, walk.number, &mut pages, &missed, &met).await?;
     Ok(next)
 }
 

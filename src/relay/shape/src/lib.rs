@@ -46,8 +46,8 @@ use std::borrow::Cow;
 use canonical::canonical;
 pub use lookups::{Element, Elements, Lookups, Need};
 pub use media::{File, Media};
-pub use model::document::Mistake;
-use model::document::{Mistakes, Node};
+pub use model::document::Flaw;
+use model::document::{Flaws, Node};
 use protocol::answers::Answers;
 use protocol::draft::Draft;
 use protocol::find::Find;
@@ -160,21 +160,21 @@ impl Shape {
     ///
     /// # Errors
     /// All that is wrong in it.
-    pub fn read(text: &str) -> Result<Shape, Vec<Mistake>> {
+    pub fn read(text: &str) -> Result<Shape, Vec<Flaw>> {
         if text.trim().is_empty() {
             return Ok(Shape::default());
         }
         if let Err(error) = serde_json::from_slice::<Value>(text.as_bytes()) {
-            return Err(vec![Mistake {
+            return Err(vec![Flaw {
                 place: String::new(),
                 remedy: format!("is not JSON (line {}, column {})", error.line(), error.column()),
             }]);
         }
         let document = json::read(text.as_bytes()).map_or(Value::Null, |document| document.value);
-        let mistakes = Mistakes::default();
-        let shape = Shape::of(&document, &Node::root(&document, &mistakes));
-        let mistakes = mistakes.into_inner();
-        if mistakes.is_empty() { Ok(shape) } else { Err(mistakes) }
+        let flaws = Flaws::default();
+        let shape = Shape::of(&document, &Node::root(&document, &flaws));
+        let flaws = flaws.into_inner();
+        if flaws.is_empty() { Ok(shape) } else { Err(flaws) }
     }
 
     fn of(document: &Value, node: &Node<'_>) -> Shape {

@@ -13,7 +13,6 @@ use queue::batches::Arrangement;
 use queue::plan::Plan;
 use records::pace::Came;
 use serde_json::json;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use upstream::token;
 use world::host::{Host, StoreError};
@@ -75,19 +74,19 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
     recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
     lookups::refresh(session).await?;
-    let held: RefCell<BTreeMap<Kind, Failure>> = RefCell::default();
-    let done_s = session.books.state.done_s;
+    let mut held: BTreeMap<Kind, Failure> = BTreeMap::new();
+    let (planned_s, done_s) = (session.backlog.planned_s, session.books.state.done_s);
     let plan = session.backlog.plan.clone();
-    let mut due = plan.due(session.backlog.planned_s, done_s);
+    let mut due = plan.due(planned_s, done_s);
     loop {
         session.upstreams.begin_until(until_ms);
         if session.desk.host.monotonic_ms() >= until_ms {
             break;
         }
-        let arrange = |kind| match admits(session, kind) {
+        let arrange = |kind| match admits(&session.desk, &session.upstreams, (&session.books, planned_s), kind) {
             Ok(arrangement) => arrangement,
             Err(failure) => {
-                held.borrow_mut().entry(kind).or_insert(failure);
+                held.entry(kind).or_insert(failure);
                 Arrangement {
                     size: 0,
                     ..Arrangement::default()
@@ -112,19 +111,24 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             .blocked()
             .or_else(|| session.upstreams.destination_governor.blocked())
     };
-    let mut held = held.into_inner().into_values();
-    let by_an_upstream = held.find(|failure| failure.class == Class::Held);
+    let mut held = held.into_values();
+    let by_an_upstream = held.find(|failure| failure.class == Class::NotCalled);
     Ok(by_an_upstream.map(|failure| failure.reason).or_else(blocked))
 }
 
 /// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.
-fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, Failure> {
-    let (pim, destination) = (&session.upstreams.pim_governor, &session.upstreams.destination_governor);
+fn admits<H: Host>(
+    desk: &Desk<'_, H>,
+    upstreams: &Upstreams<'_, H>,
+    (books, planned_s): (&Books, u64),
+    kind: Kind,
+) -> Result<Arrangement, Failure> {
+    let (pim, destination) = (&upstreams.pim_governor, &upstreams.destination_governor);
     let held = pim
         .held(token::CIRCUIT)
         .or_else(|| pim.held(kind.name()))
         .or_else(|| {
-            let lists = lookups::circuits(&session.desk.config.shape, kind);
+            let lists = lookups::circuits(&desk.config.shape, kind);
             lists.into_iter().find_map(|list| pim.held(&list))
         })
         .or_else(|| destination.held(token::CIRCUIT))
@@ -138,13 +142,9 @@ fn admits<H: Host>(session: &Session<'_, H>, kind: Kind) -> Result<Arrangement, 
         .any(|circuit| pim.is_probing(circuit) || destination.is_probing(circuit));
     let opened_of_late = pim.opened_of_late(kind.name()) || destination.opened_of_late(kind.name());
     Ok(Arrangement {
-        size: if probing {
-            1
-        } else {
-            session.books.state.pace.size(kind)
-        },
+        size: if probing { 1 } else { books.state.pace.size(kind) },
         narrows: pim.failed_of_late(kind.name()),
-        scattered: opened_of_late.then_some(session.backlog.planned_s),
+        scattered: opened_of_late.then_some(planned_s),
     })
 }
 

@@ -319,10 +319,10 @@ fn work_of<H: Host>(upstreams: &Upstreams<'_, H>, books: &Books) -> Work {
     }
 }
 
-fn finish<H: Host>(session: Session<'_, H>) -> (Report, State, History) {
-    let has_post_search = session.upstreams.pim.has_post_search.get();
+fn finish<H: Host>(mut session: Session<'_, H>) -> (Report, State, History) {
+    let has_post_search = session.upstreams.pim.has_post_search;
     let now_s = session.desk.now_s();
-    let sizes = session.upstreams.pim.sizes.take();
+    let sizes = std::mem::take(&mut session.upstreams.pim.sizes);
     let (report, mut state, history) = session.books.close();
     state.page_sizes = sizes;
     if !has_post_search && state.no_post_search_until_s <= now_s {

@@ -56,9 +56,9 @@ pub struct Entered {
     pub(crate) tries: u32,
 }
 
-/// Judges an answer, its body included: none if it is good, else what follows. [`Class::Held`] is for an answer that
+/// Judges an answer, its body included: none if it is good, else what follows. [`Class::NotCalled`] is for an answer that
 /// says nothing of the upstream yet, such as a 401 before the token was renewed.
-pub type Judge<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<Class>;
+pub type Judge<'a> = &'a mut dyn FnMut(&Response<Vec<u8>>) -> Option<Class>;
 
 /// Stands before one upstream for the length of a tick.
 pub struct Governor<'a, H> {
@@ -202,7 +202,7 @@ impl<'a, H: Host> Governor<'a, H> {
         let breaker = state.breakers.get(circuit).filter(|breaker| breaker.is_open())?;
         if !breaker.lets_probe(subject, now_ms) || self.probing.borrow().iter().any(|probing| probing == circuit) {
             let reason = format!("{} is left alone: {}", self.limits.name, breaker.reason);
-            return Some(self.failed(Class::Held, reason));
+            return Some(self.failed(Class::NotCalled, reason));
         }
         None
     }
@@ -218,7 +218,7 @@ impl<'a, H: Host> Governor<'a, H> {
         let now_ms = self.host.now_ms();
         // A moment much further off than the wait that was asked for comes of a clock that jumped.
         let waits = now_ms < state.not_before_ms && state.not_before_ms <= now_ms + state.wait_ms + CLOCKS_S * 1000;
-        waits.then(|| self.failed(Class::Held, format!("{} asked to wait", self.limits.name)))
+        waits.then(|| self.failed(Class::NotCalled, format!("{} asked to wait", self.limits.name)))
     }
 
     /// Whether a breaker opened of late: what waits behind it goes in an order of chance.
@@ -299,7 +299,7 @@ impl<'a, H: Host> Governor<'a, H> {
             tries += 1;
             let entered = self.enter(&call, tries).await?;
             let sent = wire::send(self.host, call.request.clone(), entered.limits).await;
-            let failure = match self.leave(&call, entered, sent, judge) {
+            let failure = match self.leave(&call, entered, sent, &mut *judge) {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
@@ -337,7 +337,7 @@ impl<'a, H: Host> Governor<'a, H> {
         if !is_probe_again && !state.budget.lets_in(share, now_ms) {
             drop(state);
             return Err(self.failed(
-                Class::Held,
+                Class::NotCalled,
                 format!("the retry budget of {} is used up", self.limits.name),
             ));
         }

@@ -130,7 +130,7 @@ impl<H: Host> Governor<'_, H> {
                 (true, false) => Class::Unavailable,
                 // Not its fault, perhaps; but it need not come at every tick.
                 (false, true) => Class::Unavailable,
-                (false, false) => Class::Held,
+                (false, false) => Class::NotCalled,
             };
             if is_slowest && !is_alone {
                 let reason = failure.reason.clone();
@@ -184,7 +184,7 @@ impl<H: Host> Governor<'_, H> {
             }
             (Class::Unavailable, _) => breaker.open(event),
             (Class::Misconfigured, _) => breaker.open_for_a_person(event),
-            (Class::Held | Class::TimeIsUp, _) => {}
+            (Class::NotCalled | Class::TimeIsUp, _) => {}
         }
     }
 

@@ -11,7 +11,6 @@ use queue::key::Key;
 use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::cell::Cell;
 use world::host::{self, Host};
 
 /// The circuit of the token endpoint.
@@ -206,19 +205,17 @@ impl<'a, H: Host> Tokens<'a, H> {
         };
         let is_last_way = refresh.is_none();
         let asked_ms = self.host.now_ms();
-        let token = Cell::new(None);
-        let judge = |response: &Response<Vec<u8>>| match read(&*self.login, response, asked_ms) {
+        let mut token = None;
+        let mut judge = |response: &Response<Vec<u8>>| match read(&*self.login, response, asked_ms) {
             Ok(read) => {
                 self.governor.keep_secret(&read.access);
-                token.set(Some(read));
+                token = Some(read);
                 None
             }
-            Err(class) => Some(if is_last_way { class } else { Class::Held }),
+            Err(class) => Some(if is_last_way { class } else { Class::NotCalled }),
         };
-        self.governor.call(call, &judge).await.map_err(not_the_entitys)?;
-        token
-            .take()
-            .ok_or_else(|| self.governor.failed(Class::Unavailable, "no token was read".to_owned()))
+        self.governor.call(call, &mut judge).await.map_err(not_the_entitys)?;
+        token.ok_or_else(|| self.governor.failed(Class::Unavailable, "no token was read".to_owned()))
     }
 }
 

@@ -1,20 +1,20 @@
 use super::*;
-use model::document::Mistakes;
+use model::document::Flaws;
 use proptest::prelude::*;
 use serde_json::json;
 
 fn read(answers: Value) -> Answers {
-    let (document, mistakes) = (json!({ "answers": answers }), Mistakes::default());
+    let (document, flaws) = (json!({ "answers": answers }), Flaws::default());
     let mut answers = Answers::default();
-    answers.amend(&Node::root(&document, &mistakes));
-    assert_eq!(mistakes.into_inner(), [], "{document}");
+    answers.amend(&Node::root(&document, &flaws));
+    assert_eq!(flaws.into_inner(), [], "{document}");
     answers
 }
 
-fn mistakes(answers: Value) -> Vec<String> {
-    let (document, mistakes) = (json!({ "answers": answers }), Mistakes::default());
-    Answers::default().amend(&Node::root(&document, &mistakes));
-    mistakes.into_inner().into_iter().map(|mistake| mistake.place).collect()
+fn flaws(answers: Value) -> Vec<String> {
+    let (document, flaws) = (json!({ "answers": answers }), Flaws::default());
+    Answers::default().amend(&Node::root(&document, &flaws));
+    flaws.into_inner().into_iter().map(|flaw| flaw.place).collect()
 }
 
 const PAGE: &str = "<!doctype html><p>Back soon";
@@ -224,7 +224,7 @@ fn what_makes_no_sense_is_told_with_its_place() {
             vec!["/answers/more"],
         ),
     ] {
-        let told = mistakes(answers.clone());
+        let told = flaws(answers.clone());
         assert!(
             places.iter().all(|place| told.iter().any(|told| told == place)),
             "{answers}: {told:?}"
@@ -260,12 +260,12 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Any document gives answers or told mistakes, and any answer a meaning.
+    /// Any document gives answers or told flaws, and any answer a meaning.
     #[test]
     fn any_answer_has_a_meaning(document in any_json(), status in 100_u16..700, body in any_json(), cut in 0_usize..40) {
-        let mistakes = Mistakes::default();
+        let flaws = Flaws::default();
         let mut answers = Answers::default();
-        answers.amend(&Node::root(&json!({ "answers": document }), &mistakes));
+        answers.amend(&Node::root(&json!({ "answers": document }), &flaws));
         let body = body.to_string();
         let cut = body.char_indices().map(|(at, _)| at).take_while(|at| *at <= cut).last().unwrap_or(0);
         for body in [&body[..], &body[..cut]] {
