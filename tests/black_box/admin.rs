@@ -120,7 +120,7 @@ async fn tick_until_dead(application: &Application, count: u64) {
 }
 
 /// Something that takes alerts.
-async fn receiver() -> DestinationServer {
+pub(crate) async fn receiver() -> DestinationServer {
     let config = DestinationConfig {
         keep_bodies: true,
         ..DestinationConfig::default()
@@ -132,12 +132,12 @@ async fn receiver() -> DestinationServer {
 
 const ALERT_PATH: &str = "/services/T0001/hook-and-secret";
 
-fn alerting(setup: Setup, receiver: &DestinationServer) -> Setup {
+pub(crate) fn alerting(setup: Setup, receiver: &DestinationServer) -> Setup {
     setup.with("alert_url", &receiver.url()).with("alert_path", ALERT_PATH)
 }
 
 /// The alerts received: path and body.
-fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
+pub(crate) fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
     let received: Vec<Received> = receiver.with(|receiver| receiver.log.clone());
     received
         .into_iter()

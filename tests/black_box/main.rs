@@ -12,6 +12,7 @@ mod contracts;
 mod damage;
 mod deliveries;
 mod durability;
+mod forged;
 mod heads;
 mod hosts;
 mod ingest;

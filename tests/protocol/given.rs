@@ -94,7 +94,23 @@ fn what_can_never_work_with_ids_of_the_destination_is_told() {
         json!({ "products": kind })
     };
     let find = json!({ "path": "/items?ref={identity}", "remember": { "id": "/id" } });
+    let by_bodies = |rest: Value| {
+        let mut kind = json!({
+            "create": { "path": "/graphql", "remember": { "id": "/data/id" } },
+            "update": { "method": "POST", "path": "/graphql" },
+            "delete": false,
+            "fields": [{ "template": "{remote.id}", "to": "/variables/id" }],
+        });
+        for (name, value) in rest.as_object().expect("members") {
+            kind[name] = value.clone();
+        }
+        json!({ "products": kind })
+    };
+    let unique = json!({ "identity": { "form": "id", "unique": true } });
+    let flaws = |document: &Value| Shape::read(&document.to_string()).err().unwrap_or_default();
+    assert_eq!(flaws(&by_bodies(unique)), [], "the destination refuses a second one");
     for (document, place) in [
+        (by_bodies(json!({})), "/products"),
         (two(json!({})), "/products"),
         (two(json!({ "remember": { "id": "/id" } })), "/products"),
         (

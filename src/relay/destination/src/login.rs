@@ -11,8 +11,10 @@ use upstream::token::Login;
 pub(crate) struct ByLogin<'a>(pub(crate) &'a LoginConfig);
 
 impl ByLogin<'_> {
+    /// Id and secret for the header `Authorization`, each encoded as in a form (RFC 6749, 2.3.1).
     fn basic(&self) -> String {
-        STANDARD.encode(format!("{}:{}", self.0.id, self.0.secret))
+        let [id, secret] = [&self.0.id, &self.0.secret].map(|text| path_segment(text));
+        STANDARD.encode(format!("{id}:{secret}"))
     }
 }
 
@@ -39,5 +41,29 @@ impl Login for ByLogin<'_> {
 
     fn token(&self, answer: &Value) -> Option<(String, u64)> {
         self.0.form.token(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::document::{Flaws, Node};
+    use protocol::login::Login as Form;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_with_any_character_comes_whole_in_the_header() {
+        let (document, flaws) = (json!({ "path": "/token", "credentials": "basic" }), Flaws::default());
+        let login = LoginConfig {
+            origin: "http://login.test".to_owned(),
+            id: "an id:1".to_owned(),
+            secret: "50%&é".to_owned(),
+            form: Form::read(&Node::root(&document, &flaws)).expect("a login"),
+        };
+        let request = ByLogin(&login).request(None).expect("a request");
+        let header = request.headers()["authorization"].to_str().expect("a text");
+        let encoded = header.strip_prefix("Basic ").expect("the scheme");
+        let decoded = STANDARD.decode(encoded).expect("base64");
+        assert_eq!(decoded, b"an%20id%3A1:50%25%26%C3%A9");
     }
 }
