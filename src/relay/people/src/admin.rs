@@ -40,7 +40,7 @@ pub enum Route {
     Discard,
     /// How the application is.
     Status,
-    /// The same for Prometheus.
+    /// How the application is, for Prometheus.
     Metrics,
     /// What the worker did in the last day.
     History,
@@ -50,7 +50,7 @@ pub enum Route {
     Adopt,
     /// Deletions that are held back may go.
     ReleaseBrake,
-    /// What upstreams asked to wait for is over.
+    /// Waits that upstreams asked for end.
     EndWaits,
     /// Reconciliation is to look now.
     Reconcile,
@@ -172,7 +172,8 @@ struct Adoption {
     configured: Pair,
 }
 
-/// Reads what is adopted: what the person saw, so that nothing else is that comes to be configured meanwhile.
+/// Reads what a person adopts: the pair that the person saw, so that no other one is adopted that comes to be
+/// configured meanwhile.
 fn adoption(body: &[u8]) -> Result<Command, String> {
     let adoption: Adoption = serde_json::from_slice(body).map_err(|_| {
         "send {\"empty_index\": false, \"configured\": ...} with what GET /admin/status shows as `configured`, or {\"empty_index\": true, ...}".to_owned()

@@ -111,7 +111,8 @@ async fn send<H: Host>(host: &H, telling: &Telling, lease: &Lease, alerts: Vec<A
     }
 }
 
-/// The line in the log, whatever its level: sent, or why not. Of a call that was not even made there is none.
+/// An alert's line in the log, whatever the log's level: that it was sent, or why not. Of a call that was not even made
+/// there is no line.
 fn note<H: Host>(host: &H, alert: &Alert, result: &Result<bool, Failure>) {
     if matches!(result, Err(failure) if failure.was_not_called()) {
         return;

@@ -19,7 +19,8 @@ pub const PATIENCE_MS: u64 = 600_000;
 /// How old the oldest event may become before people hear of it, in seconds.
 pub const BACKLOG_S: u64 = 900;
 
-/// How old the worker's last listing may be, in milliseconds: an idle worker renews it once a minute.
+/// How old the worker's last listing may be, in milliseconds: every tick publishes one, and ticks come once a minute at
+/// least.
 const SILENT_MS: u64 = 180_000;
 
 /// How long a refused delivery is a sign that something is wrong now, in milliseconds.
@@ -31,9 +32,9 @@ const REFUSED_MS: u64 = 3_600_000;
 pub enum Level {
     /// Nothing needs anybody.
     Ok,
-    /// It works, and something needs attention or is slow.
+    /// The application works, and something needs attention or is slow.
     Degraded,
-    /// It does not do its work.
+    /// The application does not do its work.
     Down,
 }
 
@@ -68,7 +69,7 @@ pub struct Facts<'a> {
     pub now_ms: u64,
 }
 
-/// That ticks have work and come to nothing, if so.
+/// The sentence that ticks have work and come to nothing, if so.
 pub fn no_progress(state: &State) -> Option<String> {
     let pace = &state.pace;
     pace.is_stalled().then(|| {
@@ -81,7 +82,7 @@ pub fn no_progress(state: &State) -> Option<String> {
     })
 }
 
-/// That a page of the index was damaged, and has not been made anew, if so.
+/// The sentence that a page of the index is set aside since it was damaged, if so.
 pub fn damaged(set_aside_s: Option<u64>) -> Option<String> {
     let since = time::text(set_aside_s?);
     Some(format!(
@@ -89,7 +90,7 @@ pub fn damaged(set_aside_s: Option<u64>) -> Option<String> {
     ))
 }
 
-/// That the clocks of the hosts differ, if so.
+/// The sentence that the clocks of the hosts differ, if so.
 pub fn clocks(state: &State) -> Option<String> {
     state.clocks_differ().then(|| {
         "the clocks of the hosts differ by more than a minute: set them by NTP; until then more calls may be made at once than an upstream allows, and what was pushed when a worker died is looked at twice".to_owned()
@@ -309,7 +310,7 @@ pub struct Blocked {
     pub advice: &'static str,
 }
 
-/// Whether only a person can mend it, or it has lasted for long.
+/// Whether only a person can mend what opened a breaker, or the breaker has been open for long.
 pub fn will_not_heal(open: &Open<'_>, now_ms: u64) -> bool {
     open.breaker.needs_a_person() || now_ms.saturating_sub(open.since_ms) >= PATIENCE_MS
 }

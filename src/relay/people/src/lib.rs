@@ -1,7 +1,8 @@
-//! What people are told and what they ask: whether all is well, alerts, figures, dead letters, and commands for the worker.
+//! What people are told and what they ask: whether all is well, alerts, figures, dead letters, and commands for the
+//! worker.
 //!
-//! It reads records and the queue, and writes nothing but commands, replays, and when an alert went out. It calls nobody
-//! but the receiver of alerts.
+//! It reads records and the queue, and writes nothing but commands, replays, and when an alert went out. It calls
+//! nobody but the receiver of alerts.
 //!
 //! | where | what |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! What a destination's answers mean.
 //!
 //! Rules of the document come first, in their order; then what statuses mean by themselves. A good status is worth what
-//! the body lets it be: a page of HTML is a proxy's, a list of `errors` is GraphQL's way to refuse, and a document can ask
-//! for a place that a good answer must have.
+//! the body lets it be: a page of HTML is a proxy's, a list of `errors` is GraphQL's way to refuse, and a document can
+//! ask for a place that a good answer must have.
 
 use crate::condition::{self, Condition, pointer};
 use crate::limits::{Limits, Wait};
@@ -20,17 +20,17 @@ const PASSING: [u16; 3] = [409, 423, 425];
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// It did what was asked for.
+    /// The destination did what was asked for.
     Done,
-    /// It does not have what is to be updated or deleted.
+    /// The destination does not have what is to be updated or deleted.
     Missing,
-    /// It has what is to be created.
+    /// The destination has what is to be created.
     Exists,
-    /// It refuses this entity.
+    /// The destination refuses this entity.
     Refused,
-    /// It may do it later.
+    /// The destination may do later what was asked for.
     Busy,
-    /// It refuses everything until a person mends something.
+    /// The destination refuses everything until a person mends something.
     Misconfigured,
     /// Somebody else answers in its place.
     Unavailable,
@@ -45,7 +45,7 @@ const MEANINGS: [(&str, Meaning); 6] = [
     ("misconfigured", Meaning::Misconfigured),
 ];
 
-/// A rule: of these statuses, if that holds of the body, an answer means this.
+/// A rule: what an answer means that has one of these statuses, and of whose body the condition holds.
 #[derive(Debug, Clone, PartialEq)]
 struct Rule {
     /// From which status to which; none is any.
@@ -99,7 +99,7 @@ impl Answers {
         }
     }
 
-    /// The same of a request whose good answers need not have what others must have.
+    /// These answers for a request whose good answers need not have what those of others must have.
     #[must_use]
     pub fn without_required(&self) -> Answers {
         Answers {
@@ -132,8 +132,8 @@ impl Answers {
         }
     }
 
-    /// How long an answer asks to wait, in seconds: by the rule that it fits, or by what the destination says of limits in
-    /// all its answers.
+    /// How long an answer asks to wait, in seconds: by the rule that it fits, or by what the destination says of limits
+    /// in all its answers.
     pub fn wait_s(
         &self,
         limits: &Limits,
@@ -161,7 +161,7 @@ impl Answers {
         let errors = ["errors".to_owned()];
         let place = match &self.reason {
             Some(place) => &place[..],
-            // GraphQL's form: what else there is was not asked why.
+            // GraphQL's form: its errors say why, and the rest of the answer does not.
             None if !self.are_errors_harmless && read.get("data").is_some() => &errors[..],
             None => return None,
         };
@@ -172,11 +172,12 @@ impl Answers {
     fn of_status(&self, act: Act, status: u16, body: &[u8]) -> Meaning {
         match (status, act) {
             (200..=299, _) => Meaning::Done,
-            // What is not there is deleted, if the destination says so itself.
+            // An entity that is not there is deleted, if the destination says so itself.
             (404 | 410, Act::Delete) if is_own_word(body) || (self.are_pages_its_own && html::is_page(body)) => {
                 Meaning::Missing
             }
-            // A proxy that does not know the destination: tried again, and then a person's.
+            // A proxy that does not know the destination answers so: the deletion is tried again, and then left to
+            // people.
             (404 | 410, Act::Delete) => Meaning::Busy,
             (404 | 410, Act::Update | Act::Find) if is_own_word(body) => Meaning::Missing,
             (409, Act::Create) if !self.busy.contains(&409) => Meaning::Exists,
@@ -277,8 +278,8 @@ fn refusal(node: &Node<'_>) -> Option<u16> {
     status
 }
 
-/// Whether a body can be the destination's own word of what it does not have: none, a JSON document, or a plain text that
-/// says no more than that. A page, or a text about pages, routes and backends, is a proxy's.
+/// Whether a body can be the destination's own word of what it does not have: none, a JSON document, or a plain text
+/// that says no more than that. A page, or a text about pages, routes and backends, is a proxy's.
 fn is_own_word(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();

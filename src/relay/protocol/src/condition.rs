@@ -1,4 +1,6 @@
 //! Conditions on the JSON body of an answer.
+//! A condition holds or does not, whatever the body is. Of a body that is no JSON only "it is not there" holds, and
+//! numbers are compared by their value, to the last digit.
 
 use crate::place::{DEPTH_MAX, at, tokens};
 use model::document::Node;
@@ -16,13 +18,13 @@ pub struct Condition {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Test {
-    /// It is there and not null, or it is not.
+    /// Whether the value is there and not null.
     There(bool),
-    /// It is an empty list, object or text, or it is one that is not.
+    /// The value is a list, an object or a text, and whether that is empty.
     Empty(bool),
-    /// It is one of these.
+    /// The value is one of these.
     OneOf(Vec<Value>),
-    /// It is of this type.
+    /// The value is of this type.
     Type(Type),
 }
 
@@ -74,7 +76,7 @@ impl Condition {
         })
     }
 
-    /// Whether it holds of an answer's body; of one that is not JSON, whether it holds of nothing.
+    /// Whether the condition holds of an answer's body; none is a body that is not JSON, in which nothing stands.
     pub fn holds(&self, body: Option<&Value>) -> bool {
         let found = body
             .and_then(|body| at(body, &self.place))

@@ -1,4 +1,7 @@
 //! A request that lacks only what the destination gave: it is made of an entity alone, and filled when it is sent.
+//!
+//! So a shape stays pure, and what was given counts for nothing in a hash. A path is never sent with a part missing, or
+//! with one that leads to another path.
 
 use crate::place::{Body, index};
 use crate::remote::{Given, Remote, is_late};
@@ -16,7 +19,7 @@ pub struct Draft {
     pub method: Method,
     /// The path, percent-encoded, below the destination's own.
     pub path: Vec<Piece>,
-    /// The body; none has none. Places of lists that are filled later are `null` in it.
+    /// The body; none where it has no body. Places of lists that are filled later are `null` in it.
     pub body: Option<Value>,
     /// Parts of the body that are filled when it is sent.
     pub late: Vec<Late>,
@@ -50,14 +53,15 @@ impl Draft {
         places(&self.path).find(|place| given.of(place).is_none())
     }
 
-    /// What its path needs, or its body without saying what else to send, and was not given; none if nothing is missing.
+    /// What was not given and is needed by the path, or by a part of the body that has no default; none if nothing is
+    /// missing.
     pub fn lacks_anywhere(&self, given: Given<'_>) -> Option<&str> {
         let needed = self.late.iter().filter(|late| late.default.is_none());
         let mut needed = places(&self.path).chain(needed.flat_map(|late| places(&late.pieces)));
         needed.find(|place| given.of(place).is_none())
     }
 
-    /// The same where the body must be whole: also what was given and is no number where a number is to stand.
+    /// What is missing where the body must be whole: also what was given and is no number where a number is to stand.
     pub fn lacks_in_any_form(&self, given: Given<'_>) -> Option<&str> {
         let unformed = || self.late.iter().find(|late| late.value(given).is_none());
         let lacking = self.lacks_anywhere(given);
@@ -188,7 +192,7 @@ pub fn shown(pieces: &[Piece]) -> String {
     pieces.collect()
 }
 
-/// Whether a part of a path stands for another one: whoever sends it, or takes it, may go there.
+/// Whether a part of a path is `.` or `..`: whoever sends the path, or takes it, may go to another one.
 pub(crate) fn leads_elsewhere(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     path.split('/').any(|part| matches!(part, "." | ".."))

@@ -1,4 +1,7 @@
 //! Looking an entity up at the destination, by what it is called there.
+//! Searches find what is like the entity, too, so the document can say what must stand in an element. Where several
+//! fit, none is taken unless the document says so, and an answer that cannot be read is never taken for "nothing
+//! found".
 
 use crate::answers::Answers;
 use crate::condition::pointer;
@@ -28,12 +31,12 @@ const SETTLE_MAX_S: u64 = 480;
 pub struct Find {
     /// The request, and what its answers mean.
     pub operation: Operation,
-    /// The fields of its body; none has none.
+    /// The fields of the request's body; none where it has no body.
     pub fields: Option<Vec<Known>>,
     /// How long the destination may need until what it was sent can be found, in seconds.
     pub settle_s: u64,
     found: Place,
-    /// What must stand in places of an element, such as its identity: searches find what is like it, too.
+    /// What must stand in places of an element, such as the entity's identity.
     matching: Vec<(Vec<String>, operation::Template)>,
     /// Whether of several the first is taken.
     takes_first: bool,
@@ -42,9 +45,9 @@ pub struct Find {
 /// Where in an answer what was found stands.
 #[derive(Debug, Clone, PartialEq)]
 enum Place {
-    /// As the elements of a list here.
+    /// As the elements of the list in this place.
     List(Vec<String>),
-    /// As the value here; nothing or null is none.
+    /// As the value in this place; where nothing stands there, or null, nothing was found.
     One(Vec<String>),
 }
 
@@ -105,13 +108,13 @@ impl Find {
         }
     }
 
-    /// The places of its path, headers and body that are filled when it is sent.
+    /// The places of the request's path, headers and body that are filled when it is sent.
     pub fn late_places(&self) -> impl Iterator<Item = &str> {
         let of_fields = self.fields.iter().flatten().flat_map(Known::late_places);
         self.operation.late_places().chain(of_fields)
     }
 
-    /// What a good answer has found of what goes by these names.
+    /// What a good answer has found of the entity that goes by these names.
     pub fn found(&self, names: &Names<'_>, headers: &HeaderMap, body: &[u8]) -> Found {
         let read: Option<Value> = model::json::read(body).map(|read| read.value);
         let elements: Vec<&Value> = match (&self.found, &read) {

@@ -1,4 +1,5 @@
 //! The name of a header, as documents say it.
+//! A text that cannot be one is told as a flaw, with its place.
 
 use http::HeaderName;
 use model::document::Node;

@@ -1,4 +1,7 @@
 //! What requests carry beside their body: the token, and further headers.
+//!
+//! No document can set a header that is the relay's or the host's, nor one for secrets: the token comes from a
+//! variable, and only its header and scheme are said here.
 
 use crate::draft;
 use crate::header_name;
@@ -36,8 +39,7 @@ pub struct Headers {
     pub late: Vec<(HeaderName, Vec<Piece>)>,
 }
 
-/// Headers that are not the shape's to set.
-/// Most of them no host of components sends.
+/// Headers that are not the shape's to set. Most of them no host of components sends.
 const OUR_HEADERS: [&str; 12] = [
     "connection",
     "content-length",
@@ -118,7 +120,8 @@ enum Filled {
     Late(Vec<Piece>),
 }
 
-/// A value with something that the destination gave; any other stands as it is written, braces and all.
+/// The pieces of a value in which something stands that the destination gave; any other value stands as it is written,
+/// braces and all.
 fn late(text: &str) -> Option<Vec<Piece>> {
     let pieces = pieces(text).ok()?;
     let mut places = pieces.iter().filter_map(|piece| match piece {

@@ -9,12 +9,13 @@ use model::entity::{Kind, digest};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     form: Form,
-    /// The attribute that it is the value of, if it is one.
+    /// The attribute whose value is the identity, if one is.
     attribute: Option<String>,
     prefix: String,
-    /// Whether an entity whose identity changes is told so by a change; none leaves that to how entities are named.
+    /// Whether the destination is told of a changed identity by a change of the entity; none leaves that to how
+    /// entities are named.
     pub renames: Option<bool>,
-    /// Whether the destination refuses to make a second one of the same.
+    /// Whether the destination refuses to make a second entity of the same identity.
     pub is_unique: bool,
 }
 
@@ -76,7 +77,7 @@ impl Identity {
         }
     }
 
-    /// The attribute that it is the value of, where it is no function of the id.
+    /// The attribute whose value is the identity, where that is no function of the id.
     pub fn attribute(&self) -> Option<&str> {
         self.attribute.as_deref().filter(|_| self.form == Form::Attribute)
     }

@@ -1,4 +1,6 @@
 //! How a kind is spoken to: what operations it has, and by what it names an entity.
+//!
+//! What could never work, or would make an entity twice, is told when the document is read, before anything is sent.
 
 use crate::answers::Answers;
 use crate::find::Find;
@@ -17,7 +19,7 @@ use serde_json::Value;
 pub enum Removing {
     /// Nothing: it stays there.
     Never,
-    /// It is deleted, or archived, by this request, whose body has these fields; none has no body.
+    /// The entity is deleted, or archived, by this request, whose body has these fields; none where it has no body.
     By(Box<Operation>, Option<Vec<Known>>),
 }
 
@@ -26,13 +28,13 @@ pub enum Removing {
 pub struct Protocol {
     /// What its entities are called.
     pub identity: Identity,
-    /// How one is made where making and changing are two things; none where they are one.
+    /// How an entity is made where making and changing are two things; none where they are one.
     pub create: Option<Operation>,
-    /// How one is upserted, or changed.
+    /// How an entity is upserted, or changed.
     pub upsert: Operation,
-    /// How one is removed.
+    /// How an entity is removed.
     pub remove: Removing,
-    /// How one is looked up; none if it cannot be.
+    /// How an entity is looked up; none if it cannot be.
     pub find: Option<Box<Find>>,
 }
 
@@ -58,7 +60,7 @@ fn methods(with_delete: bool) -> Vec<(&'static str, Method)> {
 }
 
 impl Protocol {
-    /// The one where the document says nothing: `PUT` and `DELETE` at `/kind/id`.
+    /// The protocol where the document says nothing: `PUT` and `DELETE` at `/kind/id`.
     pub fn of(kind: Kind) -> Protocol {
         Protocol {
             identity: Identity::default(),
@@ -130,8 +132,8 @@ impl Protocol {
             .chain(remove)
     }
 
-    /// Whether an entity whose identity changes is told so by a change. If not, the old one is deleted and a new one made:
-    /// so it is, unless the document says otherwise, where changes name what they change by its identity.
+    /// Whether the destination is told of a changed identity by a change of the entity. If not, the old one is deleted
+    /// and a new one made, which is so by default where changes name an entity by its identity.
     pub fn renames(&self) -> bool {
         let by_default = !self.upsert.route.names_identity();
         self.identity.renames.unwrap_or(by_default)
@@ -164,7 +166,7 @@ impl Protocol {
         of_operations.chain(of_bodies)
     }
 
-    /// What can never work, or not for long.
+    /// Tells what can never work, or not for long.
     fn check_remote(&self, node: &Node<'_>) {
         let mut names: Vec<&str> = Vec::new();
         for name in self.remembered() {
@@ -208,8 +210,8 @@ impl Protocol {
         }
     }
 
-    /// The same where no path names an entity, as with GraphQL, and a header or a body does so by what the destination gave;
-    /// these are the places of the fields that are sent.
+    /// The same where no path names an entity, as with GraphQL, and a header or a body does so by what the destination
+    /// gave; these are the places of the fields that are sent.
     pub fn check_bodies<'f>(&self, node: &Node<'_>, mut of_fields: impl Iterator<Item = &'f str>) {
         let is_own = |place: &str| own_name(place).is_some();
         let is_named = self

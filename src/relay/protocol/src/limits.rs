@@ -1,4 +1,5 @@
 //! How a destination tells when to come back, beside `Retry-After`: the members `limits`, and `wait` of a rule.
+//! Whatever an answer says, a wait is a day at most, and text that makes no sense asks for none.
 
 use crate::condition::pointer;
 use crate::header_name::named;
@@ -15,7 +16,8 @@ const WAIT_MAX_S: u64 = 86_400;
 /// How long is waited where a destination says that no call is left and not until when, in seconds.
 const NONE_LEFT_S: u64 = 1;
 
-/// How many items of a header are looked at, each of which can be compared with each of another: more than anybody sends.
+/// How many items of a header are looked at, each of which can be compared with each of another: more than anybody
+/// sends.
 const ITEMS_MAX: usize = 32;
 
 /// In what a moment or a span is told.
@@ -84,7 +86,7 @@ impl Wait {
         })
     }
 
-    /// Whether it stands in bodies.
+    /// Whether the wait is told in bodies.
     pub fn needs_bodies(&self) -> bool {
         matches!(self.source, Source::Place(_))
     }
@@ -145,9 +147,10 @@ impl Limits {
     }
 }
 
-/// What is left, and for how many seconds, by the header `RateLimit`: in the forms of draft-ietf-httpapi-ratelimit-headers
-/// since its eighth version (`"default";r=0;t=30`, the window in `RateLimit-Policy`) and of the seventh
-/// (`limit=100, remaining=0, reset=30`). Of several the one with the least left counts.
+/// How many calls are left, and for how many seconds, by the header `RateLimit`: in the forms of
+/// draft-ietf-httpapi-ratelimit-headers since its eighth version (`"default";r=0;t=30`, the window in
+/// `RateLimit-Policy`) and of the seventh (`limit=100, remaining=0, reset=30`). Of several limits the one with the
+/// least left counts.
 fn of_standard(headers: &HeaderMap) -> Option<(u64, u64)> {
     // A list may come in several lines (RFC 9110, section 5.3).
     let items = |name: &str| -> Vec<&str> {

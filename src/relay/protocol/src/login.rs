@@ -1,5 +1,5 @@
-//! How a destination lets us in where it wants a token that ends: by client credentials (RFC 6749, section 4.4), or by a
-//! login request of its own.
+//! How a destination lets us in where it wants a token that ends: by client credentials (RFC 6749, section 4.4), or by
+//! a login request of its own.
 
 use crate::condition::pointer;
 use crate::place::{Body, at};
@@ -55,7 +55,7 @@ pub struct TokenRequest {
 }
 
 impl Login {
-    /// Reads the member.
+    /// Reads the member `login`.
     pub fn read(node: &Node<'_>) -> Option<Login> {
         let known = [
             "path",
@@ -147,8 +147,8 @@ impl Login {
         }
     }
 
-    /// The token in an answer, and how long it lasts, in seconds. A life of nothing is none that was told (RFC 6749, section
-    /// 5.1, lets it be left out): some write 0 for a token without an end, and one that is refused is had anew in any case.
+    /// The token in an answer, and how long it lasts, in seconds. A life of 0 counts as not told, which RFC 6749 allows
+    /// (section 5.1): some write it for a token without an end, and one that is refused is had anew in any case.
     pub fn token(&self, answer: &Value) -> Option<(String, u64)> {
         let token = at(answer, &self.token).filter(|token| json::written(token).is_none())?;
         let told_s = at(answer, &self.expires).and_then(json::whole);

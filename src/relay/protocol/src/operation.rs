@@ -1,4 +1,6 @@
 //! A request to a destination, and how its answer is read.
+//! A body that is made here needs nothing of an entity but its names and what the destination gave, since the entity
+//! may be gone from the PIM.
 
 use crate::answers::Answers;
 use crate::condition::pointer;
@@ -28,7 +30,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The one where the document has none: by this method, at `/kind/id`.
+    /// The operation where the document has none: by this method, at `/kind/id`.
     pub fn of(method: Method, kind: Kind) -> Operation {
         Operation {
             route: Route::of(method, kind.name()),
@@ -43,7 +45,7 @@ impl Operation {
         self.answers.need_bodies() || self.remember.needs_bodies()
     }
 
-    /// Takes on what the document says of it: these members and `further` ones, which somebody else reads.
+    /// Takes on what the document says of the operation; members named in `further` are allowed, and read elsewhere.
     pub(crate) fn amend(&mut self, node: &Node<'_>, further: &[&str], methods: &[(&str, Method)], body_names_it: bool) {
         if !node.is_object_of(&[&["method", "path", "headers", "answers", "remember"], further].concat()) {
             return;
@@ -109,7 +111,7 @@ impl Known {
         matches!(&self.source, Source::Template(pieces) if names_identity(pieces))
     }
 
-    /// Its places that are filled when a request is sent.
+    /// The field's places that are filled when a request is sent.
     pub fn late_places(&self) -> impl Iterator<Item = &str> {
         let pieces = match &self.source {
             Source::Template(pieces) => &pieces[..],
@@ -180,7 +182,7 @@ impl Operation {
         })
     }
 
-    /// The places of its path and headers that are filled when it is sent.
+    /// The places of the request's path and headers that are filled when it is sent.
     pub fn late_places(&self) -> impl Iterator<Item = &str> {
         self.route.late_places().chain(self.headers.late_places())
     }

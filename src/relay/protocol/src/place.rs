@@ -1,4 +1,5 @@
-//! Places in documents: reading one, and building one place by place.
+//! Places in documents, as JSON Pointers name them: reading what stands there, and building a document place by place.
+//! Any text is a pointer or is none. A built document comes out the same on every host, and its lists have no gaps.
 
 use serde_json::{Map, Value};
 

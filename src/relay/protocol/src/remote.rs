@@ -1,4 +1,5 @@
 //! What the destination gave of an entity: an id that it assigned, a version, an ETag.
+//! The index keeps these values of every entity, so they are few and short, and a value that is too long is not taken.
 
 use crate::condition::pointer;
 use crate::header_name::named;
@@ -19,18 +20,18 @@ pub(crate) const NAMES_MAX: usize = 4;
 /// The longest value that is kept, in bytes: every entry of the index holds them.
 const VALUE_MAX: usize = 200;
 
-/// What places of what the entity itself was given begin with.
+/// How places begin that stand for what was given of the entity itself.
 const OWN: &str = "remote.";
 
-/// What places of what its parent was given begin with.
+/// How places begin that stand for what was given of the entity's parent.
 const OF_PARENT: &str = "parent.remote.";
 
-/// Where a value of this name stands in for: the name of what the entity itself was given.
+/// The name of a value given of the entity itself, where a place stands for one.
 pub fn own_name(place: &str) -> Option<&str> {
     place.strip_prefix(OWN)
 }
 
-/// The name of what the parent was given.
+/// The name of a value given of the entity's parent, where a place stands for one.
 pub fn name_at_parent(place: &str) -> Option<&str> {
     place.strip_prefix(OF_PARENT)
 }
@@ -97,7 +98,7 @@ impl Remember {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Whether it cannot be told without the whole of a body.
+    /// Whether what is to be remembered cannot be told without the whole of a body.
     pub fn needs_bodies(&self) -> bool {
         let mut sources = self.0.iter().flat_map(|(_, sources)| sources);
         sources.any(|source| matches!(source, Source::Place(_)))

@@ -1,4 +1,5 @@
 //! What a request is to do, and by what it names an entity.
+//! Names are filled in when a request is made; what the destination gave keeps its place until the request is sent.
 
 use crate::remote::{is_late, own_name};
 use model::template::Piece;
@@ -8,13 +9,13 @@ use model::template::Piece;
 pub enum Act {
     /// The entity is to be as it is sent, whether it is there or not.
     Upsert,
-    /// It is to be made.
+    /// The entity is to be made.
     Create,
-    /// It is there, and is to be as it is sent.
+    /// The entity is there, and is to be as it is sent.
     Update,
-    /// It is to be there no more, or out of sight.
+    /// The entity is to be there no more, or out of sight.
     Delete,
-    /// It is looked for.
+    /// The entity is looked for.
     Find,
 }
 
@@ -30,7 +31,7 @@ pub struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// The places that stand for them.
+    /// The places that stand for these names.
     pub const ALL: [&'static str; 3] = ["id", "identity", "kind"];
 
     /// What stands for a place.
@@ -56,7 +57,7 @@ pub fn names_identity(template: &[Piece]) -> bool {
     pieces.any(|piece| matches!(piece, Piece::Place(place) if place == "identity"))
 }
 
-/// A template with an entity's names in it, written like this; what the destination gave comes later.
+/// A template with an entity's names filled in, written by this function; what the destination gave comes later.
 pub fn fill(template: &[Piece], names: &Names<'_>, written: fn(&str) -> String) -> Vec<Piece> {
     let mut filled: Vec<Piece> = Vec::new();
     for piece in template {

@@ -1,4 +1,6 @@
-//! Where an entity goes: method and path, by its code.
+//! Where an entity goes: method and path, by its names.
+//!
+//! A path tells every entity from every other, unless the body does, and never leads to another path than it says.
 
 use crate::draft;
 use crate::remote::{Remote, is_late, own_name};
@@ -17,7 +19,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The one where the document has none.
+    /// The route where the document has none.
     pub fn of(method: Method, kind: &str) -> Route {
         Route {
             method,
@@ -25,7 +27,7 @@ impl Route {
         }
     }
 
-    /// The one of a collection: the path names no entity.
+    /// The route of a collection, whose path names no entity.
     pub fn without_id(method: Method, kind: &str) -> Route {
         Route {
             method,
@@ -50,7 +52,7 @@ impl Route {
         Some(fill(&self.path, names, path_segment))
     }
 
-    /// The same of a path that needs nothing of what the destination gives.
+    /// The path as a text, where it needs nothing that the destination gives.
     pub fn whole_path(&self, names: &Names<'_>) -> Option<String> {
         let pieces = self.path(names)?.into_iter().map(|piece| match piece {
             Piece::Text(text) => Some(text),
@@ -69,8 +71,8 @@ impl Route {
         draft::places(&self.path)
     }
 
-    /// Whether the destination gave both of one thing: what the path names things by is the same, or all of it where the path
-    /// says nothing of that. What stands in the query, such as a version, changes with the thing.
+    /// Whether the destination gave two sets of values of one thing: the values by which the path names things are the
+    /// same, or all values where the path has none. What stands in the query, such as a version, may differ.
     pub fn is_of_one(&self, one: &Remote, other: &Remote) -> bool {
         let query = self
             .path

@@ -19,8 +19,8 @@ pub struct Arrangement {
     /// Whether entities come in an order of chance, by this number, rather than in that of the index: where many are
     /// refused, those that are not must not all stand behind them.
     pub scattered: Option<u64>,
-    /// Whether those that have been tried before share smaller batches each time: one of them may spoil the reading of a
-    /// whole batch, if any reading failed of late.
+    /// Whether entities that have been tried before share smaller batches each time: one of them may spoil the reading
+    /// of a whole batch, if any reading failed of late.
     pub narrows: bool,
 }
 
@@ -112,7 +112,7 @@ impl<'a> Due<'a> {
         let count = self.order.iter().take(WINDOW).take_while(is_alike).count();
         let window: Vec<u32> = self.order.drain(..count).collect();
         if class.was_probe {
-            // Whoever was tried longest ago is first, wherever it stands in the index.
+            // The probe that was tried longest ago is first, wherever it stands in the index.
             self.window = window.into();
             return true;
         }

@@ -1,8 +1,8 @@
 //! Which entity holds which identity at the destination, where identities are no function of ids.
 //!
 //! The pages are of the same form as those of the index and are written in the same way, entry by entry, but lie in the
-//! order of identities. An identity is claimed before an entity is pushed under it and let go once nothing of the entity
-//! lies there any more. A claim alone proves nothing: whoever holds it has to lie there, as the index tells.
+//! order of identities. An identity is claimed before an entity is pushed under it and let go once nothing of the
+//! entity lies there any more. A claim alone proves nothing: whoever holds it has to lie there, as the index tells.
 
 use crate::entry::Entry;
 use crate::index::{Directory, Pages, page_of};
@@ -92,21 +92,21 @@ impl Claims {
         }
     }
 
-    /// Nothing of an entity lies under an identity any more; gives the codes of those that wait for it. What another one
-    /// holds by now stays its own.
+    /// Nothing of an entity lies under an identity any more; gives the codes of those that wait for it. What another
+    /// one holds by now stays its own.
     pub fn let_go(&mut self, kind: Kind, identity: &str, code: &str, now_s: u64) -> Vec<String> {
         let Some(mut entry) = self.entry(kind, identity).cloned() else {
             return Vec::new();
         };
         let mut holders = entry.hash.iter().chain(&entry.former).peekable();
         if holders.peek().is_some() && !holders.any(|holder| holder == code) {
-            // It is others', and who waits for it waits for those.
+            // Other entities hold the identity, and whoever waits for it waits for those.
             return Vec::new();
         }
         let waiting = std::mem::take(&mut entry.waiting);
         entry.former.retain(|former| former != code);
         if entry.hash.as_deref() == Some(code) {
-            // Who held it before may lie there still.
+            // Whoever held the identity before may lie there still.
             entry.hash = entry.former.pop();
             entry.code.clone_from(&entry.hash);
         }

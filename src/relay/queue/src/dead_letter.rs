@@ -1,4 +1,7 @@
 //! Entities given up, with what a person needs to mend them.
+//!
+//! A dead letter ends with its entity's success or by a person's hand, and by nothing else. There may be any number of
+//! them, so only the newest thousand keep their details.
 
 use crate::key::Key;
 use crate::keyspace::Keyspace;
@@ -53,7 +56,8 @@ impl DeadLetter {
         json!(self).to_string().into_bytes()
     }
 
-    /// Drops what takes room: the events, all failures but the last, and all of its answer that the reason does not say.
+    /// Drops what takes room: the events, all failures but the last, and all of its answer that the reason does not
+    /// say.
     pub fn thin(&mut self) {
         self.events.clear();
         self.failures.drain(..self.failures.len().saturating_sub(1));
@@ -64,9 +68,9 @@ impl DeadLetter {
     }
 }
 
-/// Thins the oldest beyond those that keep their details, a few at a time, behind the last one that was thinned; says which
-/// is the last now, by when it failed in seconds since the Unix epoch and its key, if there was any to thin. None is dropped: only
-/// its entity's success or a person ends it.
+/// Thins the oldest dead letters beyond those that keep their details, a few at a time, behind the last one that was
+/// thinned. Says which is the last now, by when it failed in seconds since the Unix epoch and by its key, if there was
+/// any to thin. None is dropped.
 pub async fn thin_oldest<H: Store>(
     host: &H,
     keys: &Keyspace,
@@ -81,7 +85,7 @@ pub async fn thin_oldest<H: Store>(
             continue;
         };
         letter.thin();
-        // Read once more: what a person discards meanwhile must not come back.
+        // The key is read once more: what a person discards meanwhile must not come back.
         if host.get(key).await?.is_some() {
             host.set(key, &letter.to_bytes()).await?;
         }
@@ -92,8 +96,8 @@ pub async fn thin_oldest<H: Store>(
 /// The next to be thinned, oldest first, with when they failed: those after the last one thinned, as far as there are
 /// more than keep their details.
 fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str), now_s: u64) -> Vec<(u64, &'a String)> {
-    // What failed ahead of now failed by a clock that was wrong, and counts as old: the mark must not run ahead of what
-    // fails from now on.
+    // A dead letter that failed ahead of now is of a clock that was wrong, and counts as old: the last one thinned must
+    // not lie ahead of what fails from now on.
     let believed = |failed_s: u64| if failed_s <= now_s + CLOCKS_S { failed_s } else { 0 };
     let last = (believed(last.0), last.1);
     let mut found: Vec<(u64, &String)> = plan
@@ -187,7 +191,7 @@ mod tests {
             store.0.borrow_mut().insert(key, letter(&code, failed_s).to_bytes());
         }
         let plan = Plan::of(&keys, store.0.borrow().keys().cloned());
-        // One is cleared after the listing.
+        // One dead letter is cleared after the listing.
         let cleared = keys.encode(&Key::DeadLetter(DeadLetterKey::new(
             Entity::new(Kind::Product, "product-1"),
             1_800_000_001,

@@ -1,4 +1,7 @@
-//! What the index knows of an entity.
+//! What the index knows of an entity; and, in entries of the same form, who holds an identity.
+//!
+//! Entries that several workers wrote of one entity come to the same in whatever order they are merged. Where two of
+//! them say different things of the same push, what lies at the destination counts as not known.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::entity::{Entity, Kind, Segment};
@@ -39,15 +42,15 @@ pub struct Entry {
     /// The digest of what the destination had given of its parent when it was pushed; none where that is not sent.
     #[serde(rename = "q", skip_serializing_if = "Option::is_none", default)]
     pub of_parent: Option<String>,
-    /// Under which identities it lies at the destination, or may lie, where that is no function of its id: the first is the
-    /// one that it was last brought under.
+    /// Under which identities it lies at the destination, or may lie, where that is no function of its id: the first is
+    /// the one that it was last brought under.
     #[serde(rename = "i", skip_serializing_if = "Vec::is_empty", default)]
     pub identities: Vec<String>,
     /// Of an identity, the codes of entities that want it while another one holds it.
     #[serde(rename = "w", skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) waiting: Vec<String>,
-    /// Of an identity, who else may lie there: who held it before it was taken over, and who holds it by what another worker
-    /// wrote at the same time. Older versions kept one.
+    /// Of an identity, who else may lie there: who held it before it was taken over, and who holds it by what another
+    /// worker wrote at the same time. Older versions kept one.
     #[serde(
         rename = "f",
         skip_serializing_if = "Vec::is_empty",
@@ -66,7 +69,7 @@ pub struct Entry {
 pub struct Mark(String);
 
 impl Mark {
-    /// Of the model of this code.
+    /// The mark of the model of this code.
     pub fn of_model(code: &str) -> Mark {
         Mark::of(&Entity::new(Kind::ProductModel, code).segment)
     }
@@ -87,12 +90,12 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Entry {
-    /// Whether it tells what lies at the destination, if only that nothing does.
+    /// Whether the entry tells what lies at the destination, if only that nothing does.
     pub(crate) fn is_known(&self) -> bool {
         self.hash.is_some() || self.removed_s.is_some()
     }
 
-    /// Of two entries of an identity, whoever holds it by one of them.
+    /// Whoever holds an identity by one of two entries of it.
     fn holders(&self, other: &Entry) -> Vec<String> {
         if ![self, other]
             .iter()
@@ -105,7 +108,7 @@ impl Entry {
         united(one, other)
     }
 
-    /// Whether it says who holds an identity: the code then is that of the holder.
+    /// Whether the entry says who holds an identity: its code then is that of the holder.
     fn is_of_identity(&self) -> bool {
         self.code.is_some() && self.code == self.hash
     }
@@ -133,7 +136,7 @@ impl Entry {
                 updated_s: self.updated_s.max(other.updated_s),
                 code: self.code.or(other.code),
                 pushes: self.pushes,
-                // What cannot be of both is looked up anew.
+                // Where the two differ in what the destination gave, that is looked up anew.
                 remote: if self.remote == other.remote {
                     self.remote
                 } else {

@@ -21,8 +21,8 @@ pub struct InFlightValue {
     /// What the push of each of them was to bring, in the same order; of older versions none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<Option<Tried>>,
-    /// Whether they were looked at once already, and this key is there because the clocks of hosts differ: by another
-    /// one's the first look may have come too early.
+    /// Whether the entities were queued once already, and this key is there because the clocks of hosts differ: by
+    /// another clock the first time may have come too early.
     #[serde(default)]
     pub is_second: bool,
 }

@@ -20,12 +20,12 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::{Clock, Store, StoreError, delete_all};
 
-/// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store may
-/// be (DynamoDB takes 400 KB), and so lies in several.
+/// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store
+/// may be (DynamoDB takes 400 KB), and so lies in several.
 const PART_MAX: usize = 300_000;
 
-/// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it back,
-/// and the daily walk finds what went with a model.
+/// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it
+/// back, and the daily walk finds what went with a model.
 const REMOVED_S: u64 = 2 * 86_400;
 
 /// How many generations of models a product can have above it (contract 4.2).
@@ -38,7 +38,7 @@ struct Page {
 }
 
 impl Page {
-    /// The values that it is written as: one, or as many as it takes. What is read is united, whatever it lay in.
+    /// The values that the page is written as: one, or as many as it takes. Whoever reads it unites them, however many.
     fn parts(&self) -> Vec<Vec<u8>> {
         let whole = json!(self).to_string().into_bytes();
         // Some more than need be, since no two entries are of one size.
@@ -88,7 +88,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// One of pages in this order, of which none is known.
+    /// A directory of pages in this order, of which none is known.
     pub fn of(order: Order) -> Directory {
         Directory {
             order,
@@ -269,8 +269,8 @@ impl Pages {
         self.known(entity).filter(|entry| entry.removed_s.is_none())
     }
 
-    /// What the destination gave of the model that an entity inherits from, also of one that was removed of late; reads the
-    /// model's page.
+    /// What the destination gave of the model that an entity inherits from, also of one that was removed of late; reads
+    /// the model's page.
     pub async fn remote_of_model<H: Store>(
         &mut self,
         host: &H,
@@ -326,7 +326,8 @@ impl Pages {
         }
     }
 
-    /// Notes what the destination gave of an entity that has an entry, and the digest of what it had given of its parent.
+    /// Notes what the destination gave of an entity that has an entry, and the digest of what it had given of its
+    /// parent.
     pub fn set_remote(&mut self, entity: &Entity, remote: Remote, of_parent: Option<String>) {
         if let Some(entry) = self.get(entity).cloned() {
             let entry = Entry {
@@ -338,35 +339,35 @@ impl Pages {
         }
     }
 
-    /// Notes under which identities an entity that has an entry lies at the destination, or may lie: the first is the one
-    /// that it was last brought under.
+    /// Notes under which identities an entity that has an entry lies at the destination, or may lie: the first is the
+    /// one that it was last brought under.
     pub fn set_identities(&mut self, entity: &Entity, identities: Vec<String>) {
         if let Some(entry) = self.get(entity).cloned() {
             self.put(entity, Entry { identities, ..entry });
         }
     }
 
-    /// Notes that an entity whose page was read is removed, since an event said that it is deleted, or not. Also of one
-    /// without an entry: a worker that was paused may have pushed it, and its entry may yet come.
+    /// Notes that an entity whose page was read is removed, and whether an event had announced that. An entity without
+    /// an entry is noted, too: a worker that was paused may have pushed it, and that entry may yet come.
     pub fn remove(&mut self, entity: &Entity, now_s: u64, was_announced: bool) {
         let known = self.known(entity);
         let parent = known.and_then(|entry| entry.parent.clone());
-        // A later deletion that nobody announced takes nothing back of that.
+        // What was announced once stays so, although a later deletion was not.
         let was_announced = was_announced || known.is_some_and(|entry| entry.was_announced);
         let entry = Entry {
             pushes: self.pushes(entity) + 1,
             removed_s: Some(now_s),
             parent,
             was_announced,
-            // What lies below it there is deleted by it.
+            // Whatever lies below a model at the destination is deleted by what the destination gave of the model.
             remote: known.map(|entry| entry.remote.clone()).unwrap_or_default(),
             ..Entry::default()
         };
         self.put(entity, entry);
     }
 
-    /// Whether an entity went with a model of which an event said that it is deleted; reads the pages of the models that it
-    /// inherits from.
+    /// Whether an entity went with a model of which an event said that it is deleted; reads the pages of the models
+    /// that it inherits from.
     pub async fn went_with_a_model<H: Store>(
         &mut self,
         host: &H,
@@ -447,8 +448,8 @@ impl Pages {
     }
 }
 
-/// A store whose reads lag behind its listing. Taking the page for empty would forget what lies at the destination; the next
-/// tick lists anew.
+/// The failure of a store whose reads lag behind its listing. Taking the page for empty would forget what lies at the
+/// destination; the next tick lists anew.
 fn missing(key: &str) -> StoreError {
     StoreError::Failed(format!(
         "the store lists {key} and reads nothing there; if that stays so, delete the key"
@@ -460,11 +461,11 @@ fn read_page(key: &str, value: &[u8]) -> Result<Page, StoreError> {
     if page.get("v").and_then(Value::as_u64).is_some_and(|version| version > 1) {
         return Err(StoreError::Failed(format!("{key} is of a newer version than this one")));
     }
-    // Taking it for empty would forget what lies at the destination.
+    // Taking a damaged page for empty would forget what lies at the destination.
     serde_json::from_value(page).map_err(|_| StoreError::Damaged(key.to_owned()))
 }
 
-/// Sets a page of the index aside that is damaged: it is kept under another key, and its place is empty.
+/// Sets a damaged page of the index aside: it is kept under another key, and its place is empty.
 pub async fn set_aside<H: Store + Clock>(host: &H, keys: &Keyspace, key: &str) -> Result<(), StoreError> {
     let aside = Key::SetAside(host.now_ms() / 1000, Segment::of(key));
     if let Some(value) = host.get(key).await? {

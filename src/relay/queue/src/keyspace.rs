@@ -1,7 +1,7 @@
 //! The keys of one application, as texts, and read back.
 //!
-//! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form that is
-//! not known here, belongs to somebody else and is left alone.
+//! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form
+//! that is not known here, belongs to somebody else and is left alone.
 
 use crate::key::{Change, DeadLetterKey, EventKey, Hold, Key, ListKey, Record, RetryKey, Writer};
 use model::entity::{Entity, Kind, Segment};

@@ -1,5 +1,5 @@
-//! What waits, and what was done: the records of the store that stand for entities, and the plan that one listing of their
-//! keys comes to.
+//! What waits, and what was done: the records of the store that stand for entities, and the plan that one listing of
+//! their keys comes to.
 //!
 //! The queue is its keys. No key is ever changed by two, and none is deleted that was not listed before its entity was
 //! read; so whoever dies between two calls leaves work to be repeated, and never work forgotten.

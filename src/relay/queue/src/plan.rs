@@ -1,4 +1,7 @@
 //! From one listing of the store to the work of a tick.
+//!
+//! A plan is made of keys alone: it reads no value, and passes keys of others over. A listing can be long, so a plan
+//! holds little of each key and reads the rest when an entity's turn comes.
 
 use crate::waiting::Waiting;
 
@@ -49,9 +52,9 @@ pub struct Plan {
     keys: Option<Keyspace>,
     /// The keys of the listing that are the application's own.
     texts: Vec<String>,
-    /// Those that concern an entity, entity by entity.
+    /// The keys that concern an entity, entity by entity.
     items: Vec<Item>,
-    /// Where in `items` each entity's begin.
+    /// Where in `items` the keys of each entity begin.
     begins: Vec<u32>,
     /// Batches whose pushes had begun.
     pub in_flight: Vec<InFlight>,
@@ -65,19 +68,19 @@ pub struct Plan {
     pub index: Directory,
     /// Where the pages of who holds which identity lie.
     pub claims: Directory,
-    /// When a page of the index was last set aside that is damaged, in seconds since the Unix epoch.
+    /// When a damaged page of the index was last set aside, in seconds since the Unix epoch.
     pub set_aside_s: Option<u64>,
     /// Models of which it is noted how far their change has reached their variants.
     pub marking: BTreeSet<Entity>,
     /// How many events wait.
     pub depth: u64,
-    /// How many of them the PIM told.
+    /// How many of these events the PIM told.
     pub told: u64,
-    /// How many of them the relay raised itself, those that are held back left out.
+    /// How many of these events the relay raised itself, those of entities that are held left out.
     pub own: u64,
-    /// How many of them reconciliation raised, those that are held back left out.
+    /// How many of these events reconciliation raised, those of entities that are held left out.
     pub reconciling: u64,
-    /// The time of the oldest event that others told, in seconds since the Unix epoch.
+    /// The time of the oldest event that reconciliation did not raise, in seconds since the Unix epoch.
     pub oldest_s: Option<u64>,
     /// How many entities wait for another try.
     pub retrying: u64,
@@ -321,7 +324,8 @@ impl Plan {
 }
 
 impl InFlight {
-    /// Whether there is anything to do about it: all that was under way has arrived or never will, or its moment is wrong.
+    /// Whether there is anything to do about the batch: all that was under way has arrived or never will, or its moment
+    /// is wrong.
     pub fn is_due(&self, now_s: u64) -> bool {
         self.is_settled(now_s) || self.is_ahead(now_s)
     }
@@ -331,12 +335,13 @@ impl InFlight {
         self.time_s + SETTLED_S <= now_s
     }
 
-    /// Whether its moment is so far ahead that the clock that told it was wrong.
+    /// Whether the batch's moment is so far ahead that the clock that told it was wrong.
     pub fn is_ahead(&self, now_s: u64) -> bool {
         self.time_s > now_s + 2 * SKEW_S + SETTLED_S
     }
 
-    /// Whether it has been there for so long that either nobody worked for hours, or the reader's own clock is wrong.
+    /// Whether the batch has been there for so long that either nobody worked for hours, or the reader's own clock is
+    /// wrong.
     pub fn is_old(&self, now_s: u64) -> bool {
         self.time_s + 2 * SKEW_S + SETTLED_S < now_s
     }
@@ -415,7 +420,7 @@ impl<'a> Facts<'a> {
         self.retries().any(|(_, hold, _)| hold.is_some_and(Hold::is_of_brake))
     }
 
-    /// Whether its call was the probe of an upstream that is down.
+    /// Whether the entity's call was the probe of an upstream that is down.
     pub(crate) fn was_probe(&self) -> bool {
         self.retries().any(|(_, hold, _)| hold == Some(Hold::Probe)) && !made(Mistake::ProbeTheSame)
     }
@@ -424,7 +429,7 @@ impl<'a> Facts<'a> {
         self.has_events() && self.events().all(|(change, _)| change.is_reconciliation())
     }
 
-    /// Whether nothing is left of it but a dead letter.
+    /// Whether nothing waits for the entity but a dead letter.
     pub(crate) fn is_own_try(&self) -> bool {
         self.items
             .iter()
@@ -440,9 +445,9 @@ impl<'a> Facts<'a> {
             return self.letter().is_some_and(due);
         }
         match self.retry() {
-            // The brake holds what nobody announced.
+            // The brake holds only deletions that nobody announced, and an event has announced this one since.
             Some((_, Some(Hold::Brake), _)) if self.events().any(|(change, _)| change == Change::Deleted) => true,
-            // It was in flight, which the index did not know.
+            // The entity was in flight, so the destination may have it although the index does not know that.
             Some((_, Some(Hold::Unindexed), _)) if self.events().any(|(change, _)| change == Change::Recovered) => true,
             Some((attempts, hold, due_s)) => RetryKey::is_due_at(attempts.into(), hold, due_s, now_s),
             None => {
@@ -454,19 +459,20 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Since when it has waited, in seconds since the Unix epoch: what was told of it first, or what was due first.
+    /// Since when the entity has waited, in seconds since the Unix epoch: what was told of it first, or what was due
+    /// first.
     pub(crate) fn since_s(&self) -> u64 {
         let told = self.events().map(|(_, time_s)| time_s).min();
         let due = || self.retries().map(|(.., due_s)| due_s).min();
         match (self.was_probe(), told) {
-            // Whoever was tried longest ago is first.
+            // Of probes the one that was tried longest ago is first.
             (true, _) => due().unwrap_or(0),
             (false, Some(told_s)) => told_s,
             (false, None) => due().unwrap_or(0),
         }
     }
 
-    /// Where it stands in the order of the index: products by their UUIDs, anything else behind them by its segment.
+    /// Where the entity stands in the order of the index: products by their UUIDs, all else behind them by its segment.
     pub(crate) fn place(&self) -> Vec<u8> {
         let segment = self.segment();
         match Segment::known(segment).code().as_deref().and_then(uuid_bytes) {

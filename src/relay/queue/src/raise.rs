@@ -1,4 +1,7 @@
 //! Events as they wait in the store, and those that the relay raises itself.
+//!
+//! Nothing is planned by the value of an event's key: it holds the code, where the key cannot, and what people may want
+//! to see. A key that the relay makes itself was never there before, so no slow worker can delete it.
 
 use crate::key::{Change, EventKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -25,7 +28,7 @@ pub struct EventValue {
 }
 
 impl EventValue {
-    /// Of an entity with this code, that was told by this text.
+    /// The value of an event of the entity with this code, which came as this text.
     pub fn new(code: &str, at_ms: u64, text: &str) -> EventValue {
         EventValue {
             v: 1,

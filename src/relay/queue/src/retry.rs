@@ -1,4 +1,7 @@
-//! When to try again.
+//! When an entity is tried again after a failure, and what is kept of its tries.
+//!
+//! Delays grow with every attempt and are drawn by chance, but are never shorter than an upstream asks for, up to a
+//! day. Contents that come one after the other are counted, so that each goes out under an idempotency key of its own.
 
 use model::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -13,7 +16,7 @@ const FIRST_DELAY_S: u64 = 5;
 /// The longest delay, in seconds.
 pub const DELAY_MAX_S: u64 = 3600;
 
-/// The longest wait that an upstream can ask for, in seconds. What comes back before its time is refused again.
+/// The longest wait that an upstream can ask for, in seconds. A call that comes back before its time is refused again.
 pub const WAIT_MAX_S: u64 = 86_400;
 
 /// How long to wait after this many attempts, in seconds: exponential with full jitter, so that what failed together
@@ -52,8 +55,8 @@ pub struct Tried {
     /// Under which identity, where that is no function of its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
-    /// Under which identities it was to be deleted before, where a deletion names one: whoever has one of them by the time
-    /// that it arrives goes with it.
+    /// Under which identities it was to be deleted before, where a deletion names one: whoever has one of them by the
+    /// time that it arrives goes with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     leaving: Vec<String>,
 }
@@ -72,7 +75,7 @@ impl Tried {
         }
     }
 
-    /// The same, with what was to be deleted before.
+    /// This try, with the identities under which the entity was to be deleted before.
     #[must_use]
     pub fn leaving(self, leaving: Vec<String>) -> Tried {
         Tried { leaving, ..self }

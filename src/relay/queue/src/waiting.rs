@@ -1,4 +1,7 @@
-//! An entity and all that waits for it.
+//! An entity and all that waits for it: events, retries and dead letters, as their keys tell.
+//!
+//! Only keys of one listing are in it. So whoever is done with the entity and deletes them deletes no key that came
+//! later.
 
 use crate::key::{Change, DeadLetterKey, EventKey, RetryKey};
 use model::entity::Entity;
@@ -49,12 +52,12 @@ impl Waiting {
         self.own_try.as_ref()
     }
 
-    /// Whether reconciliation alone asked for it: then it stands behind what the PIM told.
+    /// Whether reconciliation alone asked for the entity, which then stands behind what the PIM told.
     pub fn is_reconciliation(&self) -> bool {
         !self.events.is_empty() && self.events.iter().all(|(event, _)| event.change.is_reconciliation())
     }
 
-    /// Whether the PIM told that it was deleted.
+    /// Whether the PIM told that the entity was deleted.
     pub fn is_deletion_announced(&self) -> bool {
         self.events.iter().any(|(event, _)| event.change == Change::Deleted)
     }
@@ -64,7 +67,8 @@ impl Waiting {
         Waiting::new(entity)
     }
 
-    /// The same where somebody else asks for it: then a dead letter's own tries are neither used up by it nor needed for it.
+    /// The same entity, read for the sake of another one: such a reading neither needs nor uses up one of a dead
+    /// letter's own tries.
     #[must_use]
     pub fn asked_for_another(self) -> Waiting {
         Waiting { own_try: None, ..self }
@@ -77,28 +81,28 @@ impl Waiting {
         self.dead_letters.extend(other.dead_letters);
     }
 
-    /// Whether the destination may have it although the index does not say so.
+    /// Whether the destination may have the entity although the index does not say so.
     pub fn may_be_there(&self) -> bool {
         self.is_deletion_announced() || self.is_recovered()
     }
 
-    /// Whether a push of it was under way when a worker died, or may still have arrived later.
+    /// Whether a push of the entity was under way when a worker died, or may still have arrived later.
     pub fn is_recovered(&self) -> bool {
         self.events.iter().any(|(event, _)| event.change == Change::Recovered)
     }
 
-    /// Whether it is to be pushed even where the index says that nothing changed.
+    /// Whether the entity is to be pushed even where the index says that nothing changed.
     pub fn is_forced(&self) -> bool {
         self.forced_s().is_some()
     }
 
-    /// When that was last asked for, in seconds since the Unix epoch.
+    /// When a forced push was last asked for, in seconds since the Unix epoch.
     pub fn forced_s(&self) -> Option<u64> {
         let forced = self.events.iter().filter(|(event, _)| event.change == Change::Forced);
         forced.map(|(event, _)| event.time_s).max()
     }
 
-    /// When something was last told of it, in seconds since the Unix epoch.
+    /// When something was last told of the entity, in seconds since the Unix epoch.
     pub fn newest_s(&self) -> Option<u64> {
         self.events.iter().map(|(event, _)| event.time_s).max()
     }
@@ -111,7 +115,7 @@ impl Waiting {
             .max()
     }
 
-    /// The key of the newest of its events that are meant.
+    /// Of the entity's events that are meant, the key of the newest one.
     fn newest(&self, is_meant: impl Fn(&EventKey) -> bool) -> Option<&str> {
         let meant = self.events.iter().filter(|(event, _)| is_meant(event));
         meant
@@ -119,25 +123,27 @@ impl Waiting {
             .map(|(_, key)| key.as_str())
     }
 
-    /// The key of what it is pushed for: its newest event, or the dead letter that it is tried again for.
+    /// The key of what the entity is pushed for: its newest event, or the dead letter that it is tried again for.
     pub fn cause(&self) -> &str {
         let letter = self.own_try().and(self.dead_letters.last());
-        // What was in flight is forgotten once it has settled, and another event may name a moment that lies ahead.
+        // Once a batch in flight has settled, nothing tells any more under which cause its pushes went. So the event
+        // that it left behind is the cause, whatever other event names a later moment: that moment may lie ahead, and
+        // the same cause might repeat an idempotency key.
         let recovered = self.newest(|event| event.change == Change::Recovered);
         let newest = recovered.or_else(|| self.newest(|_| true));
         newest.or(letter.map(String::as_str)).unwrap_or_default()
     }
 
-    /// The key of its newest event that was told, and not raised by the marking of a model above it: that model's marking
-    /// reaches all below.
+    /// The key of the newest event for which the variants of a model are marked. An event that the marking of a model
+    /// above raised does not count: that marking reaches all below by itself.
     pub fn newest_told_event(&self) -> Option<&str> {
         self.newest(|event| event.change != Change::Inherited)
     }
 
     /// Whether `updated` cannot tell that what a list gave reflects all events (contract 6, traps 9 and 11). It tells
     /// seconds: of two edits in one second the list may show the first only, and then two events name that second. And
-    /// where the list gives what was pushed before, an event that names no later moment is an old one, or of a PIM whose
-    /// clock was put back.
+    /// where the list gives what was pushed before, an event that names no later moment is an old one, or of a PIM
+    /// whose clock was put back.
     pub fn is_vague(&self, updated_s: u64, pushed_s: Option<u64>) -> bool {
         let named = || self.events.iter().filter_map(|(event, _)| event.oldest_updated_s());
         let is_pushed = pushed_s == Some(updated_s);
@@ -146,7 +152,7 @@ impl Waiting {
             || self.events.iter().any(|(event, _)| event.is_vague())
     }
 
-    /// Whether it is to be looked at again, now or later, although all went well.
+    /// Whether the entity has a recheck, now or later.
     pub fn has_recheck(&self) -> bool {
         self.retries.iter().any(|(retry, _)| retry.is_recheck())
     }

@@ -1,4 +1,7 @@
-//! What a list says against what was last pushed.
+//! Compares what a list of the PIM gave with what was last pushed, and queues what differs.
+//!
+//! It may assume that the backlog has room for a page. It queues no entity that waits already, nor one of which just
+//! the same lies refused in the dead letters, unless a person has forced all. Nothing is pushed or deleted here.
 
 use desk::backlog::Backlog;
 use desk::books::Books;
@@ -20,7 +23,7 @@ pub(super) struct Listed<'a> {
     body: &'a Value,
 }
 
-/// The entities of a page; what has no id is none.
+/// The entities of a page; what has no id is left out.
 pub(super) fn listed(kind: Kind, items: &[Value]) -> Vec<Listed<'_>> {
     let listed = items.iter().filter_map(|body| {
         let code = kind.id_in(body)?;
@@ -51,7 +54,7 @@ pub(super) enum Verdict {
     Skip,
     /// Refused by the selection, and not at the destination.
     Ignore,
-    /// Not to be sent at all.
+    /// The entity cannot be sent, or lacks the attribute that says what it is called.
     Unsendable,
 }
 
@@ -86,7 +89,8 @@ pub(super) async fn judge<H: Host>(
     Ok(listed.iter().map(verdict).collect())
 }
 
-/// Queues what differs from what was last pushed, all of it if it is forced; says how much. There is room for a page.
+/// Queues the entities of a page that differ from what was last pushed, or all of them if the walk is forced; says how
+/// many.
 pub(super) async fn queue_different<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
@@ -130,8 +134,8 @@ pub(super) async fn queue<H: Host>(
     Ok(raised.len() as u64)
 }
 
-/// Queues what a list could not give and was passed over for: read by its id it may come, and if it does not, it ends in
-/// the dead letters, where people see it.
+/// Queues entities that a list did not give and that were passed over there: read by its id such an entity may come,
+/// and if it does not, it ends in the dead letters, where people see it.
 pub(super) async fn queue_unread<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
@@ -158,7 +162,7 @@ async fn is_to_be_queued<H: Host>(
 ) -> Result<bool, StoreError> {
     Ok(match verdict {
         Verdict::Ignore => false,
-        // It could not be read before: the dead letter that says so goes once it was looked at.
+        // A dead letter says that the entity could not be read. Now it can be, and the dead letter goes once it was.
         Verdict::Skip => is_refused(desk, backlog, books, entity, &Verdict::Unsendable).await?,
         Verdict::Push(_) | Verdict::Delete | Verdict::Unsendable => {
             !is_refused(desk, backlog, books, entity, verdict).await?
@@ -166,7 +170,7 @@ async fn is_to_be_queued<H: Host>(
     })
 }
 
-/// Whether just this lies given up in the dead letters.
+/// Whether a dead letter of the entity is of this very verdict, so that queueing it would only fail again.
 pub(super) async fn is_refused<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -177,12 +181,13 @@ pub(super) async fn is_refused<H: Host>(
     let is_of = |letter: &DeadLetter, upstream: &str| {
         letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
     };
-    // What a former destination refused is new to one that was adopted with nothing in it.
+    // A dead letter from before the index was emptied is of a former destination, and tells nothing of the new one.
     let emptied_s = books.reconciliation.emptied_s(desk.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
         _ if letter.failed_s < emptied_s => false,
         Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
-        // Without a hash it is a deletion that the destination refused, or what never got that far.
+        // A dead letter has no hash where the destination refused a deletion, which then failed last, or where the
+        // entity could not even be read: then the PIM failed last.
         Verdict::Delete => is_of(&letter, "destination"),
         _ => is_of(&letter, "pim"),
     };

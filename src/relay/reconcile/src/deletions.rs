@@ -1,7 +1,9 @@
-//! What a whole walk did not meet: deleted in the PIM, or hidden from this connection, which look alike (contract 5).
+//! Judges what a whole walk did not meet: such entities were deleted in the PIM, or are hidden from this connection,
+//! and the two look alike (contract 5).
 //!
-//! If it is no more than the brake would let through, it is queued: each is read by its id, and deleted if it is gone.
-//! If it is more, none of it is even looked at before a person has released the brake, or a later walk meets it again.
+//! If they are no more than the brake would let through, they are queued: each is read by its id, and deleted if it is
+//! gone. If they are more, none is even looked at before a person has released the brake, or a later walk meets it
+//! again.
 
 use super::compare::{Verdict, is_refused, queue};
 use desk::backlog::Backlog;
@@ -48,7 +50,8 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
         }
         walk.last.entry(kind).or_default().missing += missed.len() as u64;
         missing += missed.len();
-        // What stays at the destination is only let go.
+        // Where the shape removes nothing from the destination, a missed entity is only let go, and no brake need hold
+        // it.
         if !session.desk.config.shape.removes(kind) {
             continue;
         }
@@ -90,8 +93,8 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
     Ok(())
 }
 
-/// The entities of a page of the index, behind an entry, that a walk did not meet, with their codes. What the destination
-/// refused to delete is left to people.
+/// The entities of a page of the index, behind an entry, that a walk did not meet, with their codes. What the
+/// destination refused to delete is left to people.
 async fn missed_on<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -108,7 +111,8 @@ async fn missed_on<H: Host>(
             continue;
         };
         let entity = Entity::of(kind, segment);
-        // Whichever walk missed it first: a later one that is under way has not met it, or has not come to it.
+        // The note names the first walk that missed the entity. It counts up to the walk that was judged: a later walk
+        // that has met the entity has taken the note away.
         let is_missed = entry.missed_by.is_some_and(|missed_by| missed_by <= walk);
         if is_missed && is_behind && !is_refused(desk, backlog, books, &entity, &Verdict::Delete).await? {
             missed.push((entity, code));

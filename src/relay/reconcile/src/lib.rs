@@ -4,10 +4,10 @@
 //! - [`walk`]: once a day, all of it: what `updated` does not tell, and what the index has and the PIM has not.
 //! - [`deletions`]: what a whole walk did not meet, judged by the brake.
 //! - [`rehearsal`]: all of it, under a shape that is not adopted yet, which only counts.
-//! - `scan`: a page of any of these lists, and their ends; `compare`: a page beside the index; `sweep`: keys that nobody
-//!   needs, after a walk.
+//! - `scan`: a page of any of these lists, and their ends; `compare`: a page beside the index; `sweep`: keys that
+//!   nobody needs, after a walk.
 //!
-//! The others compare with the index of what was last pushed, and queue what differs as events of the relay's own,
+//! All but rehearsals go by the index of what was last pushed, and queue what differs as events of the relay's own,
 //! behind those of the PIM. One path does the work: whatever is queued is read again before anything is pushed or
 //! deleted. How far each has come is kept after every page, so that a killed tick goes on where it was.
 
@@ -57,7 +57,7 @@ pub async fn is_due<H: Store + Clock>(host: &H, config: &WorkerConfig) -> Result
             .is_some_and(|(due_ms, _)| due_ms <= now_ms))
 }
 
-/// Begins a tick's share: what happened since the last one.
+/// Begins reconciliation's share of a tick: takes note of a notification and of a released brake, where there is one.
 pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(), StoreError> {
     let notification: Option<Notification> =
         host::read(desk.host, &desk.config.keys.record(Record::Notification)).await?;
@@ -83,7 +83,7 @@ pub async fn begin<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(),
     Ok(())
 }
 
-/// Whether there is something to be done right now: all that is due, or what no breaker holds of it.
+/// Whether something is due right now; of what a breaker holds nothing counts, unless `even_if_held`.
 pub fn is_ready<H: Host>(session: &mut Session<'_, H>, even_if_held: bool) -> bool {
     let now_ms = session.desk.host.now_ms();
     let is_held = |kind| !even_if_held && session.upstreams.is_held_at_the_pim(kind);
@@ -118,7 +118,7 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     Ok(has_worked)
 }
 
-/// The next piece of work that is due, or will be before the time is over; waits for that.
+/// The next piece of work that is due, or will be before the time is over; waits until it is due.
 async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
     if !session.upstreams.is_reconciling()
         || !session.backlog.has_room(&session.desk)
@@ -127,7 +127,7 @@ async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<T
         return None;
     }
     let now_ms = session.desk.host.now_ms();
-    // What a breaker holds stays due: it is next once a probe may go.
+    // A task that a breaker holds stays due, and is next once a probe may go.
     let is_held = |kind| session.upstreams.is_held_at_the_pim(kind);
     let (due_ms, task) = session
         .books

@@ -1,6 +1,8 @@
-//! What another shape would do: every entity of the PIM, shaped and compared with the index, counted and left alone.
+//! Counts what another shape would do: every entity of the PIM is read, shaped, compared with the index, and left
+//! alone.
 //!
-//! It is made under a shape that nobody has adopted yet, once for each.
+//! A rehearsal is made once for each shape that is configured and that nobody has adopted yet. How far it has come is
+//! kept after every page.
 
 use super::compare::{Verdict, judge, listed};
 use super::scan;
@@ -21,8 +23,8 @@ use world::host::{Host, StoreError};
 /// The most pages in one tick: with a tick every ten seconds a page a second, as a walk reads.
 const PAGES_PER_TICK: usize = 10;
 
-/// Whether a rehearsal has not come to its end yet, although nothing else is to be done. Whoever has no shape pays for
-/// no read here: that a shape was taken away is rehearsed with the next event or look of reconciliation.
+/// Whether a rehearsal has still to go on in a tick that has nothing else to do. Where no shape is configured this
+/// costs no read: that a shape was taken away is rehearsed once an event or a look has brought a tick work.
 pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, StoreError> {
     let Some(configured) = Pair::of(config).filter(|_| !config.shape.is_identity()) else {
         return Ok(false);
@@ -35,8 +37,8 @@ pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig) -> Result<bool, St
     Ok(!rehearsal.is_some_and(|rehearsal| rehearsal.shape == configured.shape && rehearsal.is_done()))
 }
 
-/// The shape is the one that is known, again or at last: what was counted is past. What came meanwhile may have been
-/// taken for not wanted, and lists may have been read for another shape: a walk finds what is left.
+/// Ends a rehearsal once the configured shape is the adopted one: its record goes. While it was another one, entities
+/// may have been taken for unwanted and lists read for the other shape, so a walk is asked for that finds what is left.
 pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(), Stop> {
     let key = desk.config.keys.record(Record::Rehearsal);
     if desk.host.get(&key).await?.is_some() {
@@ -46,10 +48,11 @@ pub async fn end<H: Host>(desk: &Desk<'_, H>, books: &mut Books) -> Result<(), S
     Ok(())
 }
 
-/// Goes on counting; says what is known.
+/// Counts some pages more; gives the sentence that tells people what was counted so far.
 pub async fn run<H: Host>(session: &mut Session<'_, H>, known: Pair) -> Result<String, Stop> {
     let (host, keys) = (session.desk.host, &session.desk.config.keys);
-    // A list of the PIM that is found changed concerns the shape that may come back.
+    // Where a list of the PIM is found changed, a walk is asked for in this record. It is the record of the known pair,
+    // since the shape of that pair may come back.
     session.books.reconciliation = Reconciliation::load_of(host, keys, Some(known)).await?;
     let shape = session.desk.config.shape.name();
     let known = Rehearsal::read(host, keys).await?;
@@ -112,8 +115,8 @@ async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind, rehearsal: &mut
             rehearsal.counts.unread += codes.len().max(1) as u64;
             return Ok(());
         }
-        // For an hour it is asked for again. Then the rest of this kind is left out: what can be counted is worth more than
-        // a counting that never ends.
+        // A page that does not come is asked for again for an hour. Then the rest of its kind is left out: what can be
+        // counted is worth more than a counting that never ends.
         Turned::Stuck(failure) => {
             let now_ms = session.desk.host.now_ms();
             let since_ms = *rehearsal.stuck_since_ms.get_or_insert(now_ms);

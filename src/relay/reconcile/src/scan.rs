@@ -1,4 +1,7 @@
 //! A scan over a list of the PIM: page after page, to an end that is certain.
+//!
+//! Looks and walks take no page for the last one at first sight. Whoever scans may assume that a page which leads to
+//! itself comes back as a failure, and that what the PIM does not give is counted and logged as `unread`.
 
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
@@ -16,7 +19,7 @@ use records::reconciliation::Scan;
 use serde_json::json;
 use world::host::{Host, StoreError};
 
-/// What follows from a page.
+/// What a scan reads after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     /// The next one.
@@ -97,7 +100,8 @@ pub(super) async fn ask<H: Host>(
     Ok(turned)
 }
 
-/// The first product behind a UUID that the index has, or the dead letters, on the same page of the index.
+/// Of the products on the page of the index where a UUID belongs, and of those that anything waits for, the first one
+/// behind that UUID.
 async fn next_known<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -133,7 +137,7 @@ mod tests {
         assert_eq!(turn(&mut scan, &page(None, 101), 20), Turn::Again);
         assert_eq!(scan.due_ms(30), 60_020);
         assert_eq!(scan.cursor.as_deref(), Some("a"));
-        // It was short for a moment only.
+        // The list was short for a moment only.
         assert_eq!(turn(&mut scan, &page(Some("b"), 161), 60_020), Turn::On);
         assert_eq!(scan.due_ms(60_030), 0);
         assert_eq!(turn(&mut scan, &page(None, 162), 60_040), Turn::Again);

@@ -1,4 +1,8 @@
-//! What lies in the store and nobody needs any more, swept out at the end of each walk.
+//! Deletes from the store what nobody needs any more, at the end of each walk.
+//!
+//! The sweep may assume that the walk saw all of the catalogue that the PIM gives, so that what damaged pages of the
+//! index held is found again. Whatever is in use stays, as do keys of other applications, and without the lease nothing
+//! goes.
 
 use desk::backlog::Backlog;
 use desk::lookups;
@@ -9,9 +13,9 @@ use queue::key::{Key, ListKey};
 use serde_json::json;
 use world::host::{Host, delete_all};
 
-/// Deletes tokens of other credentials, lists that the shape does not look things up in, how far the marking of variants had
-/// come of models for which nothing waits (those were deleted meanwhile), and pages of the index that were set aside before
-/// the walk began, which has found again what they held.
+/// Deletes tokens of other credentials, lists that the shape does not look things up in, how far the marking of
+/// variants had come of models for which nothing waits (those were deleted meanwhile), and pages of the index that were
+/// set aside before the walk began: the walk has found again what they held.
 pub(super) async fn sweep<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,

@@ -3,9 +3,9 @@
 //!
 //! It finds what `updated` does not tell, such as a variant that changed through its model, and what was deleted
 //! without a word. Products come in the order of their UUIDs, as the index has them: between one page and the next,
-//! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, and the pages of
-//! categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk that
-//! does not come to its end deletes nothing.
+//! whatever the index has and the PIM did not name was missed. Models come in an order of the PIM's own, and the pages
+//! of categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk
+//! that does not come to its end deletes nothing.
 
 use super::compare::{Listed, listed, queue_different, queue_unread};
 use super::deletions;
@@ -76,7 +76,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Ha
         }
     };
     let known = &mut session.books.reconciliation.walk;
-    // A list that was read meanwhile, and has changed, asks for the next one.
+    // A list for lookups that was read meanwhile, and was found changed, has asked for another walk.
     if let Some(is_forced) = known.asked {
         walk.ask(is_forced);
     }
@@ -133,7 +133,7 @@ async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step
         }
         Err(Halt::Stop(stop)) => return Err(stop.into()),
         Err(Halt::Failure(failure)) => {
-            // What was learned on the way counts, or the same answer would be judged for ever.
+            // What the scan learned on the way is kept, or the same answer would be judged for ever.
             walk.step = Some(Step::List {
                 kind,
                 scan,
@@ -145,7 +145,7 @@ async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step
     };
     walk.page_ms = now_ms;
     let listed = listed(kind, &page.items);
-    // What is read again to be sure of the end was pushed at its first sight.
+    // A page that is read again, to be sure that it is the last one, was forced at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
     scan.found += queue_different(session, kind, &listed, is_forced).await?;
     page_came(&mut walk.trouble);
@@ -279,8 +279,8 @@ async fn note_misses<H: Host>(
     Ok(books.save_pages(desk, pages).await?)
 }
 
-/// Asks for the next ones of the models or categories that the index has, a hundred or as many as come at once, and marks
-/// those that the PIM does not name. Of one that is not even answered for alone nothing is concluded.
+/// Asks the PIM for the next models or categories of the index, a hundred or as many as come at once, and marks those
+/// that it does not name. Where it does not answer even for one alone, nothing is concluded of that one.
 async fn verify<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &mut Upstreams<'_, H>,
@@ -339,7 +339,7 @@ async fn verify<H: Host>(
                 Ok(next)
             }
             Err(failure) => {
-                // It is asked for again: that nothing came says nothing of it.
+                // The entity is asked for again: where the PIM answers nobody, its silence says nothing of one entity.
                 walk.step = (!failure.was_not_called()).then(|| again(false));
                 Err(failure.into())
             }
@@ -360,7 +360,7 @@ async fn verify<H: Host>(
     let is_named = |entity: &Entity| found.iter().any(|listed| listed.entity == *entity);
     let asked = asked.into_iter().map(|(entity, _)| entity);
     let (met, missing): (Vec<Entity>, Vec<Entity>) = asked.partition(is_named);
-    // Read now: the index may have changed while the PIM was asked.
+    // The pages are read only now: the index may have changed while the PIM was asked.
     let mut pages = books.load_pages(desk, met.iter().chain(&missing)).await?;
     let now_s = desk.now_s();
     let is_old = |entity: &&Entity| pages.get(entity).is_some_and(|entry| !is_young(entry, now_s));

@@ -1,4 +1,8 @@
 //! The brake on deletions that nobody announced: lost permissions look just like them.
+//!
+//! In a day it lets the larger of five and 2% of the index through, and holds all others until a person releases it. An
+//! entity counts once, however often its deletion is tried. What the brake keeps is bounded, and moments of clocks that
+//! were wrong neither release nor fill it.
 
 use model::entity::Entity;
 use model::time::CLOCKS_S;
@@ -21,21 +25,22 @@ const COUNT_S: u64 = 900;
 /// once, those let through first count again when they are tried again.
 const PENDING_MAX: usize = 1000;
 
-/// How long a person releases it for, in seconds.
+/// How long a person releases the brake for, in seconds.
 const RELEASE_S: u64 = 3600;
 
-/// Its state, kept between ticks; bounded, however many entities there are.
+/// The brake's state, kept between ticks; bounded, however many entities there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Brake {
-    /// How many unannounced deletions were let through, by from when on (seconds since the Unix epoch).
+    /// How many unannounced deletions were let through, by when each count begins, in seconds since the Unix epoch.
     counts: BTreeMap<String, u64>,
-    /// Those of them that have not come through yet, by [`Entity::key`], and when they were let through, in seconds since
-    /// the Unix epoch. One that is tried again counts once. Older versions kept all here and counted them.
+    /// Deletions that were let through and have not come through yet, by [`Entity::key`], and when they were let
+    /// through, in seconds since the Unix epoch. One that is tried again counts once. Older versions kept all here and
+    /// counted them.
     let_through: BTreeMap<String, u64>,
-    /// Since when it has been holding deletions back, in seconds since the Unix epoch.
+    /// Since when the brake has been holding deletions back, in seconds since the Unix epoch.
     pub holding_since_s: Option<u64>,
-    /// Until when a person has released it, in seconds since the Unix epoch.
+    /// Until when a person has released the brake, in seconds since the Unix epoch.
     pub released_until_s: u64,
 }
 
@@ -51,8 +56,8 @@ fn is_counted(begin: &str, now_s: u64) -> bool {
 }
 
 impl Brake {
-    /// Asks for a deletion that nobody announced, or of what the index does not have, which holds so many entities. Whoever
-    /// is not let through is held ([`Brake::hold`]).
+    /// Whether a deletion may go that nobody announced, or whose entity the index does not have; `indexed` is how many
+    /// entities the index holds. Where the answer is no, the caller has the brake hold ([`Brake::hold`]).
     pub fn lets_through(&mut self, entity: &Entity, indexed: usize, now_s: u64) -> bool {
         if self.counts.is_empty() {
             for at_s in self.let_through.clone().into_values() {
@@ -87,7 +92,7 @@ impl Brake {
         self.let_through.remove(&entity.key());
     }
 
-    /// How many more it would let through now, the index holding so many entities.
+    /// How many more deletions the brake would let through now, the index holding so many entities.
     pub fn left(&self, indexed: usize, now_s: u64) -> usize {
         if self.is_released(now_s) {
             return usize::MAX;
@@ -110,19 +115,20 @@ impl Brake {
         now_s < self.released_until_s && !self.is_released_ahead(now_s)
     }
 
-    /// Whether it was released for longer than it can be: by a clock that was wrong.
+    /// Whether the brake was released for longer than it can be, and so by a clock that was wrong.
     pub fn is_released_ahead(&self, now_s: u64) -> bool {
         self.released_until_s > now_s + RELEASE_S + CLOCKS_S
     }
 
-    /// Forgets a release by a clock that was wrong: when its hour comes nobody remembers it.
+    /// Forgets a release that a clock dated ahead which was wrong. If it were kept, it would let everything through
+    /// when its hour comes, long after anybody meant that.
     pub fn forget_ahead(&mut self, now_s: u64) {
         if self.is_released_ahead(now_s) {
             self.released_until_s = 0;
         }
     }
 
-    /// It holds something back from now on, if it does not already.
+    /// The brake holds something back from now on, if it does not already.
     pub fn hold(&mut self, now_s: u64) {
         self.holding_since_s.get_or_insert(now_s);
     }
@@ -182,7 +188,7 @@ mod tests {
         let (mut brake, indexed) = (Brake::default(), 2_000_000);
         for n in 0..40_000 {
             assert!(brake.lets_through(&product(n), indexed, 100_000 + n as u64 * 2));
-            // As many as fail at once, and are tried again.
+            // A thousand deletions fail at a time, and are tried again.
             if n >= 1000 {
                 let again = product(n - 999);
                 assert!(brake.lets_through(&again, indexed, 100_000 + n as u64 * 2));

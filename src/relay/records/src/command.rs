@@ -1,4 +1,6 @@
 //! What a person asks the worker to do: the console leaves a key, a tick that holds the lease carries it out.
+//!
+//! A command waits until it was carried out, the oldest first. A value in a format that is not known is no command.
 
 use crate::pair::Pair;
 use queue::key::Key;
@@ -11,21 +13,22 @@ use world::host::{self, Clock, Random, Store, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Command {
-    /// The index is from now on one of the configured PIM, destination and shape.
+    /// The index counts from now on as built for the configured PIM, destination and shape.
     Adopt {
-        /// Whether what it holds is forgotten: the new destination has nothing of it.
+        /// Whether what the index holds is forgotten, since the new destination has nothing of it.
         empty_index: bool,
-        /// What the person saw to be configured, and means: nothing else is adopted. None of a version that did not say.
+        /// The pair that the person saw to be configured, and means: no other one is adopted. Commands of older
+        /// versions do not say it, and are refused.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         configured: Option<Pair>,
     },
     /// Deletions that the brake holds back are let through, for an hour.
     ReleaseBrake,
-    /// What upstreams asked to wait for, or to come less often, is over: a person knows better.
+    /// Waits that upstreams asked for end now, and so do rates that they lowered: a person knows better.
     EndWaits,
-    /// A look at the PIM by reconciliation, now.
+    /// Reconciliation begins now.
     Reconcile {
-        /// Which.
+        /// What it reads.
         scan: ScanKind,
         /// From this moment on, in seconds since the Unix epoch; recent changes only.
         #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -72,7 +72,8 @@ impl Lags {
         })
     }
 
-    /// The lag that this share of all does not pass, in seconds, read off the bins by a straight line; none without any.
+    /// The lag that this share of all does not pass, in seconds, read off the bins by a straight line; none without
+    /// any.
     pub fn quantile_s(&self, share: f64) -> Option<f64> {
         let rank = self.count() as f64 * share;
         let (mut below, mut from_s) = (0.0, 0.0);
@@ -145,7 +146,7 @@ impl Counts {
     }
 }
 
-/// Five minutes. Those in which no tick had work have none.
+/// What happened within five minutes. Where no tick had work there is no bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bucket {
@@ -155,7 +156,7 @@ pub struct Bucket {
     /// The most events that waited at a time.
     #[serde(rename = "d", skip_serializing_if = "is_zero")]
     pub depth: u64,
-    /// How many were left after the last tick.
+    /// How many events were left after the last tick.
     #[serde(rename = "z", skip_serializing_if = "is_zero")]
     pub left: u64,
     /// What was counted.
@@ -194,7 +195,7 @@ pub struct History {
     pub last_tick: Option<LastTick>,
     /// The PIM's events that were waiting when this was last written.
     told: u64,
-    /// The same with those that the relay raised itself.
+    /// All events that were waiting then, with those that the relay raised itself.
     depth: u64,
 }
 
@@ -276,8 +277,8 @@ impl History {
         });
     }
 
-    /// The bucket of this moment. A clock that went back writes into the newest one; one that was far ahead is
-    /// forgotten.
+    /// The bucket of this moment. A clock that went back writes into the newest bucket; those of a clock that was far
+    /// ahead are forgotten.
     fn bucket(&mut self, now_s: u64) -> &mut Bucket {
         let begin_s = now_s - now_s % BUCKET_S;
         self.buckets.retain(|bucket| bucket.begin_s <= now_s + 3600);
@@ -342,12 +343,12 @@ mod tests {
         history.note_listing(&plan(&[one.clone(), own.clone()]), NOW_S);
         history.note_listing(&plan(&[one.clone(), own.clone()]), NOW_S + 10);
         assert_eq!(history.totals.events, 1);
-        // One is cleared, another comes meanwhile.
+        // One event is cleared, another one comes meanwhile.
         history.note_cleared([&one, &own].into_iter(), Some(NOW_S + 12), NOW_S + 12);
         history.note_listing(&plan(std::slice::from_ref(&two)), NOW_S + 20);
         assert_eq!(history.totals.events, 2);
         assert_eq!((history.totals.lags.count(), history.totals.lags.sum_s), (1, 52));
-        // It is given up: nothing reached the destination.
+        // The entity is given up: nothing reached the destination.
         history.note_cleared([&two].into_iter(), None, NOW_S + 21);
         history.note_tick(&Report::default(), 5, NOW_S + 21);
         assert_eq!(history.totals.lags.count(), 1);

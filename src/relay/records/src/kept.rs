@@ -1,4 +1,6 @@
-//! What is kept is read back to the last digit.
+//! A test of every record, and of the values that wait: what is kept is read back to the last digit.
+//!
+//! A sample for each of them stands here, with numbers that no double holds.
 
 use crate::history::History;
 use crate::notification::Notification;

@@ -1,4 +1,7 @@
 //! What the Event Platform says of the subscription: suspended, revoked, resumed (contract 3.7).
+//!
+//! Ingest keeps the newest state with the earliest moment since which events may be missing, and the worker looks back
+//! to that. Whatever is sent, no moment that is kept lies in the future.
 
 use model::text;
 use model::time;
@@ -66,7 +69,7 @@ pub fn read(body: &[u8], now_ms: u64) -> Result<Notification, String> {
         other if other.starts_with("subscription.suspended") => SubscriptionState::Suspended,
         _ => SubscriptionState::Other,
     };
-    // What claims to come of the future would outlast all that is said after it.
+    // A notification that claims to come of the future would outlast all that are sent after it.
     let now_s = now_ms / 1000;
     let sent_s = text("timestamp").as_deref().and_then(time::parse);
     let sent_s = sent_s.unwrap_or(now_s).min(now_s);

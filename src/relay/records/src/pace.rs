@@ -1,8 +1,8 @@
 //! How large batches may be, and whether the work comes to anything.
 //!
-//! A batch that time did not suffice for is halved, down to a single entity; one that comes to its end doubles it again.
-//! What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its share of
-//! a tick and no more, and people hear of it.
+//! A batch that time did not suffice for is halved, down to a single entity; one that comes to its end doubles it
+//! again. What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its
+//! share of a tick and no more, and people hear of it.
 
 use model::entity::{BATCH_MAX, Kind};
 use serde::{Deserialize, Serialize};
@@ -20,13 +20,13 @@ const HALVED_MAX: u64 = BATCH_MAX.ilog2() as u64 + 1;
 pub struct Came {
     /// Entities in it.
     pub of: usize,
-    /// Those that it got through with, whatever came of them.
+    /// The entities that it got through with, whatever came of them.
     pub through: usize,
     /// Whether what was put off need not begin anew, since the marking of variants keeps how far it came.
     pub has_advanced: bool,
 }
 
-/// What is kept of it between ticks.
+/// What is kept of the pace between ticks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pace {
@@ -50,8 +50,8 @@ impl Pace {
         (BATCH_MAX >> halved).max(1)
     }
 
-    /// Takes note of a batch while calls of the PIM are held back, which is no reason to ask for less; unless nothing comes
-    /// of it again and again: then it may be what the batch asks for, while the PIM answers all else that it is asked.
+    /// Takes note of a batch while calls of the PIM are held back, which is no reason to ask for less. But where
+    /// batches come to nothing again and again, what they ask for may be too much for the PIM, which answers all else.
     pub fn note_held(&mut self, kind: Kind, came: Came) {
         if came.through > 0 {
             self.held.remove(&kind);
@@ -80,8 +80,8 @@ impl Pace {
         }
     }
 
-    /// Takes note of a tick that had work: what it was at last, and whether anything came of it. Says whether people are
-    /// to hear that nothing has for a while.
+    /// Takes note of a tick that had work: what it was at last, and whether anything came of it. Says whether people
+    /// are to hear that nothing has for a while.
     pub fn note_tick(&mut self, has_progressed: bool, at: Option<&str>, now_s: u64) -> bool {
         let Some(at) = at.filter(|_| !has_progressed) else {
             (self.stalled, self.since_s) = (0, 0);
@@ -124,7 +124,7 @@ mod tests {
         }
         assert_eq!(sizes, [100, 50, 25, 12, 6, 3, 1, 1, 1]);
         assert_eq!(pace.size(Kind::ProductModel), 100);
-        // More than half of it is enough.
+        // A batch of which half came through is not halved.
         pace.note(kind, came(4, 2));
         assert_eq!(pace.size(kind), 1);
         (0..9).for_each(|_| pace.note(kind, came(1, 1)));

@@ -1,4 +1,7 @@
 //! What the index was built for. Another PIM, another destination or another shape must not inherit it unasked.
+//!
+//! Whoever works compares this record with the configuration first, and where they differ does nothing before a person
+//! has adopted what is configured. A damaged record stops the work, since nothing else tells what the index is for.
 
 use config::WorkerConfig;
 use queue::key::Record;
@@ -6,7 +9,7 @@ use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use world::host::{self, Store, StoreError};
 
-/// The record; and what is configured, as people see it and say which they mean.
+/// The record; and what is configured, in the same form, as people see it and say it when they adopt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
     /// Version of this format.

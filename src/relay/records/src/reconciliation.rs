@@ -1,4 +1,7 @@
 //! How far reconciliation has come: one record, kept after every page, so that a killed tick goes on where it was.
+//!
+//! A record of another pair, or one that cannot be read, begins anew: at worst all is read once more. A moment in it
+//! that lies ahead is of a clock that was wrong, and holds nothing up.
 
 mod look;
 mod rehearsal;
@@ -44,13 +47,13 @@ pub struct Reconciliation {
     /// The last notification of the Event Platform that was acted on: when it was taken, in milliseconds since the
     /// Unix epoch.
     pub told_ms: u64,
-    /// And when it was sent, in seconds since the Unix epoch.
+    /// When that notification was sent, in seconds since the Unix epoch.
     pub told_s: u64,
     /// When the index was last emptied for a destination that had nothing yet, in seconds since the Unix epoch.
     pub emptied_s: u64,
 }
 
-/// A piece of work: one page, or one look at the index.
+/// A piece of work: one page of a list, or a hundred entities that a walk missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
     /// A page of the look for recent changes of a kind.
@@ -68,7 +71,7 @@ impl Reconciliation {
         Reconciliation::load_of(host, &config.keys, Pair::of(config)).await
     }
 
-    /// The same of another pair than the configured one.
+    /// Reads the record for any pair, as [`Reconciliation::load`] does for the configured one.
     pub async fn load_of<H: Store>(
         host: &H,
         keys: &Keyspace,
@@ -109,7 +112,8 @@ impl Reconciliation {
         host::write(host, &keys.record(Record::Reconciliation), self).await
     }
 
-    /// Asks for a look for recent changes of these kinds, from a moment on (seconds since the Unix epoch) if one is given.
+    /// Asks for a look for recent changes of these kinds, from a moment on (seconds since the Unix epoch) if one is
+    /// given.
     pub fn ask_recent(&mut self, kinds: &[Kind], since_s: Option<u64>) {
         for kind in kinds {
             self.looks.entry(*kind).or_default().ask(since_s);
@@ -192,7 +196,7 @@ impl Reconciliation {
         ))
     }
 
-    /// Leaves alone for a while what failed.
+    /// Takes note that a task failed, which is left alone for a while then.
     pub fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
         let trouble = match task {
             Task::Look(kind) => &mut self.looks.entry(kind).or_default().trouble,
@@ -208,8 +212,8 @@ impl Reconciliation {
         });
     }
 
-    /// Looks back from before a suspension that the Event Platform told of: what it dropped meanwhile is lost
-    /// (contract 3.7). Says whether there was anything new.
+    /// Asks for looks from before a suspension on that the Event Platform told of, and for a walk: what the platform
+    /// dropped meanwhile is lost (contract 3.7). Says whether the notification was new.
     pub fn look_back(
         &mut self,
         notification: Option<&Notification>,
@@ -221,8 +225,8 @@ impl Reconciliation {
         let Some((notification, missing_s)) = new.and_then(|new| Some((new, new.missing_since_s?))) else {
             return false;
         };
-        // What lies before the last notification was looked at after it. A moment that lies ahead is of a clock that was
-        // wrong: nobody looked at what is before it.
+        // After the last notification a look reached back far enough, so only what lies behind that one is missing. But
+        // if its moment lies ahead, it is of a clock that was wrong, and no look has been there.
         let told_s = if self.told_s <= now_s { self.told_s } else { 0 };
         let since_s = missing_s.max(told_s).min(now_s).saturating_sub(overlap_s);
         let sent_s = notification.sent_s.min(notification.at_ms / 1000);

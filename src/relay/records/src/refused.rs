@@ -1,4 +1,7 @@
 //! The last delivery whose signature was refused.
+//!
+//! Ingest writes the record over the one before, the worker alerts on it, and people see it. Nothing of the delivery's
+//! own content is kept, since anybody may have sent it.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,6 @@
-//! What a tick did.
+//! What a tick did, in figures: for its log line, for whoever asked for it by HTTP, and for the history.
+//!
+//! Every figure is of this one tick, and nothing is decided by them but the status of that answer.
 
 use serde::Serialize;
 
@@ -34,7 +36,7 @@ pub struct Report {
     pub dead_letters: u64,
     /// Deletions held back by the brake.
     pub braked: u64,
-    /// Events that it raised itself.
+    /// Events that the tick raised itself.
     pub raised: u64,
     /// Pages of the PIM's lists that reconciliation read.
     pub pages: u64,

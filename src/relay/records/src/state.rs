@@ -1,4 +1,7 @@
-//! What the worker keeps between ticks.
+//! What the worker keeps between ticks: what governors have learned, the brake, the pace, and what people were told.
+//!
+//! Nothing in it grows with time, and no event is lost with it: a record that cannot be read begins anew. Moments in it
+//! may be of a clock that was wrong, so whoever reads one compares it with now.
 
 use crate::brake::Brake;
 use crate::pace::Pace;
@@ -46,7 +49,8 @@ pub struct State {
     pub pace: Pace,
     /// When this record was last written, by the writer's clock, in milliseconds since the Unix epoch.
     pub saved_ms: u64,
-    /// For how many more ticks the clocks of hosts are taken to differ, since one found this record written in its future.
+    /// For how many more ticks the clocks of hosts are taken to differ, since one found this record written in its
+    /// future.
     pub skewed_ticks: u32,
     /// By how much at least they differ, in seconds.
     pub skew_s: u64,
@@ -58,7 +62,7 @@ pub struct State {
     pub alerts: BTreeMap<String, u64>,
     /// Dead letters up to this one have been thinned: when it failed, in seconds since the Unix epoch.
     pub thinned_s: u64,
-    /// Of those that failed in that very second, up to this key.
+    /// Of the dead letters of that very second, those up to this key have been thinned.
     pub thinned_key: String,
 }
 
@@ -87,8 +91,8 @@ impl State {
         self.skew_s > SKEW_TOLD_S
     }
 
-    /// How long after a reading another one is made that the PIM's search index cannot be behind, in seconds: whichever
-    /// host makes it, by its own clock.
+    /// How long after a reading its recheck is made, in seconds: by then the PIM's search index has caught up,
+    /// whichever host makes the recheck by its own clock.
     pub fn recheck_s(&self) -> u64 {
         RECHECK_S + self.skew_s
     }

@@ -1,4 +1,7 @@
 //! What the worker publishes: the depth of the queue for ingest, and figures for people.
+//!
+//! Figures are of the worker's last listing. A worker that has nothing to do publishes with every tick all the same, so
+//! that the record tells whether it lives; and since ingest reads it, the record stays small.
 
 use crate::pair::Pair;
 use crate::state::State;
@@ -38,8 +41,8 @@ pub struct Status {
     pub worked_ms: u64,
     /// What is configured, whether it is adopted or not; none for a dry run.
     pub configured: Option<Pair>,
-    /// When a page of the index was last set aside that is damaged, if none has taken its place yet, in seconds since the Unix
-    /// epoch.
+    /// When a damaged page of the index was last set aside, in seconds since the Unix epoch, until a walk has swept it
+    /// out.
     pub set_aside_s: Option<u64>,
     /// Why the worker stands still, if its configuration is the reason.
     pub misconfigured: Option<String>,

@@ -1,4 +1,7 @@
-//! The one form of what is sent that its hash is taken of.
+//! The one form of a body that its hash is taken of.
+//!
+//! Bodies that say the same come to the same form, in whichever way the PIM wrote them. The form must stay as it is:
+//! the index is full of hashes of it, and with another one all entities would be pushed again.
 
 use model::number;
 use serde_json::{Map, Value};
@@ -17,9 +20,9 @@ const MAPS: [&str; 7] = [
 /// A place of a body whose `_links` are content, since the shape put them there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links<'a> {
-    /// All that is below this place.
+    /// All links below this place.
     Below(&'a [String]),
-    /// Those that this place leads through.
+    /// The links that this place leads through.
     On(&'a [String]),
 }
 
@@ -34,8 +37,8 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// What of the place lies below any element of a list: which one it was is not told any more, since the gaps between
-    /// them were closed.
+    /// What of the place lies below any element of a list. Which element the shape meant cannot be told any more, since
+    /// gaps between elements were closed.
     fn in_list(self) -> Option<Links<'a>> {
         match self {
             Links::Below([]) => Some(self),
@@ -53,14 +56,14 @@ impl<'a> Links<'a> {
     }
 }
 
-/// A document in canonical form: members sorted, numbers and empty maps written in one way, the links of Akeneo's values
-/// left out, but not those that a shape put there.
+/// A document in canonical form: members sorted, numbers and empty maps written in one way, the links of Akeneo's
+/// values left out, but not those that a shape put there.
 pub(crate) fn canonical(value: &Value, links: &[Links<'_>]) -> Value {
     match value {
         Value::Object(members) => {
             // A map keeps its members sorted.
             let mut sorted = Map::new();
-            // They name the PIM's address, and say nothing of the value (contract 4.6).
+            // The links of Akeneo's values name the PIM's address, and say nothing of the value (contract 4.6).
             let are_akeneos = members.contains_key("data") && !links.iter().any(|links| links.are_here());
             for (name, value) in members.iter().filter(|(name, _)| !are_akeneos || *name != "_links") {
                 let is_empty_list = value.as_array().is_some_and(Vec::is_empty);

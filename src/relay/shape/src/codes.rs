@@ -135,6 +135,6 @@ fn what_is_no_unicode_is_not_sent() {
     let mut product = mug();
     product["_unreadable"] = json!(true);
     assert!(matches!(shaped(json!({}), &product), Shaped::Unsendable(why) if why.contains("Unicode")));
-    // Nor deleted, though the selection would refuse it.
+    // Nor is such a product deleted, though the selection would refuse it.
     assert!(matches!(shaped(json!(false), &product), Shaped::Unsendable(_)));
 }

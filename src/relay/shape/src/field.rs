@@ -1,4 +1,7 @@
 //! The fields of a body: from which place, converted how, to which place.
+//!
+//! What does not fit its source is told when the document is read. A field for which an entity has nothing is left out,
+//! or takes its default; it never spoils the rest of the body.
 
 use super::canonical::Links;
 use super::lookups::{Lookups, Need};
@@ -32,7 +35,7 @@ enum Part {
     Late(String),
 }
 
-/// What a field comes to.
+/// What a field comes to for an entity.
 pub(super) enum Filled {
     /// Nothing: it is left out.
     Nothing,
@@ -119,7 +122,7 @@ impl Field {
         Some(field)
     }
 
-    /// What fits only some sources.
+    /// Tells of members that do not fit the field's source.
     fn check(&self, node: &Node<'_>, values: &Values) {
         let reads_values = self.source.reads("values");
         for name in ["channel", "locales"] {
@@ -232,7 +235,7 @@ impl Field {
         }
     }
 
-    /// The places that are filled when it is sent.
+    /// The places that are filled when the request is sent.
     pub(super) fn late_places(&self) -> impl Iterator<Item = &str> {
         let parts = match &self.source {
             Source::Template(parts) => &parts[..],
@@ -444,7 +447,7 @@ fn as_number(value: &Value) -> Option<Value> {
     }
 }
 
-/// A value as text, if it is one, a number or a flag.
+/// A value as text, if it is a text, a number or a flag.
 pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Bool(flag) => Some(flag.to_string()),

@@ -13,7 +13,8 @@
 //! | `media` | files that a body names |
 //! | `canonical` | the one form of a body that its hash is taken of |
 //!
-//! Tests lie in `tests`, `operations`, `codes`, `numbers`, `properties` and `refusals`; `samples` is what they are made of.
+//! Tests lie in `tests`, `operations`, `codes`, `numbers`, `properties` and `refusals`; `samples` is what they are made
+//! of.
 
 mod canonical;
 #[cfg(test)]
@@ -66,18 +67,18 @@ pub use selection::Refusal;
 pub struct Upsert {
     /// What the destination calls it.
     pub identity: String,
-    /// The request that brings it or, where it is made by another one, changes it.
+    /// The request that brings the entity or, where another one makes it, changes it.
     pub change: Draft,
-    /// The request that makes it, where that is another one.
+    /// The request that makes the entity, where that is another one.
     pub create: Option<Draft>,
     /// The request that looks it up, if there is one.
     pub find: Option<Draft>,
-    /// The files that it names and that are sent ahead of it, each once.
+    /// The files that the entity's body names and that are sent ahead of it, each once.
     pub files: Vec<File>,
 }
 
 impl Upsert {
-    /// The body of the request that brings or changes it, but for what the destination gave.
+    /// The body of the request that brings or changes the entity, but for what the destination gave.
     pub fn body(&self) -> &Value {
         self.change.body.as_ref().unwrap_or(&Value::Null)
     }
@@ -97,7 +98,7 @@ pub struct Removal {
 /// What becomes of an entity that the destination is to have no more.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Farewell {
-    /// This is sent.
+    /// This removal is sent.
     Sent(Box<Removal>),
     /// Nothing is sent: it stays there, and is let go.
     Silent,
@@ -106,11 +107,11 @@ pub enum Farewell {
 /// What an entity comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shaped {
-    /// It is wanted, like this.
+    /// The entity is wanted, and brought like this.
     Wanted(Box<Upsert>),
-    /// The destination is not to have it.
+    /// The destination is not to have the entity.
     Unwanted(Refusal),
-    /// It cannot be sent; why.
+    /// The entity cannot be sent, for this reason.
     Unsendable(&'static str),
 }
 
@@ -159,7 +160,7 @@ impl Shape {
     /// Reads the document; an empty text is one that changes nothing.
     ///
     /// # Errors
-    /// All that is wrong in it.
+    /// All that is wrong in the document.
     pub fn read(text: &str) -> Result<Shape, Vec<Flaw>> {
         if text.trim().is_empty() {
             return Ok(Shape::default());
@@ -240,12 +241,12 @@ impl Shape {
         shape
     }
 
-    /// Its name: a digest of the document, or `identity`. Another shape has another one.
+    /// The shape's name: a digest of the document, or `identity`. Another shape has another name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it changes nothing.
+    /// Whether the shape changes nothing.
     pub fn is_identity(&self) -> bool {
         self.name == IDENTITY
     }
@@ -306,8 +307,9 @@ impl Shape {
         find.operation.draft(find.fields.as_deref(), names)
     }
 
-    /// What becomes of an entity that the destination is to have no more; none for ids that a server may take for
-    /// something else, which it cannot have, and where the destination calls it by an attribute whose value is not known.
+    /// What becomes of an entity that the destination is to have no more. None for an id that a server may take for
+    /// something else, which the destination cannot have, and where the attribute is not known that the entity is
+    /// called by.
     pub fn farewell(&self, kind: Kind, code: &str, identity: Option<&str>) -> Option<Farewell> {
         let protocol = &self.rules(kind).protocol;
         let Removing::By(operation, fields) = &protocol.remove else {
@@ -329,7 +331,7 @@ impl Shape {
         self.rules(kind).protocol.identity.attribute().is_some()
     }
 
-    /// Whether an entity whose identity changes is told so by a change, and not deleted and made anew.
+    /// Whether the destination is told of a changed identity by a change, and the entity is not deleted and made anew.
     pub fn renames(&self, kind: Kind) -> bool {
         self.rules(kind).protocol.renames()
     }
@@ -345,7 +347,7 @@ impl Shape {
         self.rules(kind).protocol.deletes_by_identity()
     }
 
-    /// Whether what the destination gave of two entities is of one thing there, by what its requests name things by.
+    /// Whether what the destination gave of two entities is of one thing there, as far as requests name things by it.
     pub fn is_of_one(&self, kind: Kind, one: &Remote, other: &Remote) -> bool {
         self.operation(kind, Act::Update).route.is_of_one(one, other)
     }
@@ -365,7 +367,7 @@ impl Shape {
         matches!(self.rules(kind).protocol.remove, Removing::By(..))
     }
 
-    /// How a kind's requests that do this are made, and what their answers mean.
+    /// How the requests of a kind are made that do this, and what their answers mean.
     pub fn operation(&self, kind: Kind, act: Act) -> &Operation {
         let protocol = &self.rules(kind).protocol;
         match (act, &protocol.create, &protocol.remove, &protocol.find) {
@@ -376,19 +378,19 @@ impl Shape {
         }
     }
 
-    /// The headers of a kind's requests that do this.
+    /// The headers of the requests of a kind that do this.
     pub fn headers_of(&self, kind: Kind, act: Act) -> &Headers {
         &self.operation(kind, act).headers
     }
 
-    /// What the answers to a kind's requests mean that do this.
+    /// What the answers mean to requests of a kind that do this.
     pub fn answers_of(&self, kind: Kind, act: Act) -> &Answers {
         &self.operation(kind, act).answers
     }
 
     /// The hash of a request: over its method, its path, its body in canonical form, its headers but for the token's,
-    /// and the paths of its files, so that whoever begins to send files sends those of every entity. What the destination
-    /// gave is not content: where it stands, its name counts.
+    /// and the paths of its files, so that whoever begins to send files sends those of every entity. What the
+    /// destination gave is not content: where it stands, its name counts.
     pub fn hash(&self, kind: Kind, upsert: &Upsert) -> String {
         let change = &upsert.change;
         let body = change.shown_body().unwrap_or(Cow::Borrowed(&Value::Null));
@@ -423,7 +425,8 @@ impl Shape {
         needs
     }
 
-    /// The names of what the destination gave of its parents that is sent with an entity of a kind.
+    /// The names of those values that the destination gave of the parents of a kind's entities and that are sent with
+    /// these.
     pub fn names_of_parents(&self, kind: Kind) -> Vec<&str> {
         self.rules(kind).names_of_parents()
     }
@@ -449,7 +452,8 @@ fn names<'a>(kind: Kind, id: &'a str, identity: &'a str) -> Names<'a> {
     Names { kind, id, identity }
 }
 
-/// Whether a document speaks of categories. One that is broken may be meant to: the worker clears what nobody wants.
+/// Whether a document speaks of categories. A broken one counts as if it did, since it may be meant to: the worker
+/// clears the events that nobody wants.
 pub fn wants_categories(document: &str) -> bool {
     let read: Result<Value, _> = serde_json::from_slice(document.as_bytes());
     match read {

@@ -1,4 +1,7 @@
 //! What a shape needs of the PIM beside the entity itself: labels, and where categories lie.
+//!
+//! Lists are brought by whoever shapes; nothing here reads the PIM. Codes are found in whichever letter case, and trees
+//! that go in a circle end all the same.
 
 use super::values::member;
 use model::entity::{Kind, is_same};
@@ -37,7 +40,7 @@ pub struct Element {
 pub struct Elements(BTreeMap<String, Element>);
 
 impl Elements {
-    /// The element of a code, in whichever letter case that is.
+    /// The element of a code, in whichever letter case the code is.
     pub fn get(&self, code: &str) -> Option<&Element> {
         self.0.get(code).or_else(|| {
             let same = self.0.iter().find(|(known, _)| is_same(known, code));

@@ -1,4 +1,7 @@
 //! Files: which of them an entity's body names, and where they go.
+//!
+//! Only files that a body names are sent, each once. A code that could lead to another path, in the PIM or at the
+//! destination, is not followed.
 
 use http::Method;
 use model::document::Node;
@@ -26,7 +29,7 @@ pub struct Media {
 /// A file of the PIM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Its code in the PIM, slashes and all. What it stands for never changes.
+    /// Its code in the PIM, slashes and all. The content under a code never changes.
     pub code: String,
     /// Its path at the destination, percent-encoded, below the destination's own.
     pub path: String,

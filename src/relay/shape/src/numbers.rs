@@ -1,4 +1,7 @@
 //! Numbers from the PIM to the destination: as they were written, and hashed as they ever were.
+//!
+//! The hashes here were kept by an earlier version. If one changed, every entity with such a number would be pushed
+//! again.
 
 use super::samples::shape;
 use super::*;

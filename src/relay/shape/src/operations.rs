@@ -1,4 +1,5 @@
-//! How the document says that a destination is spoken to, in tables.
+//! How a document says that a destination is spoken to, in tables: what requests it makes of an entity, and which of
+//! its members make no sense.
 
 use super::*;
 use http::Method;

@@ -1,4 +1,6 @@
-//! Any entity, any document.
+//! Properties of shapes, over any entity and any document.
+//!
+//! Any entity is shaped to the same bytes on every host, and any document is a shape or has its flaws told.
 
 use super::samples::{lookups, mug, shape};
 use super::*;

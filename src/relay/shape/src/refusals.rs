@@ -1,4 +1,7 @@
 //! What the selection refuses, and what is told of wrong shapes.
+//!
+//! A family, categories or completenesses that the PIM did not give refuse nothing, and whatever is wrong in a shape is
+//! told with its place.
 
 use super::samples::{lookups, mug, shape};
 use super::*;

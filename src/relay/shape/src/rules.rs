@@ -1,4 +1,7 @@
-//! What the shape document says of one kind.
+//! What the shape document says of one kind: its protocol, its selection, and what of an entity is sent.
+//!
+//! Rules begin as they are without a document, and take on what it says. Fields that would write into each other, and
+//! values of the destination that nothing remembers, are told as flaws.
 
 use super::canonical::Links;
 use super::field::{Field, Filled, text_of, whole};
@@ -75,7 +78,8 @@ impl Rules {
         }
     }
 
-    /// What it needs of what the destination gives must be remembered: of its own here, of its parent by the rules of that.
+    /// Tells of places for values of the destination that nothing remembers: values of the entity itself have to be
+    /// remembered by these rules, those of its parent by the rules of the parent's kind.
     pub(super) fn check_late(&self, node: &Node<'_>, of_parents: &[String]) {
         let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
         for place in self.protocol.late_places().chain(of_fields) {
@@ -93,7 +97,7 @@ impl Rules {
         }
     }
 
-    /// The names of what the destination gave of its parent that is sent with an entity.
+    /// The names of those values that the destination gave of an entity's parent and that are sent with the entity.
     pub(super) fn names_of_parents(&self) -> Vec<&str> {
         let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
         let places = self.protocol.late_places().chain(of_fields);
@@ -186,7 +190,7 @@ impl Rules {
         self.fields.iter().flatten().filter_map(Field::links).collect()
     }
 
-    /// What it looks up, and the locales whose labels it uses; one need may come several times.
+    /// What the rules look up, and the locales whose labels they use; one need may come several times.
     pub(super) fn needs(&self) -> Vec<(Need, &[String])> {
         if !self.is_wanted {
             return Vec::new();

@@ -1,4 +1,5 @@
-//! What tests of shapes are made of.
+//! What tests of shapes are made of: an entity with every form of value, the lists to look things up in, and short ways
+//! to a shape and to what it makes of an entity.
 
 use super::*;
 use serde_json::json;

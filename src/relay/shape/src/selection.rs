@@ -1,4 +1,7 @@
 //! Which entities the destination is to have at all.
+//!
+//! All conditions must hold. Where the PIM gave no family, categories or completenesses, or did not say whether an
+//! entity is enabled, a condition on that is an error and no refusal: nothing may be deleted on it.
 
 use super::lookups::{Lookups, Need, place};
 use super::values::View;
@@ -10,19 +13,19 @@ use serde_json::Value;
 /// Why an entity is not wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
-    /// Nothing of its kind is.
+    /// Nothing of its kind is wanted.
     Kind,
-    /// It is disabled.
+    /// The entity is disabled.
     Disabled,
-    /// It is of another family, or of none.
+    /// The entity is of another family, or of none.
     Family,
-    /// It is in none of the categories.
+    /// The entity is in none of the categories.
     Categories,
-    /// It is not complete enough.
+    /// The entity is not complete enough.
     Completeness,
     /// An attribute has no value.
     Attributes,
-    /// The attribute that says what it is called has none.
+    /// The attribute that says what the entity is called has no value.
     Identity,
 }
 
@@ -40,8 +43,8 @@ impl Refusal {
         }
     }
 
-    /// Whether lost permissions cannot look like it: they hide categories, locales and attributes, but neither whether
-    /// a product is enabled nor its family (contract 4.10).
+    /// Whether lost permissions cannot look like this refusal: they hide categories, locales and attributes, but
+    /// neither whether a product is enabled nor its family (contract 4.10).
     pub fn is_certain(self) -> bool {
         matches!(self, Refusal::Kind | Refusal::Disabled | Refusal::Family)
     }
@@ -110,7 +113,7 @@ impl Selection {
         view: View<'_>,
         lookups: &Lookups,
     ) -> Result<Option<Refusal>, &'static str> {
-        // Asked for and not given: nothing may be deleted on that.
+        // Where the PIM did not give what the selection asks for, nothing may be deleted on that.
         let enabled = entity.get("enabled").and_then(Value::as_bool);
         if self.enabled && !enabled.ok_or("the PIM did not say whether it is enabled, which the selection asks")? {
             return Ok(Some(Refusal::Disabled));

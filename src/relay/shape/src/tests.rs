@@ -1,4 +1,6 @@
-//! What shapes make of entities, in tables.
+//! What shapes make of entities, in tables: bodies, paths, headers, and the hashes of all that.
+//!
+//! What says the same has the same hash, and hashes stay as earlier versions kept them.
 
 use super::samples::*;
 use super::*;
@@ -61,7 +63,7 @@ fn categories_are_wanted_only_where_the_document_says_so() {
         assert_eq!(matches!(shaped, Shaped::Wanted(_)), is_in, "{tree}");
         assert!(shape.needs(Kind::Product).is_empty() && shape.needs(Kind::Category).len() == 1);
     }
-    // One that the list does not hold yet.
+    // A category that the list does not hold yet.
     let elements = lookups().lists[2].1.clone();
     assert!(!Need::Categories.misses(Kind::Category, &category, &elements));
     assert!(Need::Categories.misses(Kind::Category, &json!({ "code": "cups" }), &elements));
@@ -82,7 +84,7 @@ fn what_says_the_same_has_the_same_hash() {
     ] {
         assert_ne!(hash_of(&one), hash_of(&different), "{different}");
     }
-    // What an earlier version kept in its index.
+    // The hash is the one that an earlier version kept in its index.
     assert_eq!(
         hash_of(&json!({ "uuid": "p" })),
         digest(b"PUT\n/products/the%20id\n{\"uuid\":\"p\"}")
@@ -173,7 +175,7 @@ fn links_that_the_shape_puts_into_a_body_count() {
         let fields = |href: &str| json!([data, { "constant": constant(href), "to": to }]);
         assert_ne!(hash(fields("a"), &mug()), hash(fields("b"), &mug()), "{to}");
     }
-    // Those of Akeneo's values do not, wherever the values are put.
+    // The links of Akeneo's own values do not count, wherever a shape puts the values.
     let mut linked = mug();
     linked["values"]["sku"][0]["_links"] = json!({ "self": "http://elsewhere/" });
     for fields in [
@@ -233,7 +235,7 @@ fn an_id_is_encoded_into_its_path_or_refused() {
     }
 }
 
-/// Every type of value: its data, and what it becomes when flattened; plain it stays as it is.
+/// Data of every type of value: flattened it stands alone, and in Akeneo's own form it stays as it is.
 #[test]
 fn every_type_of_value_is_sent_in_both_forms() {
     for (kind, data) in [

@@ -1,4 +1,7 @@
 //! An entity's values: which of them, of which channel and locale, and in which form.
+//!
+//! A value without a channel or a locale belongs to every one. Codes are compared whatever their letter case, as Akeneo
+//! does.
 
 use model::document::Node;
 use model::entity::is_same;
@@ -148,7 +151,7 @@ impl View<'_> {
         shown.filter_map(|value| value.get("data")).any(is_said)
     }
 
-    /// How far down its locale stands in the list; none if it is not in it.
+    /// How far down the list a value's locale stands; none if the list does not name it.
     fn locale(self, value: &Value) -> Option<usize> {
         let locale = value.get("locale")?.as_str()?;
         self.locales.iter().position(|wanted| is_same(wanted, locale))

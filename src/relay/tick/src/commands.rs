@@ -1,4 +1,7 @@
-//! What people have asked for, carried out by a tick that holds the lease.
+//! Carries out what people have asked for, in a tick that holds the lease.
+//!
+//! Commands are carried out oldest first. The key of one goes only once it was carried out, or was refused for a reason
+//! that stands in the log: a tick that dies before that leaves the command to be done again.
 
 use config::WorkerConfig;
 use model::time;
@@ -105,7 +108,7 @@ async fn adopt<H: Host>(
     };
     anew.walk.ask(false);
     anew.save(host, &config.keys).await?;
-    // Last: until the old index is gone, nothing may be pushed or deleted on its word.
+    // The record of the pair is written last: until the old index is gone, nothing may be pushed or deleted by it.
     pair.save(host, &config.keys).await?;
     let fields = json!({ "do": "adopt", "empty_index": empty_index, "pim": pair.pim, "destination": pair.destination });
     log::write(host, config.log, "command", false, fields);
@@ -140,7 +143,7 @@ async fn reconcile<H: Host>(
     Ok(())
 }
 
-/// What the index was built for; none where the record that says so is damaged: then a person says it.
+/// What the index was built for; none where the record that says so is damaged: then whoever adopts a pair says it.
 async fn known_pair<H: Host>(host: &H, config: &WorkerConfig) -> Result<Option<Pair>, StoreError> {
     match Pair::load(host, &config.keys).await {
         Err(StoreError::Damaged(_)) => Ok(None),
@@ -148,7 +151,8 @@ async fn known_pair<H: Host>(host: &H, config: &WorkerConfig) -> Result<Option<P
     }
 }
 
-/// Another shape is to reach all entities. Where a rehearsal has told how many it deletes, the brake lets them through.
+/// Prepares for another shape of the same pair, which is to reach all entities: where a rehearsal has told people how
+/// many of them it deletes, the brake is released.
 async fn prepare_for_shape<H: Host>(
     host: &H,
     config: &WorkerConfig,
@@ -167,7 +171,7 @@ async fn prepare_for_shape<H: Host>(
     host.delete(&config.keys.record(Record::Rehearsal)).await
 }
 
-/// Lets everything go that is held back; says whether it came to the end.
+/// Releases the brake, and lets every deletion go that it holds back; says whether it came to the end.
 async fn release_brake<H: Host>(
     host: &H,
     config: &WorkerConfig,
@@ -182,8 +186,8 @@ async fn release_brake<H: Host>(
     let_come(host, config, lease, &held, "release-brake").await
 }
 
-/// Lets all upstreams be called again at their configured rates, and what waits for longer than an entity waits by itself
-/// be tried again; says whether it came to the end.
+/// Lets all upstreams be called again at their configured rates, and what waits for longer than an entity waits by
+/// itself be tried again; says whether it came to the end.
 async fn end_waits<H: Host>(
     host: &H,
     config: &WorkerConfig,

@@ -1,4 +1,8 @@
-//! What earlier workers left behind: pages of the index that several of them wrote, and batches whose end nobody saw.
+//! Takes up what earlier workers left behind: pages of the index that several of them wrote, and batches in flight
+//! whose end nobody saw.
+//!
+//! It may assume the lease, and that whatever was in flight for ten minutes has arrived or never will. Whatever is not
+//! certain counts as never pushed and is read again, which costs work and loses nothing.
 
 use desk::backlog::Backlog;
 use desk::books::Books;
@@ -13,7 +17,8 @@ use queue::key::{Change, Key};
 use std::collections::BTreeMap;
 use world::host::{self, Host, StoreError, set_all};
 
-/// Pages of the index that several workers wrote become one; what they pushed of different contents is pushed anew.
+/// Makes one page of the index of those that several workers wrote. An entity of which they pushed different contents
+/// is pushed anew.
 pub(crate) async fn unite<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Stop> {
     let directory = books.index.clone();
     let (mut pages, unknown) = Pages::unite(desk.host, &desk.config.keys, &directory).await?;
@@ -30,14 +35,15 @@ pub(crate) async fn unite<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, bo
     Ok(books.save_pages(desk, &mut pages).await?)
 }
 
-/// What was in flight long enough to have settled counts as never pushed, and is looked at anew.
+/// Lets the entities of a batch that was in flight long enough to have settled count as never pushed, and queues them.
 pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Stop> {
     let (plan, planned_s) = (backlog.plan.clone(), backlog.planned_s);
     let due = plan.in_flight.iter();
     for batch in due.filter(|batch| batch.is_due(planned_s)) {
         let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
         if batch.is_ahead(planned_s) {
-            // It settles from now on: what its writer's clock said is of no use.
+            // The batch was written by a clock that was wrong, so its moment does not tell when pushes began: the ten
+            // minutes in which it settles begin now.
             desk.check_lease()?;
             if let Some(value) = value {
                 look_again(desk, planned_s, value).await?;
@@ -45,7 +51,7 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
             desk.host.delete(&batch.key).await?;
             continue;
         }
-        // What reads as nothing was looked at by another worker.
+        // Where the value reads as nothing, another worker has taken the batch up.
         let value = value.unwrap_or_else(|| InFlightValue {
             is_second: true,
             ..InFlightValue::of([])
@@ -65,7 +71,7 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
         for (entity, code) in &entities {
             let under = under.remove(&(entity.kind, code.clone())).unwrap_or_default();
             let updated_s = pages.get(entity).map(|entry| entry.updated_s);
-            // What it may lie under is found nowhere else once this key is gone.
+            // Once this key is gone, only the index can tell under which identities the entity may lie.
             if let Some(updated_s) = updated_s.or((!under.is_empty()).then_some(0)) {
                 let mut known = pages
                     .get(entity)
@@ -91,7 +97,8 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
             .collect();
         books.note_raised(backlog, raised.len());
         set_all(desk.host, &raised).await?;
-        // By the clock of the worker that wrote it, it may not have settled yet; or by any clock but ours.
+        // Where clocks differ, the batch may not have settled by the clock of the worker that wrote it, or by any clock
+        // but ours. So it is looked at once more, an hour later.
         if !value.is_second && (books.state.clocks_differ() || batch.is_old(planned_s)) {
             let value = InFlightValue {
                 is_second: true,
@@ -105,7 +112,8 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
     Ok(())
 }
 
-/// Who lies by now under the identities of what was in flight: what arrived late may have overwritten it, or taken it away.
+/// The other entities that lie by now under identities of the batch: a push that arrived late may have overwritten such
+/// an entity, or a deletion may have taken it away.
 async fn who_has_it_by_now<H: Host>(
     desk: &Desk<'_, H>,
     books: &Books,

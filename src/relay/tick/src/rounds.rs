@@ -1,4 +1,7 @@
-//! Round after round within a tick: batches, and reconciliation's share.
+//! Round after round within a tick: batches of what waits, then reconciliation, until nothing is left or time is over.
+//!
+//! The rounds may assume the lease, and ask for it again before they go on. They leave reconciliation a quarter of the
+//! tick while events wait, and keep what breakers have learned and what upstreams asked to wait for after every batch.
 
 use crate::recover;
 use config::WorkerConfig;
@@ -43,7 +46,8 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
         let blocked = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
         let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
         reconciled_ms += took_ms;
-        // Calls that began in time may have lasted until its end, and longer; or those of batches were the only probes.
+        // Reconciliation may have got no turn: calls of batches that began in time lasted until its end and longer, or
+        // were the only probes.
         session.books.state.is_share_owed = is_owed && !has_worked;
         if !has_worked || blocked.is_some() || host.monotonic_ms() >= end_ms {
             return Ok(blocked);
@@ -94,7 +98,7 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             }
         };
         let Some(mut batch) = due.next(arrange) else { break };
-        // What was read with another batch, since it held what that one wanted.
+        // An entity may have been read with an earlier batch already, since it held an identity that was wanted there.
         batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
             continue;

@@ -1,5 +1,5 @@
-//! A worker that stands still because of its configuration: nothing is called and no event is used up, but what waits is
-//! still counted, since ingest lives on that figure, and people are told.
+//! A worker that stands still because of its configuration: neither the PIM nor the destination is called and no event
+//! is used up, but what waits is still counted, since ingest lives on that figure, and people are told.
 
 use config::{ConfigError, Telling, WorkerConfig};
 use people::alert;
@@ -21,7 +21,8 @@ pub fn misconfigured<H: Log + Clock>(host: &H, error: &ConfigError) -> Report {
     Report::failed(error.0.clone())
 }
 
-/// Why a dry run may not begin: it uses up what it logs, and so must not on a store whose events are a destination's.
+/// Why a dry run may not begin: it uses up the events that it logs, and so must not on a store whose events are for a
+/// destination.
 pub(crate) async fn denied_dry_run<H: Host>(
     host: &H,
     config: &WorkerConfig,
@@ -45,7 +46,7 @@ async fn count_and_tell_of<H: Host>(host: &H, telling: &Telling, configured: Opt
     }
 }
 
-/// What a tick does that the record of what the index was built for stops, since that is damaged: people are told.
+/// Tells people why a tick was stopped, where the damaged record is the one that says what the index was built for.
 pub(crate) async fn tell_of_damage<H: Host>(host: &H, config: &WorkerConfig, error: &StoreError) {
     let key = config.keys.record(Record::Pair);
     if *error == StoreError::Damaged(key.clone()) {

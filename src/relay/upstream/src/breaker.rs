@@ -1,12 +1,12 @@
 //! The circuit breaker: what is down is probed, not drained against.
 //!
-//! Whether an upstream is down, or refuses everything, is judged by several different entities: what one of them alone is
-//! answered, while others come through, is its own.
+//! Whether an upstream is down, or refuses everything, is judged by several different entities: what one of them alone
+//! is answered, while others come through, is its own.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How many failures in a row open it.
+/// How many failures in a row open a breaker.
 const FAILURES: u32 = 5;
 
 /// How many different entities refused in a row say that it is not the entities' fault.
@@ -15,33 +15,33 @@ const REFUSED: u32 = 10;
 /// How many times the above are doubled at most, once for each time that it opened and an entity came through soon.
 const PATIENCE_MAX: u32 = 2;
 
-/// How long that is remembered, in milliseconds.
+/// How long it is remembered that a breaker opened, in milliseconds.
 const PATIENCE_MS: u64 = 1_800_000;
 
 /// How long a failure is remembered, in milliseconds: longer than any entity waits for its retry.
 const FAILED_MS: u64 = 7_200_000;
 
-/// How long it stays open at first, in milliseconds; every failed probe doubles it.
+/// How long a breaker stays open at first, in milliseconds; every failed probe doubles that.
 const FIRST_MS: u64 = 10_000;
 
-/// How long it stays open at most, in milliseconds.
+/// How long a breaker stays open at most, in milliseconds.
 const LONGEST_MS: u64 = 300_000;
 
-/// How long ago an entity may have come through, in milliseconds, for a single other one that does not to be taken for
-/// what it is.
+/// How long ago an entity may have come through, in milliseconds, for another one to be taken for the only one that
+/// does not, which opens no breaker.
 const RECENT_MS: u64 = 60_000;
 
-/// How many different entities may go as probes one after the other before it waits: where one failed, for a reason that
-/// may be its own.
+/// How many different entities may go as probes one after the other before the breaker waits, where those that failed
+/// may be at fault themselves.
 const EAGER: u32 = 2;
 
-/// The same where entities are refused: the upstream answers.
+/// The same where entities are refused, for then the upstream answers.
 const EAGER_REFUSING: u32 = 5;
 
 /// How many entities are remembered that were answered in a way that may be their own fault.
 const SUSPECTS_MAX: usize = 50;
 
-/// Its state, kept between ticks.
+/// The breaker's state, kept between ticks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     failures: u32,
@@ -68,7 +68,7 @@ pub struct Breaker {
     /// When a call last came through, in milliseconds since the Unix epoch.
     #[serde(default)]
     succeeded_ms: u64,
-    /// How often it opened of late and an entity came through: then it takes more to open it.
+    /// How often the breaker opened of late and an entity came through then: each time it takes more to open it again.
     #[serde(default)]
     patience: u32,
     /// When it last opened, in milliseconds since the Unix epoch.
@@ -129,13 +129,13 @@ impl Breaker {
             || self.refused.iter().any(|known| known == subject)
     }
 
-    /// Whether it opened of late: then what waits goes in an order of chance, so that those which come through do not all
-    /// stand behind those which do not.
+    /// Whether it opened of late: then what waits goes in an order of chance, so that those which come through do not
+    /// all stand behind those which do not.
     pub fn opened_of_late(&self, now_ms: u64) -> bool {
         self.opened_ms > 0 && now_ms.abs_diff(self.opened_ms) < PATIENCE_MS
     }
 
-    /// Takes note that a call failed, whoever's fault it is.
+    /// Takes note that a call failed, whosever fault it is.
     pub fn note_failure(&mut self, now_ms: u64) {
         self.failed_ms = now_ms;
     }
@@ -179,7 +179,8 @@ impl Breaker {
         }
     }
 
-    /// The same where one entity of several may have brought it about; and waiting may not mend it.
+    /// A call for several entities failed, which one of them may have brought about; `needs_person` where waiting may
+    /// not mend it.
     pub fn failed_in_doubt(&mut self, event: Event<'_>, needs_person: bool) {
         self.failed(event);
         self.misconfigured = needs_person;
@@ -233,7 +234,7 @@ impl Breaker {
         self.misconfigured = needs_person;
         if self.is_open() {
             if known.is_some() {
-                // The same one again tells nothing of the others.
+                // The same entity again tells nothing of the others.
                 let eager = std::mem::take(&mut self.eager);
                 self.note_probe(event, LONGEST_MS);
                 self.eager = eager;
@@ -286,7 +287,8 @@ impl Breaker {
         self.wait(event, LONGEST_MS);
     }
 
-    /// A probe failed. What was under way when it opened tells nothing new.
+    /// A call failed behind an open breaker: a probe, or one that was under way when it opened, which tells nothing
+    /// new.
     fn note_probe(&mut self, event: Event<'_>, longest_ms: u64) {
         if !event.was_probe {
             return;
@@ -335,7 +337,7 @@ mod tests {
         assert!(!breaker.is_open());
         breaker.failed(event("y", false, 5));
         assert!(breaker.is_open() && !breaker.needs_a_person());
-        // Two others may go at once; whoever failed last may not.
+        // Two other entities may go at once; the one that failed last may not.
         assert!(breaker.lets_probe(Some("z"), 6) && !breaker.lets_probe(Some("y"), 6));
         breaker.failed(event("z", true, 6));
         breaker.failed(event("a", true, 7));
@@ -361,7 +363,7 @@ mod tests {
         assert!(!breaker.is_open());
         assert!(breaker.suspected("x", event("x", false, 20_000), true));
         assert!(!breaker.is_open());
-        // Others come through all the time: a second one alone does not open it either.
+        // Others come through all the time: a second entity alone does not open it either.
         breaker.succeeded(Some("y"), 20_001);
         assert!(!breaker.suspected("z", event("z", false, 20_002), true));
         assert!(!breaker.is_open());
@@ -399,7 +401,7 @@ mod tests {
             assert_eq!(breaker.probe_ms, 1000 + FIRST_MS);
             breaker.succeeded(Some("y"), 1000);
         }
-        // Half an hour later that is forgotten.
+        // Half an hour later it is forgotten how often the breaker opened.
         breaker.refused = Vec::new();
         for n in 0..10 {
             breaker.refused(event(&format!("z{n}"), false, 1000 + PATIENCE_MS + 1));

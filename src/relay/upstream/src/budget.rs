@@ -1,4 +1,7 @@
 //! The retry budget: retries may be a fifth of first attempts plus one a second, so that an outage is not amplified.
+//!
+//! First attempts and time save retries up, to a bound, and each retry takes one. A call that the budget refuses is put
+//! off and costs its entity nothing.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,7 @@
 //! A call to be made, and what is known of it before.
+//!
+//! By this alone a governor judges what became of the call: whose fault a failure may be, whether the call may be made
+//! a second time, and what of its answer may be told.
 
 use crate::budget::Share;
 use http::{Request, Response};
@@ -7,9 +10,9 @@ use http::{Request, Response};
 pub struct Call<'a> {
     /// What its breaker guards: a kind of entity, or the upstream's door.
     pub circuit: &'a str,
-    /// The entity that it is for, if for a single one: tells its failures from the upstream's.
+    /// The entity that it is for, if for a single one: by it the entity's failures are told from the upstream's.
     pub entity: Option<&'a str>,
-    /// What the breaker knows it by, if it may be the matter itself although it is for no single entity.
+    /// What the breaker knows the call by, if it may be at fault itself although it is for no single entity.
     pub subject: Option<&'a str>,
     /// Attempts that its entity has used up.
     pub attempts: u32,
@@ -20,7 +23,8 @@ pub struct Call<'a> {
     pub is_divisible: bool,
     /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
     pub is_question: bool,
-    /// Whether it only looks up what another call is to change: that it comes through tells nothing of whether that one would.
+    /// Whether it only looks up what another call is to change: that a look-up comes through does not tell whether the
+    /// change would.
     pub is_lookup: bool,
     /// Whether its entity is tried once more after it was given up: what comes of that tells nothing of the upstream.
     pub is_last_resort: bool,
@@ -32,7 +36,7 @@ pub struct Call<'a> {
     pub is_answer_secret: bool,
     /// The part of an answer that says why it refuses, where that is not the beginning.
     pub why: Option<Why<'a>>,
-    /// Whether a second one might make something twice, so that it is never repeated at once.
+    /// Whether a second call might make something twice, so that this one is never repeated at once.
     pub is_once: bool,
     /// How long an answer asks to wait, where that is told otherwise than by `Retry-After`.
     pub wait: Option<Wait<'a>>,
@@ -47,7 +51,7 @@ pub type Why<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
 pub type Wait<'a> = &'a dyn Fn(&Response<Vec<u8>>) -> Option<u64>;
 
 impl<'a> Call<'a> {
-    /// What it is to the retry budget when it is made for this time.
+    /// What the call is to the retry budget when it is made for the `tries`-th time.
     pub(crate) fn share(&self, tries: u32) -> Share {
         match (tries, self.follows, self.attempts) {
             (2.., ..) => Share::Retry,

@@ -1,4 +1,7 @@
 //! What is kept of an upstream's answer: its text as people read it, without secrets.
+//!
+//! Whoever asks names the secrets. None of them is left in the text, however the answer escapes it and wherever the
+//! text is cut, and the text is no longer than was asked for.
 
 use model::text;
 use world::log::cut;
@@ -9,14 +12,14 @@ const SECRET: &str = "[secret]";
 /// How many bytes of an answer one byte of a secret may become, escaped twice.
 const LONGEST_ESCAPE: usize = 12;
 
-/// So many bytes of an answer at most.
+/// The beginning of an answer, in so many bytes at most.
 pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
     let longest = secrets.iter().map(String::len).max().unwrap_or(0) * LONGEST_ESCAPE;
     // Twice as much is read as is kept: an escape is longer than its character.
     let begin = &answer[..answer.len().min(2 * bytes + longest)];
     let mut text = blanked(&String::from_utf8_lossy(begin), secrets);
     if begin.len() < answer.len() {
-        // It may end in a part of a secret, which is not known for one.
+        // The text may end in a part of a secret, which is not known for one.
         text.truncate(cut(&text, text.len().saturating_sub(longest + 3)).len());
     }
     let text = text::unescaped(&text);
@@ -24,8 +27,8 @@ pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A text without secrets, whatever case they are repeated in and however they are escaped: once or twice, as in JSON, in an
-/// address, or in HTML.
+/// A text without secrets, whatever case they are repeated in and however they are escaped: once or twice, as in JSON,
+/// in an address, or in HTML.
 fn blanked(text: &str, secrets: &[String]) -> String {
     let plain = Reading::of(text);
     let once = plain.unescaped();
@@ -47,7 +50,7 @@ fn blanked(text: &str, secrets: &[String]) -> String {
     shown
 }
 
-/// What an escape at the beginning of this stands for, and how long it is; none where there is none.
+/// What an escape at the beginning of a text stands for, and how long it is; none where there is none.
 type Escape = fn(&[u8]) -> Option<(Vec<u8>, usize)>;
 
 const ESCAPES: [Escape; 3] = [of_json, of_address, of_html];
@@ -121,7 +124,7 @@ impl Reading {
         ESCAPES.iter().filter_map(|escape| self.without(*escape)).collect()
     }
 
-    /// The same with characters in place of escapes; none if there are none.
+    /// This text with characters in place of escapes of one kind; none if there are no such escapes.
     fn without(&self, escape: Escape) -> Option<Reading> {
         let length = self.bytes.len();
         let (mut bytes, mut places, mut at) = (Vec::with_capacity(length), Vec::with_capacity(length + 1), 0);
@@ -184,7 +187,7 @@ mod tests {
             times in 1..4_usize,
         ) {
             let written = forms.iter().fold(secret.clone(), |text, form| written(&text, *form));
-            // The beginning of an escape before it would make its first letters a part of that.
+            // If an escape began right before the secret, the secret's first letters would be a part of that.
             let answer = before.replace(['\\', '%', '&'], ".") + &written.repeat(times) + &after;
             let short: String = secret.chars().skip(1).take(4).collect();
             let kept = excerpt(answer.as_bytes(), &[short, secret.clone()], bytes);

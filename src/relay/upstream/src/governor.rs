@@ -56,8 +56,8 @@ pub struct Entered {
     pub(crate) tries: u32,
 }
 
-/// Judges an answer, its body included: none if it is good, else what follows. [`Class::NotCalled`] is for an answer that
-/// says nothing of the upstream yet, such as a 401 before the token was renewed.
+/// Judges an answer, its body included: none if it is good, else what follows. [`Class::NotCalled`] is for an answer
+/// that says nothing of the upstream yet, such as a 401 before the token was renewed.
 pub type Judge<'a> = &'a mut dyn FnMut(&Response<Vec<u8>>) -> Option<Class>;
 
 /// Stands before one upstream for the length of a tick.
@@ -82,7 +82,7 @@ pub struct Governor<'a, H> {
 /// When a tick's calls must have begun and ended, by the monotonic clock, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines<'a> {
-    /// No call begins or lasts without it.
+    /// No call begins or lasts without the lease.
     pub lease: &'a Lease,
     /// No call begins after this.
     pub begin_ms: u64,
@@ -91,7 +91,7 @@ pub struct Deadlines<'a> {
 }
 
 impl<'a, H: Host> Governor<'a, H> {
-    /// Stands up with what the last tick left.
+    /// A governor with what the last tick left, of which nothing counts under another configuration.
     pub fn new(
         host: &'a H,
         limits: Limits,
@@ -136,7 +136,7 @@ impl<'a, H: Host> Governor<'a, H> {
     /// Text that must never stand in a log line or a failure.
     pub fn keep_secret(&self, secret: &str) {
         let mut secrets = self.secrets.borrow_mut();
-        // A token is told of with every call.
+        // A token comes here with every call, and need be noted only once.
         if secret.len() >= 4 && !secrets.iter().any(|known| known == secret) {
             secrets.push(secret.to_owned());
         }
@@ -157,8 +157,8 @@ impl<'a, H: Host> Governor<'a, H> {
         self.state.borrow().clone()
     }
 
-    /// Whether something changed that a killed tick must not forget: a wait that was asked for, or a breaker. Asking
-    /// settles it.
+    /// Whether something changed that a killed tick must not forget: a wait that was asked for, or a breaker. News are
+    /// told once, so whoever asks has to keep them.
     pub fn has_news(&self) -> bool {
         let state = self.state.borrow();
         let mut saved = self.saved.borrow_mut();
@@ -184,12 +184,13 @@ impl<'a, H: Host> Governor<'a, H> {
         self.state.borrow().breakers.get(circuit).is_some_and(Breaker::is_open)
     }
 
-    /// Why no call can be made now, if so.
+    /// Why no call of a circuit can be made now, if so.
     pub fn held(&self, circuit: &str) -> Option<Failure> {
         self.held_for(circuit, None)
     }
 
-    /// The same for a call that is for a single entity, where it is: another one than failed last may be a probe sooner.
+    /// Why a call can not be made now, by the entity that it is for, if it is for one: another entity than those that
+    /// failed may be a probe sooner.
     fn held_for(&self, circuit: &str, subject: Option<&str>) -> Option<Failure> {
         if self.host.monotonic_ms() >= self.until_ms.get() || !self.lease.holds(self.host) {
             return Some(self.time_is_up());
@@ -207,12 +208,12 @@ impl<'a, H: Host> Governor<'a, H> {
         None
     }
 
-    /// That the tick has come to its end.
+    /// The failure of a call that is not made since the tick has come to its end.
     pub fn time_is_up(&self) -> Failure {
         self.failed(Class::TimeIsUp, "the tick's time is used up".to_owned())
     }
 
-    /// That the upstream asked to wait, if so.
+    /// The failure of a call that is not made since the upstream asked to wait, if so.
     pub(crate) fn asked_to_wait(&self) -> Option<Failure> {
         let state = self.state.borrow();
         let now_ms = self.host.now_ms();
@@ -358,7 +359,7 @@ impl<'a, H: Host> Governor<'a, H> {
     pub async fn enter(&self, call: &Call<'_>, tries: u32) -> Result<Entered, Failure> {
         let probe = self.admit(call, call.share(tries))?;
         self.wait_for_room(call.follows).await;
-        // What others were answered while this call waited for its turn counts for it, too.
+        // What other calls were answered, while this one waited for its turn, counts for this one, too.
         let held = match &probe {
             None => self.held_for(call.circuit, call.entity),
             Some(_) => self.asked_to_wait(),
@@ -424,7 +425,7 @@ impl<'a, H: Host> Governor<'a, H> {
         }
         self.withdraw(entered);
         result.map_err(|mut failure| {
-            // The upstream is down, and it is not this entity's fault. One that refuses is not down.
+            // Behind an open breaker the upstream is down, and that is no entity's fault. One that refuses is not down.
             let is_counted = failure.class == Class::Transient;
             if is_counted && self.is_probing(call.circuit) && !made(Mistake::CountWhileOpen) {
                 failure.class = Class::Unavailable;

@@ -1,4 +1,7 @@
-//! What a governor keeps between ticks.
+//! What a governor keeps between ticks: waits, a lowered rate, breakers, the retry budget, and counts of calls.
+//!
+//! Under another configuration of the upstream it counts for nothing. Moments in it may be of a clock that was wrong;
+//! the governor bounds each of them by now.
 
 use crate::breaker::Breaker;
 use crate::budget::Budget;
@@ -15,7 +18,7 @@ pub struct GovernorState {
     pub not_before_ms: u64,
     /// How long that wait was when it was asked for, in milliseconds.
     pub wait_ms: u64,
-    /// The rate that was lowered, since it answered 429 and did not say how long to wait.
+    /// The rate as it was lowered, since the upstream answered 429 and did not say how long to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slowed: Option<Slowed>,
     /// The breakers, by what they guard.
@@ -60,7 +63,8 @@ impl GovernorState {
         Some(format!("{}.{}", milli / 1000, milli % 1000 / 100))
     }
 
-    /// No call for so long from now on, in seconds: the upstream asks for it.
+    /// Lets no call be made for so long from now on, in seconds, since the upstream asks for it; a wait that ends later
+    /// stays.
     pub(crate) fn wait_for(&mut self, wait_s: u64, now_ms: u64) {
         let not_before_ms = now_ms + wait_s * 1000;
         if wait_s > 0 && not_before_ms > self.not_before_ms {
@@ -68,7 +72,7 @@ impl GovernorState {
         }
     }
 
-    /// What the upstream asked to wait for, or to come less often, is over.
+    /// Ends the wait that the upstream asked for, and lets it be called at its configured rate again.
     pub fn end_waits(&mut self) {
         (self.not_before_ms, self.wait_ms, self.slowed) = (0, 0, None);
     }

@@ -1,4 +1,7 @@
 //! What a governor makes of an answer: its class, what is kept of it, and what breakers and the rate learn.
+//!
+//! A failure leaves here with the class by which its entity is tried again, held or given up: what one entity is
+//! answered while others come through is its own. Nothing that is told of an answer holds a secret.
 
 use crate::breaker::Event;
 use crate::excerpt::excerpt;
@@ -65,7 +68,7 @@ impl<H: Host> Governor<'_, H> {
         Failure {
             status: Some(status),
             tracking_id: text(&self.tracking_header).map(|id| self.excerpt(id.as_bytes(), TRACKING_KEPT).into()),
-            // A gateway gave up waiting, not the server behind it.
+            // A gateway gave up waiting, and the server behind it may still do what it was asked for.
             unsettled: matches!(status, 408 | 502 | 504),
             retry_after_s: retry_after_s.or_else(told_otherwise),
             answer: (answer.len() > REASON_KEPT).then(|| answer.into()),
@@ -73,8 +76,8 @@ impl<H: Host> Governor<'_, H> {
         }
     }
 
-    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own, or says that it did
-    /// not do what it was asked for.
+    /// What an upstream said, for people. A body that spoils a good status is not the upstream's own, or says that it
+    /// did not do what it was asked for.
     fn told(&self, status: StatusCode, class: Class, said: &str) -> String {
         let (number, name) = (status.as_u16(), self.limits.name);
         if status.is_success() && self.limits.writes && class != Class::Unavailable {
@@ -113,22 +116,24 @@ impl<H: Host> Governor<'_, H> {
         if let Some(wait_s) = failure.retry_after_s {
             state.wait_for(wait_s, now_ms);
         }
-        // An upstream may turn a call away by another status: then the document says how long to wait.
+        // An upstream may turn a call away by another status than 429: then the shape says where it tells how long to
+        // wait.
         let says_when =
             failure.retry_after_s.is_some() && failure.status.is_some_and(|status| status < 500 && status != 408);
         let is_throttled = failure.class == Class::Transient && (failure.status == Some(429) || says_when);
         if is_throttled {
-            // A wait that was asked for is all that follows from it.
+            // Where the upstream says how long to wait, that wait is all that follows.
             let is_vague = failure.retry_after_s.is_none();
             let is_slowest = is_vague && self.slow_down(&mut state);
             let breaker = state.breakers.entry(call.circuit.to_owned()).or_default();
             let is_alone = is_vague && call.entity.is_some_and(|entity| breaker.throttled(entity));
             failure.class = match (is_slowest, is_alone) {
-                // At the slowest, and others come through: it is at fault itself.
+                // The upstream is called as slowly as can be, and other entities come through: this one is at fault.
                 (true, true) => Class::Transient,
-                // Nothing comes through, however slowly it is called.
+                // Nothing comes through, however slowly the upstream is called.
                 (true, false) => Class::Unavailable,
-                // Not its fault, perhaps; but it need not come at every tick.
+                // Other entities come through, but the rate can still go down, so this one may not be at fault. It is
+                // held for a while all the same, so that it does not come at every tick.
                 (false, true) => Class::Unavailable,
                 (false, false) => Class::NotCalled,
             };
@@ -147,7 +152,7 @@ impl<H: Host> Governor<'_, H> {
             }
         }
         if call.is_last_resort && failure.status.is_some() {
-            // It was given up while others came through: whatever it is answered now is its own.
+            // The entity was given up while others came through: whatever it is answered now is its own.
             if matches!(failure.class, Class::Misconfigured | Class::Unavailable) {
                 failure.class = Class::Permanent;
             }
@@ -210,7 +215,7 @@ impl<H: Host> Governor<'_, H> {
             "upstream": self.limits.name,
             "method": call.request.method().as_str(),
             "path": call.shown_path.unwrap_or(call.request.uri().path()),
-            // Where calls only read, it is ours; elsewhere somebody may have put a secret into it.
+            // Where calls only read, the query is ours; elsewhere somebody may have put a secret into it.
             "query": call.request.uri().query().filter(|_| !self.limits.writes).map(|query| log::cut(query, EXCERPT)),
             "status": sent.as_ref().ok().map(|response| response.status().as_u16()),
             "ms": self.host.monotonic_ms() - started_ms,

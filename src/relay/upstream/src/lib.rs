@@ -3,12 +3,12 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`call`] | a call to be made
+//! | [`call`] | a call to be made |
 //! | [`governor`] | one upstream: limits, waits, classes of failure, quick retries |
 //! | [`governor_state`] | what a governor keeps between ticks |
 //! | `rate`, `learning`, [`retry_after`] | how often it calls, and what it makes of answers |
 //! | [`breaker`], [`budget`] | when an upstream is left alone, and how many retries there may be |
-//! | [`token`] | tokens of the PIM: got, kept, refreshed |
+//! | [`token`] | tokens of an upstream: got, kept, refreshed |
 //! | [`wire`] | the headers of every call, and answers that come packed |
 //! | [`excerpt`] | what is kept of an answer, without secrets |
 

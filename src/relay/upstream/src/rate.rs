@@ -1,4 +1,7 @@
 //! How often an upstream is called: its configured rate, or less where it asks for that without saying how long.
+//!
+//! No call begins beyond the rate, or beyond the number of calls at once. A lowered rate rises by itself as long as
+//! calls come through, and after ten minutes in any case.
 
 use crate::governor::Governor;
 use crate::governor_state::{GovernorState, Slowed};
@@ -17,12 +20,13 @@ const HALVE_MS: u64 = 1000;
 /// How long a lowered rate stays before it rises by a tenth of the configured one, in milliseconds.
 const RISE_MS: u64 = 10_000;
 
-/// After how many such whiles it rises although nothing was called.
+/// After how many such whiles a lowered rate rises although no call came through.
 const FORGOTTEN: u64 = 60;
 
 impl<H: Host> Governor<'_, H> {
-    /// Waits until the call keeps the rate and the number of calls at once; no longer than calls may begin. What follows a
-    /// call that was made goes before what begins anew: else all of a tick may go by in asking, and nothing be done.
+    /// Waits until the call keeps the rate and the number of calls at once; no longer than calls may begin. What
+    /// follows a call that was made goes before what begins anew: else all of a tick may go by in asking, and nothing
+    /// be done.
     pub(crate) async fn wait_for_room(&self, follows: bool) {
         if follows {
             self.following.set(self.following.get() + 1);
@@ -72,7 +76,8 @@ impl<H: Host> Governor<'_, H> {
         }
     }
 
-    /// A lowered rate as it is now: every while it rises by a tenth of the configured one, as long as calls come through.
+    /// A lowered rate as it is now: every while it rises by a tenth of the configured one, as long as calls come
+    /// through.
     pub(crate) fn risen(&self, slowed: Option<Slowed>) -> Option<Slowed> {
         let (slowed, now_ms) = (slowed?, self.host.now_ms());
         // A moment that lies ahead is of a clock that was wrong.

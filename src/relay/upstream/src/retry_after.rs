@@ -1,16 +1,18 @@
-//! What an upstream says of when to come back.
+//! When to come back, as an upstream says it: by the header `Retry-After`, and by statuses that may pass.
+//!
+//! A wait is understood in every form that servers send, and is a day at most. Text that makes no sense asks for none.
 
 use http::StatusCode;
 use model::failure::Class;
 use model::time::{self};
 use queue::retry::WAIT_MAX_S;
 
-/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds, with or without a fraction, or as a date (RFC
-/// 9110), also with an offset in place of GMT. A day at most; a moment that is past asks for nothing.
+/// How long a `Retry-After` asks to wait, in seconds: it comes as seconds, with or without a fraction, or as a date
+/// (RFC 9110), also with an offset in place of GMT. A day at most; a moment that is past asks for nothing.
 pub(crate) fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
-        // A number that is none, or larger than any, is a wait without an end.
+        // `NaN`, and a number larger than any, stand for a wait without an end, of which a day is kept to.
         let seconds = if seconds.is_nan() {
             WAIT_MAX_S as f64
         } else {

@@ -1,4 +1,7 @@
 //! Tokens of an upstream: cached in the store, renewed a little early, and once after a 401 (contract 4.2).
+//!
+//! One task renews a token at a time, and the others get what it got. Where no token is to be had nothing can be asked,
+//! so that is never an entity's fault. Whatever is secret is told to the governor before it is used.
 
 use crate::governor::{Call, Governor};
 use crate::retry_after::transient;
@@ -29,10 +32,10 @@ struct Token {
 
 /// How a token is had.
 pub trait Login {
-    /// Tells it from every other: the endpoint, and with what it logs in.
+    /// Tells this login from every other: by the endpoint, and by what it logs in with.
     fn fingerprint(&self) -> String;
 
-    /// A token that never ends, if that is what it has.
+    /// A token that never ends, if the login has one.
     fn fixed(&self) -> Option<&str> {
         None
     }
@@ -52,8 +55,8 @@ pub trait Login {
     }
 }
 
-/// What an answer of the token endpoint is: a token, or what follows. Without one nothing can be asked, whichever entity
-/// it is for.
+/// What an answer of the token endpoint is: a token, or what follows. Without one nothing can be asked, whichever
+/// entity it is for.
 fn read(login: &dyn Login, response: &Response<Vec<u8>>, now_ms: u64) -> Result<Token, Class> {
     let status = response.status();
     if !status.is_success() {
@@ -107,7 +110,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
     }
 
-    /// The key that it is kept under.
+    /// The key that the token is kept under.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -151,7 +154,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
     }
 
-    /// If it cannot be deleted, the next tick finds that it fails, as this one did.
+    /// Deletes the token that is kept. If that fails, the next tick finds that the token is refused, as this one did.
     async fn forget_kept(&self) {
         let _ = self.host.delete(&self.key).await;
     }
@@ -177,19 +180,19 @@ impl<'a, H: Host> Tokens<'a, H> {
                 self.grant(None).await?
             }
         };
-        // A cache: if it cannot be written, the next tick asks again.
+        // The store is but a cache here: if the token cannot be written, the next tick asks for another one.
         let _ = host::write(self.host, &self.key, &token).await;
         let access = token.access.clone();
         *current = Some(token);
         Ok(access)
     }
 
-    /// A token by a refresh token; none if it is not to be had so, for whatever reason: then the password is the way, and
-    /// only its failure says anything of the endpoint.
+    /// A token by a refresh token; none if it is not to be had so, for whatever reason: then the password is the way,
+    /// and only its failure says anything of the endpoint.
     async fn refresh(&self, refresh: &str) -> Result<Option<Token>, Failure> {
         match self.grant(Some(refresh)).await {
             Ok(token) => Ok(Some(token)),
-            // Answered, or not in time.
+            // The endpoint refused the refresh token, or did not answer in time.
             Err(failure) if failure.status.is_some() || failure.unsettled => Ok(None),
             Err(failure) => Err(failure),
         }

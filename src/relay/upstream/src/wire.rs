@@ -52,8 +52,9 @@ fn dressed(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
     request
 }
 
-/// With the length of its body, and with a length of nothing where a body would be expected: without one hosts send
-/// bodies in chunks, which PHP behind Apache and others read as empty, and some servers refuse with 411.
+/// The request with the length of its body, which is 0 where a body would be expected and there is none. Without a
+/// length hosts send bodies in chunks, which PHP behind Apache and others read as empty, and some servers refuse with
+/// 411.
 fn measured(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
     let carries_a_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
     if carries_a_body || !request.body().is_empty() {
@@ -67,9 +68,9 @@ fn measured(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
 fn unpacked(mut response: Response<Vec<u8>>, limits: CallLimits) -> Result<Response<Vec<u8>>, SendError> {
     let (status, codings) = (response.status(), codings(response.headers()));
     let body = response.body_mut();
-    // They are listed in the order in which they were applied.
+    // Codings are listed in the order in which they were applied.
     for coding in codings.iter().rev() {
-        // Whatever its header says: what is text was not packed, or somebody on the way has unpacked it.
+        // Text was not packed, whatever the header says, or somebody on the way has unpacked it.
         if is_text(body) {
             break;
         }
@@ -117,7 +118,7 @@ fn unpack(coding: &str, body: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
         return Err(Broken(strange(), Vec::new()));
     };
     match decompress_to_vec_with_limit(deflated, most) {
-        // It ends with its length: what does not is cut, or has more behind it.
+        // A gzip ends with the length of its content: one that does not is cut, or has more behind it.
         Ok(content) if is_gzip && !body.ends_with(&(content.len() as u32).to_le_bytes()) => Err(Broken(cut(), content)),
         Ok(content) => Ok(content),
         Err(DecompressError { status, mut output }) => {
@@ -126,7 +127,7 @@ fn unpack(coding: &str, body: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
                 TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => cut(),
                 _ => strange(),
             };
-            // What it did not reach is zeros.
+            // What the decoder did not reach is zeros.
             let end = output.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             output.truncate(end);
             Err(Broken(error, output))
@@ -134,8 +135,8 @@ fn unpack(coding: &str, body: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
     }
 }
 
-/// What is deflated in this, which goes by the same name with and without a header. No encoder begins the bare form with
-/// what is a header (RFC 1950).
+/// The deflated data of a body, behind its header if it has one: both forms go by the same name. No encoder begins the
+/// bare form with what is a header (RFC 1950).
 fn of_zlib(body: &[u8]) -> &[u8] {
     match body {
         [first, second, rest @ ..] if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0 => rest,
@@ -143,7 +144,7 @@ fn of_zlib(body: &[u8]) -> &[u8] {
     }
 }
 
-/// What is deflated in this, behind its header (RFC 1952); none if it has no such header.
+/// The deflated data of a gzip, behind its header (RFC 1952); none if it has no such header.
 fn of_gzip(body: &[u8]) -> Option<&[u8]> {
     let [0x1f, 0x8b, 8, flags, _, _, _, _, _, _, rest @ ..] = body else {
         return None;

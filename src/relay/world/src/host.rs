@@ -1,7 +1,7 @@
 //! What the relay asks of the world it runs in.
 //!
-//! Every component, test and simulation gives its own; nothing else in this crate touches a socket, a file or a
-//! clock. Futures need not be `Send`: a component has one thread.
+//! Components, tests and the simulation each implement it, and no room touches a socket, a file or a clock but through
+//! it. Futures need not be `Send`: a component has one thread.
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
 use http::{Request, Response, StatusCode};
@@ -9,16 +9,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// What came of the store that cannot be gone on with.
+/// A failure of the store, which whoever called it cannot go on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
     /// A call failed. Whether it took effect is unknown: the caller repeats the work later.
     Failed(String),
-    /// The call did not, and what lies under this key is nothing that was ever written there.
+    /// The call did not fail, but what lies under this key is nothing that the relay ever writes there.
     Damaged(String),
 }
 
-/// With what the reason of a tick begins that the store stopped.
+/// How the reason of a tick begins that the store stopped.
 pub const BY_THE_STORE: &str = "key-value store: ";
 
 impl std::fmt::Display for StoreError {
@@ -63,7 +63,7 @@ pub fn decoded<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
-/// Keeps a value under a key; by way of a [`Value`] for the same reason.
+/// Keeps a value under a key. It is written by way of a [`Value`] for the reason that [`decoded`] gives.
 pub async fn write<H: Store>(host: &H, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
     host.set(key, json!(value).to_string().as_bytes()).await
 }
@@ -93,7 +93,7 @@ pub async fn delete_all<H: Store>(host: &H, keys: &[String]) -> Result<(), Store
     Ok(())
 }
 
-/// How long one outbound call may take, and how much it may bring, all in the host's hands.
+/// How long one outbound call may take, and how much it may bring; the host sees to all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
     /// Until the connection stands, in milliseconds.
@@ -154,8 +154,8 @@ pub struct Transfer {
     /// The answer with the content, which is left out of it; or why there was none, or not the whole of it. What is
     /// larger than it may be is [`SendError::TooLarge`].
     pub from: Result<Response<Vec<u8>>, SendError>,
-    /// The answer to whom the content was sent. None if nothing was sent, or the request was broken off because the
-    /// content did not come whole.
+    /// The answer of the upstream that the content was sent to. None if nothing was sent, or the request was broken off
+    /// because the content did not come whole.
     pub to: Option<Result<Response<Vec<u8>>, SendError>>,
 }
 
@@ -171,7 +171,7 @@ pub trait Http {
     /// finished unless it came whole and has `max_bytes` at most. The limits are those of both together; beside the
     /// content no body is needed.
     ///
-    /// This is for worlds in memory: where there are streams, content passes through piece by piece.
+    /// What stands here is for worlds in memory: a host that has streams passes content on piece by piece.
     async fn transfer(
         &self,
         from: Request<Vec<u8>>,
@@ -237,7 +237,7 @@ pub trait Log {
     fn line(&self, line: &str);
 }
 
-/// All of it, as the worker needs it.
+/// All that the worker asks of a host.
 pub trait Host: Store + Http + Clock + Random + Log {}
 
 impl<T: Store + Http + Clock + Random + Log> Host for T {}

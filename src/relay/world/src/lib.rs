@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`host`] | the traits of a host, and reading and writing records through them |
 //! | [`log`] | log lines |
-//! | `testing` | a host for unit tests |
+//! | `testing` | what unit tests of several rooms share |
 //! | [`mistake`] | mistakes made on purpose, in builds that check whether a test would find them |
 
 pub mod host;

@@ -1,4 +1,7 @@
-//! Log lines: one JSON object each, whose first members say when and of what.
+//! Log lines, for people and for whatever gathers logs.
+//!
+//! Each is one JSON object that says when it was written, what it tells of, and whether that went well; a member that
+//! is null is left out. What may not be told must be gone from the fields before: nothing is blanked here.
 
 use crate::host::{Clock, Log};
 use model::time;

@@ -1,8 +1,8 @@
 //! Mistakes made on purpose, so that the simulation can show that it would find them. Only a build with the feature
 //! `mistakes` can make any; the components are built without it.
 
-/// A mistake that somebody could make. Most are made at a seam, by the host of the simulation; those that no seam shows are
-/// asked for where they would be made ([`made`]).
+/// A mistake that somebody could make. Most are made at a seam, by the host of the simulation; those that no seam shows
+/// are asked for where they would be made ([`made`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
     /// Keys are deleted before their outcome is kept.
@@ -29,25 +29,25 @@ pub enum Mistake {
     SharedPages,
     /// How far the marking of models' variants came is forgotten.
     ForgetMarking,
-    /// Whoever served as a probe of an upstream that is down stands where it stood.
+    /// An entity that served as a probe of an upstream that is down keeps its place before all others.
     ProbeTheSame,
-    /// A lease is taken for over by the moment in it.
+    /// A lease is taken for over by the moment that is written in it.
     LeaseByItsMoment,
     /// A worker whose lease passed while it pushed tells nobody what it pushed.
     ForgetLatePushes,
     /// Batches that come to no end stay as large as they are.
     NeverHalve,
-    /// Up to where recent changes are known is told by this host's clock, not by the PIM's.
+    /// A look takes its watermark from this host's clock, not from the PIM's.
     OwnClockAsWatermark,
-    /// It is told by the last answer of a look, not by the first.
+    /// A look takes its watermark from its last answer, not from its first.
     WatermarkAtTheEnd,
-    /// A page that cannot be eaten is asked for in the same size again.
+    /// A page that does not come through is asked for in the same size again.
     NeverNarrow,
-    /// What is answered to a read by id is taken for what was asked for.
+    /// Whatever a read by id is answered is taken for the entity that was asked for.
     TakeAnyItem,
     /// Any 404 to a read by id says that the entity is gone, whoever answers it.
     BelieveAnyAbsence,
-    /// That nothing was found is believed although a creation may still arrive.
+    /// A look-up at the destination that finds nothing is believed although a creation may still arrive.
     BelieveNothingFound,
     /// Whether an entity is there already is not asked before it is made.
     SkipFind,
@@ -57,14 +57,14 @@ pub enum Mistake {
     BelieveErrors,
     /// The destination is shown the token of the PIM.
     SendTokenOfPim,
-    /// What an entity is called no more is deleted although another one is called so by then.
+    /// An identity that an entity has left is deleted although another entity is called so by then.
     DeleteAnothersName,
     /// An identity that an entity has left stays its own.
     NeverLetGo,
 }
 
 impl Mistake {
-    /// Those that a world of chance shows. The others have worlds of their own.
+    /// The mistakes that a world of chance shows. The others have worlds of their own.
     pub const ALL: [Mistake; 20] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,

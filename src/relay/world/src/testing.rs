@@ -1,4 +1,6 @@
-//! What tests of several rooms share.
+//! What unit tests of several rooms share, in builds with the feature `testing` alone.
+//!
+//! A test that calls [`reads_back`] may rely on it that nothing of a record is lost when it is read and written again.
 
 use crate::host::decoded;
 use serde::Serialize;

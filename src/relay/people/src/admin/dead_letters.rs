@@ -1,4 +1,7 @@
 //! The dead letters: looked at page by page, replayed, discarded.
+//!
+//! A page costs one listing and a bounded number of reads, however many letters there are. A replay is an event like
+//! others, and leaves the dead letter where it is; only a person's discarding deletes one here.
 
 use config::ConsoleConfig;
 use config::answer::Answer;
@@ -116,7 +119,7 @@ impl Listed {
     }
 }
 
-/// Those of a listing that a query may show, newest first, and where its page begins.
+/// The dead letters of a listing that a query may show, newest first, and where its page begins.
 fn select(keys: &Keyspace, listing: Vec<String>, query: &Query) -> Result<(Vec<Listed>, usize), String> {
     let mut found: Vec<Listed> = listing
         .into_iter()
@@ -365,7 +368,7 @@ mod tests {
             assert!(found(&letter, text), "{text}");
         }
         assert!(!found(&letter, "attribute_8"));
-        // What an earlier version kept has no answer.
+        // A dead letter of an earlier version has no answer.
         let mut old = letter;
         old["failures"][0].as_object_mut().expect("a failure").remove("answer");
         assert!(found(&old, "422") && !found(&old, "attribute_9"));

@@ -1,4 +1,7 @@
 //! All that is known of one entity: what waits, what was tried, what died, and what the destination has of it.
+//!
+//! It shows what a listing found, and changes nothing. Whatever was cleared since then is left out or shown without its
+//! details.
 
 use super::dead_letters::{self, Listed};
 use config::ConsoleConfig;
@@ -20,7 +23,7 @@ use world::log::cut;
 /// How many waiting events are shown, the newest; `total` counts all.
 const EVENTS: usize = 20;
 
-/// Reads it: by one listing, the entity's own values, and one page of the index.
+/// Reads all that is known: by one listing, the entity's own values, and one page of the index.
 pub(super) async fn read<H: Store>(
     host: &H,
     config: &ConsoleConfig,

@@ -1,4 +1,7 @@
 //! The status as Prometheus reads it, in its text format 0.0.4.
+//!
+//! Every sample is made of the status document and of nothing else. Where the document has no value, there is no
+//! sample.
 
 use config::answer::Answer;
 use model::time;
@@ -16,11 +19,11 @@ enum Form {
     Moment,
     /// 1 if there is anything, else 0.
     Presence,
-    /// How many members it has.
+    /// How many members an object has.
     Size,
 }
 
-/// A metric of the application: its name after the prefix, what it is, where the status has it.
+/// A metric of the application: its name after the prefix, what it is, where the status has its value.
 type Plain = (&'static str, &'static str, &'static str, Form);
 
 const GAUGES: [Plain; 14] = [

@@ -1,4 +1,7 @@
 //! How the application is, as one document.
+//!
+//! It is made of what worker and ingest have published, and lists and calls nothing, so that it may be asked for often.
+//! Metrics are made of it, too, and cannot say anything else.
 
 use crate::health::{self, Facts};
 use config::ConsoleConfig;
@@ -124,7 +127,7 @@ fn counts(counts: &Counts) -> Value {
     })
 }
 
-/// With the lag as a histogram, which metrics are made of.
+/// The counts since the beginning, with the lag as a histogram, which metrics are made of.
 fn since_the_beginning(totals: &Counts) -> Value {
     let mut document = counts(totals);
     let buckets: Vec<(u64, u64)> = totals.lags.cumulative().collect();

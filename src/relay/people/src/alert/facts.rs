@@ -81,8 +81,8 @@ fn told(text: String) -> Told {
     (text, About::default())
 }
 
-/// The status that a reason names, and nothing of what the upstream said: reasons are `422: {...}`, or have words of our
-/// own before that.
+/// The status that a reason names, and nothing of what the upstream said: reasons are `422: {...}`, or have words of
+/// our own before that.
 fn status_in(reason: &str) -> Option<u16> {
     let numbers = reason.split(": ").filter(|part| part.len() == 3);
     numbers
@@ -196,7 +196,8 @@ impl<'a> Facts<'a> {
         self.now_s() - self.last_s(cause) < QUIET_S
     }
 
-    /// The dead letters that people have not heard of, with when each was given up; none while they are not told.
+    /// The dead letters that people have not heard of, with when each was given up; none within the hour after an alert
+    /// of them.
     fn new_dead_letters(&self) -> impl Iterator<Item = (u64, &'a String)> {
         let (keys, last_s) = (self.keys, self.last_s("dead-letters"));
         let listed = self.plan.dead_letters().filter(|_| !self.is_quiet("dead-letters"));
@@ -231,7 +232,7 @@ impl<'a> Facts<'a> {
         (new > 0).then_some((text, about))
     }
 
-    /// An upstream that is left alone and will not heal by itself, or has not for long. All its circuits are one
+    /// An upstream that is left alone and will not heal by itself, or has not healed for long. All its circuits are one
     /// cause: a revoked token opens every one of them.
     fn blocked(&self, upstream: &str, state: &GovernorState) -> Option<Told> {
         if !self.plan.has_work() {

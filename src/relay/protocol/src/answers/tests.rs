@@ -1,3 +1,6 @@
+//! What answers mean, in tables: by status, by body and by the rules of a document.
+//! Any answer has a meaning, and whatever makes no sense in a document is told with its place.
+
 use super::*;
 use model::document::Flaws;
 use proptest::prelude::*;

@@ -1,10 +1,11 @@
 //! What answers mean, in words for whoever writes a document.
+//! What statuses mean is found by asking the code that judges them, so that these words cannot differ from it.
 
 use super::{Answers, MEANINGS, Meaning, Rule};
 use crate::request::Act;
 
 impl Meaning {
-    /// What follows from it for an entity.
+    /// What follows from this meaning for an entity.
     pub fn follows(self, act: Act) -> &'static str {
         match (self, act) {
             (Meaning::Done, Act::Find) => "the answer says what is there",

@@ -1,4 +1,7 @@
-//! Pages of the index, as one and as several workers write them.
+//! Pages of the index, as one worker writes them and as several do.
+//!
+//! Entries come to the same in whatever order they are merged, nothing that may lie at the destination is forgotten,
+//! and pages of any size are written in parts that every store takes.
 
 use super::*;
 use proptest::prelude::*;
@@ -31,8 +34,8 @@ fn the_newer_entry_counts_and_of_two_equally_new_ones_neither() {
     );
 }
 
-/// Two workers that each knew nothing of it pushed and deleted an entity: the entry that lands last is not taken for what
-/// lies there.
+/// One worker pushes an entity and another one deletes it, and neither knows of the other: the entry that lands last is
+/// not taken for what lies at the destination.
 #[test]
 fn an_entry_that_lands_after_its_removal_is_looked_at_again() {
     let entity = Entity::new(Kind::ProductModel, "a model");
@@ -45,7 +48,7 @@ fn an_entry_that_lands_after_its_removal_is_looked_at_again() {
     let mut united = Pages::default();
     united.merge(entity.kind, &mut page, removed);
     assert_eq!(united.unknown, [(entity.clone(), None)]);
-    // Once it was deleted again, that counts.
+    // Once the entity was deleted again, that deletion counts.
     united.pages.insert(place, page);
     united.remove(&entity, 7, false);
     let mut page = united.pages.remove(&place).expect("a page");

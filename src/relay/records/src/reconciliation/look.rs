@@ -1,4 +1,7 @@
 //! The looks for recent changes: from where on the next one asks, and how far it has come.
+//!
+//! Of the moments from which a look may have to ask, it asks from the earliest: too early a one costs pages, too late a
+//! one misses changes. The watermark moves only when a look has come to its end.
 
 use super::scan::Scan;
 use super::trouble::{Trouble, after_trouble};
@@ -30,7 +33,7 @@ pub struct Look {
     pub newest_s: u64,
     /// Whether a person, or a notification, asks for a look.
     pub is_asked: bool,
-    /// From when on, in seconds since the Unix epoch.
+    /// From when on that look is to ask, in seconds since the Unix epoch.
     pub since_s: Option<u64>,
     /// The last look that came to its end.
     pub last: Option<Scan>,
@@ -55,7 +58,7 @@ impl Look {
         let due_ms = match (&self.scan, &self.last) {
             (Some(scan), _) => scan.due_ms(now_ms),
             (None, _) if self.is_asked => 0,
-            // What lies further ahead than clocks may differ is of one that was wrong.
+            // A beginning that lies further ahead than clocks may differ is of a clock that was wrong.
             (None, Some(last)) if last.began_ms <= now_ms + SKEW_S * 1000 => last.began_ms + periods.recent_s? * 1000,
             (None, _) => periods.recent_s.map(|_| 0)?,
         };
@@ -64,7 +67,7 @@ impl Look {
 
     /// Begins a look, and settles from which moment on it asks.
     pub fn begin(&mut self, kind: Kind, periods: &ReconciliationConfig, now_ms: u64) -> Scan {
-        // Older versions kept what lay ahead. Too early a moment costs pages, too late a one misses changes.
+        // Older versions kept watermarks that lay ahead, from which changes would be missed.
         let now_s = now_ms / 1000;
         let known_s = self
             .watermark_s
@@ -72,7 +75,7 @@ impl Look {
         let since_s = known_s.saturating_sub(periods.overlap_s);
         let since_s = self.since_s.map_or(since_s, |asked_s| asked_s.min(since_s));
         self.after = match kind {
-            // Of these the filter takes a moment that says its zone (contract 4.5).
+            // The filter of categories takes a moment that says its zone (contract 4.5).
             Kind::Category => time::text(since_s),
             _ => after(since_s, self.offset_s),
         };
@@ -84,7 +87,7 @@ impl Look {
     pub fn finish(&mut self, scan: Scan, now_ms: u64) {
         // Without a `Date`, what was updated last is the best that is known of the PIM's clock.
         let seen_s = (self.newest_s > 0).then_some(self.newest_s);
-        // Ahead of our own clock it may be the PIM's that is wrong, and what changes until then would be passed over.
+        // Where the PIM's clock is ahead of our own, it may be wrong, and what changes until then would be passed over.
         let begun_s = scan.began_ms / 1000;
         let shown_s = scan.date_s.or(seen_s).map(|shown_s| shown_s.min(begun_s));
         self.watermark_s = shown_s.or(self.watermark_s);
@@ -93,8 +96,8 @@ impl Look {
     }
 }
 
-/// A moment as the filter takes it. The filter reads the digits in the server's own zone (contract 4.5): `updated` shows
-/// that zone's offset, but SaaS servers may write another than they read. So an offset that would move the digits
+/// A moment as the filter takes it. The filter reads the digits in the server's own zone (contract 4.5): `updated`
+/// shows that zone's offset, but SaaS servers may write another than they read. So an offset that would move the digits
 /// forward is left out, and one that moves them back is taken an hour too far, for it may be from before the clocks
 /// were changed. Too early a moment costs a page or two, too late a one would miss changes.
 fn after(since_s: u64, offset_s: Option<i64>) -> String {

@@ -1,4 +1,7 @@
-//! What another shape would do, as far as it is counted.
+//! The record of a rehearsal: what another shape would do, as far as it is counted.
+//!
+//! It is written after every page, so that a killed tick goes on where it was, and people read it. It is worth nothing
+//! under another shape than the one that it names.
 
 use super::scan::Scan;
 use model::entity::Kind;
@@ -7,7 +10,7 @@ use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use world::host::{self, Store, StoreError};
 
-/// How many entities would have what done to them.
+/// How many entities would be pushed, deleted or left as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// New at the destination, or different there.

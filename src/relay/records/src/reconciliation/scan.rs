@@ -1,4 +1,7 @@
-//! How far a scan over a list of the PIM has come.
+//! How far a scan over a list of the PIM has come, as looks, walks and rehearsals keep it between pages.
+//!
+//! All that the next page needs is in it, so that any worker can go on. A moment that lies ahead is of a clock that was
+//! wrong, and puts nothing off.
 
 use model::gap::Gap;
 use serde::{Deserialize, Serialize};
@@ -17,11 +20,11 @@ pub struct Scan {
     pub date_s: Option<u64>,
     /// The page that is next; none is the first.
     pub cursor: Option<String>,
-    /// What is known of an entity there that cannot be read.
+    /// What is known of a gap there, if the PIM does not give what comes next.
     pub gap: Option<Box<Gap>>,
     /// Entities that could not be read, not even alone, and were passed over.
     pub unread: u64,
-    /// When that page was first seen to be the last one, in milliseconds since the Unix epoch.
+    /// When the next page was first seen to be the last one, in milliseconds since the Unix epoch.
     pub short_ms: Option<u64>,
     /// Pages read.
     pub pages: u64,

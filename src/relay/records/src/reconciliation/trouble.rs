@@ -1,4 +1,7 @@
-//! What keeps a scan from going on.
+//! What keeps a scan from going on: its failures, from the first to the last.
+//!
+//! A scan that failed is left alone for half a minute. People hear of one that has failed for an hour and fails still.
+//! A failure that lies ahead is of a clock that was wrong, and puts nothing off.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,26 +11,28 @@ const PUT_OFF_MS: u64 = 30_000;
 /// How long a scan may fail before people hear of it, in milliseconds.
 pub const STALLED_MS: u64 = 3_600_000;
 
-/// How long ago its last failure may be, in milliseconds, for it to be failing still.
+/// How long ago the last failure of a scan may be, in milliseconds, for the scan to be failing still.
 const LATELY_MS: u64 = 600_000;
 
-/// The failures of a scan that is under way: the first, the last, and why. A page that comes ends it, unless the scan began
-/// anew because of it: then only its end does.
+/// The failures of a scan that is under way: the first, the last, and why. A page that comes ends the trouble, unless
+/// the scan began anew because of it: then only the end of the scan does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// When it first failed, in milliseconds since the Unix epoch.
     pub since_ms: u64,
-    /// When it last did, in milliseconds since the Unix epoch.
+    /// When it last failed, in milliseconds since the Unix epoch.
     pub last_ms: u64,
     /// Why.
     pub reason: String,
-    /// Whether the scan began anew for it: then only its end is the end of the trouble, for its first pages come well.
+    /// Whether the scan began anew because of the trouble. Its first pages come well then, so only its end proves that
+    /// the trouble is over.
     #[serde(default)]
     pub is_anew: bool,
 }
 
 impl Trouble {
-    /// Whether it has lasted so long, and lasts, that people hear of it and a walk goes on without what it is about.
+    /// Whether the trouble has lasted for so long, and lasts still, that people hear of it and a walk goes on without
+    /// the list that does not come.
     pub fn is_lasting(&self, now_ms: u64) -> bool {
         let age_ms = |moment_ms: u64| now_ms.saturating_sub(moment_ms);
         age_ms(self.since_ms) >= STALLED_MS && age_ms(self.last_ms) < LATELY_MS

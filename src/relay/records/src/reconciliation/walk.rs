@@ -1,4 +1,7 @@
 //! The walk over everything: where it is, and what the last one saw.
+//!
+//! All that a walk needs to go on is in it. Each walk has a greater number than the one before, whatever clocks say,
+//! and one that is asked for while another is under way comes after that.
 
 use super::scan::Scan;
 use super::trouble::{Trouble, after_trouble};
@@ -8,7 +11,7 @@ use model::time::SKEW_S;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How much time lies between two pages at least, in milliseconds: the PIM has more to do than this.
+/// How much time lies between two pages at least, in milliseconds: the PIM has more to do than to serve a walk.
 const PACE_MS: u64 = 1000;
 
 /// Why deletions among products cannot be told.
@@ -29,21 +32,22 @@ pub struct Walk {
     pub is_forced: bool,
     /// Whether products do not come in the order of their UUIDs: then nothing is known to be missing.
     pub is_unordered: bool,
-    /// Another one, right after, and whether that is forced.
+    /// Where another walk is asked for, right after this one, whether that one is forced.
     pub asked: Option<bool>,
     /// When the last page was read, in milliseconds since the Unix epoch.
     pub page_ms: u64,
     /// When the last one came to its end, in milliseconds since the Unix epoch.
     pub finished_ms: u64,
-    /// When the next one is due, for people, in milliseconds since the Unix epoch; 0 if only somebody's asking begins it.
+    /// When the next one is due, for people, in milliseconds since the Unix epoch; 0 if only somebody's asking begins
+    /// it.
     pub next_ms: u64,
     /// What the last one saw of each kind.
     pub last: BTreeMap<Kind, Figures>,
     /// The number of the last one that was judged.
     pub judged: u64,
-    /// How many entities that it missed the brake keeps from being looked at.
+    /// How many entities the walk missed that the brake keeps from being looked at.
     pub withheld: u64,
-    /// What it missed and is being queued.
+    /// How far the queueing of what the walk missed has come, while it goes on.
     pub raising: Option<Raising>,
     /// What keeps it from its end.
     pub trouble: Option<Trouble>,
@@ -102,13 +106,13 @@ pub enum Step {
     Judge,
 }
 
-/// What older records do not say.
+/// The kind of a step that verifies, in older records, which do not say it.
 fn models() -> Kind {
     Kind::ProductModel
 }
 
 impl Walk {
-    /// Asks for a walk: behind the one under way, which may have passed what it is asked for.
+    /// Asks for a walk: behind the one under way, which may have passed by now what the new one is to find.
     pub fn ask(&mut self, is_forced: bool) {
         self.asked = Some(is_forced || self.asked == Some(true));
     }
@@ -130,7 +134,7 @@ impl Walk {
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
-    /// The kind that it asks the PIM for next, once it has begun.
+    /// The kind that the walk asks the PIM for next, once it has begun.
     pub fn kind(&self) -> Option<Kind> {
         match &self.step {
             Some(Step::List { kind, .. } | Step::Verify { kind, .. }) => Some(*kind),
@@ -149,7 +153,7 @@ impl Walk {
         self.step = Some(Step::list(first, now_ms));
     }
 
-    /// What a released brake lets go of what was withheld; says whether there was anything.
+    /// Where the brake is released, lets what was withheld be queued; says whether there was anything.
     pub fn let_go(&mut self, is_released: bool) -> bool {
         if !is_released || self.withheld == 0 || self.raising.is_some() {
             return false;
@@ -180,7 +184,7 @@ pub struct Raising {
     pub walk: u64,
     /// How many pages of the index are done with, those of one kind after those of the other.
     pub pages: usize,
-    /// The last entry of the next page that is done with.
+    /// Of the page after those, the last entry that is done with.
     pub after: Option<Segment>,
 }
 

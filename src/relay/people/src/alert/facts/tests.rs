@@ -1,3 +1,7 @@
+//! What people are alerted of, when, and in which words.
+//!
+//! A cause is told while it lasts and at most once an hour, and no alert holds anything that an upstream said.
+
 use super::*;
 use model::entity::{Entity, Kind};
 use serde_json::json;
