@@ -137,7 +137,7 @@ pub(crate) fn alerting(setup: Setup, receiver: &DestinationServer) -> Setup {
 }
 
 /// The alerts received: path and body.
-pub(crate) fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
+fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
     let received: Vec<Received> = receiver.with(|receiver| receiver.log.clone());
     received
         .into_iter()
@@ -147,6 +147,12 @@ pub(crate) fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
             (request.path, serde_json::from_str(&body).unwrap())
         })
         .collect()
+}
+
+/// What the alerts received are about.
+pub(crate) fn causes(receiver: &DestinationServer) -> Vec<Value> {
+    let sent = alerts(receiver).into_iter();
+    sent.map(|(_, body)| body["cause"].clone()).collect()
 }
 
 /// The lines that tell of alerts: cause and whether it was sent.
@@ -497,11 +503,7 @@ async fn an_idle_tick_tells_of_a_refused_signature_once() {
     for _ in 0..2 {
         assert_eq!(application.tick().await.unwrap()["outcome"], "idle");
     }
-    let causes: Vec<Value> = alerts(&receiver)
-        .into_iter()
-        .map(|(_, body)| body["cause"].clone())
-        .collect();
-    assert_eq!(causes, ["refused-deliveries"]);
+    assert_eq!(causes(&receiver), ["refused-deliveries"]);
     let status = ask(&application, Method::GET, "/admin/status", json!(null))
         .await
         .json();
@@ -603,11 +605,7 @@ async fn braked_deletions_are_told_and_go_when_they_are_released() {
     deliver_all(&application, &updates).await.unwrap();
     application.tick_until_idle().await.unwrap();
     assert_eq!((world.pushes("DELETE"), world.differences().len()), (5, 4));
-    let causes: Vec<Value> = alerts(&receiver)
-        .into_iter()
-        .map(|(_, body)| body["cause"].clone())
-        .collect();
-    assert_eq!(causes, ["deletions-braked"]);
+    assert_eq!(causes(&receiver), ["deletions-braked"]);
     let answer = ask(&application, Method::POST, "/admin/brake/release", json!(null)).await;
     assert_eq!(answer.status, 202, "{:?}", answer.json());
     application.tick_until_idle().await.unwrap();

@@ -1,6 +1,6 @@
 //! Deletions that whoever knows a webhook's secret can announce: the destination loses so many a day by them, and no more.
 
-use crate::admin::{alerting, alerts, ask, receiver};
+use crate::admin::{alerting, ask, causes, receiver};
 use crate::reconciliation::{reconcile, walk};
 use http::Method;
 use serde_json::{Value, json};
@@ -16,11 +16,6 @@ fn forged(like: &Change, first: u128, count: u128) -> Vec<Change> {
         ..like.clone()
     };
     (first..first + count).map(one).collect()
-}
-
-fn causes(receiver: &simulator::server::DestinationServer) -> Vec<Value> {
-    let sent = alerts(receiver).into_iter();
-    sent.map(|(_, body)| body["cause"].clone()).collect()
 }
 
 /// The index has none of them, so that it cannot be known whether the destination does: five go, the others are held.

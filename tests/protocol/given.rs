@@ -85,26 +85,26 @@ fn what_is_found_is_told_from_what_is_like_it() {
 
 #[test]
 fn what_can_never_work_with_ids_of_the_destination_is_told() {
-    let two = |rest: Value| {
-        let mut kind =
-            json!({ "create": { "path": "/items" }, "update": { "path": "/items/{remote.id}" }, "delete": false });
+    let with = |mut kind: Value, rest: Value| {
         for (name, value) in rest.as_object().expect("members") {
             kind[name] = value.clone();
         }
         json!({ "products": kind })
     };
+    let two = |rest: Value| {
+        let kind =
+            json!({ "create": { "path": "/items" }, "update": { "path": "/items/{remote.id}" }, "delete": false });
+        with(kind, rest)
+    };
     let find = json!({ "path": "/items?ref={identity}", "remember": { "id": "/id" } });
     let by_bodies = |rest: Value| {
-        let mut kind = json!({
+        let kind = json!({
             "create": { "path": "/graphql", "remember": { "id": "/data/id" } },
             "update": { "method": "POST", "path": "/graphql" },
             "delete": false,
             "fields": [{ "template": "{remote.id}", "to": "/variables/id" }],
         });
-        for (name, value) in rest.as_object().expect("members") {
-            kind[name] = value.clone();
-        }
-        json!({ "products": kind })
+        with(kind, rest)
     };
     let unique = json!({ "identity": { "form": "id", "unique": true } });
     let flaws = |document: &Value| Shape::read(&document.to_string()).err().unwrap_or_default();

@@ -7,7 +7,6 @@
 use crate::asking::ask;
 use crate::decision::decide;
 use crate::item::{Decided, Decision, Outcome, Pushed};
-use crate::others::{InFlight, Others, lies_under};
 use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
@@ -22,6 +21,9 @@ use shape::{Farewell, Removal};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
 use world::mistake::{Mistake, made};
+
+/// Under which identities entities may lie besides, by their codes, since pushes under these are in flight.
+pub(crate) type InFlight = BTreeMap<String, BTreeSet<String>>;
 
 /// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
 /// under way.
@@ -226,6 +228,12 @@ fn gives_way(holder: &Decided, wanting: &Decided, identity: &str) -> bool {
     holder.wanted.as_deref() != Some(identity) && !may_be_there && (is_late(holder) || is_late(wanting))
 }
 
+/// Whether an entity lies under an identity, as the index tells of it.
+fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
+    let entry = pages.get(&Entity::new(kind, code));
+    entry.is_some_and(|entry| entry.identities.iter().any(|known| known == identity))
+}
+
 /// Every upsert claims its identity; who takes one over from another of the batch goes after that.
 fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
     let by_code = by_code(items);
@@ -310,13 +318,19 @@ fn leave<H: Host>(
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
-        let others = Others {
-            shape,
-            pages,
-            in_flight,
-            claims,
+        let is_anothers = |identity: &str| {
+            let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
+            let mut others = claims.others(kind, identity, &item.code);
+            let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
+            let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
+            // Found under its new name, and taken over, while this one still was to go from there.
+            let has_taken_it = |other: &str| {
+                let entry = pages.get(&Entity::new(kind, other));
+                entry.is_some_and(|entry| shape.is_of_one(kind, &entry.remote, &item.remote))
+            };
+            let is_its = |other: &str| is_there(other) && (goes_by_identity || has_taken_it(other));
+            others.any(is_its) && !made(Mistake::DeleteAnothersName)
         };
-        let is_anothers = |identity: &str| others.have(item, identity) && !made(Mistake::DeleteAnothersName);
         let removal = |identity: &String| -> Option<Removal> {
             if Some(identity) == item.wanted.as_ref() || is_overwritten(&identity) || is_anothers(identity) {
                 return None;

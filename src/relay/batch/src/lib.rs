@@ -25,7 +25,6 @@ mod item;
 mod keeping;
 mod media;
 mod mistaken;
-mod others;
 mod progress;
 mod push;
 mod reading;

@@ -24,6 +24,7 @@ use protocol::remote::{Remote, name_at_parent, own_name};
 use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use shape::{Removal, Shape, Upsert};
+use std::cell::Cell;
 use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
@@ -287,18 +288,13 @@ impl<'a, H: Host> Destination<'a, H> {
             if act == Act::Find {
                 request.headers_mut().remove("idempotency-key");
             }
-            // It says nothing before the token was renewed.
-            let is_void = |status: u16| may_renew && status == 401;
-            let meant = |response: &Response<Vec<u8>>| match response.status().as_u16() {
-                status if is_void(status) => Meaning::Done,
-                status => answers.meaning(act, status, response.body()),
-            };
+            // Whoever judges an answer tells who asks how long to wait: a body is read once for both.
+            let meaning = Cell::new(Meaning::Done);
             let wait = |response: &Response<Vec<u8>>| {
-                let meaning = meant(response);
                 let head = (response.status().as_u16(), response.headers());
                 answers.wait_s(
                     &self.shape.limits,
-                    meaning,
+                    meaning.get(),
                     head,
                     response.body(),
                     self.governor.now_ms(),
@@ -316,20 +312,22 @@ impl<'a, H: Host> Destination<'a, H> {
                 wait: Some(&wait),
                 ..Call::of(circuit, request)
             };
-            let (mut meaning, mut led_on) = (Meaning::Done, None);
+            let mut led_on = None;
             let mut judge = |response: &Response<Vec<u8>>| {
-                if is_void(response.status().as_u16()) {
+                let status = response.status().as_u16();
+                // It says nothing before the token was renewed.
+                if may_renew && status == 401 {
                     return Some(Class::NotCalled);
                 }
-                meaning = meant(response);
-                let class = class_of(act, meaning);
-                let leads_on = can_follow && class.is_some() && leads_on(meaning);
+                meaning.set(answers.meaning(act, status, response.body()));
+                let class = class_of(act, meaning.get());
+                let leads_on = can_follow && class.is_some() && leads_on(meaning.get());
                 led_on = leads_on.then(|| response.clone());
                 if leads_on { Some(Class::NotCalled) } else { class }
             };
             let called = self.governor.call(call, &mut judge).await;
             let failure = match called {
-                Ok(response) => return Ok(Called::Done(meaning, response)),
+                Ok(response) => return Ok(Called::Done(meaning.get(), response)),
                 Err(failure) => failure,
             };
             if let Some(response) = led_on {
@@ -337,7 +335,7 @@ impl<'a, H: Host> Destination<'a, H> {
                     class: Class::Permanent,
                     ..failure
                 };
-                return Ok(Called::LedOn(meaning, response, Box::new(failure)));
+                return Ok(Called::LedOn(meaning.get(), response, Box::new(failure)));
             }
             if may_renew && failure.status == Some(401) {
                 token = self.instead_of(&token).await?;

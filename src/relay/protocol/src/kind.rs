@@ -194,32 +194,23 @@ impl Protocol {
         if create.is_none() && is_by_remote(&self.upsert) {
             node.wrong("`upsert` cannot name the entity by what the destination gives: say by `create` how one is made, and by `update` how it is changed");
         }
-        if self.operations().any(|(_, operation)| is_by_remote(operation)) {
-            self.check_find(node);
-        }
     }
 
-    /// Where the destination names entities by ids of its own, a creation whose answer is lost must be found again.
-    fn check_find(&self, node: &Node<'_>) {
-        if self.create.is_some() && self.find.is_none() && !self.identity.is_unique {
+    /// Where the destination names entities by ids of its own, a creation whose answer is lost must be found again. Ids stand
+    /// in paths; where no path names an entity, as with GraphQL, in headers or bodies. These are the places of the fields that
+    /// are sent.
+    pub fn check_find<'f>(&self, node: &Node<'_>, mut of_fields: impl Iterator<Item = &'f str>) {
+        let is_own = |place: &str| own_name(place).is_some();
+        let mut operations = self.operations();
+        let in_path = operations.any(|(_, operation)| operation.route.late_places().any(is_own));
+        let mut in_body = || self.late_places().any(is_own) || of_fields.any(is_own);
+        let is_by_remote = in_path || (!self.upsert.route.names_the_entity() && in_body());
+        if is_by_remote && self.create.is_some() && self.find.is_none() && !self.identity.is_unique {
             node.wrong(
                 "makes entities whose ids the destination gives, and has no `find`: where the answer to a creation is lost, \
                  it would make a second one. Say by `find` how one is looked up, or, if the destination refuses a second one \
                  of the same identity, say \"unique\": true in `identity`",
             );
-        }
-    }
-
-    /// The same where no path names an entity, as with GraphQL, and a header or a body does so by what the destination
-    /// gave; these are the places of the fields that are sent.
-    pub fn check_bodies<'f>(&self, node: &Node<'_>, mut of_fields: impl Iterator<Item = &'f str>) {
-        let is_own = |place: &str| own_name(place).is_some();
-        let is_named = self
-            .operations()
-            .any(|(_, operation)| operation.route.late_places().any(is_own));
-        let is_by_remote = self.late_places().any(is_own) || of_fields.any(is_own);
-        if !is_named && !self.upsert.route.names_the_entity() && is_by_remote {
-            self.check_find(node);
         }
     }
 

@@ -72,7 +72,7 @@ impl Rules {
         }
         self.fields = node.member("fields").map(|node| fields(&node, &self.values));
         let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
-        self.protocol.check_bodies(node, of_fields);
+        self.protocol.check_find(node, of_fields);
         if self.has_fields_for_creation() && self.protocol.create.is_none() {
             node.wrong("has fields that are only for creation, and no `create`: say how an entity is made, and by `update` how it is changed");
         }
