@@ -1,14 +1,15 @@
-//! Reading the PIM: entities by list and by id, and whole lists in pages that can be eaten.
+//! Reading the PIM: entities by list and by id, and whole lists in pages of whatever size the PIM can give.
 //!
-//! What Akeneo sends and answers, and with which traps, is the contract's matter; whoever calls gets entities, absences
-//! that Akeneo itself spoke of, or a failure.
+//! The room knows what Akeneo's REST API answers (contract 4), and with which traps (contract 6). Whoever calls gets
+//! entities, an absence that Akeneo stated in its own words, or a failure that says what follows. Nothing here changes
+//! anything in the PIM.
 //!
 //! | where | what |
 //! |---|---|
-//! | [`pim`] | the REST client: what is asked and what an answer is worth |
+//! | [`pim`] | the REST client: the requests, and what each answer is worth |
 //! | `login` | how the PIM gives its tokens |
-//! | [`query`] | queries for places of a list, with pages of any size |
-//! | [`paging`] | pages of lists: smaller where they do not come, past what cannot be read |
+//! | [`query`] | queries for the same place of a list with pages of another size |
+//! | [`paging`] | pages of lists: smaller where they do not come, and past what cannot be read |
 
 mod login;
 pub mod paging;

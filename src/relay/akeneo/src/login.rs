@@ -1,4 +1,8 @@
 //! How the PIM gives its tokens (contract 4.2).
+//!
+//! A connection gets a token for its user and password, and further ones for refresh tokens. An App's token is a
+//! variable, and no other is ever asked for. Here the requests are only made and the answers only read: the room
+//! `upstream` sends them, keeps the tokens, and hides what is named as a secret.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use config::{Credentials, PimConfig};
@@ -7,10 +11,11 @@ use model::json;
 use serde_json::{Value, json};
 use upstream::token::Login;
 
-/// The login of a connection, or the token of an App.
+/// The login of a connection, or the token of an App, as configured.
 pub(crate) struct PimLogin<'a>(pub(crate) &'a PimConfig);
 
 impl PimLogin<'_> {
+    /// The client's id and secret as the header `Authorization` carries them; empty for an App, which has none.
     fn basic(&self) -> String {
         match &self.0.credentials {
             Credentials::Connection {

@@ -1,8 +1,10 @@
-//! Pages of the PIM's lists that can be eaten.
+//! Pages of the PIM's lists, in whatever size the PIM can give, and past what it cannot.
 //!
-//! A page that takes too long, is too large or breaks the PIM is asked for smaller, down to a single entity. The size that
-//! comes through is kept, by kind, and grows again. An entity that cannot be read even alone is passed over, while the
-//! PIM answers other searches: where it ends is found by asking from other places of the list (contract 4.4, 4.5).
+//! A page that takes too long, is too large or breaks the PIM is asked for smaller, down to a single entity. The size
+//! that comes through is kept, by kind, and grows again. An entity that cannot be read even alone makes a gap: where
+//! the gap ends is found by asking from other places of the list (contract 4.4, 4.5), and then it is passed over.
+//! Whoever calls keeps the cursor and what is known of the gap from one question to the next. Nothing is passed over
+//! for a failure while the PIM does not answer other searches either, so that an outage is never taken for a gap.
 
 use crate::pim::{Page, Pim, Whose, first_page};
 use crate::query::{after_number, sized};
@@ -15,28 +17,29 @@ use serde_json::{Value, json};
 use world::host::Host;
 use world::mistake::{Mistake, made};
 
-/// How many entities that cannot be read are told apart at one place at most: the PIM takes twenty criteria (contract 4.3).
+/// How many entities that cannot be read are told apart at one place at most. Each may be a criterion of the search, of
+/// which the PIM takes twenty (contract 4.3).
 const LEFT_OUT_MAX: usize = 16;
 
-/// How many numbered pages in a row are passed over at most: with more it is the list that cannot be read.
+/// How many numbered pages in a row are passed over at most: where more fail, the list itself cannot be read.
 const ROW_MAX: usize = 16;
 
-/// A day, in seconds: further ahead the PIM has created nothing, whatever its zone.
+/// A day, in seconds. Two days ahead of now nothing has been created in the PIM, whatever its zone.
 const DAY_S: u128 = 86_400;
 
-/// A product that nobody has.
+/// A UUID, and a code, that no entity has.
 const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
-/// How the breaker knows pages: one that fails in every size counts as one thing that fails, and not as many.
+/// What the breaker knows pages by: one that fails in every size counts as one thing that fails, and not as many.
 const SUBJECT: &str = "a page of its list";
 
-/// Whether a failure is about what was asked and how, such as a cursor that the PIM does not take, and not about what is
-/// there to be found (contract 4.7).
+/// Whether a failure is the request's, such as one for a cursor that the PIM does not take, and not that of the
+/// entities which the request would find (contract 4.7).
 fn is_of_the_request(failure: &Failure) -> bool {
     failure.class == Class::Permanent && matches!(failure.status, Some(400 | 422))
 }
 
-/// For nobody in particular.
+/// A page of a list, which is asked for on behalf of no single entity.
 const OF_A_PAGE: Whose<'_> = Whose {
     entity: None,
     subject: Some(SUBJECT),
@@ -45,20 +48,20 @@ const OF_A_PAGE: Whose<'_> = Whose {
     is_question: false,
 };
 
-/// What is listed of a kind.
+/// Which entities of a kind are listed.
 #[derive(Debug, Clone, Copy)]
 pub enum List<'a> {
-    /// All.
+    /// All entities.
     All,
-    /// What was updated after a moment: text as the kind's filter takes it ([`time::filter_text`]; of categories
-    /// [`time::text`]).
+    /// Those updated after a moment, which is a text as the kind's filter takes it (contract 4.5): of
+    /// [`model::time::filter_text`], or of [`model::time::text`] for categories.
     UpdatedAfter(&'a str),
-    /// What lies directly below some models: their sub-models, or their variants.
+    /// Those directly below some models: their sub-models, or their variants.
     Below(&'a [&'a str]),
 }
 
 impl List<'_> {
-    /// The entity that it is about, if it is about a single one.
+    /// The name of the entity that the list is about, if it is about a single one.
     fn name(self) -> Option<String> {
         match self {
             List::Below([model]) => Some(format!("{}/{model}", Kind::ProductModel.name())),
@@ -66,7 +69,7 @@ impl List<'_> {
         }
     }
 
-    /// For whom a page of it is asked.
+    /// For whom a page of the list is asked for, with the name that [`List::name`] gave.
     fn whose(self, name: &Option<String>) -> Whose<'_> {
         match self {
             List::Below(models) => Whose {
@@ -87,38 +90,40 @@ impl List<'_> {
     }
 }
 
-/// What came of asking for a page.
+/// What came of asking once for a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turned {
     /// The page.
     Page(Page),
-    /// It was not to be had like this: ask again.
+    /// No page came, and more is known of why: the caller is to ask again.
     Again,
-    /// What cannot be read is passed over: the entities of these ids, or one whose id is not known.
+    /// Entities that cannot be read are passed over: those of these ids or, where there are none, one or more whose ids
+    /// are not known.
     PassedOver(Vec<String>),
-    /// The list does not come in any size or from any place, although the PIM answers other searches.
+    /// The list does not come, in whatever size and from whatever place, although the PIM answers other searches.
     Stuck(Failure),
 }
 
-/// Whether asking for less may help.
+/// Whether asking for less may help after a failure.
 fn may_narrow(failure: &Failure) -> bool {
     failure.is_for_size() && !made(Mistake::NeverNarrow)
 }
 
 impl<H: Host> Pim<'_, H> {
-    /// How many entities of a kind are asked for at once.
+    /// How many entities are asked for at once of the lists that a breaker guards.
     pub fn page_size(&self, circuit: &str) -> usize {
         self.sizes.get(circuit).map_or(BATCH_MAX, PageSize::limit)
     }
 
-    /// A page came.
+    /// Takes note that a page of the lists that a breaker guards came: after enough of them larger ones are asked for.
     pub fn page_came(&mut self, circuit: &str) {
         if let Some(size) = self.sizes.get_mut(circuit) {
             size.came();
         }
     }
 
-    /// Whether a smaller page may come where one of so many failed like this; from now on smaller ones are asked for.
+    /// Whether a smaller page may come where one of `asked` entities failed like this. If so, smaller ones are asked
+    /// for from now on.
     pub fn page_narrows(&mut self, circuit: &str, asked: usize, failure: &Failure) -> bool {
         if asked <= 1 || !may_narrow(failure) {
             return false;
@@ -126,8 +131,16 @@ impl<H: Host> Pim<'_, H> {
         self.sizes.entry(circuit.to_owned()).or_default().failed(asked)
     }
 
-    /// Asks for the next page of a list, once: behind a cursor, or with none from its beginning. Whoever calls keeps the
-    /// cursor and the gap, which this may change, and sets the cursor to the page's next one when a page came.
+    /// Asks once for the next page of a list: behind a cursor, or from the beginning where there is none. The caller
+    /// keeps the cursor and the gap, both of which may change here, and sets the cursor to the page's `next` when a
+    /// page came.
+    ///
+    /// Products and models come in the order of ids (contract 4.4). No list is asked for by channel, which would hide
+    /// what is in no category (contract 4.3; 6, trap 17). A list leaves attributes out only by naming those that are
+    /// wanted, and none is known to exist, so entities come whole (contract 4.3).
+    ///
+    /// # Errors
+    /// The call failed or was not made. Nothing is concluded from that: what was known of a gap before is still known.
     pub async fn turn(
         &mut self,
         kind: Kind,
@@ -137,7 +150,7 @@ impl<H: Host> Pim<'_, H> {
     ) -> Result<Turned, Failure> {
         let known = gap.as_deref().cloned();
         let (turned, next) = match known {
-            // Each question of its own: a PIM that takes long answers but one in a tick.
+            // Each question is asked in a call of its own, since a slow PIM may answer only one in a tick.
             Some(known) if known.doubt.is_some() => {
                 if let Err(failure) = self.answers(kind).await {
                     if !failure.was_not_called() {
@@ -154,9 +167,11 @@ impl<H: Host> Pim<'_, H> {
         Ok(turned)
     }
 
-    /// One page of a list, in whatever size it comes. In the order of ids, and never by channel, which would hide what is
-    /// in no category (contract 4.4; 6, trap 17). Lists leave out attributes only by naming those that are wanted, and none
-    /// is known to exist: entities come whole (contract 4.5).
+    /// One page of a list, as [`Pim::turn`] gives it after as many questions as it takes. What is passed over on the
+    /// way is not told.
+    ///
+    /// # Errors
+    /// A call failed or was not made, or the list does not come.
     pub async fn page_of(&mut self, kind: Kind, list: List<'_>, cursor: Option<&str>) -> Result<Page, Failure> {
         let (mut cursor, mut gap) = (cursor.map(str::to_owned), None);
         loop {
@@ -196,7 +211,7 @@ impl<H: Host> Pim<'_, H> {
         Ok((Turned::Again, Some(gap)))
     }
 
-    /// Whether the PIM answers searches of this kind: one that finds nothing.
+    /// Asks whether the PIM answers searches of a kind at all, by one that finds nothing.
     pub async fn answers(&mut self, kind: Kind) -> Result<(), Failure> {
         self.list(kind, &[NOBODY], 0).await.map(|_| ())
     }
@@ -207,7 +222,8 @@ impl<H: Host> Pim<'_, H> {
         }
     }
 
-    /// Asks once more for where a gap ends; gives what is known of it then, if it is not done with.
+    /// Asks once for where a gap ends. Gives what came of that, and what is then known of the gap; none if the gap is
+    /// done with.
     async fn measure(
         &mut self,
         kind: Kind,
@@ -227,9 +243,9 @@ impl<H: Host> Pim<'_, H> {
         };
         if is_of_the_request(&failure) {
             return Ok(match gap.measure {
-                // It cannot leave out.
+                // This PIM cannot leave entities out by UUID: those that were found are passed over at once.
                 Measure::Uuid if !gap.left_out.is_empty() => (self.pass_over_all(kind, cursor, &gap), None),
-                // It takes no cursor but its own.
+                // This PIM takes no cursor that it has not given itself: the gap is measured by creation from now on.
                 Measure::Uuid => (
                     Turned::Again,
                     Some(Gap {
@@ -247,8 +263,8 @@ impl<H: Host> Pim<'_, H> {
         Ok((Turned::Again, Some(gap)))
     }
 
-    /// Where a gap is asked for next, and whether its end is known: then it is asked once more whether it is there at all,
-    /// for the PIM may have failed for another reason.
+    /// Behind which point a gap is asked for next, and whether its end is known. If it is, it is asked once more
+    /// whether the gap is there at all, for the PIM may have failed for another reason.
     fn asked_at(&self, gap: &Gap) -> (u128, bool) {
         if gap.is_left_out {
             return (gap.begins.0, false);
@@ -257,7 +273,7 @@ impl<H: Host> Pim<'_, H> {
         (next.unwrap_or(gap.fails.0), next.is_none())
     }
 
-    /// Behind which point of a gap's measure there is nothing in any list.
+    /// The point of a gap's measure behind which no list has anything.
     fn end_of(&self, gap: &Gap) -> u128 {
         match gap.measure {
             Measure::Uuid => u128::MAX,
@@ -265,13 +281,14 @@ impl<H: Host> Pim<'_, H> {
         }
     }
 
-    /// Nothing came where a gap was last asked for, and the PIM answers other searches.
+    /// Concludes what follows for a gap where nothing came behind the point that was last asked for, although the PIM
+    /// answers other searches.
     fn settle(&mut self, kind: Kind, cursor: &mut Option<String>, mut gap: Gap) -> (Turned, Option<Gap>) {
         let reason = gap.doubt.take().unwrap_or_default();
         let stuck = || {
             (
                 Turned::Stuck(Failure {
-                    // It failed as what is too much does: less may come.
+                    // Unsettled, the failure counts as one for the page's size (`Failure::is_for_size`): less may come.
                     unsettled: true,
                     ..self.governor.failed(Class::Transient, reason.clone())
                 }),
@@ -306,7 +323,7 @@ impl<H: Host> Pim<'_, H> {
             return (turned, Some(gap));
         }
         if found.is_some() || (gap.is_left_out && gap.left_out.len() >= LEFT_OUT_MAX) {
-            // It does not leave out what it is asked to, or there is no end of it.
+            // The PIM does not leave out what it is asked to leave out, or there are too many to be told apart.
             return match gap.measure {
                 Measure::Uuid => (self.pass_over_all(kind, cursor, &gap), None),
                 _ => stuck(),
@@ -322,7 +339,8 @@ impl<H: Host> Pim<'_, H> {
         (Turned::Again, Some(gap))
     }
 
-    /// A page came without what cannot be read.
+    /// Takes the page that came once what cannot be read was left out. Of products, the page counts only if its first
+    /// product lies before something that was left out; else all that was left out is passed over.
     fn without(&mut self, kind: Kind, mut page: Page, cursor: &mut Option<String>, gap: &Gap) -> Turned {
         if gap.measure != Measure::Uuid {
             let after = page.next.as_deref().and_then(|next| parameter(next, "search_after"));
@@ -348,7 +366,7 @@ impl<H: Host> Pim<'_, H> {
         Turned::PassedOver(gap.left_out.iter().map(|mark| String::from(*mark)).collect())
     }
 
-    /// Asks for the one entity behind a point of a gap's measure.
+    /// Asks for the first entity behind a point of a gap's measure.
     async fn ask_behind(
         &mut self,
         kind: Kind,
@@ -372,7 +390,7 @@ impl<H: Host> Pim<'_, H> {
     }
 }
 
-/// The query of the page behind a cursor, with a size.
+/// The query of the page behind a cursor, with `limit` entities on it.
 fn behind(kind: Kind, limit: usize, after: &str) -> String {
     format!("{}&search_after={after}", first_page(kind, limit))
 }

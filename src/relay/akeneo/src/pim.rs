@@ -1,4 +1,8 @@
-//! Reading the PIM (contract 4).
+//! The PIM's REST client: what is asked of the PIM, and by which request (contract 4).
+//!
+//! Whoever asks for entities by list asks for at most a hundred, and for fewer where [`Pim::is_too_long`] says so.
+//! Every call here goes through the PIM's governor and bears a token, which is renewed once after a 401. An answer that
+//! is not what was asked for is a failure, whatever its status.
 
 mod answer;
 
@@ -19,7 +23,8 @@ use world::host::Host;
 pub use answer::judge;
 pub use answer::{Page, Read};
 
-/// What Akeneo allows one connection, with room for nobody else's calls (contract 4.8).
+/// The limits of calls to the PIM, each of which may take `timeout_ms` milliseconds. Akeneo allows a connection four
+/// calls at once, and a PIM a hundred a second, which it shares among all integrations (contract 4.8).
 pub fn limits(timeout_ms: u64) -> Limits {
     Limits {
         name: "pim",
@@ -30,17 +35,19 @@ pub fn limits(timeout_ms: u64) -> Limits {
     }
 }
 
-/// The longest path and query that is sent by `GET`, in bytes; a longer one risks a 414 (contract 4.3).
+/// How long the path and query of a list call by `GET` may be, in bytes, before fewer entities are asked for: a longer
+/// one risks a 414 (contract 4.3).
 const TARGET_MAX: usize = 6000;
 
 /// The parameter that adds completenesses to products (contract 4.3).
 const COMPLETENESSES: &str = "with_completenesses=true";
 
-/// The parameter that adds values to categories (Akeneo's reference of the endpoint; PIMs without values ignore it).
+/// The parameter that adds values to categories (Akeneo's REST reference, `GET /api/rest/v1/categories`). A PIM whose
+/// categories have no values ignores it.
 const CATEGORY_VALUES: &str = "with_enriched_attributes=true";
 
-/// What the breakers for lists of attributes, families, categories and options are known by. Each list has its own, so
-/// that one without an end does not hold up what needs others.
+/// The name of the breaker of a list of attributes, families, categories or options, by the list's path. Each list has
+/// a breaker of its own, so that one that cannot be used delays only what needs it.
 pub fn list_circuit(resource: &str) -> String {
     format!("list/{resource}")
 }
@@ -48,16 +55,18 @@ pub fn list_circuit(resource: &str) -> String {
 /// The PIM, for the length of a tick.
 pub struct Pim<'a, H> {
     host: &'a H,
-    /// What every call goes through.
+    /// The governor that every call goes through.
     pub governor: &'a Governor<'a, H>,
-    /// Its tokens.
+    /// The tokens that calls bear.
     pub tokens: Tokens<'a, H>,
     config: &'a PimConfig,
-    /// Whether `POST /products-uuid/search` exists: SaaS has it, 7.0 has not (contract 4.3).
+    /// Whether the PIM is taken to have `POST /products-uuid/search`: SaaS has it, 7.0 has not (contract 4.3). It is
+    /// false from the moment when the PIM says that it has no such endpoint.
     pub has_post_search: bool,
-    /// Whether products are read with their completenesses.
+    /// Whether products are read with their completenesses; not unless the caller says so.
     pub completenesses: bool,
-    /// How large pages are asked for, by what the breaker guards.
+    /// How large the pages of lists are asked for, by the names of the lists' breakers. The caller brings the sizes
+    /// along and keeps them between ticks.
     pub sizes: PageSizes,
 }
 
@@ -87,8 +96,9 @@ impl<'a, H: Host> Pim<'a, H> {
         self.host.now_ms() / 1000
     }
 
-    /// Reads up to a hundred entities by one list call, in no particular order. What the search index does not know
-    /// is missing, and what it knows may be old (contract 4.1). What was not asked for is left out.
+    /// Reads up to a hundred entities by one list call, in no particular order. An entity that the search index does
+    /// not know yet is missing, and one that it knows may be old (contract 4.1). What the PIM gives unasked is left
+    /// out. `attempts` is how many attempts the first entity has used up.
     pub async fn list(&mut self, kind: Kind, codes: &[&str], attempts: u32) -> Result<Vec<Value>, Failure> {
         debug_assert!(codes.len() <= BATCH_MAX);
         let property = match kind {
@@ -116,16 +126,22 @@ impl<'a, H: Host> Pim<'a, H> {
         Ok(page.items)
     }
 
-    /// Whether a list call for these entities would be too long for the PIM.
+    /// Whether a list call for these entities would be too long for the PIM, so that fewer are to be asked for at once.
+    /// A call for a single one never is.
     pub fn is_too_long(&self, kind: Kind, codes: &[&str]) -> bool {
         let by_post = kind == Kind::Product && self.has_post_search;
-        // Each code is quoted and followed by a comma, all encoded.
+        // Two quotes and a comma around each code are nine bytes once they are encoded; 300 are for all the rest.
         let length: usize = codes.iter().map(|code| path_segment(code).len() + 9).sum();
         !by_post && codes.len() > 1 && length + 300 > TARGET_MAX
     }
 
-    /// One page of a list of what entities are made of (contract 4.3), below the API's root. An attribute that is gone has
-    /// no options; that any other list is missing is not the PIM's own word, and nothing may be concluded from it.
+    /// One page of a list of attributes, families, categories or options (contract 4.3). `resource` is the list's path
+    /// below the API's root, and `cursor` the `next` of the page before. A page that fails for its size is asked for
+    /// smaller. An attribute that is gone has no options; a 404 for any other list says nothing of its content.
+    ///
+    /// # Errors
+    /// The call failed or was not made. A list that is refused, or that leads to the same page again, opens its breaker
+    /// for a person.
     pub async fn elements_page(&mut self, resource: &str, cursor: Option<&str>) -> Result<Page, Failure> {
         let circuit = list_circuit(resource);
         loop {
@@ -140,7 +156,7 @@ impl<'a, H: Host> Pim<'a, H> {
                 }
                 Ok(_) => self.page_came(&circuit),
                 Err(failure) if self.page_narrows(&circuit, asked, failure) => continue,
-                // No entity's fault: all that need the list wait for a person.
+                // No entity is at fault: all entities that need the list wait for a person.
                 Err(failure) if failure.class == Class::Permanent => {
                     return Err(self.governor.refuse(&circuit, &failure.reason));
                 }
@@ -150,7 +166,8 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
-    /// A list that cannot be used as it is, whatever else the PIM answers.
+    /// The failure of a list that cannot be used as it is, whatever else the PIM answers; it opens the list's breaker
+    /// for a person. `what` completes a sentence such as "the list /families ...".
     pub fn failed_list(&self, resource: &str, what: &str) -> Failure {
         let reason = format!("the list /{resource} {what}");
         self.governor.refuse(&list_circuit(resource), &reason)
@@ -177,7 +194,8 @@ impl<'a, H: Host> Pim<'a, H> {
         self.ask(asked, &read).await
     }
 
-    /// One page of what a search finds.
+    /// One page of what a search finds: `search` is the filter (contract 4.5), `query` the place of the list and the
+    /// size of the page. Products are searched by `POST`, or by `GET` in a PIM that has no such endpoint.
     pub async fn search(&mut self, kind: Kind, search: &Value, query: &str, whose: Whose<'_>) -> Result<Page, Failure> {
         if kind == Kind::Product && self.has_post_search {
             // The filter is a string that holds JSON (contract 4.3).
@@ -227,7 +245,10 @@ impl<'a, H: Host> Pim<'a, H> {
         Ok(answer::named(kind, self.ask(asked, &answer::page).await?))
     }
 
-    /// Reads one entity from the database itself, past the search index (contract 4.1).
+    /// Reads one entity from the PIM's database itself, past the search index (contract 4.1). `entity` is the name of
+    /// the entity in failures and in the log, and `attempts` how many it has used up. A code with slashes has two
+    /// paths: the entity is there if either path gives it, and gone if one path says so and the other says the same or
+    /// decides nothing.
     pub async fn by_id(&self, kind: Kind, code: &str, entity: &str, attempts: u32) -> Result<Read, Failure> {
         let mut paths = paths(code);
         let encoded = paths.pop().unwrap_or_default();
@@ -245,8 +266,8 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
-    /// Reads one entity by a path. Where another path says more than this one, a strange answer to this one is no sign
-    /// of anything.
+    /// Reads one entity by one of its paths. Where another path can decide (`may_be_strange`), an answer of the PIM
+    /// that is neither the entity nor its absence, and no failure that may pass, decides nothing.
     async fn by_path(
         &self,
         kind: Kind,
@@ -279,7 +300,7 @@ impl<'a, H: Host> Pim<'a, H> {
             })
         };
         self.ask(asked, &read).await.map_err(|failure| match failure.class {
-            // There is no less to ask for.
+            // Less than a single entity cannot be asked for.
             Class::TooLarge => Failure {
                 class: Class::Permanent,
                 ..failure
@@ -288,15 +309,15 @@ impl<'a, H: Host> Pim<'a, H> {
         })
     }
 
-    /// The request for the content of a file (Akeneo's REST reference, `GET /api/rest/v1/media-files/{code}/download`):
-    /// the slashes of its code stand in the path as they are.
+    /// The request for the content of a file (Akeneo's REST reference, `GET /api/rest/v1/media-files/{code}/download`).
+    /// The slashes of the file's code stand in the path as they are.
     pub fn file(&self, circuit: &str, code: &str, token: &str) -> Result<Request<Vec<u8>>, Failure> {
         let code: Vec<String> = code.split('/').map(path_segment).collect();
         let target = format!("/api/rest/v1/media-files/{}/download", code.join("/"));
         self.request(circuit, &Method::GET, &target, token, "*/*", Vec::new())
     }
 
-    /// What is asked for beside what the PIM gives by itself.
+    /// The parameter that asks for more of a kind than the PIM gives by itself, if any.
     fn more(&self, kind: Kind) -> Option<&'static str> {
         match kind {
             Kind::Product => self.completenesses.then_some(COMPLETENESSES),
@@ -305,7 +326,7 @@ impl<'a, H: Host> Pim<'a, H> {
         }
     }
 
-    /// Asks, and reads the answer: what it is not, it is judged by.
+    /// Sends a request and gives what `read` finds in the answer, or the failure whose class `read` names.
     async fn ask<T>(&self, asked: Asked<'_>, read: Reader<'_, T>) -> Result<T, Failure> {
         let mut answer = None;
         let mut judge = |response: &Response<Vec<u8>>| match read(response) {
@@ -322,8 +343,8 @@ impl<'a, H: Host> Pim<'a, H> {
         })
     }
 
-    /// Sends with a token, and once more with a new one after a 401 (contract 4.2). The first 401 says nothing of the
-    /// PIM yet.
+    /// Sends a request with a token, and once more with a new token after a 401 (contract 4.2). The first 401 says
+    /// nothing of the PIM yet; after a second one no call will do before a person mends something.
     async fn send_with_token(&self, asked: &Asked<'_>, judge: upstream::governor::Judge<'_>) -> Result<(), Failure> {
         let mut token = self.tokens.access().await?;
         let mut judge_with = |response: &Response<Vec<u8>>, of_401| match response.status() {
@@ -352,7 +373,8 @@ impl<'a, H: Host> Pim<'a, H> {
         sent.map(|_| ())
     }
 
-    /// The token is refused, and there is no other to be had.
+    /// The failure where an App's token is refused, in whose place no other is to be had (contract 4.2); it opens the
+    /// breaker for a person.
     pub fn revoked(&self, circuit: &str) -> Failure {
         let reason = "the PIM refuses `pim_app_token`: it was revoked, and a person must grant a new one";
         self.governor.refuse(circuit, reason)
@@ -406,18 +428,19 @@ impl<'a, H: Host> Pim<'a, H> {
     }
 }
 
-/// Whether a call was answered, and the answer decided nothing.
+/// Whether a call was answered, and the answer decides nothing. A 429 is no such answer: it asks for fewer calls.
 fn is_undecided(failure: &Failure) -> bool {
     failure.class == Class::NotCalled && !matches!(failure.status, None | Some(429))
 }
 
-/// Whether a token was refused, and nothing more was concluded from that.
+/// Whether a token was refused, and nothing has been concluded from that yet: another token may do.
 pub fn is_unauthorized(failure: &Failure) -> bool {
     is_undecided(failure) && failure.status == Some(401)
 }
 
-/// The paths by which an item may be read. Many web servers do not let an encoded slash through, so Akeneo's own client
-/// sends it as it is (`UriGenerator` of akeneo/api-php-client); what a server would resolve is encoded in any case.
+/// The paths by which an entity of a code may be read, the encoded one last. Many web servers do not let an encoded
+/// slash through, so Akeneo's own client sends slashes as they are (`UriGenerator` of akeneo/api-php-client). A code
+/// that a server would resolve to another path has the encoded one alone.
 fn paths(code: &str) -> Vec<String> {
     let parts: Vec<&str> = code.split('/').collect();
     let is_plain = parts.len() > 1 && !parts.iter().any(|part| matches!(*part, "" | "." | ".."));
@@ -425,7 +448,7 @@ fn paths(code: &str) -> Vec<String> {
     plain.into_iter().chain([path_segment(code)]).collect()
 }
 
-/// The resource of a kind (contract 4.3).
+/// The name of a kind in the PIM's paths (contract 4.3).
 fn resource(kind: Kind) -> &'static str {
     match kind {
         Kind::Product => "products-uuid",
@@ -434,7 +457,8 @@ fn resource(kind: Kind) -> &'static str {
     }
 }
 
-/// The query of the first page of a list; categories have numbered pages (contract 4.4).
+/// The query of the first page of a list, with `limit` entities on it. Categories have numbered pages, and the other
+/// kinds go by a cursor (contract 4.4).
 pub fn first_page(kind: Kind, limit: usize) -> String {
     let by_cursor = if kind == Kind::Category {
         ""
@@ -444,24 +468,25 @@ pub fn first_page(kind: Kind, limit: usize) -> String {
     format!("{by_cursor}limit={limit}")
 }
 
-/// Reads an answer; else says what follows from it.
+/// Reads an answer, or names the class of the failure that the answer is.
 type Reader<'a, T> = &'a dyn Fn(&Response<Vec<u8>>) -> Result<T, Class>;
 
-/// For whom a call is made.
+/// For whom a call is made: by this a failure is told to be the entity's or the PIM's.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Whose<'a> {
-    /// The entity, if for a single one.
+    /// The name of the entity, if the call is for a single one.
     pub entity: Option<&'a str>,
-    /// What the breaker knows it by, if it may be the matter itself although it is for no single entity.
+    /// What the breaker knows the call by, if it may be at fault itself although it is for no single entity.
     pub subject: Option<&'a str>,
-    /// Attempts that it has used up.
+    /// How many attempts the entity has used up.
     pub attempts: u32,
-    /// Whether it is for several that can be asked for one by one.
+    /// Whether the call is for several entities that can be asked for one by one.
     pub is_divisible: bool,
-    /// Whether failing is as good an answer as coming through, so that it is not made a second time at once.
+    /// Whether failing is as good an answer as coming through, so that the call is not made a second time at once.
     pub is_question: bool,
 }
 
+/// A call to be made, but for its token.
 struct Asked<'a> {
     circuit: &'a str,
     whose: Whose<'a>,

@@ -1,9 +1,13 @@
-//! Queries for places of a list.
+//! Queries for places of a list: with pages of another size, and for the page behind.
+//!
+//! A query is one that this room made, or the query of a `next` link of the PIM's (contract 4.4). Its place is told by
+//! `search_after`, or by `page` together with `limit`. A change of size keeps the place, so that no entity is left out
+//! or comes twice; whatever else stands in a query stays as it is written.
 
 use model::page_size::SIZES;
 use model::path::parameter;
 
-/// A query with other values of these parameters, each in its place or at the end.
+/// A query with these values of some parameters, which move to its end.
 fn with(query: &str, values: &[(&str, usize)]) -> String {
     let is_other = |pair: &&str| values.iter().all(|(name, _)| pair.split('=').next() != Some(name));
     let kept = query.split('&').filter(is_other).map(str::to_owned);
@@ -11,8 +15,9 @@ fn with(query: &str, values: &[(&str, usize)]) -> String {
     kept.chain(new).collect::<Vec<_>>().join("&")
 }
 
-/// A query for the same place with pages of another size, and that size. Numbered pages take the largest that begins
-/// where theirs does.
+/// A query for the same place with pages of another size, and that size: the one that is wanted. A numbered page behind
+/// the first gets the largest of [`SIZES`], up to the wanted one, in which a page begins where this one does. A query
+/// without a limit has ten entities on a page, as Akeneo does by default (contract 4.4).
 pub fn sized(query: &str, wanted: usize) -> (String, usize) {
     let number = |name: &str| parameter(query, name).and_then(|value| value.parse::<usize>().ok());
     let Some(page) = number("page").filter(|page| *page > 1) else {
@@ -24,7 +29,7 @@ pub fn sized(query: &str, wanted: usize) -> (String, usize) {
     (with(query, &[("page", passed / limit + 1), ("limit", limit)]), limit)
 }
 
-/// The query of the page behind a numbered one.
+/// The query of the page behind a numbered one, with pages of the same size.
 pub(crate) fn after_number(query: &str) -> String {
     let page = parameter(query, "page")
         .and_then(|page| page.parse::<usize>().ok())
@@ -32,7 +37,7 @@ pub(crate) fn after_number(query: &str) -> String {
     with(query, &[("page", page.saturating_add(1))])
 }
 
-/// Whether two queries ask for the same place of a list.
+/// Whether two queries ask for the same place of a list, whatever the sizes of their pages.
 pub fn is_same_place(one: &str, other: &str) -> bool {
     let place = |query: &str| {
         let (query, _) = sized(query, 1);

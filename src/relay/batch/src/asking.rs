@@ -1,4 +1,9 @@
-//! A batch is asked for: read from the PIM, and with what the index and what is in flight tell of it.
+//! Asks for all that the decisions of a batch need: the entities as the PIM has them, and what the index and pushes in
+//! flight tell of each.
+//!
+//! It may assume that all entities are of one kind and that their keys were listed before. Afterwards the pages of the
+//! index are read for each of them, unless the PIM answered nothing at all, and the lists in which shaping looks things
+//! up are at hand, or what was found has failed. No key of what waits is written or deleted here.
 
 use crate::item::{Answer, Asked};
 use crate::reading::{self, fetch, reread_what_the_index_denies};
@@ -13,7 +18,8 @@ use queue::waiting::Waiting;
 use serde_json::Value;
 use world::host::{self, Host, StoreError};
 
-/// Reads a batch, and what the index knows of it.
+/// Reads the entities of a batch, and what the index knows of them; adds the pages of the index to `pages`. An entity
+/// whose code cannot be read is left out.
 pub(crate) async fn ask<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
@@ -24,11 +30,11 @@ pub(crate) async fn ask<H: Host>(
     if session.desk.config.shape.kinds().contains(&kind) {
         fetch(&mut session.upstreams, kind, &mut asked).await;
     } else {
-        // What came before the shape was taken away that wanted it.
+        // These entities came to wait while another shape wanted this kind; the present one does not speak of it.
         asked.iter_mut().for_each(|asked| asked.answer = Answer::Needless);
     }
-    // Thousands may wait for a retry budget that is used up: no page of the index is read for each of them. But what an
-    // entity lies under keeps others from it, whether the PIM answers or not.
+    // While the retry budget is used up, thousands of entities may wait: no page of the index is read for each of them.
+    // But where identities can change, others must know what an entity lies under, whether the PIM answers or not.
     if asked.iter().all(Asked::is_unanswered) && !session.desk.config.shape.has_changing_identities(kind) {
         return Ok(asked);
     }
@@ -59,7 +65,7 @@ pub(crate) async fn ask<H: Host>(
                 }
                 (None, _) => None,
             };
-            // What else it gave of that makes no difference here.
+            // Only values that requests name count: whatever else the destination gave of a parent makes no difference.
             let needed = |name: &String, _: &mut String| names_of_parents.contains(&name.as_str());
             asked.of_parent.iter_mut().for_each(|remote| remote.retain(needed));
         }
@@ -74,7 +80,8 @@ pub(crate) async fn ask<H: Host>(
     Ok(asked)
 }
 
-/// Gives every entity its code. One whose code cannot be read any more was cleared by somebody else meanwhile.
+/// Gives every entity its code. One whose code cannot be read any more was cleared by another worker meanwhile, and is
+/// left out.
 async fn name_all<H: Host>(desk: &Desk<'_, H>, batch: Vec<Waiting>) -> Result<Vec<Asked>, StoreError> {
     let mut asked = Vec::with_capacity(batch.len());
     for waiting in batch {
@@ -87,6 +94,7 @@ async fn name_all<H: Host>(desk: &Desk<'_, H>, batch: Vec<Waiting>) -> Result<Ve
     Ok(asked)
 }
 
+/// The code of an entity whose keys hold only a hash of it, out of the values of these keys.
 async fn code_in_values<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Option<String>, StoreError> {
     let keys = waiting
         .events
@@ -107,7 +115,8 @@ async fn code_in_values<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Resul
     Ok(None)
 }
 
-/// Brings what shaping looks up; without it nothing that was read can be shaped.
+/// Brings the lists in which shaping looks things up. Where one does not come, all that was found fails, since nothing
+/// can be shaped without it.
 async fn bring_lists<H: Host>(session: &mut Session<'_, H>, kind: Kind, asked: &mut [Asked]) -> Result<(), Stop> {
     let found = asked.iter().filter_map(|asked| match &asked.answer {
         Answer::Found(entity) => Some(entity),
@@ -128,7 +137,8 @@ async fn bring_lists<H: Host>(session: &mut Session<'_, H>, kind: Kind, asked: &
     }
 }
 
-/// Tells of every entity what it lies under, as the index knows and as pushes that are in flight were to bring.
+/// Notes with every entity the identities that it lies or may lie under: first those that the index knows, then those
+/// that pushes in flight were to bring it under.
 async fn tell_what_they_lie_under<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,

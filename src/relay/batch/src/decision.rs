@@ -1,4 +1,10 @@
-//! What each entity of a batch comes to.
+//! Decides what each entity of a batch comes to: whether it is upserted, deleted, let go, held back, has failed, or
+//! needs nothing.
+//!
+//! A decision may assume that the entity's page of the index was read, and that the lists in which shaping looks things
+//! up are at hand; it makes no call and writes nothing to the store. What the destination has already is not pushed
+//! again. Nothing is deleted because one request alone found it gone, and a deletion that nobody announced and that
+//! lost permissions could look like has to pass the brake.
 
 use crate::item::{Answer, Asked, Decided, Decision};
 use desk::books::Books;
@@ -13,10 +19,10 @@ use serde_json::{Value, json};
 use shape::{Farewell, Refusal, Shaped, source_hash};
 use world::host::Host;
 
-/// Why an entity fails that cannot be called anything.
+/// Why an entity fails where the attribute that is to give its identity has no value.
 const NAMELESS: &str = "it has no value of the attribute by which the destination names it: `identity` in the shape";
 
-/// Decides what each entity comes to.
+/// Decides what each entity of a batch comes to; counts how many were shaped, and how long deciding took.
 pub(crate) fn decide<H: Host>(session: &mut Session<'_, H>, asked: Vec<Asked>, pages: &Pages) -> Vec<Decided> {
     let began_ms = session.desk.host.monotonic_ms();
     let found = asked.iter().filter(|asked| matches!(asked.answer, Answer::Found(_)));
@@ -79,14 +85,14 @@ fn decide_gone<H: Host>(
     let is_let_through = match entry {
         Some(_) if is_announced || item.went_with_a_model => true,
         Some(_) => books.brake_lets_through(desk, entity),
-        // The destination may have it although the index has no entry: a push that landed after the deletion, or a first
-        // push whose worker died.
+        // The destination may have the entity although the index has no entry: by a first push whose worker died, or by
+        // a push that landed after the deletion.
         None if item.waiting.is_recovered() => true,
         None if is_announced && (was_removed || item.may_arrive_until_s.is_some()) => true,
-        // Nothing of its kind was ever sent.
+        // The shape wants nothing of this kind, so that nothing of it is sent.
         None if !desk.config.shape.wants(entity.kind) => return Decision::Done,
-        // An index may have lost what the destination has. But who knows the secret of a webhook can announce anything:
-        // so many a day.
+        // The index may have lost an entity that the destination has. But whoever knows the secret of a webhook can
+        // announce any deletion, so the brake lets only so many of these through in a day.
         None if is_announced => books.brake_lets_unindexed_through(desk, entity),
         None => return Decision::Done,
     };
@@ -116,7 +122,8 @@ fn decide_found<H: Host>(
             item.wanted = Some(upsert.identity.clone()).filter(|_| has_changing_identity);
             let lies_under_it = item.wanted.is_none() || item.under.iter().eq(&item.wanted);
             item.lies_there = lies_under_it && entry.is_some_and(|entry| entry.hash.is_some());
-            // What is in flight is looked at once it has settled, as where a content is.
+            // Only the entry counts, and no identity of a push that is in flight: like contents, these are compared
+            // once the push has settled.
             let is_there = entry.is_some_and(|entry| {
                 let is_called_so = item.wanted.is_none() || entry.identities.iter().eq(&item.wanted);
                 entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent && is_called_so
@@ -132,7 +139,8 @@ fn decide_found<H: Host>(
                 leaving: Vec::new(),
             }
         }
-        // A list younger than a minute is not read anew for an element that it lacks: until then nothing is decided.
+        // The entity lies in a category that may have come up after the list of categories was read. A list younger
+        // than a minute is not read anew for an element that it lacks, so until then nothing is decided.
         Shaped::Unwanted(Refusal::Categories)
             if lookups::is_ahead_of_categories(
                 &mut session.backlog,
@@ -144,7 +152,7 @@ fn decide_found<H: Host>(
         {
             Decision::PutOff
         }
-        // Nothing of it lies there, as far as is known: then people are told.
+        // As far as is known, nothing lies at the destination that could be deleted: people are told by a failure.
         Shaped::Unwanted(Refusal::Identity)
             if item.under.is_empty() || (entry.is_none() && !item.waiting.is_recovered()) =>
         {
@@ -155,8 +163,8 @@ fn decide_found<H: Host>(
     }
 }
 
-/// What the destination is not to have is deleted if it may have it. That counts towards the brake where lost
-/// permissions could look like it.
+/// Decides on an entity that the shape does not want: it is deleted if the destination may have it. The deletion counts
+/// towards the brake where lost permissions could look like this refusal (contract 4.10).
 fn decide_unwanted<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
@@ -179,7 +187,8 @@ fn decide_unwanted<H: Host>(
     }
 }
 
-/// What becomes of an entity that the destination is to have no more, by what it lies under there.
+/// What the shape has sent for an entity that the destination is to have no more, by the first identity that the entity
+/// lies under there.
 fn farewell(desk: &Desk<'_, impl Host>, item: &Decided) -> Option<Farewell> {
     let identity = item.under.first().map(String::as_str);
     desk.config
@@ -187,7 +196,7 @@ fn farewell(desk: &Desk<'_, impl Host>, item: &Decided) -> Option<Farewell> {
         .farewell(item.waiting.entity.kind, &item.code, identity)
 }
 
-/// Nothing is configured to push to: says what would be pushed.
+/// Logs what would be pushed, where no destination is configured; nothing is to be done then.
 pub(crate) fn dry_run<H: Host>(desk: &Desk<'_, H>, items: &mut [Decided]) {
     for item in items.iter_mut().filter(|item| item.is_to_be_pushed()) {
         let action = if matches!(item.what, Decision::Delete(..)) {

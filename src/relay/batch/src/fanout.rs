@@ -1,9 +1,10 @@
-//! A model's change reaches what inherits from it: its sub-models and variants are marked, page by page, before the
-//! model's own hash is kept (contract 6, traps 9 and 10).
+//! Has a model's change reach what inherits from it: the model's sub-models and variants are marked, page by page,
+//! before the model's own hash is kept (contract 6, traps 9 and 10).
 //!
-//! The variants of all models of a batch are asked for together. Marking has half of the time that is left, and pushing
-//! the other half; a batch whose variants it does not come to the end of in that time is put off whole, how far it came
-//! being kept, and the next batch of models is smaller.
+//! What lies below the models of a batch is asked for together. Marking may take half of the time that is left, and
+//! leaves the other half to files and pushes. Models whose marking does not come to its end are put off together. How
+//! far it came is kept, and the next batch of models is as large, so that the marking goes on; only where not even one
+//! page came is that batch smaller. An entity may be marked twice; one that cannot be read even alone is passed over.
 
 use crate::item::{Decided, Decision, Item, Marked, Pushed};
 use crate::progress::Progress;
@@ -25,16 +26,17 @@ use world::host::{self, Host, StoreError, set_all};
 struct Marking {
     /// The item's number in its batch.
     at: usize,
-    /// Tells this change from the next.
+    /// Tells this change of the model from its next one.
     id: String,
-    /// Whether it can have sub-models.
+    /// Whether the model may have sub-models.
     is_root: bool,
-    /// Only those updated since then, in seconds since the Unix epoch: the others were seen before.
+    /// Descendants that were updated since this moment are marked, in seconds since the Unix epoch; 0 marks all. The
+    /// others were marked already.
     since_s: u64,
 }
 
-/// Marks what inherits from every changed model of a batch. What it does not come to the end of is put off; one whose
-/// marking failed has failed. Says whether some of it is done, and kept, although it did not come to the end.
+/// Marks what inherits from every changed model of a batch. A model whose marking does not come to its end is put off,
+/// and one whose marking fails has failed. Says whether some marking was kept that did not come to its end.
 pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut [Decided]) -> Result<bool, Stop> {
     let mut fresh = Vec::new();
     let mut again = Vec::new();
@@ -58,7 +60,8 @@ pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut 
     }
     let left_ms = session.upstreams.pim_governor.left_ms();
     let until_ms = session.desk.host.monotonic_ms() + left_ms / 2;
-    // One that is refused whole is halved: the filter knows no model that was deleted a moment ago.
+    // A group that is refused as a whole is halved, since one model may be why: the PIM's filter refuses, for one, a
+    // code that was deleted a moment ago.
     let mut groups = vec![again, fresh];
     begun(&session.desk, &session.backlog, items, &mut groups).await?;
     if session.upstreams.pim_governor.is_probing(Kind::Product.name()) {
@@ -81,7 +84,7 @@ pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut 
             }
             Err(Halt::Failure(failure)) if group.len() > 1 && failure.may_be_of_one() => {
                 let mut one = group;
-                // Put together again it would only fail again.
+                // What is kept of the group would only put it together again, and it would fail again.
                 session.desk.host.delete(&key(&session.desk, &items[one[0].at])).await?;
                 let other = one.split_off(one.len() / 2);
                 groups.extend([one, other]);
@@ -96,8 +99,9 @@ pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut 
     Ok(has_advanced)
 }
 
-/// The lists of variants do not come, and one of the models may be why: the one call that the PIM is let have is for a
-/// single one, and not always for the same.
+/// Makes a group of every single model, in an order of chance. While lists of variants do not come, the breaker lets
+/// the PIM have one call at a time, and one of the models may be why: the probe is for a single one, and not always the
+/// same.
 fn one_by_one<H: Host>(desk: &Desk<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec<Marking>> {
     let mut groups: Vec<Vec<Marking>> = groups.into_iter().flatten().map(|marking| vec![marking]).collect();
     let count = groups.len().max(1) as u64;
@@ -105,8 +109,8 @@ fn one_by_one<H: Host>(desk: &Desk<'_, H>, groups: Vec<Vec<Marking>>) -> Vec<Vec
     groups
 }
 
-/// Puts models whose marking an earlier tick has begun together again, whatever else has come to wait meanwhile: the
-/// marking of others beside them would begin anew.
+/// Puts models whose marking an earlier tick has begun together again, whatever else has come to wait meanwhile: with
+/// others beside them, the marking would begin anew.
 async fn begun<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -148,6 +152,7 @@ impl Marking {
     }
 }
 
+/// What is to be marked for an entity of a batch, by what is decided for it; none where nothing is.
 fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
     let newest = item.waiting.newest_told_event().unwrap_or_default();
@@ -169,7 +174,8 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Optio
                 since_s: 0,
             })
         }
-        // It is as it was when its variants were marked; but one that was new then may not have been in the list.
+        // The model is as it was when its variants were marked. But a variant that was new then may not have been in
+        // the list, so the recheck marks those that were updated since shortly before that.
         (Decision::Done, _) if !item.is_gone => {
             let due_s = item.waiting.due_recheck_s(backlog.planned_s)?;
             let recheck_s = books.state.recheck_s();
@@ -189,7 +195,7 @@ fn key<H: Host>(desk: &Desk<'_, H>, item: &Item) -> String {
     desk.config.keys.encode(&Key::Fanout(item.waiting.entity.clone()))
 }
 
-/// Whether the variants were marked for just this change before, and only the model's own push is left.
+/// Whether all variants of a model were marked for just this change before, so that only the model's own push is left.
 async fn is_done<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -203,8 +209,8 @@ async fn is_done<H: Host>(
     Ok(known.is_some_and(|known| known.is_done && known.hash == marking.id))
 }
 
-/// Keeps of a model that was marked and did not come through that its variants need not be marked once more; and forgets
-/// it of one that is over.
+/// Keeps that the variants of a model are all marked, where the model itself did not come through, so that they are not
+/// marked once more; forgets what is kept of a model that is done.
 pub(crate) async fn remember<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -226,7 +232,8 @@ pub(crate) async fn remember<H: Host>(
     }
 }
 
-/// Marks the descendants of some models, until a moment of the monotonic clock; counts the pages that it came through.
+/// Marks the descendants of some models, until a moment of the monotonic clock in milliseconds; counts the pages that
+/// were marked. How far it comes is kept after every page.
 async fn mark<H: Host>(
     session: &mut Session<'_, H>,
     items: &[Decided],
@@ -279,7 +286,7 @@ async fn mark<H: Host>(
                 is_kept = true;
                 continue;
             }
-            // Of several models, which of them is at fault is told by marking fewer.
+            // Where the group has several models, the caller finds out which of them is at fault by marking fewer.
             Err(failure) if group.len() == 1 && progress.narrows(length, &failure) => continue,
             Err(failure) => {
                 keep_gap(&session.desk, &key, &progress, is_kept).await?;
@@ -299,22 +306,23 @@ async fn mark<H: Host>(
         *pages += 1;
         host::write(session.desk.host, &key, &progress).await?;
         is_kept = true;
-        // What begins anew in every tick comes to no end.
+        // Only a marking that goes on from an earlier tick counts as progress: one that begins anew in every tick comes
+        // to no end.
         if is_resumed {
             session.books.note_progress();
         }
     }
     if is_kept {
-        // It ends before the hash is kept: at worst the marking is done again.
+        // The record goes before the model's hash is kept: at worst the marking is done again.
         session.desk.host.delete(&key).await?;
     }
     Ok(())
 }
 
-/// What came of asking for what lies below some parents.
+/// What came of asking for a page of what lies below some parents.
 enum Asked {
     Page(Page),
-    /// It is to be asked once more.
+    /// No page came, and the same is to be asked once more.
     Again,
     /// What lies below the one sub-model does not come, although the PIM answers other searches.
     PassOver,
@@ -352,8 +360,8 @@ async fn ask<H: Host>(
     }
 }
 
-/// The variants of a sub-model whose list does not come are its own affair, so that nothing else waits for them: its own
-/// push marks them, is tried again, and is given up where people see it.
+/// Queues a sub-model whose list of variants does not come, so that nothing else waits for these: the sub-model's own
+/// push marks them, is tried again, and becomes a dead letter that people see.
 async fn leave_to_itself<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
@@ -362,15 +370,16 @@ async fn leave_to_itself<H: Host>(
 ) -> Result<(), StoreError> {
     let fields = json!({ "entity": format!("{}/{sub_model}", Kind::ProductModel.name()) });
     desk.log_failure("variants-left-out", fields);
-    // Forced, so that its variants are marked though nothing of its own changed; inherited, since none are marked of what
-    // reconciliation alone asks for and was never pushed.
+    // The forced change has the variants marked although nothing of the sub-model's own changed. The inherited one
+    // stands beside it since variants are not marked where reconciliation alone asks for a model that was never pushed.
     let raised = [Change::Forced, Change::Inherited].map(|change| desk.raise(Kind::ProductModel, sub_model, change));
     books.note_raised(backlog, raised.len());
     set_all(desk.host, &raised).await
 }
 
-/// Keeps what is known of entities that cannot be read, so that the next tick goes on from there; or that nothing is known
-/// any more, lest what was doubted once be judged for ever.
+/// Keeps how far the marking has come, where the next tick needs more of it than the last page kept: what is known of
+/// entities that cannot be read, for how many parents to ask, a doubt. Where a record is there already it is written in
+/// any case: else a doubt that is settled would be read again and again.
 async fn keep_gap<H: Host>(
     desk: &Desk<'_, H>,
     key: &str,
@@ -383,7 +392,7 @@ async fn keep_gap<H: Host>(
     Ok(())
 }
 
-/// Whose children are marked, in an order that stays.
+/// The models whose children are marked now, in an order that stays the same from page to page and tick to tick.
 fn parents<'a>(items: &'a [Decided], group: &[Marking], progress: &'a Progress) -> Vec<&'a str> {
     let of_products = progress.kind == Some(Kind::Product);
     let models = group.iter().filter(|marking| of_products || marking.is_root);
@@ -403,6 +412,7 @@ fn chunk<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, parents: &[&str], pr
     left[..length].iter().map(|parent| (*parent).to_owned()).collect()
 }
 
+/// Queues what a page gave, but for what was updated before a moment, in seconds since the Unix epoch.
 async fn enqueue<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
@@ -413,8 +423,8 @@ async fn enqueue<H: Host>(
 ) -> Result<(), StoreError> {
     let recent = found.iter().filter(|entity| updated_s(entity) >= since_s);
     let codes = recent.filter_map(|entity| kind.id_in(entity));
-    // Also for those that have an event waiting: that one may be too old to be looked at again in a minute, and until
-    // then the search index may not know what they inherit.
+    // An entity that has an event waiting gets this one, too: the search index may not know yet what the entity
+    // inherits, and only an inherited change is sure to have an entity that was read by list rechecked a minute later.
     let entries: Vec<(String, Vec<u8>)> = codes.map(|code| desk.raise(kind, &code, Change::Inherited)).collect();
     books.note_raised(backlog, entries.len());
     set_all(desk.host, &entries).await

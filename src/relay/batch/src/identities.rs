@@ -1,8 +1,10 @@
 //! Who holds which identity at the destination, where identities are values of an attribute and can change.
 //!
-//! Two entities are never brought under one identity. One that wants what another holds waits until that one has let it
-//! go: within the batch, if the other is on its way to another identity or out, else given up until then. Whoever holds
-//! what somebody wants is read with the batch, so that a swap or a ring is seen as what it is.
+//! It may assume that every entity's page of the index was read, and that a claim alone proves nothing: whoever holds
+//! an identity has to lie there, as the index tells. No two entities are brought under one identity. An entity that
+//! wants what another one holds waits until that one has let it go: within the batch, if the other one goes to another
+//! identity or is deleted there, else it fails, is tried again, and is given up until then. Whoever holds what another
+//! one wants is read with the batch, so that a swap or a ring is seen as what it is.
 
 use crate::asking::ask;
 use crate::decision::decide;
@@ -22,14 +24,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
 use world::mistake::{Mistake, made};
 
-/// Under which identities entities may lie besides, by their codes, since pushes under these are in flight.
+/// By the codes of entities, the identities that these may lie under besides, since pushes under them are in flight.
 pub(crate) type InFlight = BTreeMap<String, BTreeSet<String>>;
 
 /// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
 /// under way.
 const TRIES: u32 = 2;
 
-/// Reads who holds what entities of a batch want, and decides on those, too; and so on, for they may want what others hold.
+/// Reads the entities that hold what entities of a batch want, decides on them and adds them to the batch; and so on,
+/// for these may want what others hold, up to twice a batch's most in all. Gives the identities of pushes of holders
+/// that are in flight.
 pub(crate) async fn bring_holders<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
@@ -45,7 +49,7 @@ pub(crate) async fn bring_holders<H: Host>(
         for item in &decided[from..] {
             for identity in item.under.iter().chain(&item.wanted) {
                 session.books.read_claim(&session.desk, claims, kind, identity).await?;
-                // Where those lie that hold it is told by the index.
+                // The index tells whether the holders of the identity lie there.
                 for other in claims.others(kind, identity, &item.code) {
                     let other = Entity::new(kind, other);
                     session.books.read_page_of(&session.desk, pages, &other).await?;
@@ -85,7 +89,8 @@ pub(crate) async fn bring_holders<H: Host>(
     Ok(in_flight)
 }
 
-/// What an entity let go lies under that no more, whatever is in flight: that is looked at once it has settled.
+/// Takes out of what an entity may lie under the identities that it has let go. A push under one of them may be in
+/// flight still: its entity is read again once it has settled.
 fn forget_what_it_left(item: &mut Decided, pages: &Pages, claims: &Claims) {
     let kind = item.waiting.entity.kind;
     let entry = pages.get(&item.waiting.entity);
@@ -96,7 +101,8 @@ fn forget_what_it_left(item: &mut Decided, pages: &Pages, claims: &Claims) {
         .retain(|identity| is_known(identity) || claims.is_held_by(kind, identity, code));
 }
 
-/// Settles who holds what: claims are taken over, what is left behind is to be deleted, and who must wait fails.
+/// Settles which entity of a batch gets which identity: claims are taken over, what is left behind is to be deleted,
+/// and an entity that must wait fails, twice for a while and then until the identity is free.
 pub(crate) fn settle<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -124,7 +130,7 @@ pub(crate) fn settle<H: Host>(
             Decision::Upsert { hash, .. } if class == Class::Permanent => Some(hash.clone()),
             _ => None,
         };
-        // Nothing is sent of it, so that it lies there still as it lay.
+        // Nothing is sent of the entity, so that it stays under the identity that it has.
         item.wanted = None;
         item.fail(upstreams.pim_failure(class, &reason), hash);
         waiting.push((kind, wanted, item.code.clone(), holder));
@@ -139,12 +145,14 @@ pub(crate) fn settle<H: Host>(
             take_turns(items);
         }
     }
-    // Whoever is held by the brake overwrites nothing.
+    // An entity that the brake holds overwrites nothing, so others may have to delete what it was to overwrite.
     while leave(desk, books, (items, pages, in_flight), claims) {}
 }
 
-/// Who cannot have what it wants, and which entity holds that. Of these, whoever lies under what it is called no more, and what
-/// another one is called by now, goes, if the brake lets it: it is wanted elsewhere and told of, and not where it lies.
+/// Tells which entities cannot have the identity that they want, and which entity holds it. A blocked entity makes way
+/// if it lies under an identity that it is not to have any more and another one wants, and if the brake lets it: it is
+/// to be deleted there, and is queued again, since it is wanted under its new identity. One that the brake does not let
+/// is held.
 fn make_way<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
@@ -171,8 +179,8 @@ fn make_way<H: Host>(
     }
 }
 
-/// Who cannot have what it wants, and which entity holds that; and who of them goes for another one. Whoever else cannot goes
-/// on holding what it has.
+/// Tells which entities cannot have the identity that they want, with the entity that holds it, and which of them make
+/// way for another one. A blocked entity that does not make way keeps what it has, which may block others in turn.
 fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize]) -> (Blocked, Vec<usize>) {
     let by_code = by_code(items);
     let mut blocked: Blocked = vec![None; items.len()];
@@ -211,30 +219,30 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize])
     }
 }
 
-/// Of each of a batch, which entity holds what it wants.
+/// For every item of a batch the code of the entity that holds what the item wants; none where nothing blocks it.
 type Blocked = Vec<Option<String>>;
 
-/// Where in a batch each entity stands.
+/// The number of every entity in its batch, by its code.
 fn by_code(items: &[Decided]) -> BTreeMap<String, usize> {
     gathered(items.iter().enumerate().map(|(at, item)| (item.code.clone(), at)))
 }
 
-/// Whether an entity that cannot have what it wants goes from where it lies, since another one is called so by now: once one of
-/// the two would be given up. Till then the end of an edit may be under way that gives it another name.
+/// Whether a blocked entity makes way where it lies, since another one is to have that identity by now: once one of the
+/// two would be given up else. Until then an edit that gives the other one a new identity may be under way.
 fn gives_way(holder: &Decided, wanting: &Decided, identity: &str) -> bool {
     let is_late = |item: &Decided| item.waiting.attempts() >= TRIES || !item.waiting.dead_letters.is_empty();
-    // It was told what it is called now, and its answer was lost.
+    // The destination may have been told the holder's new identity already, by a push whose answer was lost.
     let may_be_there = holder.wanted.iter().any(|wanted| holder.under.contains(wanted));
     holder.wanted.as_deref() != Some(identity) && !may_be_there && (is_late(holder) || is_late(wanting))
 }
 
-/// Whether an entity lies under an identity, as the index tells of it.
+/// Whether an entity lies or may lie under an identity, as the index tells.
 fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
     let entry = pages.get(&Entity::new(kind, code));
     entry.is_some_and(|entry| entry.identities.iter().any(|known| known == identity))
 }
 
-/// Every upsert claims its identity; who takes one over from another of the batch goes after that.
+/// Claims the identity of every upsert; an item that takes one over from another item of the batch goes after that one.
 fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
     let by_code = by_code(items);
     for at in 0..items.len() {
@@ -243,7 +251,7 @@ fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
             continue;
         };
         let kind = item.waiting.entity.kind;
-        // Also by a push whose end is not known.
+        // A push whose end is not known may have brought the holder there, too.
         let may_lie_there = |holder: &str| by_code.get(holder).is_some_and(|at| items[*at].lies_under(&wanted));
         let lies_there = |holder: &&str| lies_under(pages, kind, holder, &wanted) || may_lie_there(holder);
         let holders = claims.others(kind, &wanted, &item.code).filter(lies_there);
@@ -257,8 +265,9 @@ fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
     }
 }
 
-/// Where a change tells the destination what an entity is called now, whoever takes an identity over is told after the one
-/// that lets it go. In a ring the first is deleted and made anew.
+/// Sorts the upserts of a batch into waves, where a change tells the destination an entity's new identity: an item that
+/// takes an identity over goes in a later wave than the one that lets it go. In a ring the first item is deleted and
+/// made anew.
 fn take_turns(items: &mut [Decided]) {
     for at in 0..items.len() {
         let (mut wave, mut seen) = (0, vec![at]);
@@ -277,7 +286,8 @@ fn take_turns(items: &mut [Decided]) {
         }
         items[at].turn.wave = wave;
     }
-    // What is deleted first lets go before all waves, and is made after the one that it waits for.
+    // An item that starts anew is deleted, and so lets go, before all waves; it is made after the one that it waits
+    // for.
     let anew: Vec<usize> = (0..items.len()).filter(|at| items[*at].turn.starts_anew).collect();
     if anew.is_empty() {
         return;
@@ -296,9 +306,11 @@ fn take_turns(items: &mut [Decided]) {
     }
 }
 
-/// What is deleted of what entities lie under till now: all of what is gone, and of what is called otherwise now unless the
-/// destination is told so by a change. What another one lies under by now stays, where deletions find it by identity; and so
-/// does what another one of the batch overwrites. Says whether the brake holds one that it did not hold before.
+/// Finds what is to be deleted under the identities that entities lie under till now: all that lies there of an entity
+/// that is to be deleted; and of one with a new identity what lies under the earlier ones, unless a change tells the
+/// destination the new one. Where another entity lies under such an identity by now, and the deletion would hit that
+/// one, nothing is deleted; nor where another item of the batch overwrites it. Says whether the brake holds an upsert
+/// that it did not hold before, since something was to be deleted for it.
 fn leave<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
@@ -323,7 +335,7 @@ fn leave<H: Host>(
             let mut others = claims.others(kind, identity, &item.code);
             let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
             let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
-            // Found under its new name, and taken over, while this one still was to go from there.
+            // The other entity was looked up under the identity and took over the very thing that this one has there.
             let has_taken_it = |other: &str| {
                 let entry = pages.get(&Entity::new(kind, other));
                 entry.is_some_and(|entry| shape.is_of_one(kind, &entry.remote, &item.remote))
@@ -341,7 +353,8 @@ fn leave<H: Host>(
             }
         };
         let is_renamed = shape.renames(kind) && !item.turn.starts_anew;
-        // What is told what it is called now stays; what was made beside it, by a request whose end nobody saw, does not.
+        // The thing whose new identity a change tells the destination stays; what a request whose end nobody saw may
+        // have made beside it does not.
         let stays = |identity: &&String| is_renamed && item.is_to_be_upserted() && item.is_known_under(identity);
         let left = item.under.iter().filter(|identity| !stays(identity));
         let removals: Vec<Removal> = left.filter_map(removal).collect();
@@ -367,7 +380,7 @@ fn leave<H: Host>(
     is_held
 }
 
-/// Whoever lay under an identity that another one was brought under by an upsert lies there no more.
+/// Notes in the index that an entity lies no more under an identity where another one's upsert has overwritten it.
 pub(crate) fn note_overwritten<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], pages: &mut Pages, claims: &Claims) {
     for item in items
         .iter()
@@ -395,18 +408,19 @@ pub(crate) fn note_overwritten<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], pa
     }
 }
 
-/// Lets go what nothing lies under any more; gives those that wait for it, and those that nobody else would come back to.
+/// Has entities let go the identities that they lie under no more. Gives the entities that are to be queued: those that
+/// wait for such an identity, and those of the batch for which nothing else would be left to wait.
 pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut Claims) -> Vec<(Kind, String)> {
     let mut waiting = Vec::new();
     for item in items {
         let has_claimed = item.wanted.is_some() && matches!(item.what, Outcome::PutOff);
         if has_claimed && item.waiting.events.is_empty() && item.waiting.retries.is_empty() {
-            // It was read since it held what another one wanted, and nothing of its own waits.
+            // The entity was read only since it holds what another one wants, and no key of its own waits.
             waiting.push((item.waiting.entity.kind, item.code.clone()));
         }
         let kind = item.waiting.entity.kind;
         if let (Outcome::Failed(failure, _), Some(wanted)) = (&item.what, &item.wanted) {
-            // It was refused, and so does not lie there: others may.
+            // The entity was refused, and so does not lie under what it wanted: others may.
             let is_refused = failure.class == Class::Permanent && !failure.may_have_changed_something();
             if is_refused && !item.under.contains(wanted) {
                 let codes = claims.let_go(kind, wanted, &item.code, desk.now_s());
@@ -432,18 +446,19 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
 }
 
 impl Decided {
-    /// The identity that it is to be brought under, unless it lies there already and nowhere else.
+    /// The identity that the entity is to be brought under, unless it lies there already and nowhere else.
     fn wants_another(&self) -> Option<&str> {
         self.wanted
             .as_deref()
             .filter(|_| self.is_to_be_upserted() && !self.lies_there)
     }
 
+    /// Whether the entity lies or may lie under an identity, pushes in flight included.
     fn lies_under(&self, identity: &str) -> bool {
         self.under.iter().any(|known| known == identity)
     }
 
-    /// Whether it holds an identity still once the batch is over.
+    /// Whether the entity still holds an identity once the batch is over.
     fn keeps(&self, identity: &str, is_blocked: bool) -> bool {
         let lies_there = self.lies_under(identity);
         match &self.what {

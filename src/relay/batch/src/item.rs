@@ -1,4 +1,8 @@
 //! An entity of a batch, as a type for each stage of its way: `Asked` → `Decided` → `Pushed` → `Kept`.
+//!
+//! Each step of a batch takes the type of one stage and gives that of the next, so that no step can be left out. All
+//! may assume that the keys in `waiting` were listed before the entity was read: deleting them deletes nothing that
+//! came later. Nothing is called or stored here.
 
 use destination::Cargo;
 use model::entity::digest;
@@ -13,46 +17,46 @@ use serde_json::{Value, json};
 use shape::{Removal, Upsert};
 use std::ops::{Deref, DerefMut};
 
-/// What the PIM is asked for, and what it answered.
+/// An entity that the PIM is asked for, and what it answered.
 pub(crate) struct Asked {
     pub(crate) waiting: Waiting,
     pub(crate) code: String,
-    /// What its keys say that it is, if the PIM spells its code in another way.
+    /// The entity as its keys spell it, where the PIM spells its code in another way.
     pub(crate) other_spelling: Option<Entity>,
-    /// Whether the list that was asked for it had it; none if there was no such list.
+    /// Whether the list that was asked for the entity had it; none where no such list came.
     pub(crate) is_listed: Option<bool>,
-    /// Whether it was read from the database itself, past a search index that lags.
+    /// Whether it was read from the PIM's database itself, past a search index that lags.
     pub(crate) by_id: bool,
-    /// When it was about to be read, in seconds since the Unix epoch.
+    /// When the entity was about to be read, in seconds since the Unix epoch.
     pub(crate) read_s: u64,
-    /// Until when a push of it may arrive whose end nobody saw, in seconds since the Unix epoch.
+    /// Until when a push of the entity may arrive whose end nobody saw, in seconds since the Unix epoch.
     pub(crate) may_arrive_until_s: Option<u64>,
-    /// Under which identities it lies at the destination, or may lie, where they are no function of its id.
+    /// The identities that it lies or may lie under at the destination, where they are no function of its id.
     pub(crate) under: Vec<String>,
-    /// What the destination gave of what it belongs to, where that is sent; none if it belongs to nothing.
+    /// What the destination gave of the entity's parent, where that is sent; none where there is no parent.
     pub(crate) of_parent: Option<Remote>,
     pub(crate) answer: Answer,
 }
 
 /// What the PIM answered.
 pub(crate) enum Answer {
-    /// Nothing yet: its keys stay as they are.
+    /// Nothing yet, or no call was made: the entity's keys stay as they are.
     None,
-    /// Nothing is wanted of it, or what waits for it waits under another spelling.
+    /// No answer is needed: the kind is not wanted, or another item has taken on all that waits for the entity.
     Needless,
-    /// It is there, like this.
+    /// The PIM has the entity, like this.
     Found(Value),
-    /// It is gone, or hidden.
+    /// The entity is gone, or hidden from this connection (contract 4.10).
     Gone {
-        /// Whether together with a model of which an event said that it is deleted.
+        /// Whether it went together with a model whose deletion an event announced.
         with_a_model: bool,
     },
-    /// No answer that tells anything.
+    /// The call failed, and so tells nothing of the entity.
     Failed(Failure),
 }
 
 impl Asked {
-    /// Whether the PIM was not asked for it, or told nothing: then nothing comes of it now, whatever the index knows of it.
+    /// Whether no call was made for the entity: then nothing comes of it now, whatever the index knows.
     pub(crate) fn is_unanswered(&self) -> bool {
         match &self.answer {
             Answer::None => true,
@@ -61,7 +65,7 @@ impl Asked {
         }
     }
 
-    /// What is asked for now.
+    /// An entity that is about to be read at this moment, in seconds since the Unix epoch.
     pub(crate) fn new(waiting: Waiting, code: String, read_s: u64) -> Self {
         Asked {
             waiting,
@@ -77,14 +81,14 @@ impl Asked {
         }
     }
 
-    /// What its keys say that it is, and what the PIM says.
+    /// The entity as the PIM spells it, and as its keys do where that differs.
     pub(crate) fn spellings(&self) -> impl Iterator<Item = &Entity> {
         [Some(&self.waiting.entity), self.other_spelling.as_ref()]
             .into_iter()
             .flatten()
     }
 
-    /// What it inherits from or lies in, as the PIM gave it.
+    /// The parent that the PIM gave: the model that the entity inherits from, or the category that it lies in.
     pub(crate) fn parent(&self) -> Option<Entity> {
         let Answer::Found(entity) = &self.answer else {
             return None;
@@ -97,13 +101,13 @@ impl Asked {
         Some(Entity::new(kind, code))
     }
 
-    /// How log lines and failures name it.
+    /// How log lines and failures name the entity.
     pub(crate) fn name(&self) -> String {
         name(self.waiting.entity.kind, &self.code)
     }
 
-    /// Takes on the code as the PIM spells it, to which letter case makes no difference: its keys, its entry of the index
-    /// and its path are of that spelling.
+    /// Takes on the code as the PIM spells it, for which letter case makes no difference. From now on new keys, the
+    /// entry of the index and paths at the destination are of that spelling.
     pub(crate) fn respell(&mut self, code: String) {
         if self.code != code {
             let kind = self.waiting.entity.kind;
@@ -113,8 +117,8 @@ impl Asked {
         }
     }
 
-    /// Whether only one request says that it is gone: the list that was asked for it does not lack it, and it was not
-    /// looked at for that reason before.
+    /// Whether only one request says that the entity is gone: no list lacks it, and it was not held for this doubt
+    /// before.
     pub(crate) fn is_doubtful(&self) -> bool {
         let was_doubted = self
             .waiting
@@ -124,7 +128,7 @@ impl Asked {
         self.is_listed != Some(false) && !was_doubted
     }
 
-    /// Takes note of a failure: where no call was made, nothing is known of it.
+    /// Takes note of a failure; where no call was made, the entity has no answer.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.answer = if failure.was_not_called() {
             Answer::None
@@ -138,77 +142,77 @@ fn name(kind: Kind, code: &str) -> String {
     format!("{}/{code}", kind.name())
 }
 
-/// An entity of a batch: what was read of it, and what was known of it before. Every stage of a batch has it.
+/// An entity of a batch: what was read of it, and what was known of it before. Every stage after `Asked` has this.
 pub(crate) struct Item {
     pub(crate) waiting: Waiting,
     pub(crate) code: String,
-    /// How log lines and failures name it.
+    /// How log lines and failures name the entity.
     pub(crate) name: String,
-    /// Whether it was read from the database itself, past a search index that lags.
+    /// Whether it was read from the PIM's database itself, past a search index that lags.
     pub(crate) by_id: bool,
-    /// When it was about to be read, in seconds since the Unix epoch.
+    /// When the entity was about to be read, in seconds since the Unix epoch.
     pub(crate) read_s: u64,
-    /// Whether the PIM has nothing of it.
+    /// Whether the PIM does not have the entity.
     pub(crate) is_gone: bool,
-    /// Whether it is gone together with a model of which an event said that it is deleted.
+    /// Whether the entity went together with a model whose deletion an event announced.
     pub(crate) went_with_a_model: bool,
-    /// The model that it inherits from, as it was read.
+    /// The model that the entity inherits from, as it was read.
     pub(crate) parent: Option<Mark>,
-    /// Under which identities it lies at the destination, or may lie, where they are no function of its id.
+    /// The identities that it lies or may lie under at the destination, where they are no function of its id.
     pub(crate) under: Vec<String>,
-    /// The identity that it is to have, where that is no function of its id.
+    /// The identity that the entity is to have, where that is no function of its id.
     pub(crate) wanted: Option<String>,
-    /// Whether it lies under the identity that it is to have and nowhere else, as the end of a push told.
+    /// Whether the entity lies under the identity that it is to have and nowhere else, as the end of a push told.
     pub(crate) lies_there: bool,
-    /// Whether the index has nothing of it.
+    /// Whether the index has no entry of the entity.
     pub(crate) is_new: bool,
-    /// What the destination gave of it.
+    /// What the destination gave of the entity.
     pub(crate) remote: Remote,
-    /// What the destination gave of what it belongs to, where that is sent; none if it belongs to nothing.
+    /// What the destination gave of the entity's parent, where that is sent; none where there is no parent.
     pub(crate) of_parent: Option<Remote>,
-    /// Until when a push of it may arrive whose end nobody saw, in seconds since the Unix epoch.
+    /// Until when a push of the entity may arrive whose end nobody saw, in seconds since the Unix epoch.
     pub(crate) may_arrive_until_s: Option<u64>,
     /// The hash of a model as the PIM gives it, where the hash of what is sent does not tell its every change.
     pub(crate) source: Option<String>,
-    /// How often it was pushed or removed, as far as the index knows.
+    /// How often the entity was pushed or removed, as far as the index knows.
     pub(crate) pushes: u64,
-    /// When what was pushed before was updated, in seconds since the Unix epoch; none if nothing was.
+    /// The `updated` of what was pushed before, in seconds since the Unix epoch; none where nothing was.
     pub(crate) pushed_s: Option<u64>,
-    /// Its `updated` as it was read now, in seconds since the Unix epoch.
+    /// The `updated` that was read now, in seconds since the Unix epoch.
     pub(crate) updated_s: u64,
 }
 
-/// An entity of which it is decided what is to be done with it.
+/// An entity for which it is decided what is to be done.
 pub(crate) struct Decided {
     pub(crate) item: Item,
     /// What is to be done.
     pub(crate) what: Decision,
-    /// In which wave of upserts it goes, and after which item of the batch that must have let its identity go.
+    /// In which wave its upsert goes, and after which item of the batch, which must have let the identity go.
     pub(crate) turn: Turn,
-    /// What it lay under till now and is not deleted, since that item of the batch overwrites it.
+    /// Identities that it lay under till now and that are not deleted, each with the item that overwrites it.
     pub(crate) overwritten: Vec<(String, usize)>,
-    /// Whether it is looked at again once it is gone: it is wanted, and cannot be there as it is.
+    /// Whether it is queued again once it is deleted: it is wanted, and cannot lie there as it is.
     pub(crate) comes_back: bool,
-    /// What the destination gave of the one that lets its identity go in this batch: a search may still find that one.
+    /// What the destination gave of the item that lets the identity go in this batch: a lookup may still find that.
     pub(crate) former: Remote,
-    /// Of a model, the change whose variants are all marked.
+    /// Of a model, the change for which its variants are all marked.
     pub(crate) marked: Option<Marked>,
     /// What its push is to bring.
     pub(crate) tried: Option<Tried>,
 }
 
-/// An entity whose push is over.
+/// An entity whose push is over, if there was one.
 pub(crate) struct Pushed {
     pub(crate) item: Item,
-    /// What became of it.
+    /// What became of the entity.
     pub(crate) what: Outcome,
-    /// What became of what it lay under.
+    /// What became of the identities that it lay under.
     pub(crate) left: Left,
-    /// Whether it waited for another one of the batch to let its identity go.
+    /// Whether its turn was after another item of the batch, which was to let its identity go.
     pub(crate) has_waited: bool,
-    /// Whether it is looked at again once it is gone.
+    /// Whether it is queued again once it is deleted.
     pub(crate) comes_back: bool,
-    /// Of a model, the change whose variants are all marked.
+    /// Of a model, the change for which its variants are all marked.
     pub(crate) marked: Option<Marked>,
     /// What its push was to bring.
     pub(crate) tried: Option<Tried>,
@@ -223,14 +227,14 @@ pub(crate) struct Kept {
     pub(crate) tried: Option<Tried>,
 }
 
-/// What became of what an entity lay under until its push.
+/// What became of the identities that an entity lay under until its push.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Left {
-    /// What was deleted, as the end of each deletion told, or overwritten by another one.
+    /// Those under which it was deleted, as the end of each deletion told, or overwritten by another entity.
     pub(crate) gone: Vec<String>,
-    /// What it lies under still, since the one that was to overwrite it did not come.
+    /// Those that it lies under still, since the entity that was to overwrite it there did not come.
     pub(crate) still: Vec<String>,
-    /// Whether something was deleted, or may have been.
+    /// Whether anything of it was deleted or overwritten there, or may have been.
     pub(crate) has_any: bool,
 }
 
@@ -256,65 +260,65 @@ is_an_item!(Decided, Pushed, Kept);
 
 /// What is to be done with an entity.
 pub(crate) enum Decision {
-    /// Nothing now: its keys stay as they are.
+    /// Nothing now: the entity's keys stay as they are.
     PutOff,
-    /// It is to be upserted.
+    /// The entity is to be upserted.
     Upsert {
         upsert: Box<Upsert>,
         hash: String,
         updated_s: u64,
-        /// What it lies under till now is deleted before.
+        /// What is deleted before, of what lies under the entity's earlier identities.
         leaving: Vec<Removal>,
     },
-    /// It is to be deleted, like this: once for each identity that it lies under.
+    /// The entity is to be deleted, like this: once for each identity that it lies under.
     Delete(Vec<Removal>),
-    /// The destination keeps it, and it is no more looked after.
+    /// The destination keeps the entity, and the index forgets it.
     LetGo,
     /// Nothing is to be done.
     Done,
-    /// The brake holds its deletion back.
+    /// The brake holds the deletion back.
     Braked,
-    /// It is gone by its id alone: looked at once more before it is deleted.
+    /// Only the reading by id says that the entity is gone: it is read once more before it is deleted.
     Doubted,
-    /// It failed; with the hash of what could not be sent.
+    /// The entity failed; with the hash of what could not be sent.
     Failed(Failure, Option<String>),
 }
 
 /// What became of an entity.
 pub(crate) enum Outcome {
-    /// Nothing: its keys stay as they are.
+    /// Nothing: the entity's keys stay as they are.
     PutOff,
-    /// It was upserted.
+    /// The entity was upserted.
     Upserted {
         hash: String,
         updated_s: u64,
-        /// What is known of it there.
+        /// What the destination gave of the entity, now and before.
         remote: Remote,
-        /// Whether something was deleted that it lay under before.
+        /// Whether something was deleted before, under the entity's earlier identities.
         has_left: bool,
     },
-    /// It was deleted.
+    /// The entity was deleted.
     Deleted,
-    /// The destination keeps it, and it is no more looked after.
+    /// The destination keeps the entity, and the index forgets it.
     LetGo,
     /// There was nothing to do.
     Done,
-    /// The brake holds its deletion back.
+    /// The brake holds the deletion back.
     Braked,
-    /// It is gone by its id alone: looked at once more before it is deleted.
+    /// Only the reading by id says that the entity is gone: it is read once more before it is deleted.
     Doubted,
-    /// It failed; with the hash of what was refused.
+    /// The entity failed; with the hash of what was refused.
     Failed(Failure, Option<String>),
 }
 
-/// When an upsert's turn is among those of its batch.
+/// When it is an upsert's turn, among the upserts of its batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// How many waves of upserts go before it.
+    /// How many waves of upserts go before this one.
     pub(crate) wave: usize,
-    /// The item of the batch that holds its identity till now, and must have let it go.
+    /// The number of the item that holds the identity till now, and must have let it go.
     pub(crate) after: Option<usize>,
-    /// Whether it is deleted and made anew, although a change could tell the destination what it is called now.
+    /// Whether the entity is deleted and made anew, although a change could tell the destination its new identity.
     pub(crate) starts_anew: bool,
 }
 
@@ -323,17 +327,17 @@ pub(crate) struct Turn {
 pub(crate) enum Fate {
     /// None.
     PutOff,
-    /// Those that said when it is looked at: another one says when it is looked at again.
+    /// Its retries and the recheck that was due: another key says when the entity is read again.
     Later,
-    /// All that were listed.
+    /// All that were listed, but for a recheck yet to come.
     Over {
-        /// Whether the destination took it.
+        /// Whether the destination took an upsert or a deletion.
         has_reached: bool,
     },
 }
 
 impl Decided {
-    /// What is known of an entity that was asked for; what the index knows and what is decided comes after it.
+    /// An entity with all that its reading told, apart from the answer. The caller adds what the index knows of it.
     pub(crate) fn of(asked: Asked) -> (Self, Answer) {
         let item = Item {
             name: asked.name(),
@@ -369,17 +373,17 @@ impl Decided {
         (decided, asked.answer)
     }
 
-    /// Whether a request is to be sent for it.
+    /// Whether a request is to be sent for the entity.
     pub(crate) fn is_to_be_pushed(&self) -> bool {
         matches!(self.what, Decision::Upsert { .. } | Decision::Delete(_))
     }
 
-    /// Whether it is to be upserted.
+    /// Whether the entity is to be upserted.
     pub(crate) fn is_to_be_upserted(&self) -> bool {
         matches!(self.what, Decision::Upsert { .. })
     }
 
-    /// Takes note of a failure before it was pushed: where no call was made, it stays as it is.
+    /// Takes note of a failure before the push; where no call was made, the entity is put off.
     pub(crate) fn fail(&mut self, failure: Failure, hash: Option<String>) {
         self.what = if failure.was_not_called() {
             Decision::PutOff
@@ -388,7 +392,7 @@ impl Decided {
         };
     }
 
-    /// How it goes to the destination.
+    /// What requests to the destination are made of, beside their content.
     pub(crate) fn cargo(&self) -> Cargo<'_> {
         Cargo {
             kind: self.waiting.entity.kind,
@@ -406,7 +410,7 @@ impl Decided {
         }
     }
 
-    /// The same of an entity of which nothing lies at the destination any more: what it lay under was deleted.
+    /// The cargo of an entity of which nothing lies at the destination any more, since it was deleted there.
     pub(crate) fn cargo_anew(&self) -> Cargo<'_> {
         Cargo {
             remote: None,
@@ -414,8 +418,8 @@ impl Decided {
         }
     }
 
-    /// The same to delete what lies under an identity: what the destination gave is of what lies under the first, and of
-    /// nothing that lies elsewhere.
+    /// The cargo that deletes what lies under an identity. What the destination gave belongs to what lies under the
+    /// first identity, and to nothing that lies elsewhere.
     pub(crate) fn cargo_under(&self, identity: &str) -> Cargo<'_> {
         if self.under.is_empty() || self.is_known_under(identity) {
             return self.cargo();
@@ -426,7 +430,7 @@ impl Decided {
         }
     }
 
-    /// What is written down of its push.
+    /// What is written down of the entity's push before it begins.
     pub(crate) fn in_flight(&self) -> (Kind, String, Option<Tried>) {
         (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
     }
@@ -438,12 +442,12 @@ impl Pushed {
         (&mut self.item, &self.tried)
     }
 
-    /// What is written down of its push.
+    /// What is written down of the entity's push while its end is not settled.
     pub(crate) fn in_flight(&self) -> (Kind, String, Option<Tried>) {
         (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
     }
 
-    /// Under which identities it may lie at the destination after a push whose end is not known.
+    /// The identities that the entity may lie under at the destination after a push whose end is not known.
     pub(crate) fn may_lie_under(&self) -> Vec<String> {
         let mut under = self.under.clone();
         under.retain(|identity| !self.left.gone.contains(identity));
@@ -462,33 +466,33 @@ impl Kept {
 }
 
 impl Item {
-    /// What tells what the destination had given of its parent from something else; none where that is not sent.
+    /// A digest of what the destination gave of the parent, for the index; none where that is not sent.
     pub(crate) fn mark_of_parent(&self) -> Option<String> {
         let mark = |remote: &Remote| digest(json!(remote).to_string().as_bytes())[..8].to_owned();
         self.of_parent.as_ref().map(mark)
     }
 
-    /// Whether what the destination gave is of what lies under an identity.
+    /// Whether what the destination gave belongs to what lies under an identity.
     pub(crate) fn is_known_under(&self, identity: &str) -> bool {
         !self.remote.is_empty() && self.under.first().is_some_and(|first| first == identity)
     }
 
-    /// Whether its push means that its variants may have changed. Not for a model that reconciliation found and that
-    /// was never pushed before: reconciliation looks at its variants by itself.
+    /// Whether this is a model whose push means that its variants may have changed. One that reconciliation found and
+    /// that was never pushed before is none: reconciliation reads its variants by itself.
     pub(crate) fn has_variants_to_mark(&self) -> bool {
         self.waiting.entity.kind == Kind::ProductModel && !(self.is_new && self.waiting.is_reconciliation())
     }
 
-    /// Whether an event said that it is deleted, or that a model is with which it went.
+    /// Whether an event announced the deletion of the entity, or of a model with which it went.
     pub(crate) fn is_deletion_announced(&self) -> bool {
         self.waiting.is_deletion_announced() || self.went_with_a_model
     }
 }
 
-/// The change of a model whose variants are all marked.
+/// The change of a model for which its variants are all marked.
 pub(crate) struct Marked {
-    /// Tells it from the next.
+    /// Tells this change from the model's next one.
     pub(crate) id: String,
-    /// Whether that is kept.
+    /// Whether the store holds already that they are marked.
     pub(crate) is_kept: bool,
 }

@@ -1,4 +1,8 @@
-//! What comes of a batch: it is kept, entity by entity, and only then what waited is deleted.
+//! Keeps what came of a batch, entity by entity, and only then deletes the keys of what is done.
+//!
+//! It may assume the lease, and that every key of an entity was listed before the entity was read. A failure leads to a
+//! retry or a dead letter, or to a hold where it costs nothing. Whoever dies between two writes leaves work to be
+//! repeated, and none forgotten.
 
 use crate::fanout;
 use crate::identities;
@@ -23,20 +27,20 @@ use shape::Shape;
 use world::host::{self, Host, StoreError, delete_all, set_all};
 use world::log;
 
-/// How long an entity is held back whose call served as a probe, in seconds: others that wait are the next probes.
+/// How long an entity is held back whose call served as a probe, in seconds: others that wait serve as the next ones.
 const PROBE_HOLD_S: u64 = 10;
 
-/// How long an entity is held back that was asked time and again to come less often, while others came through, in seconds.
+/// How long an entity is held back that a 429 turned away last, in seconds: so it does not come at every tick.
 const THROTTLED_HOLD_S: u64 = 120;
 
-/// How far clocks of hosts may be apart without anybody minding, in seconds.
+/// How far ahead of this host's clock a moment may lie that another host wrote, and still be believed, in seconds.
 const CLOCK_S: u64 = 5;
 
-/// How long a braked entity is held back, in seconds; a released brake lets it go at once.
+/// How long an entity is held back whose deletion the brake holds, in seconds; once the brake is released, no longer.
 const BRAKE_HOLD_S: u64 = 3600;
 
-/// Keeps every outcome: the index, retries, dead letters, rechecks, and what is still unsettled. Says which keys are done
-/// with now; of what is in flight none as long as something is unsettled.
+/// Keeps every outcome: in the index and the claims, and as retries, holds, rechecks and dead letters. Gives the
+/// in-flight key if it is done with: while a push is unsettled, that key stays, with the unsettled entities.
 pub(super) async fn keep_all<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
@@ -53,7 +57,7 @@ pub(super) async fn keep_all<H: Host>(
     if pages.has_changes() || claims.has_changes() {
         books.know_the_pair(desk).await?;
     }
-    // Whoever waits is told before it is forgotten that it waits, and before it is known that it need not.
+    // Who waits for an identity is queued before the claims forget that, and before the index shows the identity free.
     let raised = waiting
         .iter()
         .map(|(kind, code)| desk.raise(*kind, code, Change::Reconciled));
@@ -94,14 +98,14 @@ fn keep_in_index(item: &Pushed, pages: &mut Pages, (now_s, is_dry): (u64, bool))
         Outcome::Deleted | Outcome::LetGo => {
             pages.remove(entity, now_s, item.is_deletion_announced());
         }
-        // The destination has no such model, and yet what goes with it is to be known; a dry run keeps no index.
+        // The destination has no such model, but the index must tell what went with it. A dry run keeps no index.
         Outcome::Done if !is_dry && item.is_gone && item.is_deletion_announced() => {
             pages.remove(entity, now_s, true);
         }
-        // What lies there now is not known: no later content may be taken for it.
+        // What lies at the destination now is not known, so no content may count as being there already.
         Outcome::PutOff if item.left.has_any => forget_content(item, pages),
         Outcome::Failed(..) if item.left.has_any => forget_content(item, pages),
-        // Nothing was sent of it.
+        // Nothing was sent of the entity.
         Outcome::Failed(failure, Some(_)) if is_late(item, failure) => {}
         Outcome::Failed(failure, Some(_))
             if failure.class != Class::Permanent || failure.may_have_changed_something() =>
@@ -112,12 +116,12 @@ fn keep_in_index(item: &Pushed, pages: &mut Pages, (now_s, is_dry): (u64, bool))
     }
 }
 
-/// Whether an entity was not sent, since another one has not let its identity go.
+/// Whether an entity was not sent because another one has not let its identity go.
 fn is_late(item: &Pushed, failure: &Failure) -> bool {
     item.has_waited && failure.tries == 0 && failure.status.is_none() && !failure.unsettled
 }
 
-/// What lies at the destination of an entity is not known any more; under what it may lie is, whatever comes of it.
+/// Has the index forget which content of an entity lies at the destination, but not under which identities it may lie.
 fn forget_content(item: &Pushed, pages: &mut Pages) {
     let entity = &item.waiting.entity;
     let updated_s = pages.get(entity).map(|entry| entry.updated_s);
@@ -175,13 +179,13 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pu
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.what, Outcome::Upserted { .. }) || is_marked_unchanged;
     let for_variants = item.has_variants_to_mark() && is_marked;
-    // For a minute after a deletion the search index may still list the entity. While this recheck waits, a batch that a
-    // late event brings confirms by id what the list shows before it pushes (`reread_what_the_index_denies`).
+    // For a minute after a deletion the search index may still list the entity. While this recheck waits, a batch that
+    // a late event brings confirms by id what the list shows before it pushes (`reread_what_the_index_denies`).
     let is_news = (item.is_gone || matches!(item.what, Outcome::Deleted)) && !item.waiting.events.is_empty();
     let due_s = if for_variants || is_news {
         Some(now_s + recheck_s)
     } else {
-        // From the time of reading on: pushing may have taken long, and the search index was behind before it.
+        // The time counts from the reading on, when the search index was behind: the push may have taken long.
         let is_vague = !item.by_id && item.waiting.is_vague(item.updated_s, item.pushed_s);
         is_vague.then_some(item.read_s + recheck_s)
     };
@@ -191,7 +195,7 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pu
     }
 }
 
-/// Keeps a failure: another try later, or a dead letter.
+/// Keeps a failure: as a retry, as a hold where it costs nothing, or as a dead letter.
 async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Pushed) -> Result<(), StoreError> {
     let Outcome::Failed(failure, hash) = &item.what else {
         return Ok(());
@@ -200,7 +204,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     failure::keep(&mut earlier.failures, failure.clone());
     if failure.cost() == 0 {
         if item.waiting.own_try().is_some() {
-            // The dead letter says when it is tried again.
+            // The key of the dead letter says when the entity is tried again.
             return Ok(());
         }
         return hold(desk, books, item.parts(), earlier, Hold::Probe).await;
@@ -216,7 +220,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     schedule(desk, item.parts(), attempts, None, due_s, earlier).await
 }
 
-/// Takes note of what is about to be pushed, beside what was to be pushed before.
+/// Notes with every entity what its push is to bring, and until when an earlier creation of it may still arrive.
 pub(super) async fn note_tried<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
@@ -233,15 +237,15 @@ pub(super) async fn note_tried<H: Host>(
             .await?;
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
             let earlier = earlier(desk, &item.waiting).await?;
-            // What broke over a creation, or said something else besides that it is done, may have made it: then it is not
-            // made again before it could be found.
+            // Where the answer to a creation was a 5xx, or a 2xx that did not count as good, the entity may have been
+            // made all the same: it is not made again before a lookup could find it.
             let failed = earlier
                 .failures
                 .iter()
                 .filter(|failure| failure.upstream == "destination");
             let may_have_made =
                 failed.filter(|failure| failure.status.is_some_and(|status| !(300..500).contains(&status)));
-            // What lies ahead was written by another host's clock, and says nothing.
+            // A moment that lies ahead is of a clock that was wrong, and says nothing.
             let is_past = |at_s: &u64| *at_s <= desk.now_s() + CLOCK_S;
             let last_s = may_have_made.map(|failure| failure.at_s).filter(is_past).max();
             item.may_arrive_until_s = item.may_arrive_until_s.max(last_s);
@@ -291,12 +295,12 @@ async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earli
         _ => None,
     }
     .unwrap_or_default();
-    // What cost nothing may have happened often.
+    // Failures that cost nothing are left out, for there may be any number of them.
     earlier.failures.retain(|failure| failure.cost() > 0);
     Ok(earlier)
 }
 
-/// Holds an entity back with no more to keep than was known of it.
+/// Holds an entity back, with no new failure to keep beside the earlier ones.
 async fn hold_as_it_is<H: Host>(
     desk: &Desk<'_, H>,
     books: &Books,
@@ -327,7 +331,8 @@ async fn hold<H: Host>(
     schedule(desk, (item, tried), attempts, Some(why), due_s, earlier).await
 }
 
-/// One that even alone did not come through, though it had time, stands behind all others: nothing else is left to try.
+/// Holds an entity back that was put off although it was alone in its batch and had half of a tick's time, unless an
+/// upstream is why: then others go first. No smaller batch is left to try.
 pub(super) async fn stand_back<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -346,7 +351,7 @@ pub(super) async fn stand_back<H: Host>(
     delete_all(desk.host, &old).await
 }
 
-/// Writes when an entity is looked at again; the keys that said so before go when the batch is cleared.
+/// Writes the key that says when an entity is read again; those that said so before are deleted by [`clear`].
 async fn schedule<H: Host>(
     desk: &Desk<'_, H>,
     (item, tried): (&mut Item, &Option<Tried>),
@@ -376,7 +381,7 @@ async fn schedule<H: Host>(
     Ok(())
 }
 
-/// Gives an entity up.
+/// Gives an entity up: writes its dead letter, with the events that waited, or after an own try those of the last one.
 async fn bury<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
@@ -430,7 +435,7 @@ async fn bury<H: Host>(
     Ok(())
 }
 
-/// Deletes what is done with: only keys that were listed before the fetch. The in-flight key goes last.
+/// Deletes the keys of what is done, all of which were listed before the reading; the in-flight key goes last.
 pub(super) async fn clear<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &Backlog,
@@ -465,12 +470,13 @@ pub(super) async fn clear<H: Host>(
     Ok(())
 }
 
-/// Of how many entities something came.
+/// How many entities of a batch were not put off.
 pub(super) fn through(items: &[Kept]) -> usize {
     items.iter().filter(|item| item.fate != Fate::PutOff).count()
 }
 
-/// Whether an entity is given up for this failure, under what the shape says of answers.
+/// Whether an entity is given up for this failure: it is refused, or this was an own try or its last attempt. There are
+/// fewer attempts where the shape says that such a refusal passes by itself.
 fn is_buried(item: &Pushed, failure: &Failure, shape: &Shape) -> bool {
     let answers = shape.answers_of(item.waiting.entity.kind, Act::Upsert);
     let passes = failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
@@ -480,8 +486,8 @@ fn is_buried(item: &Pushed, failure: &Failure, shape: &Shape) -> bool {
         || (failure.cost() > 0 && item.waiting.attempts() + failure.cost() >= most)
 }
 
-/// How many tries an entity that is given up is still given without anybody asking: the destination may take it once it
-/// has another one that it is linked to. What used up its attempts is people's.
+/// How many own tries an entity that is given up has left: the destination may take it once it has another entity that
+/// this one is linked to. An entity that used up its attempts gets none, and is left to people.
 fn own_tries(item: &Pushed, failure: &Failure, attempts: u32) -> u32 {
     if attempts >= ATTEMPTS_MAX || failure.upstream != "destination" {
         return 0;

@@ -1,20 +1,24 @@
-//! One batch: read, decide, send files, push, keep, clear, in this order.
+//! One batch: up to a hundred entities of one kind that wait are read in the PIM, and the destination is made equal to
+//! what was read.
 //!
-//! Outcomes are kept before anything is deleted, so that dying between any two calls leaves work to be repeated and
-//! never work forgotten.
+//! The steps are, in this order: read, decide, write down what is about to be pushed, mark the variants of changed
+//! models, send files, push, keep the outcomes, delete the keys of what is done. A batch may assume that the caller has
+//! the lease, and that its entities' keys were listed before they are read. It asks for the lease again before it
+//! writes anything down and before it keeps outcomes. These are kept before anything is deleted, so that dying between
+//! any two calls leaves work to be repeated and never work forgotten.
 //!
 //! | where | what |
 //! |---|---|
 //! | this file | the order of the steps |
 //! | `item` | an entity of a batch: a type for each stage of its way |
-//! | `asking` | what is asked for: read, and what the index knows of it |
-//! | `reading` | `Asked`: read by list, and by id what a list cannot be trusted with |
+//! | `asking` | `Asked`: the entities, read, with what the index and pushes in flight tell of them |
+//! | `reading` | the reading itself: by list, and by id whatever a list cannot be trusted with |
 //! | `decision` | `Decided`: what each entity comes to |
 //! | `identities` | who holds which identity at the destination, where that can change |
 //! | `fanout`, `progress` | a changed model's variants are marked, and how far that has come |
-//! | `media` | files that go ahead |
-//! | `push` | `Pushed`: written down before it is made, and what came of it |
-//! | `keeping` | `Kept`: retries, dead letters, rechecks, the index; then what is done with is deleted |
+//! | `media` | the files that entities name go ahead of them |
+//! | `push` | `Pushed`: every push is written down before it is made; and what came of it |
+//! | `keeping` | `Kept`: retries, dead letters, rechecks, the index; then the keys of what is done are deleted |
 //! | `mistaken` | two mistakes that the simulation has this room make |
 
 mod asking;
@@ -42,13 +46,18 @@ use queue::waiting::Waiting;
 use records::pace::Came;
 use world::host::Host;
 
-/// What was read may be marked and pushed for so long after the time for reading, as a part of the longest that a call may
-/// take: however long the reading took, it was not for nothing.
+/// For how long calls that mark and push may begin after the time for reading is over: the longest time that a call may
+/// take, divided by this. So a batch whose reading took all of its time has not read for nothing.
 const GRACE: u64 = 2;
 
-/// Runs one batch of one kind. Reading begins until this moment of the monotonic clock, in milliseconds; what was read by
-/// then is pushed. What of a batch of one was put off is held back for a moment, so that it does not stand in the way of
-/// others.
+/// Runs one batch of entities of one kind, and says how many were in it and how many it got through with. Calls that
+/// read begin until `read_until_ms`, a moment of the monotonic clock in milliseconds; calls that push begin for half of
+/// the longest time of a call more. Where identities can change, the entities that hold what those of the batch want
+/// are read along, up to twice a batch's most in all. An entity that was put off although it was alone and had time is
+/// held back for a moment, so that it does not stand in the way of others.
+///
+/// # Errors
+/// The store fails, or the lease has passed: whatever was not kept by then is done again by a later tick.
 pub async fn run<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,

@@ -1,7 +1,9 @@
-//! Files: those that a batch's entities name and that the destination does not have yet go there first.
+//! Sends files: those that a batch's entities name and that the destination does not have yet go there first.
 //!
-//! A file is immutable by its code, so it goes once. What went is kept in pages, by the digests of the files' paths at
-//! the destination; dying before a page is written sends its files once more.
+//! It may assume that the content under a file's code never changes, so that a file goes once. What went is kept in
+//! pages, by the digests of the files' paths at the destination; dying before a page is written sends its files once
+//! more. An entity one of whose files did not arrive is not pushed. Content is passed on from one upstream to the
+//! other, and neither sees the other one's token.
 
 use crate::item::{Decided, Decision};
 use crate::push::{Push, at_once};
@@ -27,10 +29,10 @@ use world::host::{self, Host, SendError, StoreError};
 /// What the breakers for files are known by.
 const CIRCUIT: &str = "media";
 
-/// The format of a page. Those of the first lay in other pages: what they tell is taken for unknown.
+/// The format of a page. By the first one files lay in other pages, so a page of that format counts as empty.
 const FORMAT: u32 = 2;
 
-/// The page of a digest, by its first 16 bits.
+/// The number of the page that a digest belongs to, by its first 16 bits.
 fn page_number(digest: &str) -> u16 {
     let bytes = URL_SAFE_NO_PAD.decode(digest.get(..4).unwrap_or_default());
     match bytes.as_deref() {
@@ -39,7 +41,8 @@ fn page_number(digest: &str) -> u16 {
     }
 }
 
-/// The files that the destination has, as far as they were asked for: page by page, digests and when they went.
+/// The files that the destination has, by the pages that were read so far. Each page holds digests of paths, and when
+/// these files went, in seconds since the Unix epoch.
 #[derive(Default)]
 struct Sent {
     pages: Vec<Page>,
@@ -52,14 +55,14 @@ struct Page {
 }
 
 impl Sent {
-    /// The page of a digest, read if it was not.
+    /// The page that a digest belongs to; it is read from the store unless it was read before.
     async fn page<H: Host>(&mut self, desk: &Desk<'_, H>, digest: &str) -> Result<&mut Page, StoreError> {
         let number = page_number(digest);
         let at = match self.pages.iter().position(|page| page.number == number) {
             Some(at) => at,
             None => {
                 let key = desk.config.keys.encode(&Key::MediaPage(number));
-                // One in a format that is not known counts as empty: its files go once more.
+                // A page of an unknown format counts as empty: its files go once more.
                 let value: Option<Value> = host::read(desk.host, &key).await?;
                 let value = value.filter(|value| value["v"] == FORMAT);
                 let files = match value.map(|mut value| value["files"].take()) {
@@ -87,17 +90,18 @@ impl Sent {
     }
 }
 
-/// A file on its way, and the first entity that waits for it.
+/// A file that the destination does not have, and the first entity of the batch that waits for it.
 struct Missing<'a> {
     file: &'a File,
     digest: String,
+    /// When a forced push of the entity was last asked for, in seconds since the Unix epoch.
     forced_s: Option<u64>,
     name: &'a str,
     attempts: u32,
 }
 
-/// Sends the files of all entities that are to be upserted. A forced push sends those again that went before it was
-/// asked for.
+/// Sends the files of all entities that are to be upserted; an entity one of whose files does not arrive fails. A
+/// forced push sends those files again that went before it was asked for.
 pub(crate) async fn send_all<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -107,7 +111,8 @@ pub(crate) async fn send_all<H: Host>(
     let (Some(media), Some(destination)) = (&desk.config.shape.media, &upstreams.destination) else {
         return Ok(());
     };
-    // The rest of the time is for what is complete: a batch of many files must not leave all of it for later.
+    // Files begin to go for half of the time that is left. The rest is for the entities whose files are all there, lest
+    // a batch of many files pushes nothing.
     let files_until_ms = desk.host.monotonic_ms() + upstreams.destination_governor.left_ms() / 2;
     let mut sent = Sent::default();
     let mut failures: Vec<(String, Failure)> = Vec::new();
@@ -145,8 +150,8 @@ pub(crate) async fn send_all<H: Host>(
     Ok(())
 }
 
-/// While files are left alone, what needs one is put off, so that others go on, and no variants are marked for it again
-/// and again.
+/// While no files may be sent, since their breaker is open or an upstream asked to wait, the entities that need one
+/// fail at no cost and are held back. So others go on, and variants are not marked for them again and again.
 pub(crate) async fn put_off<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -171,7 +176,7 @@ pub(crate) async fn put_off<H: Host>(
     Ok(())
 }
 
-/// An entity one of whose files did not arrive has failed.
+/// Lets every entity fail one of whose files did not arrive.
 fn fail(items: &mut [Decided], failures: &[(String, Failure)]) {
     for item in items {
         let Decision::Upsert { upsert, hash, .. } = &item.what else {
@@ -179,7 +184,7 @@ fn fail(items: &mut [Decided], failures: &[(String, Failure)]) {
         };
         let is_its = |path: &String| upsert.files.iter().any(|file| file.path == *path);
         if let Some((_, failure)) = failures.iter().find(|(path, _)| is_its(path)) {
-            // Nothing of the entity itself was sent: only a dead letter needs to know what it was.
+            // Nothing of the entity itself was sent, so only a dead letter needs the hash of what was to be sent.
             let hash = (failure.class == Class::Permanent).then(|| hash.clone());
             item.fail(failure.clone(), hash);
         }
@@ -222,7 +227,8 @@ async fn missing<'a, H: Host>(
     Ok(missing)
 }
 
-/// Passes one file on; once more with a new token after a 401 (contract 4.2).
+/// Passes one file on from the PIM to the destination; once more with a new token after a 401 of either, as contract
+/// 4.2 has it for the PIM's.
 async fn transfer<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -290,14 +296,14 @@ struct TransferTokens<'a> {
 
 /// What became of one try to pass a file on.
 struct Passed {
-    /// The PIM's status.
+    /// The PIM's status, or why its answer is no good.
     told: Result<StatusCode, Failure>,
-    /// What the destination made of it, if it got that far.
+    /// What the destination made of the file; good where the file did not get that far.
     arrived: Result<(), Failure>,
     is_too_large: bool,
 }
 
-/// One try, as one call of both upstreams.
+/// Makes one try to pass a file on, which is one call of each upstream.
 async fn pass_on<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -328,7 +334,7 @@ async fn pass_on<H: Host>(
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
     let mut judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,
-        // It says nothing before the token was renewed.
+        // A 401 says nothing of the PIM before the token was renewed.
         401 if !tokens.is_renewed => Some(Class::NotCalled),
         401 => Some(Class::Misconfigured),
         _ => pim::judge(response.status()),
@@ -354,7 +360,8 @@ async fn pass_on<H: Host>(
     })
 }
 
-/// A file brings a type of its own, which alone may be refused.
+/// What a status of the destination's means for a file. A file brings a type of its own, so that a refused type is that
+/// file's fault and no other's.
 fn judge_file(status: StatusCode, answers: &Answers) -> Option<Class> {
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),

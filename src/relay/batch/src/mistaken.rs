@@ -1,4 +1,7 @@
-//! Two mistakes that the simulation has this room make: an outcome is kept before there is one.
+//! Two mistakes that the simulation has this room make on purpose, to show that it would notice them: an outcome is
+//! kept before there is one.
+//!
+//! Nothing is done here unless one of them was asked for, and builds without the feature `mistakes` never do.
 
 use crate::item::{Decided, Decision};
 use desk::books::Books;
@@ -8,7 +11,7 @@ use queue::index::Pages;
 use world::host::{Host, StoreError};
 use world::mistake::{Mistake, made};
 
-/// Keeps what is to be pushed as if it were, if that mistake is to be made.
+/// Writes what is about to be pushed into the index as if it were pushed, if that mistake is to be made.
 pub(crate) async fn keep_too_early<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,

@@ -1,4 +1,8 @@
-//! How far the marking of models' variants has come.
+//! The record of how far the marking of models' variants has come.
+//!
+//! It is written after every page, so that a later tick goes on where the last one was. It counts for the models and
+//! changes that it names and for no others. A list that fails for several parents is asked for half as many, and for
+//! more again once they come.
 
 use akeneo::pim::Page;
 use model::entity::{BATCH_MAX, Kind};
@@ -6,46 +10,47 @@ use model::failure::Failure;
 use model::gap::Gap;
 use serde::{Deserialize, Serialize};
 
-/// How far the marking of some models' variants has come, under the key of the first of them.
+/// How far the marking of some models' variants has come; kept under the key of the first of these models.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Progress {
+    /// Version of this format.
     pub(crate) v: u32,
-    /// Tells these changes of these models from all others.
+    /// Tells these changes of these models from all others; where `is_done`, the one change of the one model.
     pub(crate) hash: String,
-    /// Each of them, as [`Marking::name`] tells it; none of a model whose marking is done.
+    /// The change of each of the models, as `Marking::name` in `fanout` tells it; empty where `is_done`.
     #[serde(default)]
     pub(crate) members: Vec<String>,
-    /// Whether all of it is done: kept where a model's push did not come through after it.
+    /// Whether all variants of the model are marked: kept where the model's own push did not come through afterwards.
     #[serde(default)]
     pub(crate) is_done: bool,
     /// Sub-models found so far, whose variants are to be marked, too.
     #[serde(default)]
     pub(crate) sub_models: Vec<String>,
-    /// The kind that is being marked; none is the first.
+    /// The kind of what is being marked: none for sub-models, which come first, then products.
     #[serde(default)]
     pub(crate) kind: Option<Kind>,
-    /// How many parents are done with.
+    /// Of how many parents all that lies below them is marked, in the order of the parents.
     #[serde(default)]
     pub(crate) parents: usize,
-    /// The next page of the next ones.
+    /// The next page of the list of what lies below the next parents; none is the first page.
     #[serde(default)]
     pub(crate) cursor: Option<String>,
-    /// For how many parents the cursor stands.
+    /// How many parents the list with this cursor is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<usize>,
-    /// For how many parents one call asks, since it failed for more.
+    /// For how many parents one call asks at most, since it failed for more; none where nothing failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at_once: Option<usize>,
-    /// Whether the next sub-model's list failed, and the PIM was not asked yet whether it answers others.
+    /// Whether the list of the next sub-model failed, and the PIM was not asked yet whether it answers other searches.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_doubted: bool,
-    /// What is known of entities there that cannot be read.
+    /// What is known of entities behind the cursor that cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gap: Option<Box<Gap>>,
 }
 
 impl Progress {
-    /// A page is marked.
+    /// Takes note that a page of the list of so many parents is marked.
     pub(crate) fn take(&mut self, kind: Kind, page: &Page, parents: usize) {
         if kind == Kind::ProductModel {
             self.sub_models
@@ -57,7 +62,7 @@ impl Progress {
         }
     }
 
-    /// So many parents are done with; more of them may come by one call again.
+    /// Takes note that so many parents are done with. The next call may ask for twice as many as the last one.
     pub(crate) fn pass(&mut self, parents: usize) {
         self.parents += parents;
         (self.cursor, self.gap, self.asked) = (None, None, None);
@@ -65,13 +70,13 @@ impl Progress {
         self.at_once = more.filter(|more| *more < BATCH_MAX);
     }
 
-    /// One of so many parents may be why their list does not come: says whether fewer are asked for now. What came of the
-    /// list so far is of the first of them, too.
+    /// Asks for half as many parents from now on, where one of several may be why their list does not come; says
+    /// whether it does. The cursor stays good: what came so far held all that the first half has there, too.
     pub(crate) fn narrows(&mut self, parents: usize, failure: &Failure) -> bool {
         let narrows = parents > 1 && failure.may_be_of_one();
         if narrows {
             (self.at_once, self.gap, self.asked) = (Some(parents / 2), None, None);
-            // The cursor of a `GET` holds the filter that it was made for, and so all of them.
+            // The cursor of a `GET` holds the filter that it was made for, and so names all of the parents.
             self.cursor = self.cursor.take().filter(|cursor| !cursor.contains("search="));
         }
         narrows

@@ -1,4 +1,9 @@
-//! Pushes: written down, made, and, where the lease passed meanwhile, written down once more.
+//! Makes the pushes of a batch, and says what became of every entity.
+//!
+//! It may assume that everything is decided, and that files and marked variants went before. Pushes are written down
+//! under an in-flight key before the first begins, and once more where the lease passed meanwhile, so that neither a
+//! kill nor a late arrival goes unnoticed. Deletions go before upserts, and an upsert is not made where what was to be
+//! deleted before it was not. Nothing is written to the index here.
 
 use crate::item::{Decided, Decision, Left, Outcome, Pushed};
 use desk::books::Books;
@@ -12,7 +17,8 @@ use queue::in_flight::InFlightValue;
 use queue::key::Key;
 use world::host::{Host, StoreError};
 
-/// Writes down whose pushes are about to begin; says under which key.
+/// Writes down which entities are about to be pushed and what their pushes are to bring; says under which key, or none
+/// where nothing is to be pushed.
 pub(crate) async fn write_in_flight<H: Host>(
     desk: &Desk<'_, H>,
     items: &[Decided],
@@ -31,8 +37,8 @@ async fn keep_in_flight<H: Host>(desk: &Desk<'_, H>, value: InFlightValue) -> Re
     Ok(Some(key))
 }
 
-/// The lease passed while this worker was pushing: it may have been paused for so long that others have pushed since, and
-/// that they count its own key of what is in flight as settled. So it writes what it pushed down once more.
+/// Writes down once more what was pushed, where the lease passed meanwhile: this worker may have been paused for so
+/// long that others have pushed since, and that they count its first in-flight key as settled.
 pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushed]) -> Result<(), StoreError> {
     let is_pushed = |item: &&Pushed| {
         let is_sent = matches!(
@@ -53,12 +59,13 @@ type Over = (usize, Result<Remote, Failure>);
 /// A push under way.
 pub(crate) type Push<'a> = LocalBoxFuture<'a, Over>;
 
-/// Lets so many pushes at once be under way, until all are through. Boxed, so that there is one such code.
+/// Makes pushes, at most `count` of them at once, until all are through. They are boxed so that this is compiled once.
 pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<Over> {
     stream::iter(pushes).buffer_unordered(count).collect().await
 }
 
-/// Deletes, and then upserts: what was deleted may have had what another one wants, such as its SKU.
+/// Makes the deletions of a batch and then its upserts, wave by wave: what was deleted may have had what another entity
+/// wants, such as an SKU. Without a destination nothing is sent.
 pub(crate) async fn push_all<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
@@ -75,7 +82,7 @@ pub(crate) async fn push_all<H: Host>(
                 left[*at].gone = leaving.iter().map(|removal| removal.identity.clone()).collect();
             }
         }
-        // What was to be deleted before an upsert and was not keeps the upsert from being made.
+        // Where something was to be deleted before an upsert and was not, the upsert is not made.
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
         let over: Vec<_> = deleted.into_iter().filter(is_over).collect();
         take_note(&mut came, over);
@@ -124,7 +131,7 @@ fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[Over]) {
     }
 }
 
-/// The deletions of a batch, and of what its upserts leave.
+/// The deletions of a batch: of entities, and of what its upserts leave under earlier identities.
 fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]) -> Vec<Push<'a>> {
     let mut pushes: Vec<Push<'_>> = Vec::new();
     for (at, item) in items.iter().enumerate() {
@@ -145,7 +152,8 @@ fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decid
     pushes
 }
 
-/// The upserts of a wave; and those whose turn it is not, since what holds their identity has not let it go.
+/// The upserts of a wave; and the failures of those that are not made, since what holds their identity has not let it
+/// go.
 fn upserts<'a, H: Host>(
     upstreams: &Upstreams<'_, H>,
     destination: &'a Destination<'a, H>,
@@ -182,7 +190,7 @@ fn upserts<'a, H: Host>(
     (pushes, late)
 }
 
-/// That nothing was sent, since something else has to come before.
+/// The failure of a push that is not made, since something else has to come before it. It costs an attempt.
 fn late_for<H: Host>(upstreams: &Upstreams<'_, H>, reason: String) -> Failure {
     let failure = upstreams.pim_governor.failed(Class::Transient, reason);
     Failure {

@@ -1,4 +1,9 @@
-//! Reading a batch: by list, and by id what a list cannot be trusted with.
+//! Reads the entities of a batch in the PIM: by list, and by id whatever a list cannot be trusted with.
+//!
+//! Lists may come from a search index that lags behind (contract 4.1; 6, trap 11). So an entity that a list lacks or
+//! shows older than its events say, or whose deletion was announced, is read by id, and only that reading says that it
+//! is gone. A list that fails for several entities costs none of them an attempt: it is halved until the entity at
+//! fault, if one is, stands alone. An entity for which no call was made is left without an answer.
 
 use crate::item::{Answer, Asked};
 use akeneo::pim::Read;
@@ -15,14 +20,14 @@ use world::host::Host;
 
 const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 
-/// How many lists in a row may fail before the rest of a batch is put off: then it may be the PIM that is down, and the
-/// next batch is smaller.
+/// How many lists of several entities may fail in a row until one that fails is no longer halved, but put off: it may
+/// be the PIM that is down, and the next batch is smaller. Refusals and answers that are too large do not count.
 const IN_A_ROW: u32 = 4;
 
-/// Reads every entity: by list, and by id what the list cannot be trusted with.
+/// Reads every entity of a batch: by list, and by id what the list cannot be trusted with.
 pub(super) async fn fetch<H: Host>(upstreams: &mut Upstreams<'_, H>, kind: Kind, items: &mut [Asked]) {
-    // A batch that fails whole is halved until the culprit stands alone, breadth first: as long as one half of each two
-    // comes through, it is the other's fault and not the upstream's.
+    // A list that fails as a whole is halved until the culprit stands alone, breadth first: as long as one half of each
+    // two comes through, the failure is the other half's fault and not the upstream's.
     let everything = 0..items.len();
     let mut ranges = VecDeque::from([everything]);
     let mut by_id = Vec::new();
@@ -43,8 +48,8 @@ pub(super) async fn fetch<H: Host>(upstreams: &mut Upstreams<'_, H>, kind: Kind,
                 in_a_row = 0;
                 by_id.extend(sort_out(kind, items, range, found));
             }
-            // Nobody's attempt: which of them is at fault, if any is, is told by asking for less. The others stay as they
-            // are.
+            // The failure costs nobody an attempt: asking for fewer tells which of the entities is at fault, if one is.
+            // Those that are not asked for again are put off.
             Err(failure) if range.len() > 1 => {
                 in_a_row += u32::from(!matches!(failure.class, Class::Permanent | Class::TooLarge));
                 if failure.may_be_of_one() && in_a_row < IN_A_ROW {
@@ -62,14 +67,14 @@ pub(super) async fn fetch<H: Host>(upstreams: &mut Upstreams<'_, H>, kind: Kind,
     read_by_id(upstreams, kind, items, by_id).await;
 }
 
-/// Gives the listed entities to their items; says which items must be read by id.
+/// Gives what a list brought to the items that it was asked for; says which of these must be read by id.
 fn sort_out(kind: Kind, items: &mut [Asked], range: Range<usize>, found: Vec<Value>) -> Vec<usize> {
     for item in &mut items[range.clone()] {
         item.is_listed = Some(false);
     }
     for entity in found {
         let Some(code) = kind.id_in(&entity) else { continue };
-        // To the letter first: two that wait may differ in letter case alone.
+        // An item of exactly this code comes first, since two that wait may differ in letter case alone.
         let exactly = range.clone().find(|at| items[*at].code == code);
         let at = exactly.or_else(|| range.clone().find(|at| is_same(&items[*at].code, &code)));
         if let Some(at) = at {
@@ -81,8 +86,9 @@ fn sort_out(kind: Kind, items: &mut [Asked], range: Range<usize>, found: Vec<Val
     range.filter(|at| !is_fresh(&items[*at])).collect()
 }
 
-/// One entity that waits under several spellings of its code waits once, and its entry of the index goes under the PIM's
-/// spelling. What the destination has under another is not deleted: for it, too, they may be one.
+/// Makes one item of those that wait for the same entity under several spellings of its code, and moves the entry of
+/// the index to the PIM's spelling. What the destination has under another spelling is not deleted: the destination,
+/// too, may take both for one.
 pub(super) fn unite_spellings(items: &mut [Asked], pages: &mut Pages) {
     for at in 0..items.len() {
         let Some(other) = items[at].other_spelling.clone() else {
@@ -101,7 +107,8 @@ pub(super) fn unite_spellings(items: &mut [Asked], pages: &mut Pages) {
             let answer = std::mem::replace(&mut items[at].answer, Answer::Needless);
             items[at].other_spelling = None;
             items[twin].waiting.join(waiting);
-            // Past the search index, which may lag behind what waited under this spelling.
+            // An answer by id counts before the twin's, which may come from a search index that lags behind what waited
+            // under this spelling.
             if items[at].by_id && matches!(answer, Answer::Found(_)) {
                 (items[twin].answer, items[twin].by_id) = (answer, true);
             }
@@ -109,7 +116,8 @@ pub(super) fn unite_spellings(items: &mut [Asked], pages: &mut Pages) {
     }
 }
 
-/// Whether what a list gave reflects all events: the search index lags, and a deleted entity may still stand in it.
+/// Whether what a list gave reflects all events of an item, as far as `updated` tells. The search index lags, and an
+/// entity whose deletion was announced may still stand in it.
 fn is_fresh(item: &Asked) -> bool {
     let Answer::Found(entity) = &item.answer else {
         return false;
@@ -145,15 +153,17 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
                 items[at].answer = Answer::Found(entity);
             }
             Ok(Read::Gone) => items[at].answer = Answer::Gone { with_a_model: false },
-            // The list that was to give it alone was the last call that the PIM is let have: it counts as its own, or it would
-            // be the next probe again, and the one after that.
+            // The list for this entity alone was the one call that an open breaker lets through, and it failed. That
+            // stays the entity's failure, or the entity would be the next probe, too, and the one after that.
             Err(failure) if failure.class == Class::NotCalled && matches!(items[at].answer, Answer::Failed(_)) => {}
             Err(failure) => items[at].fail(failure),
         }
     }
 }
 
-/// What is older than what was pushed before comes from an index that lags, and so may what was deleted a moment ago.
+/// Reads by id what the relay's own index denies. An entity that is older than what was pushed before comes from a
+/// search index that lags; and so may one that the relay's index does not have while a recheck waits for it, since it
+/// may have been deleted a moment ago.
 pub(super) async fn reread_what_the_index_denies<H: Host>(
     upstreams: &Upstreams<'_, H>,
     kind: Kind,

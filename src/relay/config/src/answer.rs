@@ -1,4 +1,8 @@
-//! Answers of our own endpoints, free of any server's types.
+//! Answers of our own endpoints, and whether a caller may ask; free of any server's types.
+//!
+//! Whoever serves an endpoint turns an [`Answer`] into a response and adds its `content-length`. Where no secret is
+//! configured, the endpoint that it would open is closed. What a caller sends is compared with a secret in a time that
+//! does not tell how much of it is right.
 
 use crate::{AdminConfig, ConfigError};
 use http::HeaderMap;
@@ -19,17 +23,17 @@ pub struct Answer {
 /// Why a request's body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
-    /// It is over the limit.
+    /// The body is over the limit.
     TooLarge,
-    /// It did not come in time.
+    /// The body did not come in time.
     TooSlow,
-    /// It ended before its end.
+    /// The connection ended before the body did.
     BrokenOff,
 }
 
 impl Answer {
-    /// An empty 200. Empty on purpose: with `content-length: 0` it leaves in one segment, where a body would wait
-    /// for the sender's delayed acknowledgement.
+    /// An empty 200. It is empty on purpose: with `content-length: 0` an answer leaves in one segment, where a body
+    /// would wait for the sender's delayed acknowledgement.
     pub fn done() -> Answer {
         Answer {
             status: 200,
@@ -61,12 +65,12 @@ impl Answer {
         }
     }
 
-    /// The answer to what makes no sense.
+    /// The answer to a request that makes no sense: 400.
     pub fn bad(detail: &str) -> Answer {
         Answer::problem(400, detail)
     }
 
-    /// The answer while the configuration makes no sense.
+    /// The answer while the configuration makes no sense: 503.
     pub fn misconfigured(error: &ConfigError) -> Answer {
         Answer::problem(503, &error.0)
     }
@@ -78,7 +82,7 @@ impl Answer {
     }
 }
 
-/// Whether a request carries the administration's bearer token; if not, the answer to give.
+/// Whether a request carries a bearer token of the administration's; if not, the answer to give: 401.
 pub fn authorize(config: &AdminConfig, headers: &HeaderMap) -> Result<(), Answer> {
     if config.tokens.is_empty() {
         return Err(Answer::problem(
@@ -107,8 +111,9 @@ pub fn authorize(config: &AdminConfig, headers: &HeaderMap) -> Result<(), Answer
     )
 }
 
-/// Whether a request may start a tick: the administration's token by `POST`, or the tick's key by `GET ?key=`, for
-/// schedulers that can send nothing else.
+/// Whether a request may start a tick: by `POST` with a token of the administration's or, for schedulers that can send
+/// nothing else, by `GET` with the secret `tick_key` as `?key=`. If not, the answer to give: 401, or 405 to any other
+/// method.
 pub fn authorize_tick(
     config: &AdminConfig,
     method: &http::Method,

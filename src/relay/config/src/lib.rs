@@ -1,5 +1,9 @@
 //! The application's variables, read and checked; and the answers of our own endpoints, which depend on them.
 //!
+//! What is read can be used as it stands: numbers lie within their bounds, addresses have one form, and documents are
+//! whole. A variable that is missing or makes no sense is an error whose text names it, says what to do, and quotes no
+//! secret.
+//!
 //! | where | what |
 //! |---|---|
 //! | this file | what ingest, worker and console need to know, with every default and bound |
@@ -27,8 +31,8 @@ fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
     })
 }
 
-/// What ingest needs to know. To read a variable is a call of the host, and costs a tenth of a delivery: so each is read when a
-/// delivery needs it.
+/// What ingest needs to know. Reading a variable is a call of the host and costs a tenth of a delivery, so each is read
+/// only when a delivery needs it.
 pub struct IngestConfig<'v> {
     variables: &'v Variables<'v>,
     /// The application's keys.
@@ -37,34 +41,34 @@ pub struct IngestConfig<'v> {
     pub log: LogLevel,
 }
 
-/// The names of a secret: as it is now, and as it was before it was changed.
+/// The variables of a secret: the one that has it as it is now and, for some, the one that has it as it was before.
 pub type SecretNames = &'static [&'static str];
 
-/// The secret of the Event Platform's subscription.
+/// The variables of the secret of the Event Platform's subscription (contract 3.2).
 pub const EVENT_PLATFORM_SECRET: SecretNames = &["event_platform_secret", "event_platform_secret_previous"];
-/// The secret of the Events API's connection.
+/// The variables of the secret of the Events API's connection (contract 2.2).
 pub const EVENTS_API_SECRET: SecretNames = &["events_api_secret", "events_api_secret_previous"];
-/// The secret of the Event Platform's notifications.
+/// The variable of the secret of the Event Platform's notifications (contract 3.7).
 pub const NOTIFICATION_SECRET: SecretNames = &["notification_secret"];
 
-/// The variable that says how large the body of a delivery may be, and what it is by default, in bytes.
+/// The variable that says how large the body of a delivery may be, and its default, in bytes.
 pub type SizeLimit = (&'static str, usize);
 
-/// The size of the Event Platform's deliveries: one event each.
+/// The limit for the Event Platform's deliveries, of one event each (contract 3.1).
 pub const EVENT_PLATFORM_SIZE: SizeLimit = ("event_platform_max_bytes", 4 << 20);
-/// The size of the Events API's deliveries: ten whole products, each text of them escaped.
+/// The limit for the Events API's deliveries: ten whole products, with every text escaped (contract 2.1, 2.2).
 pub const EVENTS_API_SIZE: SizeLimit = ("events_api_max_bytes", 16 << 20);
-/// The size of the Event Platform's notifications.
+/// The limit for the Event Platform's notifications (contract 3.7).
 pub const NOTIFICATION_SIZE: SizeLimit = ("notification_max_bytes", SIZE_LEAST);
 
-/// What a delivery may always have, in bytes.
+/// The least that these limits can be, in bytes: the body of any delivery may be so large.
 const SIZE_LEAST: usize = 64 << 10;
 
-/// What no delivery may have more of, in bytes: the memory of a component bears it some thirty times.
+/// The most that these limits can be, in bytes: the memory of a component has room for some thirty bodies of that size.
 const SIZE_MOST: usize = 64 << 20;
 
 impl<'v> IngestConfig<'v> {
-    /// Reads what every delivery needs; the first that makes no sense is named.
+    /// Reads what every delivery needs. The error names the first variable that makes no sense.
     pub fn read(variables: &'v Variables<'v>) -> Result<IngestConfig<'v>, ConfigError> {
         Ok(IngestConfig {
             variables,
@@ -73,12 +77,13 @@ impl<'v> IngestConfig<'v> {
         })
     }
 
-    /// The secrets of these names that are set, one after the other.
+    /// The secrets in these variables, as far as they are set, each read when it is asked for.
     pub fn secrets(&self, names: SecretNames) -> impl Iterator<Item = Result<String, ConfigError>> {
         names.iter().filter_map(|name| self.variables.set(name).transpose())
     }
 
-    /// How many bytes of a delivery's body are read at most, where so many are announced.
+    /// How many bytes of a delivery's body are read at most. `announced` is how many the delivery says that it has:
+    /// where they are few, the variable is not even read.
     pub fn body_max(&self, (name, default): SizeLimit, announced: Option<usize>) -> Result<usize, ConfigError> {
         match announced {
             Some(..=SIZE_LEAST) => Ok(SIZE_LEAST),
@@ -86,29 +91,29 @@ impl<'v> IngestConfig<'v> {
         }
     }
 
-    /// Authors whose events are this integration's own writes.
+    /// The authors whose events are this integration's own writes.
     pub fn own_authors(&self) -> Result<Vec<String>, ConfigError> {
         self.variables.list("own_authors")
     }
 
-    /// Whether the shape wants categories. What it says of them is the worker's to read.
+    /// Whether the shape wants categories. What it says of them is read by the worker alone.
     pub fn wants_categories(&self) -> Result<bool, ConfigError> {
         Ok(shape::wants_categories(&self.variables.text("shape")?))
     }
 
-    /// How far the timestamp of a delivery of the Events API may be from now, in seconds, either way.
+    /// How far the timestamp of a delivery of the Events API may be from now, in seconds, either way (contract 2.2).
     pub fn tolerance_s(&self) -> Result<u64, ConfigError> {
         self.variables.number("timestamp_tolerance_seconds", 300, 1, 86_400)
     }
 
-    /// Whether as many events wait as may, before deliveries are put off.
+    /// Whether so many events wait that deliveries are put off.
     pub fn is_full(&self, waiting: u64) -> Result<bool, ConfigError> {
         Ok(waiting >= HIGH_WATER_LEAST && waiting >= high_water(self.variables)?)
     }
 }
 
-/// The least high-water mark. Between two listings, up to a minute apart, ingest assumes 120 events a second: with a
-/// lower mark it would put deliveries off while nothing waits at all.
+/// The least high-water mark, in events. Between two listings of the worker's, up to a minute apart, ingest assumes 120
+/// events a second: with a lower mark it would put deliveries off while nothing waits at all.
 const HIGH_WATER_LEAST: u64 = 10_000;
 
 fn high_water(variables: &Variables) -> Result<u64, ConfigError> {
@@ -159,7 +164,7 @@ impl Credentials {
 pub struct PimConfig {
     /// Scheme, host and port.
     pub origin: String,
-    /// How it lets us in.
+    /// How the PIM lets us in.
     pub credentials: Credentials,
 }
 
@@ -168,11 +173,11 @@ pub struct PimConfig {
 pub struct DestinationConfig {
     /// Scheme, host and port.
     pub origin: String,
-    /// What stands before `/{kind}/{id}`; empty, or with a leading and no trailing slash.
+    /// The path below which all requests go; empty, or with a leading and no trailing slash.
     pub path: String,
-    /// The token, if it wants one.
+    /// The token, if the destination wants one.
     pub token: Option<String>,
-    /// How a token is had, if it wants one that ends.
+    /// How a token is had, if the destination wants one that ends.
     pub login: Option<LoginConfig>,
 }
 
@@ -190,7 +195,7 @@ pub struct LoginConfig {
 }
 
 impl LoginConfig {
-    /// Tells this login from every other, without telling its secret.
+    /// A digest that tells this login from every other and gives nothing of its secret away.
     pub fn fingerprint(&self) -> String {
         let parts = [&self.origin, &self.id, &self.secret].map(String::as_str);
         digest(format!("{}\n{:?}", parts.join("\n"), self.form).as_bytes())
@@ -198,7 +203,7 @@ impl LoginConfig {
 }
 
 impl DestinationConfig {
-    /// Reads the variables; none where there is no destination.
+    /// Reads the variables; none where no destination is configured.
     fn read(variables: &Variables, shape: &Shape) -> Result<Option<DestinationConfig>, ConfigError> {
         let (origin, path) = (
             variables.origin("destination_url")?,
@@ -249,9 +254,10 @@ impl DestinationConfig {
 pub struct AlertConfig {
     /// Scheme, host and port.
     pub origin: String,
-    /// The path, with a query if there is one. It often holds the secret of a chat's webhook, and so is kept out of logs.
+    /// The path, with a query if there is one. It often holds the secret of a chat's webhook, and so is kept out of
+    /// logs.
     pub target: String,
-    /// What is posted.
+    /// The document that is posted.
     pub template: Template,
 }
 
@@ -275,13 +281,14 @@ pub struct WorkerConfig {
     pub keys: Keyspace,
     /// The PIM.
     pub pim: PimConfig,
-    /// The destination; none makes every run a dry one.
+    /// The destination; without one every tick is a dry run.
     pub destination: Option<DestinationConfig>,
-    /// What it receives.
+    /// What the destination receives.
     pub shape: Shape,
     /// Where alerts go; none leaves them to the log.
     pub alert: Option<AlertConfig>,
-    /// How long one tick works, in seconds; the call under way then is finished.
+    /// How long one tick reads, in seconds. What it has read by then may be pushed for half of `call_timeout_s` more,
+    /// and a call that is under way is finished.
     pub tick_s: u64,
     /// The longest that one outbound call may take, in seconds.
     pub call_timeout_s: u64,
@@ -289,7 +296,7 @@ pub struct WorkerConfig {
     pub destination_rate: usize,
     /// How many events may wait before deliveries are put off.
     pub high_water: u64,
-    /// How reconciliation goes about.
+    /// How often reconciliation looks and walks.
     pub reconciliation: ReconciliationConfig,
     /// The header in which upstreams name a call, for their support.
     pub tracking_header: String,
@@ -297,14 +304,15 @@ pub struct WorkerConfig {
     pub log: LogLevel,
 }
 
-/// How often reconciliation looks, and how far back.
+/// How often reconciliation looks and walks, and how far back looks reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconciliationConfig {
-    /// How often recent changes are looked for, in seconds; none does not by itself.
+    /// How often a look for recent changes begins, in seconds; none where none begins by itself.
     pub recent_s: Option<u64>,
-    /// How far before the last look the next one begins, in seconds: it covers what the search index is behind by.
+    /// How far before the last look's watermark the next look begins, in seconds: the PIM's search index may be behind,
+    /// among other things (contract 5).
     pub overlap_s: u64,
-    /// How often the whole catalogue is walked, in seconds; none does not by itself.
+    /// How often a walk over the whole catalogue begins, in seconds; none where none begins by itself.
     pub walk_s: Option<u64>,
 }
 
@@ -320,7 +328,7 @@ impl ReconciliationConfig {
 }
 
 impl WorkerConfig {
-    /// Reads the variables; the first that is missing or makes no sense is named.
+    /// Reads the variables. The error names the first that is missing or makes no sense.
     pub fn read(variables: &Variables) -> Result<WorkerConfig, ConfigError> {
         let shape = read_shape(variables)?;
         let destination = DestinationConfig::read(variables, &shape)?;
@@ -338,7 +346,7 @@ impl WorkerConfig {
             destination,
             shape,
             alert: AlertConfig::read(variables)?,
-            // The lease takes one second of it, and no call begins with less than half a second left.
+            // To take the lease takes one second of a tick, and no call begins with less than half a second left.
             tick_s: variables.number("tick_seconds", 20, 3, 25)?,
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
             destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
@@ -349,7 +357,7 @@ impl WorkerConfig {
         })
     }
 
-    /// What is needed to tell people.
+    /// The part of the configuration that is needed to tell people how the worker is.
     pub fn telling(&self) -> Telling {
         Telling {
             keys: self.keys.clone(),
@@ -364,7 +372,7 @@ fn tracking_header(variables: &Variables) -> Result<String, ConfigError> {
     variables.header_name("tracking_header", TRACKING_HEADER)
 }
 
-/// The header in which Akeneo names a call.
+/// The header in which upstreams are taken to name a call where no other one is configured.
 const TRACKING_HEADER: &str = "trackingid";
 
 /// What is needed to tell people how the worker is, even if the rest of its configuration makes no sense.
@@ -381,8 +389,8 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Reads as much as can be read; fails only without the application's name, for then nobody knows whose store to
-    /// write to.
+    /// Reads as much as can be read. Only an instance that cannot be read is an error, for without it nobody knows
+    /// whose keys to write.
     pub fn read(variables: &Variables) -> Result<Telling, ConfigError> {
         Ok(Telling {
             keys: variables.instance()?,
@@ -393,17 +401,17 @@ impl Telling {
     }
 }
 
-/// What the destination receives.
+/// Reads what the destination receives.
 fn read_shape(variables: &Variables) -> Result<Shape, ConfigError> {
     Shape::read(&variables.text("shape")?).map_err(|flaws| wrong_document("shape", &flaws))
 }
 
-/// What alerts are as JSON.
+/// Reads what is posted as an alert.
 fn read_alert_template(variables: &Variables) -> Result<Template, ConfigError> {
     Template::read(&variables.text("alert_template")?).map_err(|flaws| wrong_document("alert_template", &flaws))
 }
 
-/// All that is wrong in a document is told at once.
+/// The error for a variable that holds a document: all that is wrong in the document is told at once.
 fn wrong_document(name: &str, flaws: &[shape::Flaw]) -> ConfigError {
     let told: Vec<String> = flaws.iter().map(ToString::to_string).collect();
     ConfigError(format!("variable `{name}` makes no sense: {}", told.join("; ")))
@@ -422,7 +430,7 @@ fn credentials(variables: &Variables) -> Result<Credentials, ConfigError> {
     };
     let client_id = needed("pim_client_id")?;
     if client_id.contains(':') {
-        // Basic authentication ends the name at the first colon (RFC 7617, section 2).
+        // Basic authentication takes what stands before the first colon for the client id (RFC 7617, section 2).
         return Err(ConfigError(
             "variable `pim_client_id` must not hold a colon: give the client id alone, without its secret".to_owned(),
         ));
@@ -447,7 +455,7 @@ pub struct ConsoleConfig {
 }
 
 impl ConsoleConfig {
-    /// Reads the variables; the first that makes no sense is named.
+    /// Reads the variables. The error names the first that makes no sense.
     pub fn read(variables: &Variables) -> Result<ConsoleConfig, ConfigError> {
         Ok(ConsoleConfig {
             keys: variables.instance()?,
@@ -460,14 +468,14 @@ impl ConsoleConfig {
 /// Who may use the administration and start a tick.
 #[derive(Clone)]
 pub struct AdminConfig {
-    /// The bearer tokens that open it, the current one first; none closes it.
+    /// The bearer tokens of the administration, the current one first; without any it is closed.
     pub tokens: Vec<String>,
-    /// The key with which a bare `GET` starts a tick; none refuses that.
+    /// The secret with which a bare `GET` starts a tick; without it no `GET` does.
     pub tick_key: Option<String>,
 }
 
 impl AdminConfig {
-    /// Reads the variables; the first that makes no sense is named.
+    /// Reads the variables. The error names the first that makes no sense.
     pub fn read(variables: &Variables) -> Result<AdminConfig, ConfigError> {
         Ok(AdminConfig {
             tokens: variables.tokens(&["admin_token", "admin_token_previous"])?,

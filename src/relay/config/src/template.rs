@@ -1,22 +1,28 @@
 //! What an alert is as JSON: a document whose texts have places, for receivers that want a form of their own.
+//!
+//! All that is wrong in a document is told when it is read, so that a document that was read can always be filled.
+//! Places are filled in texts alone, wherever they stand; the names of members stay as they are.
 
 use model::template::{Piece, pieces};
 use model::text;
 use serde_json::Value;
 use shape::Flaw;
 
-/// What can be filled in.
+/// The places that can be filled.
 pub const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];
 
-/// What alerts are where nobody says: what chats take that want a text, and what tells alerts apart.
+/// The document where none is configured: a text, which is what many chats take, and what tells alerts apart.
 const DEFAULT: &str = r#"{"text":"{text}","cause":"{cause}","instance":"{instance}"}"#;
 
-/// A document with places, which was checked.
+/// A document with places that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Value);
 
 impl Template {
-    /// Reads a document; the default where it is empty. Else all that is wrong in it.
+    /// Reads a document; an empty one stands for the default.
+    ///
+    /// # Errors
+    /// All that is wrong in the document.
     pub fn read(document: &str) -> Result<Template, Vec<Flaw>> {
         let document = if document.is_empty() { DEFAULT } else { document };
         let document = text::mended(document.as_bytes());
@@ -39,7 +45,7 @@ impl Template {
         }
     }
 
-    /// The document with what stands in the places, in the order of [`PLACES`].
+    /// The document with its places filled by these values, which come in the order of [`PLACES`].
     pub fn filled(&self, values: [&str; PLACES.len()]) -> Value {
         let mut document = self.0.clone();
         fill(&mut document, &values);

@@ -1,6 +1,8 @@
+//! What is read out of variables as people write them, and what is told of those that make no sense.
+
 use super::*;
 
-/// Variables in which everything makes sense, with these values besides or instead.
+/// Reads variables that all make sense, with these values besides or instead. The provider of `failing` fails.
 fn read<T>(
     values: &[(&str, &str)],
     failing: &str,
@@ -59,7 +61,7 @@ fn admin(values: &[(&str, &str)]) -> Result<AdminConfig, ConfigError> {
     read(values, "", AdminConfig::read)
 }
 
-/// What is wrong with a value, if anything; whoever is named must be its variable.
+/// What is told of a variable with this value, if anything is wrong with it; the text must name the variable.
 fn mistake(name: &str, value: &str) -> Option<String> {
     let values = [(name, value)];
     let error = worker(&values)
@@ -264,7 +266,7 @@ fn what_no_header_carries_is_named_and_not_shown() {
             let told = mistake(name, strange).expect(strange);
             assert!(!told.contains(strange), "{told}");
         }
-        // These travel in a body or in Base64, or are keys of a MAC: any character will do.
+        // None of these stands in a header as it is: any character will do.
         for name in [
             "pim_password",
             "pim_username",

@@ -1,4 +1,9 @@
 //! Single variables, read as people paste them.
+//!
+//! White space, line breaks and byte order marks around a value come with it when it is pasted, and are taken off; a
+//! value that is empty then is unset. Origins, paths and names of headers come out in one form, however they are
+//! spelled. A value that makes no sense is an error that names the variable and says what to do, and that quotes no
+//! secret.
 
 use http::{HeaderName, Uri};
 use queue::keyspace::{Keyspace, is_instance};
@@ -16,18 +21,19 @@ impl std::fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What an address is where none is set. Spin wants every allowed host to be an origin, so it cannot be empty.
+/// The value of an address that is not set. Spin wants every allowed host to be an origin, so an address cannot be
+/// empty.
 pub const UNSET_ORIGIN: &str = "https://unset.invalid";
 
-/// The variables that hold an origin to which the worker makes calls.
+/// The variables of origins that are checked where the platform denies a call of the worker's.
 const ORIGINS: [&str; 3] = ["pim_url", "destination_url", "alert_url"];
 
 /// A provider of variables failed. What it said is left out, for nobody knows what it quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderFailed;
 
-/// Where variables come from. One that is not defined and one that is empty are both unset; one that cannot be read is
-/// neither.
+/// Where variables come from. A variable that is not defined and one that is empty are both unset; one that cannot be
+/// read is an error.
 pub struct Variables<'a>(pub &'a dyn Fn(&str) -> Result<Option<String>, ProviderFailed>);
 
 impl Variables<'_> {
@@ -40,18 +46,19 @@ impl Variables<'_> {
         }
     }
 
-    /// A value without what surrounds it when it is pasted or comes out of a file; empty where it is unset.
+    /// A variable's value without what surrounds it when it is pasted or comes out of a file; empty where the variable
+    /// is unset.
     pub(super) fn text(&self, name: &str) -> Result<String, ConfigError> {
         Ok(self.raw(name)?.trim_matches(is_blank).to_owned())
     }
 
-    /// A value; none where it is unset.
+    /// A variable's value; none where the variable is unset.
     pub(super) fn set(&self, name: &str) -> Result<Option<String>, ConfigError> {
         Ok(Some(self.text(name)?).filter(|value| !value.is_empty()))
     }
 
-    /// A secret that is sent, or comes, in a header. Every character that a header cannot carry unharmed is told here:
-    /// a request with it could not even be formed.
+    /// A secret that is sent, or comes, in a header. A character that a header cannot carry unharmed is an error here,
+    /// since a request with it could not even be formed.
     pub(super) fn token(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let value = self.set(name)?;
         let is_carried = |value: &String| value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -63,18 +70,19 @@ impl Variables<'_> {
         )))
     }
 
-    /// Those of the tokens that are set.
+    /// The tokens in these variables, as far as they are set.
     pub(super) fn tokens(&self, names: &[&str]) -> Result<Vec<String>, ConfigError> {
         names.iter().filter_map(|name| self.token(name).transpose()).collect()
     }
 
-    /// What stands in this list, with commas or line breaks between.
+    /// The items of a variable that is a list, with commas or line breaks between.
     pub(super) fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
         let text = self.text(name)?;
         let items = text.split([',', '\n']).map(|item| item.trim_matches(is_blank));
         Ok(items.filter(|item| !item.is_empty()).map(str::to_owned).collect())
     }
 
+    /// A number within these bounds; the default where the variable is unset.
     pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
         &self,
         name: &str,
@@ -94,6 +102,7 @@ impl Variables<'_> {
         }
     }
 
+    /// One of these words; the first where the variable is unset.
     pub(super) fn choice(&self, name: &str, choices: &[&str]) -> Result<String, ConfigError> {
         let text = self.text(name)?;
         if text.is_empty() {
@@ -108,7 +117,7 @@ impl Variables<'_> {
         )))
     }
 
-    /// The name of a header, in small letters.
+    /// The name of a header, in small letters; the default where the variable is unset.
     pub(super) fn header_name(&self, name: &str, default: &str) -> Result<String, ConfigError> {
         let Some(text) = self.set(name)? else {
             return Ok(default.to_owned());
@@ -122,6 +131,7 @@ impl Variables<'_> {
             })
     }
 
+    /// Scheme, host and port in one form; none where the variable is unset or is [`UNSET_ORIGIN`].
     pub(super) fn origin(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let text = self.text(name)?;
         if text.trim_matches('/').is_empty() {
@@ -135,6 +145,7 @@ impl Variables<'_> {
         Ok(Some(origin).filter(|origin| !origin.eq_ignore_ascii_case(UNSET_ORIGIN)))
     }
 
+    /// A path without a query, with a leading and no trailing slash; empty where the variable is unset.
     pub(super) fn path(&self, name: &str) -> Result<String, ConfigError> {
         path(&self.text(name)?).ok_or_else(|| {
             ConfigError(format!(
@@ -143,7 +154,7 @@ impl Variables<'_> {
         })
     }
 
-    /// A path with a query, as webhooks of chats have it.
+    /// A path with a query, if there is one, as webhooks of chats have it. No slash is left at the path's end.
     pub(super) fn target(&self, name: &str) -> Result<String, ConfigError> {
         let text = self.text(name)?;
         let target = match text.split_once('?') {
@@ -159,6 +170,7 @@ impl Variables<'_> {
         })
     }
 
+    /// The keys of the instance that the variable names; those of `main` where it is unset.
     pub(super) fn instance(&self) -> Result<Keyspace, ConfigError> {
         let name = self.set("instance")?;
         let name = name.as_deref().unwrap_or("main");
@@ -170,15 +182,16 @@ impl Variables<'_> {
         ))
     }
 
-    /// Why the platform does not allow a call. Spin reads the very variables as allowed hosts, more strictly than they
-    /// are read here, and one that it cannot read denies every call of the component.
+    /// Why the platform denies a call, for people. Spin reads the same variables as allowed hosts, and more strictly
+    /// than they are read here. If it cannot read one of them, it denies every call of the component.
     pub fn denial(&self) -> String {
         ORIGINS.iter().find_map(|name| self.misread(name)).unwrap_or_else(|| {
             "the platform does not allow this address: see `allowed_outbound_hosts` in spin.toml".to_owned()
         })
     }
 
-    /// What Spin does not read in a variable as it is meant here.
+    /// What to change about a variable that Spin does not read as it is read here; none where nothing is known to be
+    /// wrong with it.
     fn misread(&self, name: &str) -> Option<String> {
         let raw = match self.raw(name) {
             Ok(raw) => raw,
@@ -196,12 +209,12 @@ impl Variables<'_> {
     }
 }
 
-/// What stands unencoded in a path (RFC 3986 3.3), or is encoded.
+/// Whether a character may stand in a path: without being encoded (RFC 3986, section 3.3), or as the `%` of what is.
 fn is_of_paths(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%/".contains(c)
 }
 
-/// A path with a leading and no trailing slash; empty where there is none.
+/// A path with a leading and no trailing slash; empty where the text has none. None for what is no path.
 fn path(text: &str) -> Option<String> {
     let text = text.trim_matches('/');
     text.chars().all(is_of_paths).then(|| {
@@ -213,13 +226,14 @@ fn path(text: &str) -> Option<String> {
     })
 }
 
-/// What surrounds a value without being of it: white space, line breaks, a byte order mark, a space of no width.
+/// Whether a character may surround a value without being of it: white space, a control character such as a line break,
+/// a byte order mark, a space of no width.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}')
 }
 
-/// An origin in its one form: the scheme in small letters, no slash at the end, IPv6 with its port, without which Spin
-/// takes the last group of the address for one.
+/// An origin in its one form: the scheme in small letters, no slash at the end, and IPv6 always with a port, since Spin
+/// takes the last group of an address without one for the port. None for what is no origin.
 fn origin(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let uri = Uri::from_str(text).ok()?;

@@ -1,4 +1,7 @@
-//! The channels that Akeneo pushes through, and in what they differ.
+//! The channels that Akeneo pushes through, and in what they differ: names, secrets, sizes, and how "not now" is said.
+//!
+//! Each channel has a path and variables of its own, since signatures and the meaning of an answer's status differ
+//! (contract 1). Variables are only named here; nothing is read.
 
 use config::answer::Answer;
 use config::{
@@ -27,13 +30,14 @@ impl Channel {
         }
     }
 
-    /// What to answer when nothing can be taken now. The Event Platform counts a 5xx towards suspension and a 429
-    /// not (contract 3.3); the Events API only logs the status, so there the honest one goes out.
+    /// The answer to a delivery that cannot be taken now. The Event Platform gets 429, since it counts a 5xx towards
+    /// suspension and a 429 not (contract 3.3). The others get an honest 503: the Events API only logs the status
+    /// (contract 2.4), and a notification is sent again after either (contract 3.7).
     pub(crate) fn unavailable(self, detail: &str) -> Answer {
         Answer::problem(if self == Channel::EventPlatform { 429 } else { 503 }, detail)
     }
 
-    /// The variables that hold its secret.
+    /// The names of the variables that hold the channel's secret, the present one first.
     pub(crate) fn secrets(self) -> SecretNames {
         match self {
             Channel::EventPlatform => EVENT_PLATFORM_SECRET,
@@ -42,7 +46,7 @@ impl Channel {
         }
     }
 
-    /// What to do where its secret is not set.
+    /// What people are to do where the channel's secret is not set.
     pub(crate) fn unset(self) -> &'static str {
         match self {
             Channel::EventPlatform => {
@@ -55,7 +59,7 @@ impl Channel {
         }
     }
 
-    /// How large its deliveries may be.
+    /// The variable that bounds the body of a delivery on this channel, and its default in bytes.
     pub(crate) fn size(self) -> SizeLimit {
         match self {
             Channel::EventPlatform => EVENT_PLATFORM_SIZE,
@@ -64,6 +68,7 @@ impl Channel {
         }
     }
 
+    /// What is said of a delivery whose body is larger than `body_max` bytes.
     pub(crate) fn too_large(self, body_max: usize) -> String {
         let (name, ..) = self.size();
         format!("its body may have {body_max} bytes at most here: the variable `{name}` allows more")

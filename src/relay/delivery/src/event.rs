@@ -1,4 +1,8 @@
-//! What both push channels say, turned into one kind of event.
+//! What the events of both push channels say, read into one form.
+//!
+//! The module may assume that a delivery was verified, and about its content nothing. It reads of an event only what
+//! names the event, its entity, its author and its moments, so that no other member can spoil it, and takes none of
+//! that for the entity's present state. The same event always comes to the same key.
 
 use model::entity::{Entity, Kind, Segment, digest};
 use model::text::{elements, members};
@@ -7,7 +11,7 @@ use queue::key::{Change, EventKey, ListKey, UNTOLD_FLOOR_S};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-/// The event types of the Event Platform that concern an entity of ours (contract 3.4).
+/// The event types of the Event Platform that concern an entity, without their prefix (contract 3.4).
 const PLATFORM_TYPES: [(&str, Kind, Change); 13] = [
     ("product.created", Kind::Product, Change::Created),
     ("product.updated", Kind::Product, Change::Updated),
@@ -24,10 +28,11 @@ const PLATFORM_TYPES: [(&str, Kind, Change); 13] = [
     ("category.deleted", Kind::Category, Change::Deleted),
 ];
 
-/// Of which families of event types a list of the PIM changes, in which shapes look things up (contract 3.4).
+/// The first parts of those event types that tell of a change to a list of the PIM in which shapes look things up
+/// (contract 3.4). Whatever follows in the type, the list is another one then.
 const LIST_TYPES: [&str; 4] = ["attribute", "attribute-option", "category", "family"];
 
-/// The actions of the Events API, all of which concern an entity of ours (contract 2.1).
+/// The actions of the Events API. Each of them concerns an entity (contract 2.1).
 const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
     ("product.created", Kind::Product, Change::Created),
     ("product.updated", Kind::Product, Change::Updated),
@@ -40,7 +45,7 @@ const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
 /// What every type of the Event Platform begins with (contract 3.4).
 const PLATFORM_PREFIX: &str = "com.akeneo.pim.v1.";
 
-/// The most events that one delivery may hold. Akeneo sends ten (contract 2.1).
+/// The most events that one delivery of the Events API may have. Akeneo sends ten at most (contract 2.1).
 pub const EVENTS_MAX: usize = 100;
 
 /// Who caused an event.
@@ -48,37 +53,39 @@ pub const EVENTS_MAX: usize = 100;
 pub struct Author {
     /// A user's name, a client id or a connection's code (contract 3.1).
     pub identifier: String,
-    /// Whether it acted through the API, as a connector does.
+    /// Whether the author acted through the API, as a connector does.
     pub is_api: bool,
 }
 
-/// An event that marks an entity of ours.
+/// An event that concerns an entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What its key will say.
+    /// All that the event's key will say.
     pub key: EventKey,
     /// The entity's code: the UUID of a product, the code of anything else.
     pub code: String,
-    /// Who caused it, if it says.
+    /// Who caused the event, if it says so.
     pub author: Option<Author>,
 }
 
 /// What one event of a delivery comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decoded {
-    /// An entity of ours is to be looked at.
+    /// The event concerns this entity, which is to be read.
     Event(Box<Event>),
-    /// A list of the PIM changed; with the event's id, and the event itself where it names an entity that may be wanted.
+    /// A list of the PIM changed: which one, the event's own id, and the event itself where it concerns an entity, too,
+    /// that the shape may want: a category.
     Stale(ListKey, Segment, Option<Box<Event>>),
-    /// Nothing to do; why, for the log.
+    /// Nothing is to be done about the event. The text says why, for the log.
     Ignored(String),
-    /// It is not what its channel sends: what is wrong with it, and the event where its entity can be told all the same.
+    /// The event is not what its channel sends: what is wrong with it, and the event where its entity can be told all
+    /// the same.
     Flawed(Malformed, Option<Box<Event>>),
 }
 
 impl Decoded {
-    /// An event that does not say what it is about. If it names an entity as events of one kind do, that is looked at:
-    /// it costs a read at most.
+    /// An event that does not say of which type it is. If it names a product or a product model where events of that
+    /// kind do, it counts as an update of that entity, which costs a read at most.
     fn flawed(what: &str, told: impl Fn(Kind) -> Decoded) -> Decoded {
         let event = [Kind::Product, Kind::ProductModel]
             .into_iter()
@@ -90,7 +97,7 @@ impl Decoded {
     }
 }
 
-/// A delivery or an event that is not what its channel sends; the text says what is wrong, without its content.
+/// A delivery or an event that is not what its channel sends. The text says what is wrong and quotes nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
@@ -98,7 +105,7 @@ fn malformed<T>(what: impl Into<String>) -> Result<T, Malformed> {
     Err(Malformed(what.into()))
 }
 
-/// What is read of an event, wherever it stands. All else is only passed over.
+/// The names of the members that are read of an event, wherever in it they stand. Members of other names are skipped.
 const NEEDED: [&str; 23] = [
     "action",
     "attribute",
@@ -125,10 +132,11 @@ const NEEDED: [&str; 23] = [
     "uuid",
 ];
 
-/// How many objects what is needed lies in at most: the date of a delta event's `updated_at`, for one.
+/// How many objects deep an event is read. The date of a delta event's `updated_at` lies in four (contract 3.5).
 const DEPTH: usize = 4;
 
-/// What is needed of an event, less what cannot be read.
+/// What is needed of a value of an event: of an object its members in [`NEEDED`], down to `depth` objects; lists, and
+/// what cannot be read, are left out.
 fn needed(value: &str, depth: usize) -> Option<Value> {
     match value.as_bytes().first()? {
         b'{' => {
@@ -144,11 +152,11 @@ fn needed(value: &str, depth: usize) -> Option<Value> {
     }
 }
 
-/// A delivery's body, without space around it.
+/// The body of a delivery without the white space around it. Fails where it is not JSON.
 fn document(body: &str) -> Result<&str, Malformed> {
     match serde_json::from_slice::<IgnoredAny>(body.as_bytes()) {
         Ok(_) => Ok(body.trim_ascii()),
-        // The place alone: the library's message may quote the body.
+        // Only the place of the mistake is told: the library's message may quote the body.
         Err(error) => malformed(format!(
             "the body is not JSON (line {}, column {})",
             error.line(),
@@ -164,7 +172,8 @@ fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
-/// Reads a delivery of the Event Platform: one CloudEvent in structured mode (contract 3.1).
+/// Reads a delivery of the Event Platform: one CloudEvent in structured mode (contract 3.1). Fails only where the body
+/// is not JSON: an event that makes no sense is [`Decoded::Flawed`] or [`Decoded::Ignored`].
 pub fn of_event_platform(body: &str) -> Result<Decoded, Malformed> {
     let body = document(body)?;
     let event = needed(body, DEPTH).unwrap_or_default();
@@ -183,7 +192,7 @@ pub fn of_event_platform(body: &str) -> Result<Decoded, Malformed> {
     Ok(match (changed_list(name, &event), decoded) {
         (None, decoded) => decoded,
         (Some(list), Decoded::Event(event)) => Decoded::Stale(list, id, Some(event)),
-        // Whatever else it says, the list is another one now.
+        // Whether or not the event names an entity, its type says that the list changed.
         (Some(list), _) => Decoded::Stale(list, id, None),
     })
 }
@@ -197,7 +206,7 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
             data.get("product"),
             data.get("product").and_then(|product| Kind::Product.id_in(product)),
         ),
-        // The tables name it `product`, the samples `product_model` (contract 7).
+        // The documentation's tables name the member `product`, its samples `product_model` (contract 7).
         Kind::ProductModel => {
             let model = data
                 .get("product_model")
@@ -230,7 +239,7 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
     }))
 }
 
-/// The list that an event says changed.
+/// The list of the PIM that changed, if the type of an event says so.
 fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
     let (what, _) = name.strip_prefix(PLATFORM_PREFIX)?.split_once('.')?;
     match LIST_TYPES.into_iter().find(|known| *known == what)? {
@@ -244,8 +253,10 @@ fn changed_list(name: &str, event: &Value) -> Option<ListKey> {
     }
 }
 
-/// Reads a delivery of the Events API: up to [`EVENTS_MAX`] events with the text of each (contract 2.1). An empty
-/// body is the reachability test and holds none (contract 2.2).
+/// Reads a delivery of the Events API: up to [`EVENTS_MAX`] events with the text of each (contract 2.1). An empty body
+/// is the reachability test and has no event (contract 2.2). Fails where the body is not JSON, has no `events` array or
+/// has more events: one event that makes no sense is [`Decoded::Flawed`] or [`Decoded::Ignored`] and costs none of the
+/// others.
 pub fn of_events_api(body: &str) -> Result<Vec<(Decoded, &str)>, Malformed> {
     if body.is_empty() {
         return Ok(Vec::new());
@@ -303,7 +314,8 @@ fn resource_event(event: &Value, action: &str, kind: Kind, change: Change, id: &
     }))
 }
 
-/// An event's own id. Without one its bytes tell it apart, the same ones at every repetition.
+/// An event's own id, which is the value of this member. Where the event has none, a digest of its text takes the id's
+/// place: a repetition has the same text, and so the same id.
 fn id(event: &Value, member: &str, body: &str) -> Segment {
     match text(event, member) {
         Some(id) => Segment::of(id),
@@ -318,17 +330,20 @@ fn code_name(kind: Kind) -> &'static str {
     }
 }
 
-/// What of a sender's text may stand in a log line.
+/// As much of a sender's text as may stand in a log line: 80 characters, and no control characters.
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
+/// When an event happened and when its entity was updated, as far as it says so, in seconds since the Unix epoch.
 struct Moment {
     time_s: Option<u64>,
     updated_s: Option<u64>,
 }
 
 impl Moment {
+    /// The key of an event. Without a moment of its own, the event takes that of its entity's `updated`; without
+    /// either, 0.
     fn key(&self, kind: Kind, change: Change, code: &str, id: Segment) -> EventKey {
         let time_s = self.time_s.or(self.updated_s).unwrap_or(0);
         let seconds = |moment: u64| i64::try_from(moment).unwrap_or(i64::MAX);

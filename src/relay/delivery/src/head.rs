@@ -1,7 +1,8 @@
-//! What is known of a delivery before its body is read: whether that is worth it.
+//! What the head of a delivery says: whether its body is worth reading, and, once that was read, whether it is signed.
 //!
-//! Anybody may send anything here. Of what bears nothing that may be a signature, or comes where no secret is set, no byte is
-//! read.
+//! Anybody may send anything here, so nothing about a head may be assumed. No byte is read of the body of a delivery
+//! that bears nothing which may be a signature, that comes where no secret is set, or that announces more bytes than
+//! its channel allows.
 
 use crate::channel::Channel;
 use crate::refusal::Refusal;
@@ -9,22 +10,24 @@ use crate::signature::{self, Signature};
 use config::IngestConfig;
 use http::{HeaderMap, header};
 
-/// How many signatures of one delivery are looked at. Akeneo sends two at most (contract 3.2); a proxy may double them.
+/// How many signatures of one delivery are tried. Akeneo sends two at most (contract 3.2); a proxy may double them.
 const SIGNATURES_MAX: usize = 4;
 
 /// A delivery whose head gives no reason to refuse it.
 pub struct Signed<'h> {
     pub(crate) channel: Channel,
     pub(crate) headers: &'h HeaderMap,
-    /// How many bytes of its body are read at most.
+    /// How many bytes of the delivery's body may be read at most.
     pub body_max: usize,
     signatures: Vec<Signature>,
+    /// The timestamp that the Events API signs (contract 2.2), as it was sent; empty on the other channels.
     timestamp: &'h [u8],
-    /// The first secret of its channel that is set.
+    /// The first of the channel's secrets that is set.
     secret: String,
 }
 
 impl<'h> Signed<'h> {
+    /// Judges a head. Fails with the reason for which the body is not to be read.
     pub(crate) fn of(
         config: &IngestConfig<'_>,
         channel: Channel,
@@ -57,8 +60,9 @@ impl<'h> Signed<'h> {
         })
     }
 
-    /// Whether one of the signatures is the delivery's under one of the secrets, the present one first: either side may
-    /// change first (contract 3.2).
+    /// Fails unless one of the signatures is that of the delivery under one of the channel's secrets. The present
+    /// secret is tried before the previous one, since either side may change its secret first (contract 3.2). On the
+    /// Events API the signed timestamp must lie near `now_s`, too, which is in seconds since the Unix epoch.
     pub(crate) fn verify(&self, config: &IngestConfig<'_>, body: &[u8], now_s: u64) -> Result<(), Refusal> {
         let message = match self.channel {
             Channel::EventPlatform | Channel::Notifications => &[body][..],
@@ -77,6 +81,7 @@ impl<'h> Signed<'h> {
         }
     }
 
+    /// Fails unless the timestamp lies within the configured tolerance of now, either way (contract 2.2).
     fn is_of_now(&self, config: &IngestConfig<'_>, now_s: u64) -> Result<(), Refusal> {
         let sent_s = std::str::from_utf8(self.timestamp)
             .ok()
@@ -88,6 +93,7 @@ impl<'h> Signed<'h> {
     }
 }
 
+/// The signatures of a delivery or a notification of the Event Platform (contract 3.2, 3.7).
 fn of_platform(headers: &HeaderMap) -> Result<Vec<&[u8]>, Refusal> {
     let is_ours = |algorithm: &&[u8]| algorithm.eq_ignore_ascii_case(b"HmacSHA256");
     if !values(headers, "x-akeneo-signature-algorithm").iter().all(is_ours) {
@@ -101,6 +107,7 @@ fn of_platform(headers: &HeaderMap) -> Result<Vec<&[u8]>, Refusal> {
     }
 }
 
+/// The signatures of a delivery of the Events API, and its one timestamp (contract 2.1).
 fn of_events_api(headers: &HeaderMap) -> Result<(Vec<&[u8]>, &[u8]), Refusal> {
     let signatures = values(headers, "x-akeneo-request-signature");
     let mut timestamps = values(headers, "x-akeneo-request-timestamp");
@@ -114,8 +121,9 @@ fn of_events_api(headers: &HeaderMap) -> Result<(Vec<&[u8]>, &[u8]), Refusal> {
     }
 }
 
-/// People hear of a delivery that a proxy took a header from. What bears none of Akeneo's is somebody else's, who must not be
-/// able to worry them.
+/// The refusal of a delivery whose headers are not complete. If any header of Akeneo's is there, a proxy may have taken
+/// another away, and people hear of that. A request without any comes from somebody else, who must not be able to worry
+/// them.
 fn unsigned(headers: &HeaderMap, reason: &'static str) -> Refusal {
     match headers.keys().any(|name| name.as_str().starts_with("x-akeneo-")) {
         true => Refusal::Forged(reason),
@@ -123,7 +131,8 @@ fn unsigned(headers: &HeaderMap, reason: &'static str) -> Refusal {
     }
 }
 
-/// The values of a header, of which a proxy may have made several, or one line of several (RFC 9110 5.3).
+/// The values of a header. A proxy may have sent it several times, or several of them in one line with commas between
+/// (RFC 9110 5.3).
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
     let lines = headers.get_all(name).into_iter().map(|value| value.as_bytes());
     let values = lines

@@ -1,4 +1,9 @@
-//! The way in: verify, decode, look at the published depth, write, acknowledge. No outbound call and no listing.
+//! One delivery, from its route to its answer: judged, verified, decoded, stored, acknowledged.
+//!
+//! A caller asks [`route`], then [`judge`] with the head, and only then reads the body, which it gives to [`receive`],
+//! or what went wrong with it to [`unread`]. A delivery is answered with 200 only once all that is to be kept of it is
+//! stored, and each one whose head was judged has a log line. How much waits is known only from what the worker
+//! published, and as it ages, more is taken to have come in every second since.
 
 use crate::channel::Channel;
 use crate::event::{self, Author, Decoded, Malformed};
@@ -21,22 +26,23 @@ use world::log;
 /// sends (contract 1).
 const ASSUMED_RATE: u64 = 120;
 
-/// How old the worker's last count may seem, in milliseconds, before ingest looks how long it has known of it.
+/// How old the worker's last count may seem, in milliseconds, before ingest asks for how long it has known of the
+/// count.
 const COUNTED_LATELY_MS: u64 = 60_000;
 
-/// How much of the sender's own name for a delivery is told, in bytes.
+/// How much of a delivery's `X-Correlation-ID`, the sender's own name for it (contract 3.6), is logged, in bytes.
 const CORRELATION_KEPT: usize = 100;
 
 /// What a request is for, by its method and path alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// A delivery, to be read and given to [`receive`].
+    /// A delivery by this channel: [`judge`] is to judge its head, and [`receive`] is to take its body.
     Delivery(Channel),
-    /// Answered already.
+    /// Anything else, with its answer.
     Answered(Answer),
 }
 
-/// Finds the route of a request. Below `/webhooks/` nothing is ever a 404 or a redirect: the Event Platform suspends
+/// Finds the route of a request. Below `/webhooks/` no answer is ever a 404 or a redirect: the Event Platform suspends
 /// a subscription on the first one (contract 3.3).
 pub fn route(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
@@ -60,12 +66,13 @@ pub fn route(method: &Method, path: &str) -> Route {
     }
 }
 
+/// Why a delivery is refused that is malformed and says that it is encoded.
 const ENCODED: &str = "the body is not JSON, and its content-encoding says why: let no proxy compress deliveries";
 
-/// Judges a delivery by its head, before a byte of its body is read; gives the answer where that is reason enough.
+/// Judges a delivery by its head, before a byte of its body is read. A delivery that is refused here is logged.
 ///
 /// # Errors
-/// The answer to what is not to be read.
+/// The answer to a delivery whose body is not to be read.
 pub async fn judge<'h, H: Store + Clock + Log>(
     host: &H,
     config: &IngestConfig<'_>,
@@ -82,12 +89,12 @@ pub async fn judge<'h, H: Store + Clock + Log>(
     }
 }
 
-/// The answer to a delivery whose body could not be read.
+/// The answer to a delivery whose body could not be read. It is logged.
 pub fn unread<H: Clock + Log>(host: &H, config: &IngestConfig<'_>, signed: &Signed<'_>, why: Unread) -> Answer {
     let channel = signed.channel;
     let answer = match why {
         Unread::TooLarge => Answer::problem(413, &channel.too_large(signed.body_max)),
-        // Whoever sends honestly sends it again.
+        // The Event Platform sends the delivery again (contract 3.3, 3.7). The Events API never does (contract 2.4).
         Unread::TooSlow => channel.unavailable("the body did not come in time"),
         Unread::BrokenOff => Answer::problem(400, "the body broke off before its end"),
     };
@@ -95,7 +102,8 @@ pub fn unread<H: Clock + Log>(host: &H, config: &IngestConfig<'_>, signed: &Sign
     answer
 }
 
-/// Takes one delivery whose body was read whole. Answers 200 only once all of it is in the store.
+/// Takes a delivery whose body was read whole, and answers it: with 200 only once all that is to be kept of it is in
+/// the store.
 pub async fn receive<H: Store + Clock + Log>(
     host: &H,
     config: &IngestConfig<'_>,
@@ -128,7 +136,7 @@ pub async fn receive<H: Store + Clock + Log>(
     answer
 }
 
-/// Writes the line of a delivery.
+/// Writes the log line of a delivery. It counts as a failure if the delivery is refused or an event in it is flawed.
 fn tell<H: Clock + Log>(
     host: &H,
     config: &IngestConfig<'_>,
@@ -150,18 +158,20 @@ fn tell<H: Clock + Log>(
 struct Delivery<'a, H> {
     host: &'a H,
     config: &'a IngestConfig<'a>,
+    /// How many keys were written.
     stored: usize,
-    /// Why events are of no concern.
+    /// Why nothing is to be done about some of the events.
     ignored: Vec<String>,
-    /// What is wrong with events.
+    /// What is wrong with those events that are not what their channel sends.
     flawed: Vec<String>,
-    /// Authors whose events are our own writes, once that was asked.
+    /// The authors whose events are the integration's own writes, once the variable was read.
     own_authors: Option<Vec<String>>,
-    /// Whether the shape wants categories, once that was asked.
+    /// Whether the shape wants categories, once the variable was read.
     wants_categories: Option<bool>,
 }
 
 impl<H: Store + Clock + Log> Delivery<'_, H> {
+    /// Verifies a delivery and keeps what it says.
     async fn take(&mut self, signed: &Signed<'_>, body: &[u8]) -> Result<(), Refusal> {
         signed.verify(self.config, body, self.host.now_ms() / 1000)?;
         match signed.channel {
@@ -187,8 +197,8 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         }
     }
 
-    /// Queues what events say. One that is not understood costs none of the others; only where none is, the delivery is
-    /// refused.
+    /// Queues the events of a delivery. A flawed event costs none of the others; the delivery is refused only if each
+    /// of its events is flawed and names no entity.
     async fn take_events(&mut self, events: Vec<(Decoded, &str)>) -> Result<(), Refusal> {
         let (mut entries, mut first_lost) = (Vec::new(), None);
         let (count, mut lost) = (events.len(), 0);
@@ -208,7 +218,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         }
     }
 
-    /// The keys and values of what is to be queued of an event.
+    /// Adds the keys and values to which an event leads, if it leads to any, to `entries`.
     fn enter(&mut self, decoded: Decoded, text: &str, entries: &mut Vec<(String, Vec<u8>)>) -> Result<(), ConfigError> {
         let event = match decoded {
             Decoded::Event(event) => event,
@@ -236,7 +246,8 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         Ok(())
     }
 
-    /// Events of the connector's own writes come back on the Event Platform (contract 6, trap 7).
+    /// Whether an event comes of a write of the integration's own. The Event Platform sends those back (contract 6,
+    /// trap 7), and the Events API those of another connection of the same integration (contract 2.4).
     fn is_own_write(&mut self, author: Option<&Author>) -> Result<bool, ConfigError> {
         let Some(author) = author.filter(|author| author.is_api) else {
             return Ok(false);
@@ -255,8 +266,10 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         }
     }
 
+    /// Writes the keys and values of a delivery, unless as many events wait as may.
     async fn store(&mut self, mut entries: Vec<(String, Vec<u8>)>) -> Result<(), Refusal> {
-        // One event twice in a batch is one key, and a backend may refuse a key named twice in one statement.
+        // An event that stands twice in a delivery makes one key, and a backend may refuse a key named twice in one
+        // statement.
         entries.sort();
         entries.dedup_by(|one, other| one.0 == other.0);
         if entries.is_empty() {
@@ -274,7 +287,8 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         Ok(())
     }
 
-    /// How many events wait, at most: what the worker last counted and what can have come since.
+    /// How many events wait at most: as many as the worker last counted, and [`ASSUMED_RATE`] for every second since.
+    /// Without a count that can be read none are taken to wait.
     async fn backlog(&self) -> Result<u64, StoreError> {
         let value = self.host.get(&self.config.keys.record(Record::Status)).await?;
         let Some(status) = value.as_deref().and_then(Status::read) else {
@@ -289,8 +303,9 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
             .saturating_add((since_ms / 1000).saturating_mul(ASSUMED_RATE)))
     }
 
-    /// How long the worker's last count has been known here, in milliseconds by this host's own clock: where that is ahead
-    /// of the worker's, every count seems to be old.
+    /// For how long ingest has known the worker's last count, in milliseconds; notes a count that it meets for the
+    /// first time. The moment in the count does not tell: to a host whose clock is ahead of the worker's, every count
+    /// seems to be old.
     async fn known_for_ms(&self, listed_ms: u64) -> Result<u64, StoreError> {
         let key = self.config.keys.record(Record::Counted);
         let known: Option<Counted> = host::read(self.host, &key).await?;
@@ -310,12 +325,12 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
     }
 }
 
-/// Since when the worker's last count has been known.
+/// The record `counted`: since when ingest has known the worker's last count.
 #[derive(Serialize, Deserialize)]
 struct Counted {
     v: u32,
-    /// Which count, by the worker's clock, in milliseconds since the Unix epoch.
+    /// Which count: its moment by the worker's clock, in milliseconds since the Unix epoch.
     listed_ms: u64,
-    /// When an ingest first met it, by its own clock, in milliseconds since the Unix epoch.
+    /// When an ingest first met that count, by the clock of its host, in milliseconds since the Unix epoch.
     at_ms: u64,
 }

@@ -1,4 +1,7 @@
 //! Why a delivery is not taken, and what is answered then.
+//!
+//! An answer is in words of our own and quotes nothing of what was sent. A delivery that cannot be taken for a reason
+//! that lies on our side is answered 429 or 503, so that a sender which repeats deliveries repeats this one.
 
 use crate::channel::Channel;
 use crate::event::Malformed;
@@ -10,21 +13,28 @@ use serde_json::json;
 use world::host::{Clock, Log, Store, StoreError};
 use world::log::{self, LogLevel};
 
-/// How often a refused signature is written down at most, in milliseconds.
+/// How long after a refused signature the next one is written down at the earliest, in milliseconds.
 const REFUSED_EVERY_MS: u64 = 60_000;
 
 const STORE_FAILED: &str = "the key-value store failed; send it again";
 
 pub(crate) enum Refusal {
-    /// It bears nothing that may be a signature.
+    /// Nothing in the head may be a signature. Anybody may send that, so nobody is alerted.
     Unsigned(&'static str),
-    /// Its signature is none, or it is too old.
+    /// The signature does not match, the timestamp is too far from now, or some of Akeneo's headers are there and
+    /// others are missing or say something else. People are alerted.
     Forged(&'static str),
+    /// The body is announced as larger than the channel allows.
     TooLarge(String),
+    /// The delivery is signed, and yet it is not what its channel sends.
     Malformed(String),
+    /// The channel's secret is not set.
     Unconfigured(&'static str),
+    /// A variable that the delivery needs makes no sense or cannot be read.
     Misconfigured(ConfigError),
+    /// As many events wait as may.
     Backlog,
+    /// The store failed. Some of the delivery may be in it.
     Store(StoreError),
 }
 
@@ -47,6 +57,7 @@ impl From<StoreError> for Refusal {
 }
 
 impl Refusal {
+    /// The answer to the delivery. Notes a forged one for people, and logs what failed here.
     pub(crate) async fn answer<H: Store + Clock + Log>(
         self,
         host: &H,
@@ -72,8 +83,9 @@ impl Refusal {
     }
 }
 
-/// Leaves word of a refused signature. A wrong secret suspends the subscription within the hour (contract 3.3),
-/// so people must hear of it; but a forger must not be able to wear the store out.
+/// Notes a refused signature for people, at most once in [`REFUSED_EVERY_MS`]. They must hear of it, since a wrong
+/// secret suspends the subscription within the hour (contract 3.3); but a forger must not be able to wear the store
+/// out.
 async fn note<H: Store + Clock>(host: &H, config: &IngestConfig<'_>, channel: Channel, reason: &str) {
     let key = config.keys.record(Record::Refused);
     let now_ms = host.now_ms();
@@ -88,17 +100,17 @@ async fn note<H: Store + Clock>(host: &H, config: &IngestConfig<'_>, channel: Ch
         channel: channel.name().to_owned(),
         reason: reason.to_owned(),
     };
-    // If it fails, the log line of this delivery still tells.
+    // If the note cannot be written, the log line of this delivery still tells.
     let _ = host.set(&key, &json!(refused).to_string().into_bytes()).await;
 }
 
-/// The answer to a delivery that cannot be taken because the configuration makes no sense.
+/// The answer to a delivery that cannot be taken because the configuration makes no sense. The reason is logged.
 pub fn misconfigured<H: Log + Clock>(host: &H, channel: Channel, error: &ConfigError) -> Answer {
     log::write(host, LogLevel::All, "configuration", true, json!({ "reason": error.0 }));
     channel.unavailable(&error.0)
 }
 
-/// The answer to a delivery when the store cannot be opened.
+/// The answer to a delivery when the store cannot be opened. The reason is logged.
 pub fn store_failed<H: Log + Clock>(host: &H, channel: Channel, error: &StoreError) -> Answer {
     log::write(
         host,

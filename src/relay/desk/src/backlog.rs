@@ -1,4 +1,8 @@
-//! What waits.
+//! What waits: the plan of the last listing, and what became of it since.
+//!
+//! A plan is of one moment. Steps note here what they have begun, raised and queued after it, so that nothing is queued
+//! twice and the relay's own events stay within their bounds. Nothing here is written to the store; it is only read,
+//! for what in-flight keys say, and not before somebody asks for that.
 
 use crate::tools::Desk;
 use model::entity::{BATCH_MAX, Entity, Kind};
@@ -11,39 +15,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use world::host::{self, Host, StoreError};
 
-/// How many events of reconciliation may wait at once: more would only make every listing longer.
+/// How many events of reconciliation may wait at once. More would only make every listing longer.
 const RECONCILING_MAX: u64 = 10_000;
 
-/// What is in flight, by kind and code.
+/// What is known of pushes that are in flight, by kind and code.
 type InFlightByEntity = BTreeMap<(Kind, String), OfEntity>;
 
-/// What is known of an entity's pushes that are in flight, or were when their worker died.
+/// What is known of those pushes of an entity that are in flight, whether their worker lives or has died.
 #[derive(Default)]
 struct OfEntity {
-    /// What they were to bring.
+    /// What each of them was to bring, as far as it is known.
     tried: Vec<Tried>,
-    /// When the last of them was written down, in seconds since the Unix epoch.
+    /// When the last batch with one of them was written down, in seconds since the Unix epoch.
     last_s: u64,
 }
 
 /// What waits, by the last listing, and what became of it since.
 pub struct Backlog {
-    /// What waits, by the last listing.
+    /// What the last listing says.
     pub plan: Rc<Plan>,
-    /// When the plan was made, in seconds since the Unix epoch: what is due is due by this.
+    /// When the listing was made, in seconds since the Unix epoch. What is due by this moment is due.
     pub planned_s: u64,
-    /// Events of our own that were queued since the listing.
+    /// How many events the relay raised itself since the listing.
     raised: u64,
-    /// What the pushes were to bring that were in flight when the tick began, once it is read.
+    /// The pushes that were in flight at the listing; none before somebody asks for them.
     in_flight: Option<InFlightByEntity>,
-    /// Entities that a batch was begun with: what was listed of them waits no more.
+    /// Entities with which a batch was begun since the listing: what it says of them waits no more.
     begun: BTreeSet<Entity>,
     /// Entities that reconciliation queued since the listing.
     queued: BTreeSet<Entity>,
 }
 
 impl Backlog {
-    /// What a listing says, made at this time in seconds since the Unix epoch.
+    /// The backlog as a listing says that was made at `planned_s`, in seconds since the Unix epoch.
     pub fn of(plan: Plan, planned_s: u64) -> Backlog {
         Backlog {
             plan: Rc::new(plan),
@@ -55,22 +59,25 @@ impl Backlog {
         }
     }
 
+    /// Counts events that the relay raised itself since the listing.
     pub(crate) fn note_raised(&mut self, count: u64) {
         self.raised += count;
     }
 
-    /// What the relay queues itself stops at a quarter of what deliveries may queue. What others told does not count: it
-    /// could keep models from being marked for as long as it waits for them.
+    /// Whether the relay may raise no more events itself: those that wait may be a quarter of the high-water mark.
+    /// Events that the PIM told do not count. If they did, many of them would keep models from being marked, and the
+    /// models' own events among them could never be worked off.
     pub fn is_own_queue_full(&self, desk: &Desk<'_, impl Host>) -> bool {
         self.own_room(desk) == 0
     }
 
+    /// How many more events the relay may raise itself.
     fn own_room(&self, desk: &Desk<'_, impl Host>) -> u64 {
         (desk.config.high_water / 4).saturating_sub(self.plan.own + self.raised)
     }
 
-    /// How many events reconciliation may queue now: a page in any case while none of its own wait, so that what waits
-    /// for a person, or for an upstream, does not keep it from looking.
+    /// How many events reconciliation may queue now. While none of its own wait it may always queue as many as a page
+    /// has entities, so that what waits for a person or for an upstream does not keep it from its work.
     pub fn room(&self, desk: &Desk<'_, impl Host>) -> usize {
         let queued = self.plan.reconciling + self.queued.len() as u64;
         let page = (BATCH_MAX as u64).saturating_sub(queued);
@@ -81,12 +88,13 @@ impl Backlog {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is room for what a page can hold.
+    /// Whether reconciliation may queue as many events as a page can have entities ([`BATCH_MAX`]).
     pub fn has_room(&self, desk: &Desk<'_, impl Host>) -> bool {
         self.room(desk) >= BATCH_MAX
     }
 
-    /// Whether an entity waits already, so that it need not be queued for this.
+    /// Whether an entity waits already, so that reconciliation need not queue it with this change. Where the change is
+    /// a forced push, only one that is forced counts as waiting.
     pub fn is_waiting(&self, entity: &Entity, change: Change) -> bool {
         if self.queued.contains(entity) {
             return true;
@@ -102,23 +110,24 @@ impl Backlog {
         })
     }
 
-    /// A batch begins: what comes of these entities from now on is new.
+    /// Notes that a batch begins with these entities: what the listing says of them is old from now on.
     pub fn note_begun(&mut self, batch: &[Waiting]) {
         let entities = batch.iter().map(|waiting| waiting.entity.clone());
         self.begun.extend(entities);
     }
 
-    /// Whether a batch was begun with an entity since the listing: what is known of it there is old.
+    /// Whether a batch was begun with an entity since the listing, so that what the listing says of it is old.
     pub fn is_begun(&self, entity: &Entity) -> bool {
         self.begun.contains(entity)
     }
 
-    /// Reconciliation has queued these.
+    /// Notes that reconciliation has queued these entities.
     pub fn note_queued(&mut self, entities: impl Iterator<Item = Entity>) {
         self.queued.extend(entities);
     }
 
-    /// What pushes of an entity were to bring that are in flight, or were when their worker died.
+    /// What those pushes of an entity were to bring that were in flight at the listing, whether their worker lives or
+    /// has died.
     pub async fn tried_in_flight(
         &mut self,
         desk: &Desk<'_, impl Host>,
@@ -129,8 +138,9 @@ impl Backlog {
         Ok(known.map(|known| known.tried.clone()).unwrap_or_default())
     }
 
-    /// Until when a push of an entity may arrive whose end nobody saw, in seconds since the Unix epoch: it may have begun at
-    /// the end of its tick, and lasted as long as a call may.
+    /// Until when a push of an entity may arrive that was in flight at the listing, in seconds since the Unix epoch;
+    /// none where none was. Such a push may have begun at the end of its tick or soon after it, and take as long as a
+    /// call may.
     pub async fn may_arrive_until_s(
         &mut self,
         desk: &Desk<'_, impl Host>,
@@ -142,6 +152,7 @@ impl Backlog {
         Ok(known.map(|known| known.last_s + longest_s))
     }
 
+    /// The pushes that were in flight at the listing. Their values are read when they are first asked for.
     async fn in_flight(&mut self, desk: &Desk<'_, impl Host>) -> Result<&InFlightByEntity, StoreError> {
         if self.in_flight.is_none() {
             let mut by_entity = InFlightByEntity::new();

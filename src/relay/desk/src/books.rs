@@ -1,4 +1,8 @@
-//! What is kept and what is told.
+//! The records of a tick: what is kept between ticks, and what is told at its end.
+//!
+//! The asynchronous functions read or write the store; all others only change records in memory. Those that write may
+//! assume that the caller holds the lease, for which `ask_walk` alone asks by itself. At its end the tick closes the
+//! books and keeps state and history.
 
 use crate::backlog::Backlog;
 use crate::stop::Stop;
@@ -16,34 +20,34 @@ use records::state::State;
 use std::rc::Rc;
 use world::host::{Host, StoreError};
 
-/// What is kept and what is told: the records of a tick.
+/// The records of a tick: what is kept and what is told.
 pub struct Books {
     /// What the next tick must know.
     pub state: State,
-    /// What ticks did.
+    /// What ticks did, for people.
     pub history: History,
     /// How far reconciliation has come.
     pub reconciliation: Reconciliation,
-    /// Where the pages of the index lie.
+    /// Under which keys the pages of the index lie.
     pub index: Rc<Directory>,
-    /// Where the pages of who holds which identity lie.
+    /// Under which keys the pages lie that say which entity holds which identity.
     pub claims: Rc<Directory>,
-    /// How a key names this worker.
+    /// The name of this worker in keys.
     worker: Segment,
-    /// For which pair and shape the index is.
+    /// For which pair and shape the index is; none before it is first written.
     pair: Option<Pair>,
-    /// What the tick did so far.
+    /// What the tick has done so far.
     report: Report,
     /// Whether anything came of this tick's work so far.
     has_progressed: bool,
-    /// What it was at last.
+    /// What the tick was last at, for people.
     at: Option<String>,
-    /// Whether the brake counted something that is not kept yet.
+    /// Whether the brake was asked since [`Books::keep_brake`] last kept it.
     is_brake_used: bool,
 }
 
 impl Books {
-    /// The books as a tick opens them, which `worker` names in keys.
+    /// The books as a tick opens them. `worker` is the name of this worker in keys.
     pub fn open(
         state: State,
         history: History,
@@ -71,7 +75,7 @@ impl Books {
         }
     }
 
-    /// What is left at the end.
+    /// Closes the books: gives what is to be told and kept at the end of the tick.
     pub fn close(self) -> (Report, State, History) {
         (self.report, self.state, self.history)
     }
@@ -81,7 +85,8 @@ impl Books {
         change(&mut self.report);
     }
 
-    /// Whether the brake lets a deletion through that nobody announced; counts one that it holds back.
+    /// Whether the brake lets a deletion through that nobody announced. A deletion that it does not let through is
+    /// counted in the report, and people hear that the brake holds something back.
     pub fn brake_lets_through(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
         let lets_through = self.asks_brake(desk, entity);
         if !lets_through {
@@ -90,8 +95,9 @@ impl Books {
         lets_through
     }
 
-    /// The same of a deletion that was announced, of what the index does not have. Before the first walk has ended that is
-    /// no news: people hear nothing of what is held.
+    /// Whether the brake lets a deletion through that an event announced, of an entity that the index does not have.
+    /// Until the first walk has ended, an index that lacks an entity is no news, so people do not hear that such a
+    /// deletion is held back.
     pub fn brake_lets_unindexed_through(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
         let lets_through = self.asks_brake(desk, entity);
         if !lets_through && self.reconciliation.walk.finished_ms > 0 {
@@ -100,6 +106,7 @@ impl Books {
         lets_through
     }
 
+    /// Asks the brake about a deletion; counts one that it does not let through in the report.
     fn asks_brake(&mut self, desk: &Desk<'_, impl Host>, entity: &Entity) -> bool {
         let state = &mut self.state;
         let indexed = usize::try_from(state.indexed).unwrap_or(0);
@@ -111,12 +118,13 @@ impl Books {
         lets_through
     }
 
-    /// The destination took something.
+    /// Notes that the destination has just taken something.
     pub fn note_done(&mut self, desk: &Desk<'_, impl Host>) {
         self.state.done_s = desk.now_s();
     }
 
-    /// What the brake let through came through, though it was announced.
+    /// Notes that a deletion came through that the brake had let through and that was announced, so that it is not
+    /// counted as one that nobody announced.
     pub fn note_unindexed(&mut self, entity: &Entity) {
         self.state.brake.done(entity);
     }
@@ -128,7 +136,8 @@ impl Books {
         *state.deleted.entry(entity.kind).or_default() += 1;
     }
 
-    /// Before what the brake let through is carried out: a killed tick must not forget that it counted.
+    /// Keeps the state if the brake was asked since this was last called. A batch calls this before it carries out what
+    /// the brake let through: a tick that is killed meanwhile must not forget that the brake counted it.
     pub async fn keep_brake<H: Host>(
         &mut self,
         desk: &Desk<'_, H>,
@@ -146,32 +155,32 @@ impl Books {
         self.report(|report| report.unwanted += 1);
     }
 
-    /// Something came of this tick's work.
+    /// Notes that something came of this tick's work.
     pub fn note_progress(&mut self) {
         self.has_progressed = true;
     }
 
-    /// What this tick is at.
+    /// Notes what this tick is at, for people to read if nothing comes of its work.
     pub fn note_at(&mut self, at: impl FnOnce() -> String) {
         self.at = Some(at());
     }
 
-    /// What this tick is at.
+    /// What this tick was last noted to be at; none before anything was.
     pub fn at(&self) -> Option<String> {
         self.at.clone()
     }
 
-    /// What it has done so far.
+    /// The report, as far as the tick has come.
     pub fn done(&self) -> Report {
         self.report.clone()
     }
 
-    /// Whether anything did.
+    /// Whether anything came of this tick's work so far.
     pub fn has_progressed(&self) -> bool {
         self.has_progressed
     }
 
-    /// Reads the pages of the index of these entities.
+    /// Reads the pages of the index on which these entities lie.
     pub async fn load_pages<'e>(
         &self,
         desk: &Desk<'_, impl Host>,
@@ -181,7 +190,7 @@ impl Books {
         Pages::load(desk.host, &desk.config.keys, &directory, entities).await
     }
 
-    /// Reads the page of an entity into those that were read.
+    /// Reads the page of the index on which an entity lies into `pages`, unless it is there already.
     pub async fn read_page_of(
         &self,
         desk: &Desk<'_, impl Host>,
@@ -195,7 +204,8 @@ impl Books {
             .await
     }
 
-    /// What the destination gave of the model that an entity inherits from, as the index tells of both.
+    /// What the destination gave of the model that an entity inherits from; none where the index does not know that.
+    /// Reads the model's page into `pages`, where the entity's own page has to be.
     pub async fn remote_of_model(
         &self,
         desk: &Desk<'_, impl Host>,
@@ -208,7 +218,7 @@ impl Books {
             .await
     }
 
-    /// Reads one page of the index.
+    /// Reads one page of the index, by its kind and its number.
     pub async fn load_page(&self, desk: &Desk<'_, impl Host>, kind: Kind, number: u8) -> Result<Pages, StoreError> {
         let (directory, mut pages) = (self.index.clone(), Pages::default());
         pages
@@ -217,8 +227,9 @@ impl Books {
         Ok(pages)
     }
 
-    /// Whether an entity went with a model of which an event said that it is deleted: then its own deletion is no more a
-    /// surprise than the model's, and does not count towards the brake.
+    /// Whether an entity went with a model whose deletion an event announced. The entity's own deletion is then no more
+    /// a surprise than the model's, and does not count towards the brake. Reads the pages of its models into `pages`,
+    /// where the entity's own page has to be.
     pub async fn went_with_a_model(
         &self,
         desk: &Desk<'_, impl Host>,
@@ -231,7 +242,7 @@ impl Books {
             .await
     }
 
-    /// Keeps the changed pages of the index.
+    /// Keeps the changed pages of the index, and counts the entities by which it grew.
     pub async fn save_pages(&mut self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
         let mut directory = Directory::clone(&self.index);
         let added = pages
@@ -242,7 +253,7 @@ impl Books {
         Ok(())
     }
 
-    /// Reads who holds an identity.
+    /// Reads the page that says who holds an identity into `claims`, unless it is there already.
     pub async fn read_claim(
         &self,
         desk: &Desk<'_, impl Host>,
@@ -256,7 +267,7 @@ impl Books {
             .await
     }
 
-    /// Keeps who holds which identity.
+    /// Keeps the changed pages of who holds which identity.
     pub async fn save_claims(&mut self, desk: &Desk<'_, impl Host>, claims: &mut Claims) -> Result<(), StoreError> {
         if !claims.has_changes() {
             return Ok(());
@@ -275,14 +286,14 @@ impl Books {
         record.save(desk.host, &desk.config.keys).await
     }
 
-    /// Asks for a walk over everything, and keeps that at once.
+    /// Asks for a walk over everything, and keeps that at once. Fails without the lease.
     pub async fn ask_walk(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), Stop> {
         desk.check_lease()?;
         self.reconciliation.walk.ask(false);
         Ok(self.save_reconciliation(desk).await?)
     }
 
-    /// Keeps the state as it is now, with what the governors have learned.
+    /// Keeps the state as it is now, with what the governors have learned and how large pages of the PIM come.
     pub async fn save_state<H: Host>(
         &self,
         desk: &Desk<'_, H>,
@@ -295,14 +306,15 @@ impl Books {
         state.save(desk.host, &desk.config.keys).await
     }
 
-    /// Counts events of our own that were queued since the listing.
+    /// Counts events that the relay has just raised itself, in the backlog and in the report.
     pub fn note_raised(&mut self, backlog: &mut Backlog, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         backlog.note_raised(count);
         self.report(|report| report.raised += count);
     }
 
-    /// Before the index is first written: it is from now on one of this PIM and this destination.
+    /// Keeps for which pair and shape the index is, unless that is known. A batch calls this before it first writes the
+    /// index, which is of this PIM, this destination and this shape from then on.
     pub async fn know_the_pair(&mut self, desk: &Desk<'_, impl Host>) -> Result<(), StoreError> {
         if self.pair.is_some() {
             return Ok(());

@@ -1,6 +1,10 @@
-//! What shapes look up in the PIM: attributes, families, categories and options, read whole, kept for an hour, and read
-//! anew when an event says that they changed. A list that is not what it was asks for a walk, so that a new label
-//! reaches everything that carries the old one. What of a list did not fit into one tick is kept for the next.
+//! Reads the lists of the PIM in which shapes look things up: attributes, families, categories, and options of an
+//! attribute.
+//!
+//! A list is read whole, kept in the store for an hour, and read anew when an event says that it changed or when an
+//! entity names an element that it lacks. A list that differs from before asks for a walk, so that a new label reaches
+//! everything that carries the old one. What of a list does not fit into one tick is kept, and the next tick goes on
+//! with it. Callers hold the lease; here it is asked for before anything is written.
 
 use crate::backlog::Backlog;
 use crate::books::Books;
@@ -20,22 +24,23 @@ use shape::{Element, Elements, Need, Shape};
 use std::borrow::Cow;
 use world::host::{self, Host, StoreError, delete_all};
 
-/// How old a list must be to be read again for an element that it does not hold, in seconds.
+/// How old a list must be, in seconds, before it is read again for an element that it lacks.
 const UNKNOWN_S: u64 = 60;
 
-/// The most elements of a list.
+/// The most elements that are read of a list. In a longer one nothing is looked up.
 const ELEMENTS_MAX: usize = 10_000;
 
-/// How often a list of several pages is read again until it is the same twice.
+/// How often a list of several pages is read again at most, until two readings in a row agree.
 const READINGS_MAX: usize = 3;
 
-/// The largest list that is kept, in bytes: stores take values of a megabyte.
+/// The largest list, or reading under way, that is kept in the store, in bytes. Most stores take values of a megabyte;
+/// DynamoDB takes 400 KB.
 const KEPT_MAX: usize = 900_000;
 
-/// The format of a list.
+/// The version of the format of a kept list.
 const FORMAT: u32 = 2;
 
-/// A list as it is kept.
+/// A list as it is kept in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct List {
     v: u32,
@@ -43,33 +48,39 @@ struct List {
     began_s: u64,
     /// When its reading ended, in seconds since the Unix epoch.
     read_s: u64,
-    /// The locales whose labels it holds.
+    /// The locales whose labels were read.
     locales: Vec<String>,
-    /// Tells its elements from others.
+    /// A digest of its elements, which tells whether the list changed.
     digest: String,
-    /// None where they would be too many bytes: then every tick that needs them reads them anew.
+    /// The elements; none where they are more than [`KEPT_MAX`] bytes, so that every tick that needs them reads them
+    /// anew.
     elements: Option<Elements>,
-    /// Whether it has too many elements to be read at all.
+    /// Whether the list has more than [`ELEMENTS_MAX`] elements. Then none of them is kept.
     is_endless: bool,
 }
 
-/// A reading of a list that is under way. One of several pages is read until two readings agree: its pages shift when
-/// an element is deleted meanwhile, and a category that is passed over would hide all below it.
+/// A reading of a list that is under way, as it is kept between ticks. A list of several pages is read until two
+/// readings in a row agree: pages shift when an element is deleted meanwhile, and a category that is passed over would
+/// hide all below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Reading {
     v: u32,
+    /// The locales whose labels are read.
     locales: Vec<String>,
-    /// When it began, in seconds since the Unix epoch.
+    /// When the first of these readings began, in seconds since the Unix epoch.
     began_s: u64,
-    /// The digest of what the reading before came to.
+    /// The digest of the elements that the reading before came to; none while the first is under way.
     earlier: Option<String>,
-    /// How many readings came to their end.
+    /// How many readings have come to their end.
     readings: usize,
-    /// How many pages of this one were read, how many elements were on them, which, and where the next page is.
+    /// How many pages of the present reading were read.
     pages: usize,
+    /// How many elements were on those pages; 0 in what older versions kept.
     #[serde(default)]
     seen: usize,
+    /// The elements of those pages.
     elements: Elements,
+    /// Where the next page lies; none before the first.
     cursor: Option<String>,
 }
 
@@ -88,7 +99,7 @@ fn digest_of(elements: &Elements) -> String {
     digest(json!(elements).to_string().as_bytes())
 }
 
-/// How a list is named in keys.
+/// How a list is named in keys of the store.
 pub fn key_of(need: &Need) -> ListKey {
     match need {
         Need::Attributes => ListKey::Attributes,
@@ -98,6 +109,7 @@ pub fn key_of(need: &Need) -> ListKey {
     }
 }
 
+/// Where a list lies in the PIM, below the API's root (contract 4.3).
 fn resource(need: &Need) -> String {
     match need {
         Need::Attributes => "attributes".to_owned(),
@@ -107,7 +119,9 @@ fn resource(need: &Need) -> String {
     }
 }
 
-/// Sees that everything is at hand that [`Lists::shape`] looks up for these entities.
+/// Brings to hand what [`Lists::shape`] looks up for these entities: reads each list that is missing, older than an
+/// hour, or older than a minute and without an element that an entity names. Fails where one of the lists cannot be
+/// read or has too many elements.
 pub async fn bring<H: Host>(session: &mut Session<'_, H>, kind: Kind, entities: &[&Value]) -> Result<(), Halt> {
     for (need, locales) in session.desk.config.shape.needs(kind) {
         if let Some(known) = known(&session.desk, &mut session.lists, &need, &locales).await? {
@@ -125,8 +139,9 @@ pub async fn bring<H: Host>(session: &mut Session<'_, H>, kind: Kind, entities: 
     Ok(())
 }
 
-/// Whether an entity lies in a category that came up after the list was read, as far as can be told by when it was
-/// last told of: then nothing can be said of where it lies.
+/// Whether an entity names a category that the list of categories lacks, and was told of (at `told_s`, in seconds since
+/// the Unix epoch) after the reading of that list began. The category may then be newer than the list, and nothing can
+/// be said of where the entity lies.
 pub fn is_ahead_of_categories(
     backlog: &mut Backlog,
     lists: &mut Lists,
@@ -139,12 +154,13 @@ pub fn is_ahead_of_categories(
         && misses(lists, &Need::Categories, kind, &[entity])
 }
 
-/// What this tick has found out already.
+/// What this tick knows of a list already.
 fn taken(lists: &Lists, need: &Need) -> Option<Known> {
     lists.known.iter().find(|known| known.need == *need).cloned()
 }
 
-/// Takes a list out of the store, once a tick.
+/// What is known of a list: what this tick knows already, or else what is kept in the store, which is brought to
+/// hand. None where the list is not kept with all of these locales, in the present format.
 async fn known<H: Host>(
     desk: &Desk<'_, H>,
     lists: &mut Lists,
@@ -162,6 +178,7 @@ async fn known<H: Host>(
     Ok(list.map(|list| take_list(lists, need, list)))
 }
 
+/// Notes what is known of a list, and brings its elements to hand if it has any, in place of what was there.
 fn take_list(lists: &mut Lists, need: &Need, list: List) -> Known {
     let known = Known {
         need: need.clone(),
@@ -181,6 +198,7 @@ fn take_list(lists: &mut Lists, need: &Need, list: List) -> Known {
     known
 }
 
+/// Whether one of the entities names an element that a list lacks. A list that is not at hand lacks every element.
 fn misses(lists: &Lists, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
     let lookups = &lists.lookups;
     let Some(elements) = lookups.list(need) else {
@@ -189,11 +207,12 @@ fn misses(lists: &Lists, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
     entities.iter().any(|entity| need.misses(kind, entity, elements))
 }
 
+/// The failure of whoever needs a list that has too many elements. It opens the breaker of that list.
 fn endless<H: Host>(upstreams: &Upstreams<'_, H>, need: &Need) -> Failure {
     upstreams.pim.failed_list(&resource(need), ENDLESS)
 }
 
-/// Reads a list in the PIM and keeps it, or how far it has come.
+/// Reads a list in the PIM, or goes on with a kept reading, and keeps the list, or how far the reading has come.
 async fn read_list<H: Host>(session: &mut Session<'_, H>, need: &Need, locales: &[String]) -> Result<Outcome, Stop> {
     let key = session.desk.config.keys.encode(&Key::Reading(key_of(need)));
     let kept: Option<Reading> = host::read(session.desk.host, &key).await?;
@@ -263,8 +282,9 @@ fn log_reading<H: Host>(desk: &Desk<'_, H>, need: &Need, reading: &Reading, fail
     }
 }
 
-/// Keeps a list that was read, or that it is endless. One that changed asks for a walk first, so that dying in
-/// between only makes it be read again.
+/// Keeps a list that was read, or that it has too many elements, for which `elements` is none. For a list that changed,
+/// a walk is asked for first: a tick that dies in between leaves the old list in the store, so that the next one reads
+/// the list and asks for a walk once more.
 async fn keep_list<H: Host>(
     desk: &Desk<'_, H>,
     books: &mut Books,
@@ -308,28 +328,31 @@ async fn keep_list<H: Host>(
 /// What became of a list that was to be read.
 struct Outcome {
     result: Result<(), Failure>,
-    /// Whether the reading had begun in a tick before this one.
+    /// Whether a reading of the list was kept before, so that this one may have begun before the last listing.
     was_begun: bool,
-    /// Whether it is kept to be gone on with.
+    /// Whether the reading did not come to its end and is kept.
     is_kept: bool,
 }
 
-/// Why a list is not read.
+/// Why a list of more than [`ELEMENTS_MAX`] elements is not used.
 const ENDLESS: &str = "has more than 10,000 elements, too many to look things up in";
 
-/// The breakers of the lists that entities of a kind are shaped with.
+/// The names of the breakers that guard the lists with which entities of a kind are shaped.
 pub fn circuits(shape: &Shape, kind: Kind) -> Vec<String> {
     let needs = shape.needs(kind).into_iter();
     needs.map(|(need, _)| list_circuit(&resource(&need))).collect()
 }
 
-/// Reads a list whole, with the labels of these locales.
+/// Reads a list whole, with the labels of these locales, and keeps nothing. Fails where a page does, where the list has
+/// too many elements, and where it changes while it is read.
 pub async fn elements<H: Host>(pim: &mut Pim<'_, H>, need: &Need, locales: &[String]) -> Result<Elements, Failure> {
     let read = go_on(pim, need, &mut Reading::of(locales, 0)).await?;
     read.ok_or_else(|| pim.failed_list(&resource(need), ENDLESS))
 }
 
-/// Goes on reading a list, to its end if nothing comes between; none if there is no end.
+/// Goes on with a reading until the list is known, and gives its elements; none if there are more than
+/// [`ELEMENTS_MAX`]. Fails where a page does, after which the reading can be gone on with, and where the list changes
+/// in every reading, after which it begins anew.
 async fn go_on<H: Host>(pim: &mut Pim<'_, H>, need: &Need, reading: &mut Reading) -> Result<Option<Elements>, Failure> {
     let resource = resource(need);
     while reading.readings <= READINGS_MAX {
@@ -377,8 +400,9 @@ fn element(item: &Value, locales: &[String]) -> Element {
     }
 }
 
-/// Reads anew what events said changed, one list after the other, and goes on with what did not fit into a tick. Half of
-/// the time is for that: a list that takes long must not keep everything else from being sent.
+/// Goes on with the readings that did not fit into a tick, and reads anew the lists that events said changed, one after
+/// the other. Calls for all of this begin in the first half of the time that is left: a list that takes long must not
+/// keep everything else from being sent.
 pub async fn refresh<H: Host>(session: &mut Session<'_, H>) -> Result<(), Stop> {
     let mut lists: Vec<ListKey> = session.backlog.plan.unfinished.clone();
     for (list, _) in &session.backlog.plan.stale {
@@ -405,7 +429,8 @@ pub async fn refresh<H: Host>(session: &mut Session<'_, H>) -> Result<(), Stop> 
     Ok(())
 }
 
-/// Says whether what was told of the list is done with.
+/// Reads one list anew, if anybody needs it; says whether the events that told of its change are answered, so that
+/// their keys may be deleted.
 async fn refresh_one<H: Host>(session: &mut Session<'_, H>, list: &ListKey) -> Result<bool, Stop> {
     let mut needs = Kind::ALL
         .into_iter()
@@ -419,14 +444,15 @@ async fn refresh_one<H: Host>(session: &mut Session<'_, H>, list: &ListKey) -> R
         return Ok(true);
     };
     match known(&session.desk, &mut session.lists, &need, &locales).await? {
-        // Nothing was shaped with a list that was never read.
+        // No entity was shaped with a list that was never read, so its change concerns none.
         None if !is_unfinished => return Ok(true),
         Some(known) if known.is_endless_still(session.desk.now_s()) => return Ok(true),
         _ => {}
     }
     let outcome = read_list(session, &need, &locales).await?;
-    // The events that said that the list changed may be deleted only if this reading began after they were listed. One
-    // that an earlier tick began may have passed what they tell of. A reading that is kept will be gone on with.
+    // The events that said that the list changed may be deleted only if this reading began after they were listed: one
+    // that an earlier tick began may have passed what they tell of. A reading that is kept answers them, too, since the
+    // next tick goes on with it.
     Ok(!outcome.was_begun && (outcome.result.is_ok() || outcome.is_kept))
 }
 

@@ -1,4 +1,8 @@
-//! A tick that holds the lease: the upstreams, the plan, what is kept, and what is told at the end.
+//! The tools of a tick that holds the lease, from its beginning to its report.
+//!
+//! A session is made once in a tick, of what the tick has listed and loaded. It only puts the parts together: whoever
+//! is handed a part need not know the session. Each new listing goes to [`Session::plan_anew`], which renews all that
+//! depends on one.
 
 use crate::backlog::Backlog;
 use crate::books::Books;
@@ -22,9 +26,9 @@ pub struct Session<'a, H> {
     pub desk: Desk<'a, H>,
     /// The PIM and the destination.
     pub upstreams: Upstreams<'a, H>,
-    /// What waits.
+    /// What waits, by the last listing.
     pub backlog: Backlog,
-    /// What is kept and what is told.
+    /// The records: what is kept and what is told.
     pub books: Books,
     /// Lists in which shapes look things up.
     pub lists: Lists,
@@ -32,27 +36,27 @@ pub struct Session<'a, H> {
 
 /// What a session is made of.
 pub struct Parts<'a, H> {
-    /// What is asked of the world.
+    /// The host: its store, calls, clocks, chance and log.
     pub host: &'a H,
     /// The configuration.
     pub config: &'a WorkerConfig,
-    /// The lease under which it works.
+    /// The lease under which the tick works.
     pub lease: &'a Lease,
     /// What waits, by the last listing.
     pub plan: Plan,
     /// When the plan was made, in seconds since the Unix epoch.
     pub planned_s: u64,
-    /// What every call of the PIM goes through.
+    /// What every call to the PIM goes through.
     pub pim_governor: &'a Governor<'a, H>,
-    /// What every call of the destination goes through.
+    /// What every call to the destination goes through.
     pub destination_governor: &'a Governor<'a, H>,
     /// What the next tick must know.
     pub state: State,
-    /// What ticks did.
+    /// What ticks did, for people.
     pub history: History,
     /// How far reconciliation has come.
     pub reconciliation: Reconciliation,
-    /// For which pair and shape the index is.
+    /// For which pair and shape the index is; none before it is first written.
     pub pair: Option<Pair>,
 }
 
@@ -82,7 +86,8 @@ impl<'a, H: Host> Session<'a, H> {
         }
     }
 
-    /// Goes on with a new listing.
+    /// Goes on with a new listing, which was made at `planned_s`, in seconds since the Unix epoch. What was noted since
+    /// the one before is forgotten: the new listing tells it.
     pub fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
         self.books.index = Rc::new(plan.index.clone());
         self.books.claims = Rc::new(plan.claims.clone());

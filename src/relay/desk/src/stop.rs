@@ -1,14 +1,17 @@
 //! Why a step of a tick, or the tick, goes no further.
+//!
+//! A [`Halt`] ends a step, a [`Stop`] the whole tick. Neither loses anything: what was not kept by then is done again
+//! by a later tick.
 
 use model::failure::Failure;
 use world::host::StoreError;
 
-/// Why a batch, and with it the tick, goes no further.
+/// Why the tick goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The store failed: what was not kept is repeated.
+    /// The store failed. What was not kept is done again.
     Store(StoreError),
-    /// The lease has passed: another worker may be at it.
+    /// The lease has passed, so another worker may be at work.
     Lease,
 }
 
@@ -30,7 +33,7 @@ impl From<StoreError> for Stop {
 /// Why a step of a tick ended before it was through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Halt {
-    /// A call failed, or was not made: this step is repeated later, and others may go on.
+    /// A call failed or was not made. The step is repeated later, and other steps may go on.
     Failure(Failure),
     /// The tick goes no further.
     Stop(Stop),

@@ -1,4 +1,8 @@
-//! What is handed to the steps of a tick, by role: a function's signature tells what it may touch.
+//! What the steps of a tick are handed, by role, so that a function's signature tells what it may touch.
+//!
+//! [`Desk`] is what every step needs: the host, the configuration, and the lease under which all is done. [`Upstreams`]
+//! are the PIM and the destination, each behind its governor. No call begins without the lease or lasts beyond it, for
+//! the governors see to that; before something is written, a step itself asks whether the lease still holds.
 
 use crate::stop::Stop;
 use akeneo::pim::{self, Pim};
@@ -18,7 +22,7 @@ use world::log;
 
 /// What everybody needs: the world, the configuration, and the lease under which all is done.
 pub struct Desk<'a, H> {
-    /// What is asked of the world.
+    /// The host: its store, calls, clocks, chance and log.
     pub host: &'a H,
     /// The configuration.
     pub config: &'a WorkerConfig,
@@ -45,17 +49,17 @@ impl<H: Host> Desk<'_, H> {
         raise::fresh_id(self.host)
     }
 
-    /// Writes a log line.
+    /// Writes a log line; `fields` is a JSON object.
     pub fn log(&self, what: &str, fields: Value) {
         log::write(self.host, self.config.log, what, false, fields);
     }
 
-    /// Writes a log line of a failure.
+    /// Writes a log line of a failure, which is written at every log level.
     pub fn log_failure(&self, what: &str, fields: Value) {
         log::write(self.host, self.config.log, what, true, fields);
     }
 
-    /// Whatever is written without the lease may undo what another worker has written meanwhile.
+    /// Fails once the lease has passed: what is written without it may undo what another worker has written meanwhile.
     pub fn check_lease(&self) -> Result<(), Stop> {
         if self.lease.holds(self.host) {
             Ok(())
@@ -64,7 +68,7 @@ impl<H: Host> Desk<'_, H> {
         }
     }
 
-    /// The key and value of an event of our own.
+    /// The key and value of an event that the relay raises itself. The caller writes them.
     pub fn raise(&self, kind: Kind, code: &str, change: Change) -> (String, Vec<u8>) {
         let (key, value) = raise::raised(self.host, Entity::new(kind, code), code, change);
         (self.config.keys.encode(&Key::Event(key)), value.to_bytes())
@@ -75,20 +79,21 @@ impl<H: Host> Desk<'_, H> {
 pub struct Upstreams<'a, H> {
     /// The PIM.
     pub pim: Pim<'a, H>,
-    /// What every call of the PIM goes through.
+    /// What every call to the PIM goes through.
     pub pim_governor: &'a Governor<'a, H>,
-    /// How many calls of the PIM may be under way at once.
+    /// How many calls to the PIM may be under way at once.
     pub pim_at_once: usize,
     /// The destination; none where none is configured.
     pub destination: Option<Destination<'a, H>>,
-    /// What every call of the destination goes through.
+    /// What every call to the destination goes through.
     pub destination_governor: &'a Governor<'a, H>,
-    /// How many calls of the destination may be under way at once.
+    /// How many calls to the destination may be under way at once.
     pub destination_at_once: usize,
 }
 
 impl<'a, H: Host> Upstreams<'a, H> {
-    /// The upstreams of a tick, with what the state knows of them.
+    /// The upstreams of a tick, with what the state knows of the PIM: how large its pages come, and how it can be
+    /// searched.
     pub fn new(
         desk: Desk<'a, H>,
         pim_governor: &'a Governor<'a, H>,
@@ -119,7 +124,7 @@ impl<'a, H: Host> Upstreams<'a, H> {
         }
     }
 
-    /// The keys of the tokens that are in use.
+    /// The keys under which the tokens that are in use lie in the store.
     pub fn token_keys(&self) -> Vec<&str> {
         let destination = self.destination.as_ref();
         let of_destination = destination.and_then(|destination| destination.tokens.as_ref());
@@ -127,29 +132,31 @@ impl<'a, H: Host> Upstreams<'a, H> {
         [self.pim.tokens.key()].into_iter().chain(keys).collect()
     }
 
-    /// Calls may begin until this moment of the monotonic clock, in milliseconds.
+    /// Lets calls to both upstreams begin until this moment of the monotonic clock, in milliseconds.
     pub fn begin_until(&self, until_ms: u64) {
         self.pim_governor.begin_until(until_ms);
         self.destination_governor.begin_until(until_ms);
     }
 
-    /// A failure on the side of the PIM.
+    /// A failure that counts as the PIM's, of which no status tells.
     pub fn pim_failure(&self, class: Class, reason: &str) -> Failure {
         self.pim_governor.failed(class, reason.to_owned())
     }
 
-    /// Whether an upstream keeps the work from coming to anything.
+    /// Whether an upstream keeps calls from being made, so that the work may come to nothing: by a wait that it asked
+    /// for, an open breaker, a lowered rate, or a retry budget that is used up.
     pub fn is_hampered(&self) -> bool {
         self.pim_governor.is_hampered() || self.destination_governor.is_hampered()
     }
 
-    /// Whether calls for a kind are held at the PIM: by an open breaker, or by a wait that it asked for.
+    /// Whether no call to the PIM can be made for a kind now: because of an open breaker, a wait that the PIM asked
+    /// for, or since the time for calls is up.
     pub fn is_held_at_the_pim(&self, kind: Kind) -> bool {
         let pim = self.pim_governor;
         pim.held(token::CIRCUIT).is_some() || pim.held(kind.name()).is_some()
     }
 
-    /// Whether there is anything to keep equal to the PIM.
+    /// Whether reconciliation has anything to do: not without a destination to keep equal to the PIM.
     pub fn is_reconciling(&self) -> bool {
         self.destination.is_some()
     }

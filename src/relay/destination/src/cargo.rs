@@ -1,4 +1,8 @@
-//! An entity on its way, and a request for it.
+//! An entity on its way to the destination, and a request for it.
+//!
+//! Whoever pushes says what the queue and the index know of the entity. Its requests get idempotency keys that stay the
+//! same over retries and are others for every other change, so that a destination which heeds them does no change twice
+//! and leaves none out.
 
 use http::{HeaderName, HeaderValue, Method};
 use model::entity::{Kind, digest};
@@ -6,36 +10,38 @@ use protocol::draft::Ready;
 use protocol::remote::{Given, Remote};
 use protocol::request::Act;
 
-/// An entity on its way.
+/// An entity on its way, with what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Cargo<'a> {
-    /// Its kind.
+    /// The entity's kind.
     pub kind: Kind,
-    /// Its code.
+    /// The entity's code: the UUID of a product.
     pub code: &'a str,
-    /// How failures and log lines name it.
+    /// How failures and log lines name the entity.
     pub name: &'a str,
-    /// Attempts used up.
+    /// How many attempts the entity has used up.
     pub attempts: u32,
-    /// The key of what it is pushed for: the newest event that waits for it, or the dead letter that it is tried again for.
+    /// The key of what the entity is pushed for: an event that waits for it, as a rule the newest, or the dead letter
+    /// that is tried again.
     pub cause: &'a str,
-    /// How often it was pushed or deleted before.
+    /// How often the entity was pushed or deleted before.
     pub pushes: u64,
-    /// How often the content was another one since then, without coming through.
+    /// How often since then a push was to bring another content than the one before, without anything coming through.
     pub changes: u64,
-    /// Whether it is tried once more after it was given up.
+    /// Whether the entity is tried once more after it was given up.
     pub is_last_resort: bool,
-    /// What the destination gave of it; none where the index does not know that it has it.
+    /// What the destination gave of the entity; none where the index does not know that the destination has it.
     pub remote: Option<&'a Remote>,
-    /// What the destination gave of what it belongs to; none if it belongs to nothing.
+    /// What the destination gave of the entity's parent; none if it has no parent.
     pub of_parent: Option<&'a Remote>,
-    /// Until when a creation of it may arrive whose end is not known, in seconds since the Unix epoch.
+    /// Until when an earlier push of the entity may arrive whose end is not known, in seconds since the Unix epoch.
     pub may_arrive_until_s: Option<u64>,
-    /// What the destination gave of the one that had its identity until now.
+    /// What the destination gave of something else that went by the same identity until now: a late search may still
+    /// find it.
     pub former: Option<&'a Remote>,
 }
 
-/// What the destination gave of nothing.
+/// What the destination gave of a parent where there is none.
 static NOTHING: Remote = Remote::new();
 
 impl Cargo<'_> {
@@ -46,9 +52,9 @@ impl Cargo<'_> {
         }
     }
 
-    /// The same over retries, another for the next change even if that changes back: what has come through since makes it
-    /// another one, and so does a newer event.
-    /// Where the path or a header of an entity's request can change, they are a part of it.
+    /// The key by which the destination knows a repetition of a request. It is the same over retries, and another one
+    /// for the next change, even if that changes back: what has come through since makes it another one, and so does a
+    /// newer event. Where the path or a header of an entity's requests can change, they are a part of the key.
     pub(crate) fn idempotency_key(&self, sending: &Sending<'_>, names_change: bool) -> String {
         let pushes = match self.changes {
             0 => self.pushes.to_string(),
@@ -69,14 +75,14 @@ impl Cargo<'_> {
     }
 }
 
-/// A request to be sent.
+/// A request with all that it needs to be sent.
 pub(crate) struct Sending<'a> {
     pub(crate) act: Act,
-    /// Whether another one for the same entity was let in before it, in the same try.
+    /// Whether another request for the same entity was let in before this one, in the same try.
     pub(crate) follows: bool,
     pub(crate) method: &'a Method,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whether something in it was given by the destination.
+    /// Whether it has places for what the destination gives.
     pub(crate) is_late: bool,
     pub(crate) ready: Ready,
 }

@@ -1,4 +1,8 @@
-//! What a destination has of an entity, asked of it.
+//! What the destination has of an entity, asked of the destination itself.
+//!
+//! The shape says how an entity is looked up (`find`). A look-up changes nothing, so its failure leaves nothing open.
+//! That nothing was found is believed only once whatever was sent before has arrived and can be found, since what is
+//! believed missing may be made a second time.
 
 use crate::cargo::Cargo;
 use crate::{Called, Destination};
@@ -13,10 +17,10 @@ use world::host::Host;
 use world::mistake::{Mistake, made};
 
 impl<H: Host> Destination<'_, H> {
-    /// What the destination has of an entity; none if it has nothing.
+    /// What the destination has of an entity; none if it has nothing, or if the shape does not say how to look it up.
     ///
     /// # Errors
-    /// It does not tell, has several, or may not be able to tell yet.
+    /// The destination does not tell, has several where one was to be found, or may not be able to tell yet.
     pub(crate) async fn find(
         &self,
         cargo: Cargo<'_>,
@@ -41,7 +45,7 @@ impl<H: Host> Destination<'_, H> {
         };
         let refused = |reason: String| self.governor.failed(Class::Permanent, reason);
         match rules.found(&names, response.headers(), response.body()) {
-            // The one that was called so until a moment ago.
+            // The search still finds what went by this identity until a moment ago.
             Found::One(remote) if self.is_one(cargo.kind, cargo.former, &remote) => {
                 let reason = "the destination still finds the one that was called so before".to_owned();
                 Err(self.governor.failed(Class::Transient, reason))
@@ -57,7 +61,8 @@ impl<H: Host> Destination<'_, H> {
         }
     }
 
-    /// Nothing was found, which is believed once whatever was sent before has arrived and can be found.
+    /// Believes that nothing was found, if whatever was sent before has arrived and can be found by now. A push can be
+    /// found `settle_s` seconds after it arrived.
     fn nothing_found(&self, cargo: Cargo<'_>, settle_s: u64) -> Result<Option<Remote>, Failure> {
         let now_s = self.governor.now_ms() / 1000;
         match cargo.may_arrive_until_s.map(|until_s| until_s + settle_s) {
@@ -75,7 +80,7 @@ impl<H: Host> Destination<'_, H> {
         }
     }
 
-    /// Whether what it gave of one, if that is known, and of another is of one thing there.
+    /// Whether the destination gave two sets of values of one and the same thing; not if the first is not known.
     pub(crate) fn is_one(&self, kind: Kind, known: Option<&Remote>, other: &Remote) -> bool {
         known.is_some_and(|known| self.shape.is_of_one(kind, known, other))
     }

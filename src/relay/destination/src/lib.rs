@@ -1,8 +1,12 @@
 //! Pushing to the destination: singular upserts and deletes, each judged alone.
 //!
-//! Here its requests are made, with the idempotency key among their headers, and what follows from its answers. What a
-//! request is, and what an answer means, is the matter of the rooms `shape` and `protocol`. `cargo` is an entity on its way,
-//! `finding` how it is looked up, `login` how a token is had.
+//! Here the destination's requests are made, and it is said what follows from its answers. What a request is, and what
+//! an answer means, is the matter of the rooms `shape` and `protocol`. Whoever pushes an entity has written it down as
+//! in flight before, since a failure can leave open whether its request still arrives (`unsettled`). But for
+//! repetitions, a push is one look-up at most and two requests at most that change something, each of them with an
+//! idempotency key.
+//!
+//! `cargo` is an entity on its way, `finding` how it is looked up, `login` how a token is had.
 
 mod cargo;
 mod finding;
@@ -29,7 +33,8 @@ use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
 
-/// Five at once is what destinations of this kind bear; the rate is configurable.
+/// The limits of calls to the destination: `per_second` in a second, as configured, each of which may take `timeout_ms`
+/// milliseconds. Five calls at once are what destinations of this sort bear.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
     Limits {
         name: "destination",
@@ -45,7 +50,7 @@ pub struct Destination<'a, H> {
     governor: &'a Governor<'a, H>,
     config: &'a DestinationConfig,
     shape: &'a Shape,
-    /// Its tokens, where they end.
+    /// The tokens of the configured login; none where no login is configured.
     pub tokens: Option<Tokens<'a, H>>,
 }
 
@@ -70,17 +75,19 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// Brings an entity to the destination, and gives what is known of it there: by one request where that is one, else by
-    /// making it or by changing it, as the index knows of it. What the index does not know is looked up first where that can
-    /// be. Where the destination says that it is otherwise, that is believed once.
+    /// Brings an entity to the destination, and gives the values that are known of it there. Where making and changing
+    /// are two requests, the index tells which of them is sent. An entity of which the index does not know enough is
+    /// looked up first, if the shape says how. If the destination answers that it has the entity, lacks it, or has
+    /// another version of it than was thought, that is believed once, and leads to one more request.
     ///
     /// # Errors
-    /// Whatever keeps it from being there.
+    /// Whatever keeps the entity from being there.
     pub async fn upsert(&self, cargo: Cargo<'_>, upsert: &Upsert) -> Result<Remote, Failure> {
         let lacks = |known: &Option<Remote>| {
             let own = known.clone().unwrap_or_default();
             let given = cargo.given(&own);
-            // Where changing is a request of its own, all of it that is to hold what was given has to.
+            // An update is not sent while its path, or a part of its body that has no default, lacks a value that the
+            // destination gives. An upsert needs only those of its path.
             let lacking = match &upsert.create {
                 Some(_) => upsert.change.lacks_anywhere(given),
                 None => upsert.change.lacks(given),
@@ -92,7 +99,8 @@ impl<'a, H: Host> Destination<'a, H> {
             known = self.find(cargo, find, &upsert.identity, false).await?;
             has_looked = true;
         } else if upsert.create.is_some() && lacks(&known) {
-            // It says so itself if it has it, and what it is called there.
+            // An update that lacks values cannot be sent, so the entity is made. If the destination has it, it says so
+            // itself, and may give the values along with that.
             known = None;
         }
         loop {
@@ -116,7 +124,7 @@ impl<'a, H: Host> Destination<'a, H> {
             };
             is_second = true;
             known = match (meaning, &upsert.find) {
-                // What it was called is called so no more.
+                // Nothing at the destination goes by the values that it gave before.
                 (Meaning::Missing, None) => None,
                 (_, Some(find)) if !has_looked => {
                     has_looked = true;
@@ -136,7 +144,7 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// A request with what was given filled in.
+    /// The request for an entity, with the values filled in that the destination gave.
     fn sending<'d>(&self, cargo: Cargo<'_>, act: Act, draft: &'d Draft, own: &Remote) -> Result<Sending<'d>, Failure> {
         let given = cargo.given(own);
         let headers = &self.shape.headers_of(cargo.kind, act).late;
@@ -156,7 +164,7 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// A request cannot be made, since it needs what the destination did not give.
+    /// The failure of a request that cannot be made, since it needs a value that the destination did not give.
     fn not_given(&self, cargo: Cargo<'_>, place: &str) -> Failure {
         match name_at_parent(place) {
             Some(name) if cargo.of_parent.is_some() => self.governor.failed(
@@ -174,7 +182,8 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// The token to send; none where none is wanted. Nothing of an entity goes out with a request for one.
+    /// The token to send; none where none is configured. A failure leaves nothing open, since no entity goes out with a
+    /// request for a token.
     pub async fn token(&self) -> Result<Option<String>, Failure> {
         match &self.tokens {
             Some(tokens) => tokens.access().await.map(Some).map_err(Failure::settled),
@@ -182,7 +191,7 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// A token in place of one that was refused; none where there is no other.
+    /// A token in place of one that was refused; none where no other is to be had.
     pub async fn instead_of(&self, refused: &Option<String>) -> Result<Option<String>, Failure> {
         match (&self.tokens, refused) {
             (Some(tokens), Some(refused)) => tokens.instead_of(refused).await.map_err(Failure::settled),
@@ -190,8 +199,9 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// The request that a file is sent with, its content still to come. A file is immutable by its path, so that the
-    /// path is key enough, unless a person asked for it once more at this time.
+    /// The request that a file is sent with, its content still to come. The content of a file never changes under its
+    /// path, so the idempotency key comes of the path alone; and of `forced_s`, in seconds since the Unix epoch, if a
+    /// person asked at that moment for the file once more.
     pub fn file(
         &self,
         circuit: &str,
@@ -207,10 +217,10 @@ impl<'a, H: Host> Destination<'a, H> {
         self.request(circuit, &self.shape.headers, (method, path), key, Vec::new(), token)
     }
 
-    /// Deletes an entity, or archives it; one that is not there is deleted.
+    /// Deletes an entity, or archives it. An entity that is not there counts as deleted.
     ///
     /// # Errors
-    /// Whatever keeps it from being gone.
+    /// Whatever keeps the entity from being gone.
     pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
         let (mut own, mut has_looked) = (cargo.remote.cloned().unwrap_or_default(), false);
         let (former, cargo) = (cargo.former, Cargo { former: None, ..cargo });
@@ -222,14 +232,15 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Some(_), Some(find)) if !has_looked => {
                     has_looked = true;
                     match self.find(cargo, find, &removal.identity, false).await? {
-                        // It is called otherwise by now, and the destination finds it late.
+                        // The entity goes by another identity by now, which the destination's search does not know yet:
+                        // nothing is left under this one.
                         Some(found) if self.is_one(cargo.kind, former, &found) => return Ok(()),
                         Some(found) => own.extend(found),
                         None => return Ok(()),
                     }
                     continue;
                 }
-                // Nothing ties it to anything there.
+                // Nothing that is known ties the entity to anything at the destination.
                 (Some(_), None) if cargo.remote.is_none() => return Ok(()),
                 (Some(place), _) => return Err(self.not_given(cargo, place)),
             }
@@ -239,7 +250,7 @@ impl<'a, H: Host> Destination<'a, H> {
             let find = removal.find.as_ref().filter(|_| !has_looked);
             match (self.send(cargo, sending, find.is_some()).await?, find) {
                 (Sent::Done(_), _) => return Ok(()),
-                // It has another version than is known.
+                // The destination has another version of the entity than is known.
                 (Sent::LedOn(..), Some(find)) => {
                     has_looked = true;
                     match self.find(cargo, find, &removal.identity, true).await? {
@@ -252,7 +263,8 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// Sends a request that changes something; says what was given, or what leads to another request where one can follow.
+    /// Sends a request that changes something, and gives the values that came with its answer. Where another request
+    /// can follow, an answer that leads to one is no failure.
     async fn send(&self, cargo: Cargo<'_>, sending: Sending<'_>, can_follow: bool) -> Result<Sent, Failure> {
         let remember = &self.shape.operation(cargo.kind, sending.act).remember;
         let gave = |response: &Response<Vec<u8>>| {
@@ -265,7 +277,8 @@ impl<'a, H: Host> Destination<'a, H> {
         })
     }
 
-    /// Makes a call; gives a good answer, or one that leads to another request where one can follow.
+    /// Makes a call, and once more with a new token after a 401. Gives a good answer or, where another request can
+    /// follow, one that leads to it.
     async fn called(&self, cargo: Cargo<'_>, sending: Sending<'_>, can_follow: bool) -> Result<Called, Failure> {
         let (act, follows) = (sending.act, sending.follows);
         let operation = self.shape.operation(cargo.kind, act);
@@ -288,7 +301,8 @@ impl<'a, H: Host> Destination<'a, H> {
             if act == Act::Find {
                 request.headers_mut().remove("idempotency-key");
             }
-            // Whoever judges an answer tells who asks how long to wait: a body is read once for both.
+            // The governor has an answer judged before it asks how long to wait, which depends on what the answer
+            // means.
             let meaning = Cell::new(Meaning::Done);
             let wait = |response: &Response<Vec<u8>>| {
                 let head = (response.status().as_u16(), response.headers());
@@ -315,7 +329,7 @@ impl<'a, H: Host> Destination<'a, H> {
             let mut led_on = None;
             let mut judge = |response: &Response<Vec<u8>>| {
                 let status = response.status().as_u16();
-                // It says nothing before the token was renewed.
+                // A 401 says nothing of the entity before the token was renewed.
                 if may_renew && status == 401 {
                     return Some(Class::NotCalled);
                 }
@@ -349,7 +363,7 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// A user and a password as a header carries them, which must not be told either.
+    /// User and password in the form that a header carries. Neither this form nor the password may be told.
     fn basic(&self, token: &str) -> String {
         let basic = STANDARD.encode(token);
         self.governor.keep_secret(&basic);
@@ -382,7 +396,7 @@ impl<'a, H: Host> Destination<'a, H> {
         if let Some(token) = token {
             let authentication = &headers.authentication;
             let value = match authentication.scheme.as_str() {
-                // A user and a password, as people have them (RFC 7617).
+                // The token is a user and a password as people have them, which the header carries encoded (RFC 7617).
                 "Basic" if token.contains(':') => format!("Basic {}", self.basic(token)),
                 scheme => format!("{scheme} {token}"),
             };
@@ -398,31 +412,33 @@ impl<'a, H: Host> Destination<'a, H> {
 enum Called {
     /// A good answer, and what it means.
     Done(Meaning, Response<Vec<u8>>),
-    /// One that leads to another request, and the failure that it is where none follows.
+    /// An answer that leads to another request, what it means, and the failure that it is if none follows.
     LedOn(Meaning, Response<Vec<u8>>, Box<Failure>),
 }
 
 /// What came of a request that changes something.
 enum Sent {
-    /// It is done; and what was given.
+    /// The destination did it, and gave these values.
     Done(Remote),
-    /// It leads to another request; what was given, and the failure that it is where none follows.
+    /// The answer leads to another request: what it means, the values that it gave, and the failure that it is if none
+    /// follows.
     LedOn(Meaning, Remote, Box<Failure>),
 }
 
-/// Whether an answer to a creation could not be read, so that nobody knows what it said.
+/// Whether an answer came in a form that is not understood, so that nobody knows whether the destination did what it
+/// was asked for.
 fn is_odd(failure: &Failure) -> bool {
     failure.class == Class::Unavailable && failure.reason.starts_with("the answer cannot be read")
 }
 
-/// Whether an answer says that the other one of `create` and `update` is the right one, or that the destination has another
-/// version than is known.
+/// Whether an answer says that the other one of `create` and `update` is the right one, or that the destination has
+/// another version of the entity than is known.
 fn leads_on(meaning: Meaning) -> bool {
     matches!(meaning, Meaning::Missing | Meaning::Exists)
 }
 
-/// The class of what an answer to a request means: what is missing where it is to be deleted is deleted, and what is
-/// missing where it is looked for is an answer.
+/// The class of failure that an answer to a request stands for; none for success. A deletion of an entity that is not
+/// there has succeeded, and so has a look-up that finds nothing.
 pub fn class_of(act: Act, meaning: Meaning) -> Option<Class> {
     match meaning {
         Meaning::Done => None,

@@ -1,4 +1,8 @@
 //! How a token of the destination is had.
+//!
+//! Variables tell the address, the id and the secret, and the shape tells the form of the request and of its answer.
+//! Here the request is only made: the room `upstream` sends it and keeps the token. The secret is named as such in
+//! every form in which a header or the body of a form carries it, so that none of them is told.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use config::LoginConfig;
@@ -7,11 +11,11 @@ use model::path::path_segment;
 use serde_json::Value;
 use upstream::token::Login;
 
-/// The login that is configured.
+/// The configured login.
 pub(crate) struct ByLogin<'a>(pub(crate) &'a LoginConfig);
 
 impl ByLogin<'_> {
-    /// Id and secret for the header `Authorization`, each encoded as in a form (RFC 6749, 2.3.1).
+    /// Id and secret for the header `Authorization`, each encoded as in a form before (RFC 6749, section 2.3.1).
     fn basic(&self) -> String {
         let [id, secret] = [&self.0.id, &self.0.secret].map(|text| path_segment(text));
         STANDARD.encode(format!("{id}:{secret}"))

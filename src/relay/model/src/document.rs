@@ -1,15 +1,18 @@
-//! Reading a document that people wrote: whatever is wrong in it is named with its place and the remedy, and all of it at
+//! Reads a document that people wrote: whatever is wrong in it is named with its place and the remedy, and all of it at
 //! once.
+//!
+//! Whoever reads goes on after a mistake with whatever value it is given, and looks at the flaws at the end. What was
+//! read of a document is worth something only if there is none.
 
 use crate::json;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
 
-/// One thing that is wrong.
+/// One thing that is wrong in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
-    /// Where, as a JSON Pointer (RFC 6901) into the document; empty for the whole of it.
+    /// Its place, as a JSON Pointer (RFC 6901) into the document; empty for the whole of it.
     pub place: String,
     /// What is wrong there and what to write instead.
     pub remedy: String,
@@ -38,7 +41,7 @@ pub struct Node<'a> {
     flaws: &'a Flaws,
 }
 
-/// A token as it stands in a JSON Pointer.
+/// A token as it stands in a JSON Pointer (RFC 6901).
 fn escaped(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
@@ -69,18 +72,19 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A member that is there.
+    /// The member of this name, if it is there. That it is missing is no flaw.
     pub fn member(&self, name: &str) -> Option<Node<'a>> {
         Some(self.child(name, self.value.get(name)?))
     }
 
-    /// Every member, by name.
+    /// Every member with its name; none of what is no object.
     pub fn members(&self) -> impl Iterator<Item = (&'a String, Node<'a>)> {
         let members = self.value.as_object().into_iter().flatten();
         members.map(|(name, value)| (name, self.child(name, value)))
     }
 
-    /// The object with no members but these; says whether it is one.
+    /// Says whether the value is an object. A member that is not allowed is a flaw, and so is a value that is no
+    /// object.
     pub fn is_object_of(&self, allowed: &[&str]) -> bool {
         let Some(members) = self.object() else { return false };
         let is_known = |name: &String| allowed.contains(&name.as_str());
@@ -91,7 +95,7 @@ impl<'a> Node<'a> {
         true
     }
 
-    /// The object, whatever its members are.
+    /// The object, whatever its members are. Any other value is a flaw.
     pub fn object(&self) -> Option<&'a Map<String, Value>> {
         let object = self.value.as_object();
         if object.is_none() {
@@ -100,7 +104,7 @@ impl<'a> Node<'a> {
         object
     }
 
-    /// A text that is not empty.
+    /// The text. An empty one is a flaw, and so is any other value.
     pub fn text(&self) -> Option<&'a str> {
         match self.value.as_str() {
             Some(text) if !text.is_empty() && json::written(self.value).is_none() => Some(text),
@@ -111,7 +115,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// True or false.
+    /// The truth value. Any other value is a flaw, and taken for false.
     pub fn flag(&self) -> bool {
         self.value.as_bool().unwrap_or_else(|| {
             self.wrong("must be true or false");
@@ -119,7 +123,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The elements of a list that is not empty.
+    /// The elements of the list. An empty one is a flaw, and so is any other value; neither has elements.
     pub fn list(&self) -> Vec<Node<'a>> {
         match self.value.as_array() {
             Some(list) if !list.is_empty() => {
@@ -137,13 +141,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The texts of a list that is not empty.
+    /// The texts of the list, less the elements that are none. Each of those is a flaw, as is an empty list.
     pub fn texts(&self) -> Vec<String> {
         let texts = self.list();
         texts.iter().filter_map(|node| Some(node.text()?.to_owned())).collect()
     }
 
-    /// One of a few words.
+    /// What one of a few words stands for. Any other word or value is a flaw.
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let chosen = choices.iter().find(|(name, _)| self.value.as_str() == Some(name));
         if chosen.is_none() {
@@ -153,7 +157,7 @@ impl<'a> Node<'a> {
         chosen.map(|(_, value)| *value)
     }
 
-    /// Each of these members that is missing is a flaw; says whether none is.
+    /// Says whether the value has all of these members. Each one that is missing is a flaw.
     pub fn has_all(&self, needed: &[&str]) -> bool {
         let missing: Vec<&&str> = needed.iter().filter(|name| self.value.get(name).is_none()).collect();
         for name in &missing {

@@ -1,4 +1,7 @@
-//! What the relay keeps equal: entities, and how their codes stand in a key.
+//! What the relay keeps equal: entities, and how their codes stand in keys.
+//!
+//! Whatever a code is, its segment fits into a key, has no character there that means something else, and is another
+//! one than that of any other code.
 
 use crate::json;
 use crate::time;
@@ -8,13 +11,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The most entities in one batch: what the PIM gives in one page (contract 4.4).
+/// The most entities that a batch begins with: as many as the PIM gives in one page (contract 4.4).
 pub const BATCH_MAX: usize = 100;
 
-/// The member that marks an entity whose texts are no Unicode. It is kept equal to nothing: people must mend it.
+/// The member that marks an entity of the PIM in which a text is no Unicode. Such an entity is not sent before people
+/// have mended it in the PIM.
 pub const UNREADABLE: &str = "_unreadable";
 
-/// The kinds of entity that are kept equal. The worker serves the greatest first: what others refer to.
+/// The kinds of entity that are kept equal. The worker serves the greatest kind first, since lesser ones refer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -27,10 +31,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind: those that are always kept equal before the others.
+    /// Every kind. Those that are always kept equal come before the one that the shape may want, too.
     pub const ALL: [Kind; 3] = [Kind::ProductModel, Kind::Product, Kind::Category];
 
-    /// Its letter in a key.
+    /// The kind's letter in a key.
     pub fn letter(self) -> char {
         match self {
             Kind::Product => 'p',
@@ -44,7 +48,7 @@ impl Kind {
         Kind::ALL.into_iter().find(|kind| kind.letter() == letter)
     }
 
-    /// Its name in a path of the destination, in logs and in the administration.
+    /// The kind's name in a path of the destination, in logs and in the administration.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Product => "products",
@@ -53,8 +57,8 @@ impl Kind {
         }
     }
 
-    /// The id in one of the PIM's documents (contract 4.6): a UUID in its canonical form whatever case it came in, a
-    /// code to the letter. One that is no Unicode is none.
+    /// The id in a document of the PIM's that is an entity (contract 4.6): a UUID in its canonical form whatever case
+    /// it came in, a code to the letter. An id that is no Unicode is none.
     pub fn id_in(self, document: &Value) -> Option<String> {
         let member = match self {
             Kind::Product => "uuid",
@@ -76,18 +80,18 @@ impl Kind {
     }
 }
 
-/// Whether two codes are one for Akeneo, to which letter case makes no difference. Which letters beyond ASCII it takes
-/// for the same is its database's affair, and only codes of models have any: here all of them are. So this is for
-/// telling whether an answer fits what was asked for.
+/// Whether two codes may be one for Akeneo, to which letter case makes no difference. Which letters beyond ASCII are
+/// the same to Akeneo depends on its database, and only codes of models have any. Here each of them is the same as
+/// every other. So this tells whether an answer fits what was asked for, and not whether two entities are one.
 pub fn is_same(one: &str, other: &str) -> bool {
     let folded = |c: char| if c.is_ascii() { c.to_ascii_lowercase() } else { '\u{80}' };
     one.chars().map(folded).eq(other.chars().map(folded))
 }
 
-/// The longest code that a segment holds in full, in bytes.
+/// The longest code that stands in full in a segment, in bytes.
 const FULL_MAX: usize = 40;
 
-/// A code as a segment of a key: reversible where it is short, else a hash, the code then standing in the value.
+/// A code as it stands in a key: in full where it is short, else as a hash, and then the key's value has the code.
 ///
 /// The first letter tells the form: `u` a lower-case UUID in 22 characters, `t` the text itself, `x` its bytes in
 /// base64url, `h` a hash.
@@ -110,7 +114,7 @@ impl Segment {
         })
     }
 
-    /// Reads a segment out of a key. Only what [`Segment::of`] makes is taken.
+    /// Reads a segment out of a key; none for what [`Segment::of`] never makes.
     pub fn parse(text: &str) -> Option<Segment> {
         let segment = Segment(text.to_owned());
         match segment.code() {
@@ -123,12 +127,12 @@ impl Segment {
         }
     }
 
-    /// A segment that was read out of a key before.
+    /// A segment of a text that [`Segment::parse`] has read before. Nothing is checked.
     pub fn known(text: &str) -> Segment {
         Segment(text.to_owned())
     }
 
-    /// The code, unless only its hash is here.
+    /// The code; none where the segment has only a hash of it.
     pub fn code(&self) -> Option<String> {
         let (form, rest) = self.0.split_at_checked(1)?;
         match form {
@@ -139,21 +143,21 @@ impl Segment {
         }
     }
 
-    /// The text in the key.
+    /// The segment as it stands in a key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// How many bytes of a SHA-256 are kept: 128 bits, so that no two codes meet.
+/// How many bytes of a SHA-256 a digest keeps: 128 bits, so that no two codes have the same.
 const DIGEST_BYTES: usize = 16;
 
-/// A short digest in base64url, for keys and for the index.
+/// A short digest in 22 characters of base64url, for keys and for the index.
 pub fn digest(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..DIGEST_BYTES])
 }
 
-/// The bytes of a UUID in its canonical form, lower case and hyphenated; of nothing else.
+/// The bytes of a UUID that is written in its canonical form, lower case and hyphenated; none of any other text.
 pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
     let uuid = Uuid::try_parse(text).ok()?;
     let mut canonical = Uuid::encode_buffer();
@@ -168,9 +172,9 @@ pub fn uuid_text(bytes: &[u8; 16]) -> String {
 /// An entity as keys know it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entity {
-    /// Its kind.
+    /// The entity's kind.
     pub kind: Kind,
-    /// Its code.
+    /// The entity's code, as it stands in keys.
     pub segment: Segment,
 }
 
@@ -181,7 +185,7 @@ impl Entity {
         Entity { kind, segment }
     }
 
-    /// The entity in one text, as keys have it.
+    /// The entity in one text, as it stands in keys: the letter of its kind, a dot, its segment.
     pub fn key(&self) -> String {
         format!("{}.{}", self.kind.letter(), self.segment.as_str())
     }

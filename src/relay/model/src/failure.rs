@@ -1,4 +1,8 @@
 //! What can go wrong with a call, and what follows from it.
+//!
+//! A failure is what the log, retries and dead letters keep of a call. Whoever makes one has left secrets out of its
+//! words, and has cut what the upstream said to the lengths given here. What a failure costs an entity follows from its
+//! class and from the number of calls.
 
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -8,30 +12,35 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// May pass: 408, 429, 5xx, a timeout, a lost connection. Costs an attempt.
+    /// The failure may pass: 408, 429, 5xx, a timeout, a lost connection. Costs an attempt for each call.
     Transient,
-    /// The upstream cannot be reached or answers something else than itself. Costs nothing.
+    /// The upstream cannot be reached, or something else answers in its place; or it failed while its breaker was open,
+    /// or with a 429 that is no single entity's fault. Costs nothing.
     Unavailable,
     /// Every call would fail until a person mends something: credentials, permissions, addresses. Costs nothing.
     Misconfigured,
-    /// This entity is refused: another try would be, too.
+    /// This entity is refused, and another try would be, too. Costs an attempt for each call.
     Permanent,
-    /// The upstream answers with more than is read: less is to be asked for. Costs an attempt where there is no less.
+    /// The upstream answers with more than is read. Less is to be asked for; where there is no less, it costs an
+    /// attempt.
     TooLarge,
-    /// No call was made: a breaker is open, a wait is asked for, or the budget is used up. Costs nothing.
+    /// No call was made, since a breaker is open, the upstream asked to wait, the retry budget is used up, or there is
+    /// no room for the events that would follow. Or a call was made, and its answer says nothing of the entity: a 429
+    /// while the rate can still go down, a 401 before the token was renewed. Costs nothing.
     #[serde(rename = "held")]
     NotCalled,
-    /// No call was made: the tick, and not an upstream, has come to its end. Costs nothing.
+    /// No call was made, since the time of the tick is used up. Costs nothing.
     TimeIsUp,
 }
 
-/// How much of an upstream's answer stands in a reason, in bytes.
+/// How much of an upstream's answer stands in a reason at most, in bytes.
 pub const REASON_KEPT: usize = 200;
 
-/// How much of the last answer is kept for people, in bytes: what a destination says of a dozen fields.
+/// How much of the last answer is kept for people at most, in bytes: as much as a destination says of a dozen fields.
 pub const ANSWER_KEPT: usize = 4096;
 
-/// Adds a failure to those before it, of whose answers their reasons say enough.
+/// Adds a failure to earlier ones. Their long answers are dropped: people need the last, and of earlier ones the
+/// reason.
 pub fn keep(failures: &mut Vec<Failure>, failure: Failure) {
     for earlier in failures.iter_mut() {
         earlier.answer = None;
@@ -42,22 +51,22 @@ pub fn keep(failures: &mut Vec<Failure>, failure: Failure) {
 /// One failed call, as retries and dead letters keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// When, in seconds since the Unix epoch.
+    /// When the call failed, in seconds since the Unix epoch.
     pub at_s: u64,
-    /// Whose: `pim`, `destination` or `alert`.
+    /// Which upstream was called: `pim`, `destination` or `alert`.
     pub upstream: String,
-    /// What follows.
+    /// What follows from the failure.
     pub class: Class,
-    /// The status, if there was an answer.
+    /// The status of the answer, if there was one.
     pub status: Option<u16>,
     /// What was wrong, in words, without secrets.
     pub reason: String,
-    /// All that it answered, without secrets and up to [`ANSWER_KEPT`], where `reason` has only the beginning of it.
+    /// The answer, without secrets and up to [`ANSWER_KEPT`]; none where `reason` has all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<str>>,
-    /// What the upstream called it.
+    /// The upstream's own name for the call, by which its support finds it.
     pub tracking_id: Option<Box<str>>,
-    /// How many calls were made of it.
+    /// How many calls were made, a quick retry included; 0 where none was.
     pub tries: u32,
     /// Whether the request may have been carried out, or still may be.
     pub unsettled: bool,
@@ -66,7 +75,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// It as people see it.
+    /// The failure as people see it.
     pub fn shown(&self) -> Value {
         json!({
             "time": time::text(self.at_s), "upstream": self.upstream, "status": self.status,
@@ -74,7 +83,7 @@ impl Failure {
         })
     }
 
-    /// How many attempts it costs the entity.
+    /// How many attempts the failure costs the entity.
     pub fn cost(&self) -> u32 {
         if matches!(self.class, Class::Transient | Class::Permanent | Class::TooLarge) {
             self.tries.max(1)
@@ -83,7 +92,7 @@ impl Failure {
         }
     }
 
-    /// The same, of a request that cannot have changed the entity, or still change it.
+    /// This failure, for a request that cannot have changed the entity and cannot change it any more.
     #[must_use]
     pub fn settled(self) -> Failure {
         Failure {
@@ -92,24 +101,27 @@ impl Failure {
         }
     }
 
-    /// Whether no call was made.
+    /// Whether the failure says nothing of what was to be asked for: no call was made, or its answer decides nothing
+    /// ([`Class::NotCalled`]).
     pub fn was_not_called(&self) -> bool {
         matches!(self.class, Class::NotCalled | Class::TimeIsUp)
     }
 
-    /// Whether a refusal may have left something behind: it came in an answer with a good status.
+    /// Whether a refusal may have left something behind at the upstream, since it came in an answer with a good status
+    /// (2xx).
     pub fn may_have_changed_something(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
 
-    /// Whether one of several that were asked for together may be why, so that it is worth asking for fewer.
+    /// Whether one of several entities that were asked for together may be to blame, so that it is worth asking for
+    /// fewer.
     pub fn may_be_of_one(&self) -> bool {
         !self.was_not_called() && (self.status.is_some() || self.is_for_size())
     }
 
-    /// Whether a request for less may come through where this one failed: the answer was too large, took too long or was
-    /// cut off, the upstream broke over it, or refused it. An upstream that is down fails in the same ways, so whoever
-    /// asks for less must tell the two apart by another request.
+    /// Whether a request for less may come through where this one failed: the answer was too large, took too long or
+    /// was cut off, the upstream broke over the request, or refused it. An upstream that is down fails in the same
+    /// ways, so whoever asks for less must tell the two apart by another request.
     pub fn is_for_size(&self) -> bool {
         if self.retry_after_s.is_some() || self.class == Class::Misconfigured || self.was_not_called() {
             return false;
@@ -117,7 +129,7 @@ impl Failure {
         match self.status {
             Some(429) => false,
             Some(status) => status >= 400,
-            // A connection that never stood says nothing of what was to be asked over it.
+            // Where no connection came about, its failure says nothing of what was to be asked over it.
             None => self.unsettled,
         }
     }

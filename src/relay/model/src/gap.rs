@@ -1,4 +1,9 @@
-//! Where a list has entities that cannot be read: what is known of where they end (contract 4.4, 4.5).
+//! A place in a list of the PIM behind which an entity cannot be read, not even alone, and what is known of where that
+//! place ends (contract 4.4, 4.5).
+//!
+//! The end is found by asking for the one entity behind other points of the list: a gap keeps what came of that, and
+//! says where to ask next. It may assume that whoever asks has made sure that the PIM answers other searches, since one
+//! that answers nothing would look like a gap. A gap is kept between ticks.
 
 use crate::entity::{Kind, uuid_bytes, uuid_text};
 use crate::path::parameter;
@@ -6,46 +11,48 @@ use crate::time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How a gap is measured.
+/// What the points of a gap are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
-    /// By UUID, which is the cursor of products (contract 4.4).
+    /// UUIDs, which are the cursors of products (contract 4.4), so that any point can be asked for.
     Uuid,
-    /// By when entities were created: other cursors cannot be made up.
+    /// Seconds in which entities were created. Other cursors than UUIDs cannot be made up, but a search can be bounded
+    /// by these (contract 4.4, 4.5).
     #[default]
     Creation,
-    /// By their number in the list.
+    /// Numbers of pages of one entity each.
     Number,
 }
 
-/// A place behind which the next entity cannot be read, not even alone; and what is known of where it ends.
+/// A place in a list behind which the next entity cannot be read, not even alone, and what is known of where it ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gap {
-    /// How it is measured.
+    /// What its points are.
     pub measure: Measure,
-    /// Where it begins.
+    /// The point at which the gap begins.
     pub begins: Mark,
-    /// Behind this nothing comes.
+    /// The furthest point behind which nothing came.
     pub fails: Mark,
-    /// Behind this something does.
+    /// The nearest point behind which something came; none before there was one.
     pub comes: Option<Mark>,
-    /// Where it may end, since an entity is known there.
+    /// A point at which an entity is known: the gap may end there.
     pub hint: Option<Mark>,
-    /// What was found already that cannot be read.
+    /// The points of those entities that were found already and cannot be read.
     pub left_out: Vec<Mark>,
-    /// Whether the list is to be asked for without that: something else there may be good, or as bad.
+    /// Whether the list is to be asked for next without the entities that were found: what else lies there may be good,
+    /// or as bad.
     pub is_left_out: bool,
-    /// How many numbered pages in a row were passed over.
+    /// How many numbered pages in a row were passed over already.
     pub row: usize,
-    /// Whether it is certain that something cannot be read there.
+    /// Whether it is certain that something cannot be read there, since the PIM has answered another search meanwhile.
     pub is_begun: bool,
-    /// Why nothing came where it was last asked, while it is not known whether the PIM answers anything.
+    /// Why nothing came where the list was last asked, until it is known whether the PIM answers other searches.
     pub doubt: Option<String>,
 }
 
-/// A point of a measure, written as a UUID is: whoever reads it must not round it.
+/// A point of a gap. It is kept in the form of a UUID, so that nobody who reads it rounds it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Mark(pub u128);
@@ -63,7 +70,7 @@ impl From<Mark> for String {
 }
 
 impl Gap {
-    /// The gap behind a cursor.
+    /// The gap behind a cursor of a list, or at the list's beginning, of which nothing else is known yet.
     pub fn behind(kind: Kind, cursor: Option<&str>) -> Gap {
         let after = cursor.map(|cursor| parameter(cursor, "search_after").and_then(uuid_bytes));
         let (measure, begins) = match (kind, after) {
@@ -80,19 +87,22 @@ impl Gap {
         }
     }
 
-    /// Behind which UUID an entity that is known would help to find the end: it may be the one that cannot be read.
+    /// The UUID behind which to look up the first entity that is known otherwise, if that would help to find the end:
+    /// it may be the one that cannot be read.
     pub fn wants_hint(&self) -> Option<[u8; 16]> {
         let is_new = self.measure == Measure::Uuid && self.is_begun && self.comes.is_none() && self.hint.is_none();
         is_new.then(|| self.begins.0.to_be_bytes())
     }
 
-    /// The first entity that is known behind it.
+    /// Takes note of the first entity that is known otherwise behind the gap's beginning, by its UUID.
     pub fn hint(&mut self, uuid: [u8; 16]) {
         self.hint = Some(Mark(u128::from_be_bytes(uuid)));
     }
 
-    /// Where to ask next; nowhere once its end is known to the point. At what is known first, then at the end of the
-    /// list, then ever closer to its beginning, for behind another such entity nothing comes, either.
+    /// The point behind which to ask next; none once the end is known to the point, which is the nearest one behind
+    /// which something came. `end` is a point behind which no list has anything. The first question is asked at the
+    /// entity that is known otherwise, then one at the end of the list, and then others ever closer to the gap's
+    /// beginning: behind the gap another entity may be as bad, and from before that one nothing comes, either.
     pub fn next(&self, end: u128) -> Option<u128> {
         let (begins, fails, hint) = (self.begins.0, self.fails.0, self.hint.map_or(0, |hint| hint.0));
         let Some(Mark(comes)) = self.comes else {
@@ -111,13 +121,15 @@ impl Gap {
         Some(near.filter(|_| is_far).unwrap_or(fails + (comes - fails) / 2))
     }
 
-    /// The PIM answers nothing: what was last asked says nothing. A place is asked anew if that is all that was known.
+    /// The gap once it turned out that the PIM answers no other search: then it means nothing that nothing came where
+    /// the list was last asked. None where nothing else was known of the gap, so that its place is asked for as any
+    /// other.
     pub fn believed(self) -> Option<Gap> {
         let is_known = self.is_begun || self.row > 0;
         is_known.then_some(Gap { doubt: None, ..self })
     }
 
-    /// It is measured again, without what was found already.
+    /// The gap to be measured once more, since without the entities that were found already nothing comes, either.
     pub fn again(&self) -> Gap {
         Gap {
             measure: self.measure,
@@ -130,7 +142,8 @@ impl Gap {
         }
     }
 
-    /// What a search leaves out, and where it begins, if that is not told by the cursor.
+    /// Adds to a search which entities it leaves out and, unless the points are UUIDs or the search only leaves out,
+    /// that it begins behind the point `at`. Of UUIDs the cursor tells where it begins.
     pub fn criteria(&self, search: &mut Value, at: u128) {
         if self.measure == Measure::Uuid {
             if !self.left_out.is_empty() {
@@ -157,8 +170,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Where the search for the end of a gap comes to, and after how many questions; behind every point below one of
-    /// these, and behind none that another is next to, nothing comes.
+    /// Where the search for the end of a gap ends, and after how many questions. Behind a point something comes unless
+    /// the next entity there is a broken one.
     fn search(begins: u128, broken: &[u128], good: &[u128], hint: Option<u128>) -> (u128, usize) {
         let comes = |at: u128| {
             let next = |all: &[u128]| all.iter().copied().filter(|one| *one > at).min();

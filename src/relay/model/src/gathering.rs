@@ -1,22 +1,24 @@
-//! Things put in order. Sorting is done by one function for all types: of the standard library's algorithm the components
-//! would hold a copy of four or five kilobytes for every type that it sorts.
+//! Ordered maps, sets and lists, made with little code.
+//!
+//! The standard library has a sorting algorithm of four or five kilobytes, and a component would have a copy of it for
+//! every type that it sorts. So all types are sorted by one copy here, and maps and sets are made without sorting.
 
 use std::cmp::Ordering;
 
-/// A map or a set of these, in which the later of two equals counts. `collect` would sort them first; what inserts one after
-/// the other is there anyway.
+/// A map or a set of these items, like that which `collect` makes: of items with one key a map has the last. `collect`
+/// would sort the items first; the code that inserts one after the other is there anyway.
 pub fn gathered<C: Default + Extend<T>, T>(items: impl IntoIterator<Item = T>) -> C {
     let mut gathered = C::default();
     gathered.extend(items);
     gathered
 }
 
-/// Puts things in order, without a copy of them. Which of two equals is first is not said.
+/// Puts things in order where they lie. Which of two equal things comes first is not said.
 pub fn sort<T>(things: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
     let mut places = in_order(things.len(), &|one, other| order(&things[one], &things[other]));
     for begin in 0..places.len() {
         let mut at = begin;
-        // Round a ring of things that take each other's places.
+        // Goes round a ring of things, each of which takes the place of the next, until it is closed.
         loop {
             let from = places[at] as usize;
             places[at] = number(at);
@@ -29,14 +31,14 @@ pub fn sort<T>(things: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
     }
 }
 
-/// The places of so many things in their order, by what is the order of the things at two places.
+/// The places at which so many things lie, in the order of the things. `order` compares the things at two places.
 fn in_order(count: usize, order: &dyn Fn(usize, usize) -> Ordering) -> Vec<u32> {
     let mut places: Vec<u32> = (0..number(count)).collect();
     places.sort_unstable_by(|one, other| order(*one as usize, *other as usize));
     places
 }
 
-/// No component has room for more.
+/// A place as a number of 32 bits: no component has room for more things.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }

@@ -1,7 +1,10 @@
 //! Pages of HTML where data was asked for: a proxy, a firewall or a maintenance page speaks in an upstream's place.
+//!
+//! A body is judged by its beginning alone, whatever its size and its headers are; any bytes may come.
 
-/// Whether a body is a page: it begins, after white space, byte order marks, comments and declarations of XML, with
-/// `<!doctype html` or `<html`. Its `Content-Type` says nothing: many honest receivers answer `ok` as `text/html`.
+/// Whether a body is a page: after white space, byte order marks, comments and declarations of XML, a page begins with
+/// `<!doctype html` or `<html`, in letters of either case. The `Content-Type` of an answer does not tell, since many
+/// honest receivers answer `ok` as `text/html`.
 pub fn is_page(body: &[u8]) -> bool {
     let mut rest = body;
     loop {
@@ -24,7 +27,7 @@ pub fn is_page(body: &[u8]) -> bool {
     begins_with(b"<!doctype html") || begins_with(b"<html")
 }
 
-/// What stands behind a part that begins and ends like this, if the text begins with one.
+/// The rest of a text behind a part that begins and ends like this, if the text begins with such a part.
 fn behind<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<&'a [u8]> {
     let inside = text.strip_prefix(begin)?;
     let at = inside.windows(end.len()).position(|window| window == end)?;

@@ -1,8 +1,10 @@
 //! JSON as upstreams write it, PHP above all: read where its meaning is clear, and numbers to the last digit.
 //!
-//! A number that the library would not write as it was is a text in the [`Value`], behind a mark that no other text has;
-//! [`write`] makes a number of it again. The library can keep digits by itself, but by code that is larger than all of
-//! this, in every component, and that takes some records for others.
+//! A number that the library would not write as it was read stands in the [`Value`] as a text, behind a mark that no
+//! other text has; [`write`] makes a number of it again. So whoever meets a text in such a value asks [`written`]
+//! whether it is one. The library could keep digits by a feature of its own, but that adds more code than all of this
+//! to every component, and mistakes some forms of records for others. What is no Unicode in a text spoils that text
+//! alone.
 
 use serde_json::{Number, Value};
 use std::borrow::Cow;
@@ -10,26 +12,26 @@ use std::borrow::Cow;
 /// The byte order mark that some servers send before a document.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Stands in a text for what is no Unicode: half of a surrogate pair, bytes that are not UTF-8, and the two characters
-/// that are never any (Unicode 23.7), which are used here.
+/// Stands in a text for what is no Unicode: half of a surrogate pair, bytes that are not UTF-8, and U+FFFE and U+FFFF,
+/// which are no characters (Unicode 23.7), so that they can be marks here.
 const DAMAGE: &str = "\u{fffd}\u{ffff}";
 
-/// Stands before the digits of a number.
+/// Stands in a text before the digits of a number.
 const NUMBER: char = '\u{fffe}';
 
-/// How many digits every whole number of 64 bits has room for.
+/// The most digits with which any whole number fits into 64 bits that have a sign.
 const PLAIN_DIGITS: usize = 18;
 
 /// A document that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// What it says. A member named twice counts as it comes last.
+    /// What the document says. Of a member that is named twice, the last one counts.
     pub value: Value,
-    /// Whether any of its texts held what is no Unicode. [`is_damaged`] tells which.
+    /// Whether any of its texts had something in it that is no Unicode. [`is_damaged`] tells of each value.
     pub is_damaged: bool,
 }
 
-/// Reads a document; none if it is not JSON. What is no Unicode in its texts damages those texts alone.
+/// Reads a document; none if it is not JSON. What is no Unicode in one of its texts damages that text alone.
 pub fn read(text: &[u8]) -> Option<Document> {
     let mut text = text;
     while let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK) {
@@ -40,12 +42,12 @@ pub fn read(text: &[u8]) -> Option<Document> {
     Some(Document { value, is_damaged })
 }
 
-/// A document that was read, as text again.
+/// The text of a document that was read, with its numbers as they were written.
 pub fn write(value: &Value) -> String {
     unmarked(&value.to_string())
 }
 
-/// The text of a document with its numbers as they were written.
+/// The text of a document as the library writes it, with numbers in place of the marked texts.
 pub fn unmarked(text: &str) -> String {
     let mut pieces = text.split("\"\u{fffe}");
     let mut written = pieces.next().unwrap_or_default().to_owned();
@@ -57,17 +59,17 @@ pub fn unmarked(text: &str) -> String {
     written
 }
 
-/// The number that a value is, if the library would not write it as it was: as it was written.
+/// The digits of a number as they were written, if the value is a number that the library would not write so.
 pub fn written(value: &Value) -> Option<&str> {
     value.as_str()?.strip_prefix(NUMBER)
 }
 
-/// The value that is a number written like this.
+/// The value that stands for a number which is written like this.
 pub fn number_of(digits: &str) -> Value {
     Value::String(format!("{NUMBER}{digits}"))
 }
 
-/// The number that a value is, as far as 64 bits or a double hold it.
+/// The number that a value is, as near as 64 bits or a double come to it; none where it is larger than any double.
 pub fn number(value: &Value) -> Option<Number> {
     match (value, written(value)) {
         (Value::Number(number), _) => Some(number.clone()),
@@ -76,7 +78,8 @@ pub fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// The number that the library reads; into a [`Value`], as everything is, so that there is one such code.
+/// The number that the library reads out of a text. It is read into a [`Value`], as everything is, so that the
+/// components have one such code.
 pub fn read_number(digits: &str) -> Option<Number> {
     match serde_json::from_slice(digits.as_bytes()).ok()? {
         Value::Number(number) => Some(number),
@@ -84,12 +87,12 @@ pub fn read_number(digits: &str) -> Option<Number> {
     }
 }
 
-/// A document as people are shown it: what is no Unicode as the one character that stands for that.
+/// A document as people are shown it: U+FFFD stands in place of what is no Unicode.
 pub fn shown(value: &Value) -> String {
     write(value).replace(DAMAGE, "\u{fffd}")
 }
 
-/// Whether a value holds what was no Unicode when it was read.
+/// Whether a value, or anything in it, had something in it that is no Unicode when it was read.
 pub fn is_damaged(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(DAMAGE),
@@ -101,7 +104,7 @@ pub fn is_damaged(value: &Value) -> bool {
     }
 }
 
-/// The text of a code, which PHP writes as an integer where it looks like one.
+/// The text of a code that is not empty. PHP writes a code as an integer where it looks like one.
 pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) if !text.is_empty() && !text.starts_with(NUMBER) => Some(Cow::Borrowed(text)),
@@ -110,12 +113,13 @@ pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A whole number, also one that comes as text.
+/// A whole number of at least 0, also one that comes as text.
 pub fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// The elements of a list. PHP writes one with gaps as an object whose members are named by numbers.
+/// The elements of a list, in order. PHP writes a list from which elements are missing as an object whose members are
+/// named by their numbers.
 pub fn list(value: Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(list) => Some(list),
@@ -125,7 +129,7 @@ pub fn list(value: Value) -> Option<Vec<Value>> {
             if !members.keys().all(is_numbered) {
                 return None;
             }
-            // Members are sorted as texts, and so are numbers of one length.
+            // Members are sorted as texts, and only among numbers of one length that is the order of numbers.
             let mut list = Vec::with_capacity(members.len());
             for length in 1..=longest {
                 let of_length = members.iter_mut().filter(|(name, _)| name.len() == length);
@@ -137,11 +141,11 @@ pub fn list(value: Value) -> Option<Vec<Value>> {
     }
 }
 
-/// What stands in a document instead of a piece of it.
+/// What is written in place of a piece of a document, if anything is.
 type Instead = Option<Cow<'static, str>>;
 
-/// A document with marks before numbers whose digits would be lost and wherever texts are no Unicode, and with control
-/// characters in texts escaped, as they should have been; and whether any text is damaged.
+/// A document with marks before numbers whose digits would be lost and in place of what is no Unicode, and with the
+/// control characters in its texts escaped, as they should have been; and whether any of its texts is damaged.
 fn marked(text: &[u8]) -> (Cow<'_, [u8]>, bool) {
     let (mut written, mut kept) = (Vec::new(), 0);
     let (mut at, mut is_in_text, mut is_damaged) = (0, false, false);
@@ -173,7 +177,7 @@ fn marked(text: &[u8]) -> (Cow<'_, [u8]>, bool) {
     (Cow::Owned(written), is_damaged)
 }
 
-/// How long the number is that a text begins with, and what stands for it if digits would be lost.
+/// How long the number is with which a text begins, in bytes, and what is written in its place if digits would be lost.
 fn digits(text: &[u8]) -> (usize, Instead) {
     let is_of_one = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
     let length = text.iter().position(|byte| !is_of_one(byte)).unwrap_or(text.len());
@@ -183,7 +187,7 @@ fn digits(text: &[u8]) -> (usize, Instead) {
     (length, is_lost.then(|| format!("\"{NUMBER}{number}\"").into()))
 }
 
-/// Whether a text is a number in JSON, of whatever size.
+/// Whether a text is a number in JSON (RFC 8259 6), of whatever size.
 fn is_number(text: &str) -> bool {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
@@ -193,7 +197,8 @@ fn is_number(text: &str) -> bool {
     is_digits(whole) && (whole == "0" || !whole.starts_with('0')) && is_digits(fraction) && is_digits(exponent)
 }
 
-/// How long the escape is that a text begins with, and what stands for it where it is no character.
+/// How long the escape is with which a text begins, in bytes, and what is written in its place where it is no
+/// character.
 fn escape(text: &[u8]) -> (usize, Instead) {
     let is_pair = || {
         let low = text.get(6..).and_then(unit);
@@ -207,13 +212,13 @@ fn escape(text: &[u8]) -> (usize, Instead) {
     }
 }
 
-/// The UTF-16 code unit that a text begins with as an escape.
+/// The UTF-16 unit with whose escape a text begins.
 fn unit(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// How long the character is that a text begins with, and what stands for it where its bytes are none.
+/// How long the character is with which a text begins, in bytes, and what is written in its place where it is none.
 fn character(text: &[u8]) -> (usize, Instead) {
     let start = &text[..text.len().min(4)];
     let chunk = start.utf8_chunks().next();
@@ -375,7 +380,7 @@ mod tests {
             let texts = json!([text]).to_string();
             let document = read(texts.as_bytes()).expect("JSON");
             prop_assert!(!document.is_damaged && document.value == json!([text]));
-            // A neighbour that is no Unicode changes nothing of it.
+            // Another text beside it that is no Unicode changes nothing of this one.
             let other: Vec<u8> = other.into_iter().filter(|byte| !matches!(byte, b'"' | b'\\')).collect();
             let both = [texts.trim_end_matches(']').as_bytes(), b",\"", &other, b"\"]"].concat();
             let document = read(&both).expect("JSON");

@@ -7,13 +7,13 @@
 //! | [`document`] | documents that people write, read with the place of every mistake |
 //! | [`entity`] | kinds of entity, their codes, and how a code stands in a key |
 //! | [`failure`] | what can go wrong with a call, and what follows from it |
-//! | [`gathering`] | ordered maps and sets, put together without a sort |
+//! | [`gathering`] | ordered maps and sets put together without a sort, and one sort for all types |
 //! | [`html`] | pages of HTML where data was asked for |
 //! | [`json`], [`number`] | JSON as others write it, with the digits that it has, and in the one form that is hashed |
-//! | [`page_size`], [`gap`] | how large the pages of a list come, and where one has what cannot be read |
-//! | [`path`] | codes and parameters in the targets of requests |
+//! | [`page_size`], [`gap`] | how large the pages of a list come, and what of a list cannot be read |
+//! | [`path`] | codes in the paths of requests, and parameters in their queries |
 //! | [`template`] | texts with places to fill in |
-//! | [`text`] | JSON texts that may be cut inside a character or hold what is no Unicode |
+//! | [`text`] | JSON as text: mended where it was cut, unescaped for people, taken apart |
 //! | [`time`] | moments, as Akeneo and HTTP write them |
 
 pub mod document;

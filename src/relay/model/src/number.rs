@@ -1,19 +1,22 @@
-//! Numbers keep the digits that the PIM wrote; hashes and texts take them in one form.
+//! Numbers by their value: in the one form that is hashed, as texts, and compared to the last digit.
+//!
+//! Documents keep the digits that were written ([`json`]). Here all ways to write a number come to the same, and no
+//! digit is lost on the way.
 
 use crate::json;
 use serde_json::{Number, Value};
 
-/// A number in the one form that stands for all ways to write its value, if it is one that the library would not write as
-/// it was: as a double, where that loses no digit, else by its digits. A whole number and the same one with a point are
-/// two: `1` and `1.0`.
+/// The one form that stands for all ways to write a number, if the value is a number that the library would not write
+/// as it was; none for any other value. The form is a double, where that loses no digit, else the number's digits with
+/// a power of ten. A whole number that fits into 64 bits and the same one with a point have two forms: `1` and `1.0`.
 pub fn canonical(value: &Value) -> Option<Value> {
     let decimal = Decimal::of(json::written(value)?);
     let double = decimal.double().map(Value::Number);
     Some(double.unwrap_or_else(|| json::number_of(&decimal.text())))
 }
 
-/// The text of a number, if a value is one: in the form that hashes take, but with the digits as they were written where
-/// that would lose any.
+/// The text of a number, if a value is one: as a double where that loses no digit, else with the digits as they were
+/// written.
 pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
@@ -25,7 +28,7 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// What a value says where it is a text or a number; none for what is neither, and for a text that is no Unicode.
+/// The text of a value that is a text or a number; none for what is neither, and for a text that is no Unicode.
 pub fn said(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if json::written(value).is_none() => (!json::is_damaged(value)).then(|| text.clone()),
@@ -33,7 +36,8 @@ pub fn said(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether two values are the same: numbers by what they are worth, to the last digit and however they are written.
+/// Whether two values are the same. Numbers are compared by what they are worth, to the last digit and however they are
+/// written, also inside of lists and objects.
 pub fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {
@@ -50,7 +54,7 @@ pub fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Makes every number in a document canonical.
+/// Puts every number in a document into the form that [`canonical`] gives.
 pub fn make_canonical(value: &mut Value) {
     if let Some(canonical) = canonical(value) {
         *value = canonical;
@@ -77,6 +81,7 @@ struct Decimal {
 }
 
 impl Decimal {
+    /// The number that a value is, if it is one.
     fn of_value(value: &Value) -> Option<Decimal> {
         match value {
             Value::Number(number) => Some(Decimal::of(&number.to_string())),
@@ -84,7 +89,7 @@ impl Decimal {
         }
     }
 
-    /// Whether both are one number. Nothing has no sign.
+    /// Whether both are the same number. Zero has no sign.
     fn is_worth(&self, other: &Decimal) -> bool {
         self == other || (self.digits.is_empty() && other.digits.is_empty())
     }
@@ -100,7 +105,8 @@ impl Decimal {
         let digits = [whole, fraction].concat();
         let significant = digits.trim_end_matches('0');
         let zeros = digits.len() - significant.len();
-        // An exponent that no 64 bits hold makes two numbers one only if they are beyond all measure.
+        // An exponent that 64 bits have no room for is taken for the largest or the least that they have. Two numbers
+        // become one by that only if both are beyond all measure.
         let exponent = exponent
             .parse()
             .unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
@@ -118,8 +124,9 @@ impl Decimal {
         }
     }
 
-    /// The double that is written with these digits. The library reads some numbers one bit off, which ones depends on
-    /// the zeros at their end: whatever it reads rightly in any way to write it, it reads so here.
+    /// The double that is written with these digits, if there is one. The library reads some numbers one bit off, and
+    /// whether it does depends on how many zeros are written at their end. So the number is tried with more and more of
+    /// them until one way to write it is read as just this number.
     fn double(&self) -> Option<Number> {
         if self.digits.len() > DOUBLE_DIGITS {
             return None;
@@ -132,6 +139,7 @@ impl Decimal {
         (0..=READ_DIGITS - self.digits.len()).find_map(read)
     }
 
+    /// The number in the form that [`Decimal::of`] reads: its digits and a power of ten.
     fn text(&self) -> String {
         self.with("", self.exponent)
     }

@@ -1,33 +1,38 @@
 //! How large the pages of a list are asked for: as large as come through.
+//!
+//! A size shrinks at once when a page fails for it, and grows by one step after some pages have come. Each time that a
+//! grown size fails soon, four times as many must come before the next try. Whoever asks tells which failures are for
+//! the size ([`crate::failure::Failure::is_for_size`]), and keeps the size between ticks.
 
 use crate::entity::BATCH_MAX;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The sizes of pages. Each divides the one before, so that numbered pages can be cut in the middle of a list.
+/// The sizes of pages, in entities. Each divides the one before, so that in the middle of a list a numbered page can be
+/// asked for in smaller ones.
 pub const SIZES: [usize; 4] = [BATCH_MAX, 25, 5, 1];
 
-/// How many pages must come before a larger one is tried, at least: together they hold as much.
+/// How many pages must come, at least, before a larger one is tried.
 const PATIENCE: u16 = 4;
 
-/// And at most: each time that the larger one fails soon, it is four times as many.
+/// How many pages must come, at most, before a larger one is tried, however often that has failed.
 const PATIENCE_MAX: u16 = 256;
 
-/// How large pages of one kind are asked for.
+/// How large the pages of a list are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 pub struct PageSize {
-    /// Which of the sizes, the largest being 0.
+    /// The place of the present size in [`SIZES`].
     rung: usize,
-    /// Whether it has grown to this size.
+    /// Whether the present size was reached by growing.
     has_grown: bool,
-    /// How many pages must come before it grows.
+    /// How many pages must come before the size grows; fewer than [`PATIENCE`] count as that.
     patience: u16,
-    /// Pages of this size that came.
+    /// How many pages of the present size have come.
     good: u16,
 }
 
-/// It is kept as one number.
+/// The size is kept as one number, a byte or two for each member.
 impl From<u64> for PageSize {
     fn from(number: u64) -> PageSize {
         let [.., rung, has_grown, high, low, good_high, good_low] = number.to_be_bytes();
@@ -47,7 +52,8 @@ impl From<PageSize> for u64 {
     }
 }
 
-/// The sizes of pages, by what the breaker guards.
+/// The sizes of pages, by the name of the breaker that guards their calls: one for each kind, and one for each list of
+/// lookups.
 pub type PageSizes = BTreeMap<String, PageSize>;
 
 impl PageSize {
@@ -56,11 +62,13 @@ impl PageSize {
         SIZES.get(self.rung).copied().unwrap_or(1)
     }
 
+    /// How many pages must come before the size grows.
     fn patience(&self) -> u16 {
         self.patience.max(PATIENCE)
     }
 
-    /// A page came.
+    /// Notes that a page came: after enough of them the size grows, and at the largest size what failed before is
+    /// forgotten.
     pub fn came(&mut self) {
         self.good = self.good.saturating_add(1);
         if self.good < self.patience() {
@@ -73,7 +81,8 @@ impl PageSize {
         }
     }
 
-    /// A page of so many failed; says whether a smaller one may come.
+    /// Notes that a page of `asked` entities failed for its size. From now on the next smaller size is asked for; says
+    /// whether there is one.
     pub fn failed(&mut self, asked: usize) -> bool {
         if self.has_grown && self.good < self.patience() {
             self.patience = (self.patience() * 4).min(PATIENCE_MAX);
@@ -84,7 +93,8 @@ impl PageSize {
         smaller.is_some()
     }
 
-    /// What failed alone was passed over: it is not the size that does not suit the PIM.
+    /// Notes that an entity was passed over which failed even alone. It was that entity, and not the size, that did not
+    /// suit the PIM, so the size may soon grow again.
     pub fn passed_over(&mut self) {
         (self.good, self.patience) = (0, 0);
     }
@@ -108,12 +118,12 @@ mod tests {
             } else {
                 size.came();
             }
-            // As it is kept between ticks.
+            // The size is kept like this between ticks.
             size = serde_json::from_value(json!(size)).expect("a size");
         }
         assert!(asked[&100] < 10, "{asked:?}");
         assert_eq!(asked.len(), 2, "{asked:?}");
-        // All come again.
+        // From now on pages of every size come.
         let came = std::iter::from_fn(|| {
             size.came();
             (size != PageSize::default()).then_some(())

@@ -1,15 +1,19 @@
-//! JSON text as it comes: cut inside a character, for which strict readers refuse the whole document, and written in
-//! escapes, which people cannot read.
+//! JSON as text, where it is not read into a value: mended where it was cut inside a character, unescaped for people,
+//! and taken apart member by member.
+//!
+//! [`mended`] takes any bytes. [`members`] and [`elements`] may assume that the text is JSON: what they give of any
+//! other text means nothing.
 
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What is skipped where a document begins with it (RFC 8259 8.1).
+/// The byte order mark, which is skipped where a document begins with one (RFC 8259 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The text of a JSON document: without a byte order mark, and with U+FFFD in place of what is no character, be it bytes
-/// that are not UTF-8 or the escape of half a surrogate pair (RFC 8259 8.2). What was well formed stays to the letter.
+/// The text of a JSON document: without a byte order mark, and with U+FFFD in place of what is no character, be it
+/// bytes that are not UTF-8 or the escape of half a surrogate pair (RFC 8259 8.2). Strict readers would refuse the
+/// whole document for one of those. What was well formed stays to the letter.
 pub fn mended(document: &[u8]) -> Cow<'_, str> {
     let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
     let mut text = String::from_utf8_lossy(document);
@@ -23,7 +27,8 @@ pub fn mended(document: &[u8]) -> Cow<'_, str> {
     text
 }
 
-/// JSON text as people read it: in place of the escapes of PHP those characters that JSON lets stand as they are.
+/// JSON text as people read it. Escapes that PHP writes and that need not be, of slashes and of characters beyond
+/// ASCII, give way to the characters themselves; what has to be escaped in JSON stays so.
 pub fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut end = 0;
@@ -43,8 +48,8 @@ pub fn unescaped(text: &str) -> String {
     plain + &text[end..]
 }
 
-/// The members of an object, each as it is written: what one holds that cannot be read costs no other. Of a name that
-/// comes twice the last counts. None where the text is no object.
+/// The members of an object, each value as it is written, so that one which cannot be read into a value costs no other.
+/// Of a name that comes twice, the last one counts. None where the text is no object.
 pub fn members(text: &str) -> Option<BTreeMap<String, &str>> {
     let parts = parts(text, '{', '}')?;
     let (pairs, _) = parts.as_chunks::<2>();
@@ -59,7 +64,7 @@ pub fn elements(text: &str) -> Option<Vec<&str>> {
     parts(text, '[', ']')
 }
 
-/// What stands between two brackets, taken apart; names and values of an object in turns.
+/// The parts of what stands between two brackets, each as it is written: of an object its names and values in turns.
 fn parts(text: &str, open: char, close: char) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut rest = text.trim_start().strip_prefix(open)?.trim_start();
@@ -78,11 +83,12 @@ fn parts(text: &str, open: char, close: char) -> Option<Vec<&str>> {
 enum Escape {
     /// `\/`
     Slash,
-    /// `\u` and a unit of UTF-16 that is not the first of a pair.
+    /// `\u` and a unit of UTF-16 that makes no pair with the next one.
     Unit(u16),
-    /// Two of these that are one character.
+    /// Two such units, the halves of a surrogate pair, that are one character.
     Pair(char),
-    /// Any other, so many bytes long. What follows a backslash belongs to it, also where it is another backslash.
+    /// Any other escape, so many bytes long: a backslash and the character behind it, also where that is another
+    /// backslash.
     Other(usize),
 }
 
@@ -98,7 +104,7 @@ impl Escape {
         }
     }
 
-    /// Its length in bytes.
+    /// The length of the escape in bytes.
     fn length(&self) -> usize {
         match self {
             Escape::Slash => 2,
@@ -109,7 +115,7 @@ impl Escape {
     }
 }
 
-/// The escapes of a text, with where they begin.
+/// The escapes of a text, each with the byte at which it begins.
 fn escapes(text: &str) -> impl Iterator<Item = (usize, Escape)> {
     let mut end = 0;
     std::iter::from_fn(move || {
@@ -120,14 +126,14 @@ fn escapes(text: &str) -> impl Iterator<Item = (usize, Escape)> {
     })
 }
 
-/// The UTF-16 unit whose escape stands here.
+/// The UTF-16 unit with whose escape a text begins.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
-/// The character that two units are together.
+/// The character that two UTF-16 units are together, if they are a surrogate pair.
 fn pair(first: u16, second: u16) -> Option<char> {
     let is_pair = matches!(first, 0xd800..=0xdbff) && matches!(second, 0xdc00..=0xdfff);
     let mut characters = char::decode_utf16(is_pair.then_some([first, second])?);

@@ -1,29 +1,36 @@
 //! Moments as the PIM and its senders write them, read as seconds since the Unix epoch.
+//!
+//! A text that names no offset from UTC is no moment here, for nobody knows which clock it is of. Fractions of a second
+//! are read and dropped. How far clocks may differ is said here, too.
 
 use ::time::OffsetDateTime;
 use ::time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
 use serde_json::Value;
 
-/// How far clocks are taken to differ at most, of hosts and of the PIM, in seconds.
+/// By how much the clocks of hosts and of the PIM are taken to differ as a rule, in seconds. A kept moment that lies
+/// further ahead, beyond the wait that it stands for, is of a clock that was wrong.
 pub const CLOCKS_S: u64 = 600;
 
-/// How far the clocks of hosts may differ, in seconds. What one of them wrote may lie so far ahead of another one's now.
+/// By how much the clocks of hosts may differ at most, in seconds, where more depends on it: what one of them wrote may
+/// lie this far ahead of another one's now and still be right.
 pub const SKEW_S: u64 = 3600;
 
 /// The latest moment that a key holds, in seconds since the Unix epoch: ten digits.
 pub const LATEST_S: u64 = 9_999_999_999;
 
-/// How many digits of a fraction of a second are read.
+/// How many digits of a fraction of a second the library reads.
 const FRACTION_DIGITS: usize = 9;
 
-/// Reads a moment in any form of ISO 8601 that names an offset. Akeneo writes RFC 3339 (contract 2.1, 3.1), and PHP what
-/// it is told to: offsets without a colon, a space in place of the `T`.
+/// Reads a moment in any form of ISO 8601 that names a time of day and an offset, in seconds since the Unix epoch.
+/// Akeneo writes RFC 3339 (contract 2.1, 3.1), and PHP what it is told to: offsets without a colon, a space in place of
+/// the `T`. A moment before the epoch is taken for 0, and one after [`LATEST_S`] for that.
 pub fn parse(text: &str) -> Option<u64> {
     let moment = moment(text)?;
     Some(u64::try_from(moment.unix_timestamp()).unwrap_or(0).min(LATEST_S))
 }
 
-/// Reads a date of a header that says its zone, as mail has it (RFC 2822), or a moment of RFC 3339.
+/// Reads a date that says its zone, as headers of HTTP and mail have it (RFC 2822), or a moment as [`parse`] does, in
+/// seconds since the Unix epoch. A date before the epoch is none.
 pub fn parse_date(text: &str) -> Option<u64> {
     match OffsetDateTime::parse(text, &Rfc2822) {
         Ok(moment) => u64::try_from(moment.unix_timestamp()).ok(),
@@ -31,6 +38,7 @@ pub fn parse_date(text: &str) -> Option<u64> {
     }
 }
 
+/// The moment that a text names, with spaces, small letters and long fractions put as the library reads them.
 fn moment(text: &str) -> Option<OffsetDateTime> {
     let mut plain = String::new();
     let mut fraction = None;
@@ -57,12 +65,13 @@ fn moment(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(&plain, &Iso8601::PARSING).ok()
 }
 
-/// Reads `updated` in any of its forms: text, or the object of delta events (contract 3.5), which says its zone.
+/// Reads `updated` in any of its forms, in seconds since the Unix epoch: a text, or the object of delta events
+/// (contract 3.5), whose date is of its `timezone`, or of UTC without one.
 pub fn parse_value(value: &Value) -> Option<u64> {
     match value {
         Value::String(text) => parse(text),
         Value::Object(object) => {
-            // PHP names the zone, or writes its offset.
+            // Of zones only UTC is known by its name; another one has to be an offset, as PHP writes it.
             let zone = match object.get("timezone").and_then(Value::as_str) {
                 None | Some("UTC") => "Z",
                 Some(zone) => zone,
@@ -73,18 +82,19 @@ pub fn parse_value(value: &Value) -> Option<u64> {
     }
 }
 
-/// The offset from UTC that a moment was written with, in seconds; none for what is no moment.
+/// The offset from UTC with which a moment was written, in seconds; none for what is no moment.
 pub fn offset_s(text: &str) -> Option<i64> {
     Some(moment(text)?.offset().whole_seconds().into())
 }
 
-/// A moment as the filters on products and models take it, without a zone (contract 4.5): the digits of a clock that
-/// shows UTC.
+/// A moment in seconds since the Unix epoch, as the filters on products and models take it, without a zone (contract
+/// 4.5): the digits of a clock that shows UTC.
 pub fn filter_text(seconds: u64) -> String {
     text(seconds).replace('T', " ").replace('Z', "")
 }
 
-/// A moment as people and JSON read it: RFC 3339 in UTC, to the second.
+/// A moment in seconds since the Unix epoch, as people and JSON read it: RFC 3339 in UTC, to the second, up to
+/// [`LATEST_S`].
 pub fn text(seconds: u64) -> String {
     let clamped = i64::try_from(seconds.min(LATEST_S)).unwrap_or_default();
     let moment = OffsetDateTime::from_unix_timestamp(clamped).ok();

@@ -28,7 +28,7 @@ const PART_MAX: usize = 300_000;
 /// back, and the daily walk finds what went with a model.
 const REMOVED_S: u64 = 2 * 86_400;
 
-/// How many generations of models a product can have above it (contract 4.2).
+/// How many generations of models a product can have above it (contract 4.6).
 const GENERATIONS: usize = 2;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

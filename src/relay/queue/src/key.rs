@@ -96,7 +96,7 @@ pub struct EventKey {
     pub time_s: u64,
     /// What happened.
     pub change: Change,
-    /// How far before `time_s` the entity's `updated` must at least lie, in seconds (negative: after); none where
+    /// How far before `time_s` the entity's `updated` may lie at most, in seconds (negative: after); none where
     /// the entity cannot be too old.
     pub floor_s: Option<i64>,
     /// The entity.

@@ -1,5 +1,9 @@
-//! What the PIM's answers say. They are what was asked for, or they decide nothing: a proxy, a maintenance page or a
-//! cache may speak in the PIM's place, and what it says is no entity's content and nobody's deletion.
+//! What the PIM's answers say.
+//!
+//! An answer is what was asked for, or it decides nothing: a proxy, a maintenance page or a cache may speak in the
+//! PIM's place, and what it says is no entity's content and nobody's deletion. Of an answer it is assumed only that its
+//! body came whole. An entity comes out with lists where Akeneo has lists, however PHP wrote them, and with a mark if
+//! any of its texts is no Unicode.
 
 use http::{Response, StatusCode};
 use model::entity::{Kind, UNREADABLE, is_same};
@@ -8,15 +12,15 @@ use model::json;
 use serde_json::{Map, Value};
 use upstream::retry_after::transient;
 
-/// What Akeneo begins its word with that something is absent (contract 4.7).
+/// The words that begin Akeneo's messages that something does not exist.
 const NOUNS: [&str; 4] = ["Product", "Category", "Attribute", "Resource"];
 
-/// A read by id.
+/// What a read by id found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
     /// The entity.
     Found(Value),
-    /// Deleted, or hidden from this connection: the PIM does not tell which (contract 4.7).
+    /// The entity was deleted, or is hidden from this connection: the PIM does not tell which (contract 4.7).
     Gone,
 }
 
@@ -25,7 +29,8 @@ pub enum Read {
 pub struct Page {
     /// The entities.
     pub items: Vec<Value>,
-    /// How many more there were whose ids cannot be read: of what else is missing from the page, nothing is known.
+    /// How many more entities there were whose ids cannot be read. Any entity that is missing from the page may be one
+    /// of them.
     pub nameless: usize,
     /// The cursor of the next page: the query of the PIM's `next` link, never its origin (contract 4.4).
     pub next: Option<String>,
@@ -33,7 +38,7 @@ pub struct Page {
     pub date_s: Option<u64>,
 }
 
-/// What follows from the PIM's status (contract 4.7).
+/// The class of failure that a status of the PIM's stands for; none for a good one (contract 4.7).
 pub fn judge(status: StatusCode) -> Option<Class> {
     match status.as_u16() {
         200..=299 => None,
@@ -42,7 +47,8 @@ pub fn judge(status: StatusCode) -> Option<Class> {
     }
 }
 
-/// The entity that was asked for; else what follows. That it is absent counts in Akeneo's own words alone.
+/// The entity that was asked for, or its absence, which counts in Akeneo's own words alone; else the class of the
+/// failure.
 pub(super) fn entity(kind: Kind, code: &str, response: &Response<Vec<u8>>) -> Result<Read, Class> {
     if response.status() == StatusCode::NOT_FOUND {
         return absence(code, response).map(|()| Read::Gone);
@@ -61,12 +67,13 @@ pub(super) fn entity(kind: Kind, code: &str, response: &Response<Vec<u8>>) -> Re
     }
 }
 
-/// Takes a 404 for Akeneo's word that this is absent; else says what follows: another word of Akeneo's, such as "No
-/// route found", is for a person, and what is nothing of Akeneo's comes from somebody between.
+/// Whether a 404 is Akeneo's word that the thing of this code does not exist; else the class of the failure. Another
+/// message of Akeneo's, such as "No route found", is for a person. A 404 in another form comes from a server in
+/// between.
 pub(super) fn absence(code: &str, response: &Response<Vec<u8>>) -> Result<(), Class> {
     let message = own_404(response).ok_or(Class::Unavailable)?;
     let is_of_a_thing = NOUNS.iter().any(|noun| message.starts_with(noun));
-    // Some of its versions quote nothing.
+    // Some versions of the PIM quote nothing in this message.
     let is_of_this = quoted(&message).is_none_or(|quoted| is_same(quoted, code));
     if is_of_a_thing && is_of_this && message.contains("does not exist") {
         Ok(())
@@ -75,7 +82,7 @@ pub(super) fn absence(code: &str, response: &Response<Vec<u8>>) -> Result<(), Cl
     }
 }
 
-/// What a message quotes.
+/// What a message has between quotes of any sort.
 fn quoted(message: &str) -> Option<&str> {
     let at = message.find(['"', '\'', '`'])?;
     let (_, rest) = message.split_at(at);
@@ -83,12 +90,12 @@ fn quoted(message: &str) -> Option<&str> {
     rest.strip_prefix(quote)?.rsplit_once(quote).map(|(quoted, _)| quoted)
 }
 
-/// Whether the PIM says that it has no such endpoint: the search by `POST` came with 7.0's successors (contract 4.3).
+/// Whether the PIM says that it has no such endpoint, as one does that has no search by `POST` (contract 4.3).
 pub(super) fn is_no_endpoint(response: &Response<Vec<u8>>) -> bool {
     response.status() == StatusCode::METHOD_NOT_ALLOWED || own_404(response).is_some()
 }
 
-/// The message of a 404 in Akeneo's form (contract 4.7).
+/// The message of a 404 in the form of Akeneo's errors (contract 4.7); none for any other answer.
 fn own_404(response: &Response<Vec<u8>>) -> Option<String> {
     if response.status() != StatusCode::NOT_FOUND {
         return None;
@@ -99,7 +106,7 @@ fn own_404(response: &Response<Vec<u8>>) -> Option<String> {
     message.as_str().map(str::to_owned)
 }
 
-/// A page of a list; else what follows.
+/// A page of a list; else the class of the failure.
 pub(super) fn page(response: &Response<Vec<u8>>) -> Result<Page, Class> {
     if let Some(class) = judge(response.status()) {
         return Err(class);
@@ -113,7 +120,7 @@ pub(super) fn page(response: &Response<Vec<u8>>) -> Result<Page, Class> {
     let items = items.and_then(json::list).ok_or(Class::Unavailable)?;
     let next = match body.pointer("/_links/next/href") {
         None | Some(Value::Null) => None,
-        // A link that leads nowhere is not the end of a list.
+        // A link without a query leads nowhere, and is not the end of a list either.
         Some(href) => {
             let (_, query) = href
                 .as_str()
@@ -144,7 +151,7 @@ pub(super) fn page(response: &Response<Vec<u8>>) -> Result<Page, Class> {
     Ok(page)
 }
 
-/// Puts aside the entities of a page that cannot be told apart.
+/// Takes the entities whose ids cannot be read off a page, and counts them.
 pub(super) fn named(kind: Kind, mut page: Page) -> Page {
     let all = page.items.len();
     page.items.retain(|item| kind.id_in(item).is_some());
@@ -152,7 +159,8 @@ pub(super) fn named(kind: Kind, mut page: Page) -> Page {
     page
 }
 
-/// Marks what is damaged, and makes lists of the lists that PHP wrote as objects because of their gaps.
+/// Marks an entity that is damaged, and turns into lists those lists of the entity that PHP wrote as objects, since
+/// numbers were missing between their elements.
 fn clear(entity: &mut Value, may_be_damaged: bool) {
     let is_damaged = may_be_damaged && json::is_damaged(entity);
     let Some(members) = entity.as_object_mut() else { return };

@@ -1,3 +1,7 @@
+//! What events come to: of every type, with junk in them, damaged, and without an id or a type.
+//!
+//! No event can be spoilt by what is not needed of it, and one that makes no sense costs none of its neighbours.
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
@@ -21,11 +25,11 @@ fn an_event_of_a_category_is_one_of_its_list_too() {
         };
         assert_eq!((id, event.key.change), (Segment::of("1"), change));
         assert_eq!(event.key.entity, Entity::new(Kind::Category, "tea time"));
-        // The list does not lag: no copy is too old, and nothing is looked at twice.
+        // The PIM's list of categories does not lag: no copy is too old, and no recheck is needed.
         assert!(!event.key.is_vague() && event.key.floor_s.is_none());
         assert!(event.author.is_some_and(|author| author.is_api));
     }
-    // What names none, or is not known, is one of its list alone.
+    // An event that names no category, or whose type is not known, concerns the list alone.
     for (name, data) in [
         ("category.updated", json!({})),
         ("category.updated", json!(1)),
