@@ -192,7 +192,25 @@ async fn a_wrong_secret_is_a_persons_matter_and_told_nowhere() {
             .any(|line| line.contains("/oauth/token") && line.contains("401")),
         "{lines:?}"
     );
-    for text in kept.iter().chain(&lines).chain([&status.to_string()]) {
+    let failed = lines.iter().filter(|line| line.contains(r#""log":"login""#)).count();
+    assert_eq!(
+        failed, asked,
+        "each request for a token that fails is one line: {lines:?}"
+    );
+    let reasons: Vec<&str> = status["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let of_login = reasons.iter().filter(|reason| reason.contains("destination")).count();
+    assert_eq!(of_login, 1, "{reasons:?}");
+    let mut told = vec![status.to_string()];
+    for path in ["/admin/metrics", "/admin/history", "/admin/dead-letters", "/metrics"] {
+        let answer = ask(&application, Method::GET, path, json!(null)).await;
+        told.push(String::from_utf8_lossy(&answer.body).into_owned());
+    }
+    for text in kept.iter().chain(&lines).chain(&told) {
         for secret in [SECRET, "s3cret%26of%2Bthe%3Dlogin"] {
             assert!(!text.contains(secret), "{text}");
         }

@@ -71,6 +71,34 @@ async fn one_entity_is_shown_as_it_would_be_sent() {
     assert!(text(&shown.stdout).starts_with("not wanted: "), "{shown:?}");
 }
 
+/// Whoever writes a document sees how a token is had, what becomes of what is gone, and how waits are told; and no secret.
+#[tokio::test]
+async fn archive_login_and_limits_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mug.json");
+    let product = json!({ "uuid": "25566245-55c3-42ce-86d9-8610ac459fa8", "values": {} });
+    std::fs::write(&file, product.to_string()).unwrap();
+    let shape = json!({
+        "login": { "path": "/token", "credentials": "basic", "parameters": { "scope": "write" } },
+        "limits": { "reset": { "header": "x-reset", "unit": "milliseconds" }, "left": "x-left", "ratelimit": true },
+        "products": { "archive": { "path": "/items/{id}", "fields": [{ "constant": true, "to": "/archived" }] } },
+    });
+    let shown = preview(None, &shape, &[file.to_str().unwrap()]).await;
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    let shown = text(&shown.stdout);
+    for line in [
+        "archive: PUT /items/25566245-55c3-42ce-86d9-8610ac459fa8",
+        "login: POST /token",
+        "authorization: Basic LOGIN_ID:LOGIN_SECRET",
+        "grant_type=client_credentials&scope=write",
+        "limits: when to come back is told by the header retry-after; by the header x-reset, in milliseconds; by the header \
+         x-left: with no call left, none goes before that; by the headers ratelimit and ratelimit-policy",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("delete:"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_catalogue_is_summed_up_and_nothing_is_sent() {
     let world = World::start(Catalogue::generate(230, 20, 5)).await.unwrap();

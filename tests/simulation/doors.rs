@@ -2,7 +2,7 @@
 
 use crate::acts::{HOUR_MS, by_events_alone, touch};
 use shape::Shape;
-use tests::simulation::doors::{Manners, log_in};
+use tests::simulation::doors::{Form, Manners, log_in};
 use tests::simulation::stage::Stage;
 
 const PRODUCTS: usize = 1000;
@@ -18,6 +18,9 @@ fn ten_thousand_pushes_with_tokens_of_twenty_seconds_fail_for_none_and_renew_sel
             taken_away: 0.0,
             down: 0.0,
             slow_ms: 100,
+            form: Form::Body,
+            rotates: true,
+            too_small: 0.0,
         });
     });
     let products = stage.products();

@@ -150,6 +150,10 @@ fn an_sku_that_changes_leaves_the_old_and_comes_under_the_new_in_one_tick() {
     stage.run_until(30_000, "the new one", is_equal);
     let pushes = |method| stage.pushes(method);
     assert_eq!((pushes("DELETE"), pushes("PUT")), (1, 1));
+    // Ticks begin ten seconds apart.
+    let world = stage.world();
+    let at_ms: Vec<u64> = world.destination.log.iter().map(|push| push.at_ms).collect();
+    assert!(at_ms.last().unwrap() - at_ms[0] < 5000, "in one tick: {at_ms:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use protocol::draft::{self, Draft};
 use protocol::request::Act;
 use queue::keyspace::Keyspace;
 use queue::lease::Lease;
+use serde_json::Value;
 use shape::{Farewell, Lookups, Shape, Shaped};
 use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
@@ -48,7 +49,12 @@ async fn main() -> Result<()> {
     let cli = Cli::parse();
     let shape = read_shape(&cli.shape)?;
     match &cli.entity {
-        Some(file) => show(&shape, file),
+        Some(file) => {
+            show(&shape, &document(&cli.shape)?, file)?;
+            show_login(&shape);
+            show_limits(&document(&cli.shape)?);
+            Ok(())
+        }
         None => sum_up(&shape).await,
     }
 }
@@ -64,8 +70,45 @@ fn read_shape(file: &Path) -> Result<Shape> {
     })
 }
 
+/// The document as it was written, which says what things are called in it.
+fn document(file: &Path) -> Result<Value> {
+    serde_json::from_str(&read(file)?).with_context(|| format!("{} is no JSON", file.display()))
+}
+
+/// How a token is had, with the names of the variables in place of what they hold.
+fn show_login(shape: &Shape) {
+    let Some(login) = &shape.login else { return };
+    let request = login.request("LOGIN_ID", "LOGIN_SECRET");
+    println!("login: POST {}\ncontent-type: {}", login.path, request.content_type);
+    if request.is_basic {
+        println!("authorization: Basic LOGIN_ID:LOGIN_SECRET");
+    }
+    println!("\n{}\n", String::from_utf8_lossy(&request.body));
+}
+
+/// Where answers say when to come back.
+fn show_limits(document: &Value) {
+    let limits = &document["limits"];
+    let mut told = vec!["the header retry-after".to_owned()];
+    let reset = &limits["reset"];
+    let unit = reset["unit"].as_str().unwrap_or("seconds");
+    if let Some(header) = reset["header"].as_str() {
+        told.push(format!("the header {header}, in {unit}"));
+    }
+    if let Some(place) = reset["at"].as_str() {
+        told.push(format!("{place} in the body, in {unit}"));
+    }
+    if let Some(header) = limits["left"].as_str() {
+        told.push(format!("the header {header}: with no call left, none goes before that"));
+    }
+    if limits["ratelimit"] == true {
+        told.push("the headers ratelimit and ratelimit-policy".to_owned());
+    }
+    println!("limits: when to come back is told by {}", told.join("; by "));
+}
+
 /// One entity, without a PIM to look anything up in.
-fn show(shape: &Shape, file: &Path) -> Result<()> {
+fn show(shape: &Shape, document: &Value, file: &Path) -> Result<()> {
     let entity = json::read(read(file)?.as_bytes()).with_context(|| format!("{} is no JSON", file.display()))?;
     let entity = entity.value;
     let (kind, code) = match (entity["uuid"].as_str(), entity["code"].as_str()) {
@@ -105,10 +148,12 @@ fn show(shape: &Shape, file: &Path) -> Result<()> {
         Shaped::Unwanted(refusal) => println!("not wanted: {}\n", refusal.name()),
         Shaped::Unsendable(why) => println!("cannot be sent: {why}\n"),
     }
+    let is_archived = document[kind.name()]["archive"].is_object();
+    let farewell = if is_archived { "archive" } else { "delete" };
     match shape.farewell(kind, code, Some("{identity}")) {
-        Some(Farewell::Sent(removal)) => show_request(shape, kind, "delete", Act::Delete, Some(&removal.delete)),
+        Some(Farewell::Sent(removal)) => show_request(shape, kind, farewell, Act::Delete, Some(&removal.delete)),
         Some(Farewell::Silent) => {
-            println!("delete: nothing is sent, it stays there");
+            println!("delete: nothing is sent, it stays there\n");
             Ok(())
         }
         None => Ok(()),

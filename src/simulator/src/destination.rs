@@ -18,7 +18,7 @@ use crate::meter::{Limits, Meter};
 mod shop;
 
 use shop::Done;
-pub use shop::{Shop, ShopConfig};
+pub use shop::{PREFIX, Reference, Shop, ShopConfig};
 
 /// How the destination is set up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -330,10 +330,10 @@ impl Destination {
                 return Some(respond(401, &error_body(401, "A valid token is required.")));
             }
         }
-        if !upsert(request) {
+        let plain = self.plainly(request);
+        if !upsert(&plain) {
             return None;
         }
-        let plain = self.plainly(request);
         let path = plain.uri().path();
         if let Some((_, rejection)) = self.rejections.iter().find(|(end, _)| path.ends_with(end.as_str())) {
             return Some(respond(

@@ -1,7 +1,7 @@
 //! Edits, their deliveries, and who takes them.
 
 use super::host::SimHost;
-use super::run::{Acknowledged, Alive, Run};
+use super::run::{Acknowledged, Alive, Run, introduce};
 use bytes::Bytes;
 use config::{IngestConfig, Variables};
 use delivery::channel::Channel;
@@ -59,6 +59,9 @@ impl Run {
         {
             let mut shared = self.shared.borrow_mut();
             shared.names.note_all(&changes);
+            if let Some(shop) = &mut shared.destination.shop {
+                changes.iter().for_each(|change| introduce(shop, &change.entity));
+            }
             shared.note(now_ms, "edit", || format!("{} {:?}", edit.entity, edit.action));
         }
         let entities = changes.iter().map(|change| change.entity.clone());

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use config::{LoginConfig, WorkerConfig};
 use fastrand::Rng;
-use http::{Request, Response, header};
-use serde_json::json;
+use http::{HeaderValue, Request, Response, header};
+use serde_json::{Value, json};
 use simulator::fault::{Reply, error_body, respond};
 use std::collections::BTreeSet;
 
@@ -36,7 +36,27 @@ pub struct Manners {
     pub down: f64,
     /// How long the endpoint takes at most, in milliseconds.
     pub slow_ms: u64,
+    /// How the endpoint is asked.
+    pub form: Form,
+    /// Whether a new token ends those before it.
+    pub rotates: bool,
+    /// In what share of logins the endpoint gives a token that is not let in: one of too small a scope.
+    pub too_small: f64,
 }
+
+/// How the endpoint is asked for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// By client credentials in the body.
+    Body,
+    /// By client credentials in the header, with a scope.
+    Basic,
+    /// By a login request of the destination's own.
+    Json,
+}
+
+/// The scope that is asked for where one is.
+const SCOPE: &str = "catalogue:write catalogue:read";
 
 impl Manners {
     /// Some by chance.
@@ -46,12 +66,49 @@ impl Manners {
             taken_away: if random.bool() { random.f64() * 0.05 } else { 0.0 },
             down: if random.bool() { random.f64() * 0.3 } else { 0.0 },
             slow_ms: random.u64(1..8000),
+            form: [Form::Body, Form::Basic, Form::Json][random.usize(..3)],
+            rotates: random.u8(..3) == 0,
+            too_small: if random.u8(..3) == 0 { random.f64() * 0.5 } else { 0.0 },
+        }
+    }
+
+    /// How a document says it.
+    pub fn login(&self) -> Value {
+        match self.form {
+            Form::Body => json!({ "path": "/token" }),
+            Form::Basic => json!({ "path": "/token", "credentials": "basic", "parameters": { "scope": SCOPE } }),
+            Form::Json => json!({
+                "path": "/sessions", "form": "json", "token": "/session/key", "expires": "/session/seconds",
+                "fields": [
+                    { "to": "/user", "variable": "login_id" },
+                    { "to": "/key", "variable": "login_secret" },
+                    { "to": "/kind", "constant": "integration" },
+                ],
+            }),
+        }
+    }
+
+    /// Whether a request asks for a token as it is to be asked for.
+    fn is_asked(&self, request: &Request<Bytes>) -> bool {
+        let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let body = &request.body()[..];
+        match self.form {
+            Form::Body => body == b"grant_type=client_credentials&client_id=id&client_secret=key",
+            Form::Basic => {
+                // printf 'id:key' | base64
+                let scoped = b"grant_type=client_credentials&scope=catalogue%3Awrite%20catalogue%3Aread";
+                body == scoped && authorization == Some(b"Basic aWQ6a2V5")
+            }
+            Form::Json => {
+                let asked = serde_json::from_slice::<Value>(body).ok();
+                asked == Some(json!({ "user": "id", "key": "key", "kind": "integration" }))
+            }
         }
     }
 
     /// Nothing goes wrong any more.
     pub fn heal(&mut self) {
-        (self.taken_away, self.down, self.slow_ms) = (0.0, 0.0, 30);
+        (self.taken_away, self.down, self.slow_ms, self.too_small) = (0.0, 0.0, 30, 0.0);
     }
 }
 
@@ -64,6 +121,8 @@ pub struct Doors {
     pub given_ms: Vec<u64>,
     /// How many requests were turned away for want of a good token.
     pub turned_away: usize,
+    /// The tokens whose scope is too small.
+    too_small: BTreeSet<String>,
     /// What the PIM was shown.
     pub(super) of_pim: BTreeSet<String>,
 }
@@ -101,16 +160,21 @@ impl Doors {
         if random.f64() < manners.down {
             return Reply::now(respond(503, &error_body(503, "The endpoint is down."))).after(after_ms);
         }
-        let form = String::from_utf8_lossy(request.body()).into_owned();
-        if form != "grant_type=client_credentials&client_id=id&client_secret=key" {
+        if !manners.is_asked(request) {
             return Reply::now(respond(400, &json!({ "error": "invalid_client" })));
         }
         self.given_ms.push(now_ms);
         let token = format!("token-{:06}-of-the-destination", self.given_ms.len());
-        self.good.retain(|(_, until_ms)| *until_ms > now_ms);
+        self.good.retain(|(_, until_ms)| *until_ms > now_ms && !manners.rotates);
         self.good
             .push((token.clone(), now_ms + after_ms + manners.life_s * 1000));
-        let answer = json!({ "access_token": token, "token_type": "Bearer", "expires_in": manners.life_s });
+        if random.f64() < manners.too_small {
+            self.too_small.insert(token.clone());
+        }
+        let answer = match manners.form {
+            Form::Json => json!({ "session": { "key": token, "seconds": manners.life_s } }),
+            _ => json!({ "access_token": token, "token_type": "Bearer", "expires_in": manners.life_s }),
+        };
         Reply::now(respond(200, &answer)).after(after_ms)
     }
 
@@ -129,6 +193,9 @@ impl Doors {
         let lets_in = |(token, until_ms): &(String, u64)| *token == shown && *until_ms > now_ms;
         let is_let_in = self.good.iter().any(lets_in);
         self.turned_away += usize::from(!is_let_in);
+        if is_let_in && self.too_small.contains(&shown) {
+            return Some(respond(403, &error_body(403, "This needs the scope catalogue:write.")));
+        }
         (!is_let_in).then(|| respond(401, &error_body(401, "A valid token is required.")))
     }
 }

@@ -1,6 +1,7 @@
 //! Products that the destination of a world of chance calls by their SKUs: who bears which, who bore it before, and edits that
 //! give SKUs to others, to several and to none.
 
+use super::protocol::Protocol;
 use super::run::Run;
 use super::shared::Shared;
 use bytes::Bytes;
@@ -171,6 +172,11 @@ pub(super) fn named(body: &[u8]) -> Option<String> {
 }
 
 impl Shared {
+    /// Whether the destination keeps what the PIM has no more.
+    pub fn keeps_all(&self) -> bool {
+        self.nature.protocol.as_ref().is_some_and(Protocol::keeps_all)
+    }
+
     /// Whether the destination calls products by their SKUs.
     pub fn is_by_sku(&self) -> bool {
         self.nature.identities.is_some()

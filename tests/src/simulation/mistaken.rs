@@ -76,7 +76,18 @@ impl SimHost {
         {
             return written;
         }
+        if made(Mistake::LeaseByItsMoment) && kind_of(key) == "lease" && written.is_none() {
+            return value.filter(|value| !self.is_over(value));
+        }
         value
+    }
+
+    /// Whether the moment that is written in a lease has passed by this process's clock.
+    fn is_over(&self, lease: &[u8]) -> bool {
+        let lease: Value = serde_json::from_slice(lease).unwrap_or_default();
+        lease["until_ms"]
+            .as_u64()
+            .is_some_and(|until_ms| until_ms <= self.now_ms())
     }
 
     fn has_lost_its_lease(&self) -> bool {

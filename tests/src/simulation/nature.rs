@@ -3,7 +3,7 @@
 
 use super::doors::Manners;
 use super::identities::Identities;
-use super::protocol::Protocol;
+use super::protocol::{Farewell, Protocol};
 use super::run::variable;
 use config::{Variables, WorkerConfig};
 use fastrand::Rng;
@@ -52,6 +52,8 @@ pub enum Dimension {
     StaleReads,
     /// The destination is a shop: it makes and changes, gives ids, finds late, says errors inside of a 200.
     Protocol,
+    /// A shop has customs of its own: what it calls things by, how they go, how it asks to wait.
+    Customs,
     /// The destination wants tokens that end, and takes some away before.
     Tokens,
     /// The destination calls products by their SKUs, which change, go from one product to another and are given twice.
@@ -60,7 +62,7 @@ pub enum Dimension {
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 22] = [
+    pub const ALL: [Dimension; 23] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -81,6 +83,7 @@ impl Dimension {
         Dimension::Purge,
         Dimension::StaleReads,
         Dimension::Protocol,
+        Dimension::Customs,
         Dimension::Tokens,
         Dimension::Identities,
     ];
@@ -108,6 +111,7 @@ impl Dimension {
             Dimension::Purge => "purge",
             Dimension::StaleReads => "stale-reads",
             Dimension::Protocol => "protocol",
+            Dimension::Customs => "customs",
             Dimension::Tokens => "tokens",
             Dimension::Identities => "identities",
         }
@@ -129,6 +133,7 @@ impl Dimension {
             Dimension::Tokens => 6,
             Dimension::Identities => 4,
             Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
+            Dimension::Customs => 2,
             Dimension::Alone | Dimension::Reverts | Dimension::Hasty | Dimension::Protocol => 3,
         }
     }
@@ -325,6 +330,14 @@ impl Nature {
             .map(|mut random| Identities::of(&mut random));
         if let (Some(protocol), Some(identities)) = (&mut nature.protocol, nature.identities) {
             protocol.by_sku = Some(identities);
+        }
+        let customs = nature.random(Dimension::Customs);
+        if let (Some(protocol), Some(mut random)) = (&mut nature.protocol, customs) {
+            protocol.draw_customs(&mut random);
+            // What a person lets go is to go.
+            if nature.dimensions.contains(&Dimension::Purge) && protocol.keeps_all() {
+                protocol.farewell = Farewell::Delete;
+            }
         }
         nature.door = nature
             .random(Dimension::Tokens)

@@ -1,11 +1,14 @@
 //! How the destination of a world of chance is spoken to, and the document that says so.
 
 use super::identities::Identities;
+use bytes::Bytes;
 use fastrand::Rng;
+use http::{Response, header::RETRY_AFTER};
 use model::entity::Kind;
 use model::template::{Piece, pieces};
 use serde_json::{Value, json};
-use simulator::destination::ShopConfig;
+use simulator::destination::{PREFIX, Reference, ShopConfig};
+use simulator::fault::{Effect, Fault};
 
 /// A protocol.
 #[derive(Debug, Clone)]
@@ -14,7 +17,45 @@ pub struct Protocol {
     pub shop: ShopConfig,
     /// How products are called by their SKUs, if they are.
     pub by_sku: Option<Identities>,
+    /// What is to happen to what the PIM has no more.
+    pub farewell: Farewell,
+    /// Whether products name their models by the ids that the shop gave these.
+    pub names_parents: bool,
+    /// Of the requests to make something, the share that is answered 200 and comes to nothing; a thing that was made has an
+    /// id in its answer, and the document requires that.
+    pub hollow: f64,
+    /// How the shop says when to come back, if not by `Retry-After`.
+    pub wait: Option<Told>,
 }
+
+/// What is to happen to what the PIM has no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// It is deleted by a `DELETE`.
+    Delete,
+    /// It is deleted by a `POST` whose body says what.
+    ByBody,
+    /// It is archived.
+    Archive,
+    /// Nothing: it stays.
+    Stay,
+}
+
+/// How a shop says when to come back.
+#[derive(Debug, Clone, Copy)]
+pub enum Told {
+    /// In a header of its own, in seconds.
+    Seconds,
+    /// In a header of its own, in milliseconds.
+    Milliseconds,
+    /// In a header of its own, by the moment, in seconds since the Unix epoch.
+    Moment,
+    /// In the header of the IETF's draft.
+    RateLimit,
+}
+
+/// The header of a shop that says in one of its own when to come back.
+const COME_BACK: &str = "x-come-back";
 
 /// How long a shop may need until what it was sent can be found, in seconds, as the document says.
 const SETTLE_S: u64 = 30;
@@ -34,9 +75,83 @@ impl Protocol {
                 takes_ids,
                 wants_versions: !is_unique && random.bool(),
                 is_always_well: random.bool(),
+                ..ShopConfig::default()
             },
             by_sku: None,
+            farewell: Farewell::Delete,
+            names_parents: false,
+            hollow: 0.0,
+            wait: None,
         }
+    }
+
+    /// Customs of the shop's own by chance.
+    pub fn draw_customs(&mut self, random: &mut Rng) {
+        let farewells = [Farewell::Delete, Farewell::ByBody, Farewell::Archive, Farewell::Stay];
+        let references = [Reference::Id, Reference::Hex, Reference::Prefixed, Reference::Hashed];
+        let waits = [Told::Seconds, Told::Milliseconds, Told::Moment, Told::RateLimit];
+        let (farewell, reference) = (farewells[random.usize(..4)], references[random.usize(..4)]);
+        self.names_parents = random.bool() && !self.shop.takes_ids;
+        let hollow = random.bool().then(|| random.f64() * 0.3);
+        self.wait = random.bool().then(|| waits[random.usize(..4)]);
+        // Who is called by an SKU is deleted when it is called otherwise, and its name is no function of its UUID.
+        let may_stay = self.by_sku.is_none();
+        self.farewell = if farewell == Farewell::Stay && !may_stay {
+            Farewell::Delete
+        } else {
+            farewell
+        };
+        self.shop.reference = if self.by_sku.is_none() {
+            reference
+        } else {
+            Reference::Id
+        };
+        // The fault strikes requests by their method.
+        self.hollow = hollow.filter(|_| self.farewell != Farewell::ByBody).unwrap_or(0.0);
+    }
+
+    /// What strikes requests to make something.
+    pub fn fault(&self) -> Option<Fault> {
+        let hollow = Effect::Status {
+            status: 200,
+            headers: Vec::new(),
+            body: Some(json!({ "queued": true })),
+        };
+        (self.hollow > 0.0).then(|| Fault::share(self.hollow, hollow).method("POST").path("/shop/"))
+    }
+
+    /// Whether the shop keeps what the PIM has no more.
+    pub fn keeps_all(&self) -> bool {
+        self.farewell == Farewell::Stay
+    }
+
+    /// An answer with the wait as this shop tells it.
+    pub fn tell_wait(&self, response: &mut Response<Bytes>, now_ms: u64) {
+        let Some(told) = self.wait else { return };
+        let headers = response.headers_mut();
+        let seconds = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let Some(seconds) = seconds else { return };
+        let seconds: u64 = seconds;
+        headers.remove(RETRY_AFTER);
+        let (name, value) = match told {
+            Told::Seconds => (COME_BACK, seconds.to_string()),
+            Told::Milliseconds => (COME_BACK, (seconds * 1000).to_string()),
+            Told::Moment => (COME_BACK, (now_ms.div_ceil(1000) + seconds).to_string()),
+            Told::RateLimit => ("ratelimit", format!("\"burst\";r=0;t={seconds}")),
+        };
+        headers.insert(name, value.parse().expect("a header's value"));
+    }
+
+    fn limits(&self) -> Option<Value> {
+        let unit = match self.wait? {
+            Told::Seconds => "seconds",
+            Told::Milliseconds => "milliseconds",
+            Told::Moment => "moment",
+            Told::RateLimit => return Some(json!({ "ratelimit": true })),
+        };
+        Some(json!({ "reset": { "header": COME_BACK, "unit": unit } }))
     }
 
     /// Whether nothing can be looked up although the shop gives ids. Where SKUs change, a document that gives no way to look
@@ -49,16 +164,28 @@ impl Protocol {
     pub fn tell(&self, document: &mut Value) {
         for kind in ["products", "product-models"] {
             let by_sku = self.by_sku_of(kind);
-            let reference = if by_sku.is_some() { "{identity}" } else { "{id}" };
+            let reference = self.reference(kind);
             let rules = &mut document[kind];
             rules["create"] = json!({ "path": format!("/shop/{kind}?ref={reference}") });
             rules["update"] = json!({ "method": "PUT", "path": self.path(kind) });
-            rules["delete"] = json!({ "path": self.path_of_thing(kind) });
+            self.tell_farewell(kind, rules);
+            match self.shop.reference {
+                Reference::Hex if kind == Kind::Product.name() => rules["identity"] = json!({ "form": "hex" }),
+                Reference::Id | Reference::Hex => {}
+                Reference::Prefixed => rules["identity"] = json!({ "prefix": PREFIX }),
+                Reference::Hashed => rules["identity"] = json!({ "form": "hash" }),
+            }
+            if self.hollow > 0.0 {
+                rules["create"]["answers"] = json!({ "required": "/id" });
+            }
+            if self.names_parents {
+                rules["headers"] = json!({ "x-parent": "{parent.remote.id}" });
+            }
             if !self.shop.takes_ids {
                 rules["remember"] = json!({ "id": ["/id", "/errors/0/id"] });
             }
             if self.shop.is_unique {
-                rules["identity"] = json!({ "unique": true });
+                rules["identity"]["unique"] = json!(true);
             }
             if let Some(identities) = by_sku {
                 identities.tell(rules, !self.shop.takes_ids);
@@ -88,6 +215,49 @@ impl Protocol {
             rules.extend(means.map(|(status, means)| inside(status, means)));
         }
         document["answers"] = json!({ "rules": rules });
+        if let Some(limits) = self.limits() {
+            document["limits"] = limits;
+        }
+    }
+
+    fn tell_farewell(&self, kind: &str, rules: &mut Value) {
+        let path = self.path_of_thing(kind);
+        match self.farewell {
+            Farewell::Delete => rules["delete"] = json!({ "path": path }),
+            Farewell::ByBody => {
+                let id = if self.shop.takes_ids {
+                    "{identity}"
+                } else {
+                    "{remote.id}"
+                };
+                let mut fields = vec![
+                    json!({ "to": "/id", "template": id }),
+                    json!({ "to": "/ref", "template": "{identity}" }),
+                    json!({ "to": "/of", "template": "{id}" }),
+                    json!({ "to": "/kind", "template": "{kind}" }),
+                ];
+                if self.by_sku_of(kind).is_some() {
+                    fields.push(json!({ "to": "/called", "constant": true }));
+                }
+                rules["delete"] = json!({ "method": "POST", "path": format!("/shop/{kind}/gone"), "fields": fields });
+            }
+            Farewell::Archive => {
+                rules["archive"] = json!({
+                    "method": "PUT", "path": format!("{path}/archived"),
+                    "fields": [{ "to": "/archived", "constant": true }, { "to": "/kind", "template": "{kind}" }],
+                });
+            }
+            Farewell::Stay => rules["delete"] = json!(false),
+        }
+    }
+
+    /// The place of what a thing is called.
+    fn reference(&self, kind: &str) -> &'static str {
+        let is_made = self.shop.reference != Reference::Id;
+        match is_made || self.by_sku_of(kind).is_some() {
+            true => "{identity}",
+            false => "{id}",
+        }
     }
 
     fn by_sku_of(&self, kind: &str) -> Option<Identities> {
@@ -97,8 +267,12 @@ impl Protocol {
     /// The path of what is changed, as it counts for the hash of what was sent.
     pub fn path_of(&self, kind: &str, id: &str) -> Vec<Piece> {
         let path = pieces(&self.path(kind)).expect("a path");
+        let called = match self.shop.reference {
+            Reference::Id => id.to_owned(),
+            made => made.of(kind, &super::rules::percent_decoded(id)),
+        };
         let path = path.into_iter().map(|piece| match piece {
-            Piece::Place(name) if name == "id" || name == "identity" => Piece::Text(id.to_owned()),
+            Piece::Place(name) if name == "id" || name == "identity" => Piece::Text(called.clone()),
             other => other,
         });
         path.collect()
@@ -114,11 +288,10 @@ impl Protocol {
     }
 
     fn path_of_thing(&self, kind: &str) -> String {
-        let id = match self.by_sku_of(kind) {
-            _ if !self.shop.takes_ids => "remote.id",
-            Some(_) => "identity",
-            None => "id",
+        let id = match self.shop.takes_ids {
+            true => self.reference(kind),
+            false => "{remote.id}",
         };
-        format!("/shop/{kind}/{{{id}}}")
+        format!("/shop/{kind}/{id}")
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn check(run: &Run, random: &mut Rng) -> Vec<String> {
     violations.extend(index::index_and_destination_tell_the_same(run, random));
     violations.extend(keys::no_idempotency_key_comes_back(run));
     violations.extend(nothing_is_there_twice(run));
+    violations.extend(the_shop_was_told_the_truth(run));
     violations.extend(nothing_was_deleted_without_reason(run));
     violations.extend(the_brake_was_kept(run));
     violations.extend(limits_were_kept(run));
@@ -105,7 +106,9 @@ fn nothing_was_deleted_without_reason(run: &Run) -> Vec<String> {
         .iter()
         .filter(|request| request.method == "DELETE");
     let is_by_name = |path: &str| shared.is_by_sku() && path.starts_with("/products/");
-    let wrong = deletes.filter(|request| !deleted.iter().any(|id| request.path.ends_with(id.as_str())));
+    let keeps_all = shared.keeps_all();
+    let is_gone = |path: &str| deleted.iter().any(|id| path.ends_with(id.as_str()));
+    let wrong = deletes.filter(|request| keeps_all || !is_gone(&request.path));
     let wrong = wrong.filter(|request| !is_by_name(&request.path));
     let wrong = wrong.map(|request| format!("{} was deleted at {}", request.path, request.at_ms));
     wrong.chain(wrong_names).collect()
@@ -118,6 +121,13 @@ fn nothing_is_there_twice(run: &Run) -> Vec<String> {
     let shop = shared.destination.shop.as_ref().filter(|_| shared.read_stale == 0);
     let doubled = shop.into_iter().flat_map(|shop| &shop.doubled);
     doubled.map(|path| format!("{path} was made a second time")).collect()
+}
+
+/// What a shop is told of models and of what is to go is so.
+fn the_shop_was_told_the_truth(run: &Run) -> Vec<String> {
+    let shared = run.shared.borrow();
+    let shop = shared.destination.shop.iter();
+    shop.flat_map(|shop| shop.mistold.clone()).collect()
 }
 
 /// Deletions that nobody announced are few in a day, unless a person released the brake.

@@ -1,6 +1,7 @@
 //! One run from its seed: a script of edits, their deliveries, ticks on one or more hosts, faults; then the world heals
 //! but for entities that fail alone, then those do, and the rules are checked.
 
+use super::deliver::entity_of;
 use super::doors;
 use super::executor::Executor;
 use super::faults::{Lone, go_wrong, lone, proxies, strange};
@@ -8,6 +9,7 @@ use super::fill;
 use super::host::{DESTINATION, PIM, SKEW_MAX_MS, Shared, SimHost};
 use super::identities::{self, Names};
 use super::nature::{Dimension, Nature};
+use super::protocol::Protocol;
 use super::scenario::{Scenario, WorldKind};
 use config::{ConfigError, ProviderFailed, Variables, WorkerConfig};
 use fastrand::Rng;
@@ -116,6 +118,9 @@ fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
         nature.random(Dimension::Values),
     );
     shared.has_far_clocks = nature.has(Dimension::Clocks);
+    if let Some(fault) = nature.protocol.as_ref().and_then(Protocol::fault) {
+        shared.destination.faults.add(fault);
+    }
     // What waits is counted by the worker's clock, and by how long that is ago by ingest's.
     shared.is_watched = !nature.has(Dimension::Brim) && !nature.has(Dimension::Clocks);
     shared.lone = lone(shared, BEGIN_MS);
@@ -145,6 +150,11 @@ fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
     gone.unwrap_or_default()
 }
 
+/// Tells a shop of an entity, so that it knows whose a reference is.
+pub(super) fn introduce(shop: &mut Shop, id: &EntityId) {
+    shop.introduce(entity_of(id).kind.name(), &id.key());
+}
+
 /// How the application is configured in a world.
 fn configure(worker: &mut WorkerConfig, ingest: &mut IngestSettings, scenario: &Scenario, nature: &Nature) {
     let settings = nature.settings;
@@ -169,8 +179,8 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestSettings, scenario: &
         (None, Some(identities)) => identities.tell_plainly(&mut document),
         (None, None) => {}
     }
-    if nature.door.is_some() {
-        document["login"] = json!({ "path": "/token" });
+    if let Some(manners) = &nature.door {
+        document["login"] = manners.login();
     }
     worker.shape = Shape::read(&document.to_string()).expect("a good shape");
     doors::log_in(worker);
@@ -257,6 +267,10 @@ impl Run {
         );
         shared.traced = scenario.traced;
         shared.destination.shop = nature.protocol.as_ref().map(|protocol| Shop::new(protocol.shop));
+        if let Some(shop) = &mut shared.destination.shop {
+            let entities = shared.pim.catalogue.truth().entities();
+            entities.for_each(|entity| introduce(shop, &entity.id));
+        }
         if nature.has(Dimension::Identities) {
             shared.names = Names::of(&shared.pim.catalogue);
         }

@@ -16,7 +16,6 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::pin;
 use world::host::{self, Clock, Random, Store, StoreError};
-use world::mistake::{Mistake, made};
 
 /// How long before its end the lease is not worked on any more, in milliseconds.
 pub const LEASE_MARGIN_MS: u64 = 2000;
@@ -68,10 +67,8 @@ impl Lease {
             if value.until_ms > now_ms && is_plausible {
                 return Ok(None);
             }
-            if !made(Mistake::LeaseByItsMoment) {
-                remove_if_dead(host, &key, value).await?;
-                return Ok(None);
-            }
+            remove_if_dead(host, &key, value).await?;
+            return Ok(None);
         }
         let started_ms = host.monotonic_ms();
         let now_ms = host.now_ms();

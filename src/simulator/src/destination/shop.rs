@@ -6,6 +6,8 @@
 //! | `POST /shop/{kind}?ref={id}` | makes one; a second one of the same reference, too, unless references are unique |
 //! | `PUT /shop/{kind}/{its id}`, also with `?ref={id}` | changes one, also its reference |
 //! | `DELETE /shop/{kind}/{its id}` | takes one away |
+//! | `POST /shop/{kind}/gone` | takes one away, by the `id` in its body |
+//! | `PUT /shop/{kind}/{its id}/archived` | puts one away: it is found, and a change brings it back |
 //! | `GET /shop/{kind}?ref={id}` | finds what has this reference, and was made long enough ago |
 //!
 //! What it holds lies in the destination's state at `/{kind}/{id}`, whatever its id here is, and its log names that path.
@@ -15,11 +17,44 @@ use http::{Method, Request, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+use super::sha256;
+use crate::encode_segment;
 use crate::fault::{respond, set_header};
+
+/// What references are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reference {
+    /// The UUID or code itself.
+    #[default]
+    Id,
+    /// The UUID of a product without its dashes.
+    Hex,
+    /// The UUID or code behind a text of its own.
+    Prefixed,
+    /// The first half of the SHA-256 of kind, slash and UUID or code, in hex.
+    Hashed,
+}
+
+/// What stands before a reference that has something before it.
+pub const PREFIX: &str = "our-";
+
+impl Reference {
+    /// The reference of an entity, as it stands in an address.
+    pub fn of(self, kind: &str, id: &str) -> String {
+        match self {
+            Reference::Hex if kind == "products" => id.replace('-', ""),
+            Reference::Id | Reference::Hex => encode_segment(id),
+            Reference::Prefixed => format!("{PREFIX}{}", encode_segment(id)),
+            Reference::Hashed => sha256(format!("{kind}/{id}").as_bytes())[..32].to_owned(),
+        }
+    }
+}
 
 /// How a shop does it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShopConfig {
+    /// What references are made of.
+    pub reference: Reference,
     /// How long after it was made something is found, in milliseconds.
     pub lag_ms: u64,
     /// Whether it refuses a second one of the same reference, and says which id the first has.
@@ -38,10 +73,14 @@ pub struct Shop {
     config: ShopConfig,
     things: BTreeMap<String, Thing>,
     made: u64,
+    /// The ids of entities as they stand in addresses, by kind and reference.
+    ids: BTreeMap<(String, String), String>,
     /// The paths of all that it has ever given an id to.
     paths: BTreeMap<String, String>,
     /// The paths of what it was made to have twice.
     pub doubled: Vec<String>,
+    /// What it was told that is not so: the model of a product, or what it is to take away.
+    pub mistold: Vec<String>,
 }
 
 /// A thing in the shop.
@@ -50,6 +89,17 @@ struct Thing {
     path: String,
     made_ms: u64,
     version: u64,
+    is_archived: bool,
+}
+
+/// What a request asks for, of a thing by its id here or by its reference.
+enum Asked<'a> {
+    Make(&'a str),
+    Find(&'a str),
+    Change(&'a str),
+    Rename(&'a str, &'a str),
+    Leave(String),
+    Archive(&'a str),
 }
 
 /// What is to be done to the state.
@@ -78,57 +128,88 @@ impl Shop {
         }
     }
 
+    /// Tells it of an entity, so that it knows whose a reference is.
+    pub fn introduce(&mut self, kind: &str, id: &str) {
+        let reference = self.config.reference.of(kind, id);
+        self.ids.insert((kind.to_owned(), reference), encode_segment(id));
+    }
+
+    /// The path in the destination's state of what has a reference.
+    fn path(&self, kind: &str, reference: &str) -> String {
+        let known = self.ids.get(&(kind.to_owned(), reference.to_owned()));
+        format!("/{kind}/{}", known.map_or(reference, String::as_str))
+    }
+
+    /// The path of what has an id here, or had.
+    fn path_of_thing(&self, kind: &str, id: &str) -> String {
+        let known = self.paths.get(id).cloned();
+        known.unwrap_or_else(|| self.path(kind, id))
+    }
+
     /// The same request as one of a destination that takes upserts at the paths of its state; none of another form.
     pub fn plainly(&self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
-        let (kind, id) = parts(request)?;
-        let path = match (id, reference(request)) {
-            (Some(_), Some(reference)) if request.method() == Method::PUT => format!("/{kind}/{reference}"),
-            (Some(id), _) => {
-                let known = self.paths.get(id).cloned();
-                known.unwrap_or_else(|| format!("/{kind}/{id}"))
-            }
-            (None, Some(reference)) => format!("/{kind}/{reference}"),
-            (None, None) => return None,
+        let (kind, asked) = asked(request)?;
+        let (method, path) = match asked {
+            Asked::Make(reference) | Asked::Rename(_, reference) => (Method::PUT, self.path(kind, reference)),
+            Asked::Find(reference) => (Method::GET, self.path(kind, reference)),
+            Asked::Change(id) => (Method::PUT, self.path_of_thing(kind, id)),
+            Asked::Leave(id) => (Method::DELETE, self.path_of_thing(kind, &id)),
+            Asked::Archive(id) => (Method::DELETE, self.path_of_thing(kind, id)),
         };
         let mut plain = request.clone();
-        if request.method() == Method::POST {
-            *plain.method_mut() = Method::PUT;
-        }
+        *plain.method_mut() = method;
         *plain.uri_mut() = path.parse().ok()?;
         Some(plain)
     }
 
     pub(super) fn apply(&mut self, request: &Request<Bytes>, at_ms: u64) -> Done {
-        let missing = || Done::Nothing(fail(404, "There is no such thing.", None));
-        let Some((kind, id)) = parts(request) else {
-            return missing();
+        let Some((kind, asked)) = asked(request) else {
+            return Done::Nothing(missing());
         };
-        if let (&Method::PUT, Some(id), Some(reference)) = (request.method(), id, reference(request)) {
-            return self.rename(id, version(request), format!("/{kind}/{reference}"));
+        self.note_parent(kind, request);
+        match asked {
+            Asked::Make(reference) => self.make(&self.path(kind, reference), reference, at_ms),
+            Asked::Find(reference) => Done::Nothing(self.find(&self.path(kind, reference), at_ms)),
+            Asked::Change(id) => self.change(id, version(request)),
+            Asked::Rename(id, reference) => self.rename(id, version(request), self.path(kind, reference)),
+            Asked::Leave(id) => {
+                self.note_farewell(kind, request);
+                self.leave(&id)
+            }
+            Asked::Archive(id) => self.archive(id),
         }
-        match (request.method(), id, reference(request)) {
-            (&Method::POST, None, Some(reference)) => self.make(&format!("/{kind}/{reference}"), reference, at_ms),
-            (&Method::GET, None, Some(reference)) => Done::Nothing(self.find(&format!("/{kind}/{reference}"), at_ms)),
-            (&Method::PUT, Some(id), _) => match self.things.get_mut(id) {
-                None => missing(),
-                Some(thing) if self.config.wants_versions && version(request) != Some(thing.version) => {
-                    Done::Nothing(fail(412, "It has another version.", Some(id)))
-                }
-                Some(thing) => {
-                    thing.version += 1;
-                    let (path, version) = (thing.path.clone(), thing.version);
-                    Done::Put(path, answer(200, id, version))
-                }
-            },
-            (&Method::DELETE, Some(id), _) => match self.things.remove(id) {
-                None => missing(),
-                Some(thing) => {
-                    self.things.retain(|_, other| other.path != thing.path);
-                    Done::Gone(thing.path, respond(200, &json!({})))
-                }
-            },
-            _ => missing(),
+    }
+
+    fn change(&mut self, id: &str, version: Option<u64>) -> Done {
+        let Some(thing) = self.things.get_mut(id) else {
+            return Done::Nothing(missing());
+        };
+        if self.config.wants_versions && version != Some(thing.version) {
+            return Done::Nothing(fail(412, "It has another version.", Some(id)));
         }
+        thing.version += 1;
+        thing.is_archived = false;
+        let (path, version) = (thing.path.clone(), thing.version);
+        Done::Put(path, answer(200, id, version))
+    }
+
+    fn leave(&mut self, id: &str) -> Done {
+        let Some(thing) = self.things.remove(id) else {
+            return Done::Nothing(missing());
+        };
+        self.things.retain(|_, other| other.path != thing.path);
+        Done::Gone(thing.path, respond(200, &json!({})))
+    }
+
+    fn archive(&mut self, id: &str) -> Done {
+        let Some(path) = self.things.get(id).map(|thing| thing.path.clone()) else {
+            return Done::Nothing(missing());
+        };
+        for thing in self.things.values_mut().filter(|thing| thing.path == path) {
+            thing.is_archived = true;
+            thing.version += 1;
+        }
+        Done::Gone(path, respond(200, &json!({ "id": id })))
     }
 
     fn make(&mut self, path: &str, reference: &str, at_ms: u64) -> Done {
@@ -148,6 +229,7 @@ impl Shop {
             path: path.to_owned(),
             made_ms: at_ms,
             version: 1,
+            is_archived: false,
         };
         self.paths.insert(id.clone(), path.to_owned());
         self.things.insert(id.clone(), thing);
@@ -155,12 +237,15 @@ impl Shop {
     }
 
     fn rename(&mut self, id: &str, version: Option<u64>, path: String) -> Done {
+        // What is archived lets a name go once another one wants it.
+        self.things
+            .retain(|other, thing| other == id || thing.path != path || !thing.is_archived);
         let is_taken = self
             .things
             .iter()
             .any(|(other, thing)| other != id && thing.path == path);
         let Some(thing) = self.things.get_mut(id) else {
-            return Done::Nothing(fail(404, "There is no such thing.", None));
+            return Done::Nothing(missing());
         };
         if self.config.wants_versions && version != Some(thing.version) {
             return Done::Nothing(fail(412, "It has another version.", Some(id)));
@@ -168,10 +253,11 @@ impl Shop {
         if is_taken && self.config.is_unique {
             return Done::Nothing(fail(422, "There is one already.", None));
         }
-        if is_taken {
+        if is_taken && thing.path != path {
             self.doubled.push(path.clone());
         }
         thing.version += 1;
+        thing.is_archived = false;
         let (old, version) = (std::mem::replace(&mut thing.path, path.clone()), thing.version);
         self.paths.insert(id.to_owned(), path.clone());
         Done::Moved(old, path, answer(200, id, version))
@@ -184,6 +270,37 @@ impl Shop {
             .map(|(id, thing)| json!({ "id": id, "version": thing.version }))
             .collect();
         respond(200, &json!({ "found": found }))
+    }
+
+    /// Where a product names its model by its id here, it is to be that of the model that the body names.
+    fn note_parent(&mut self, kind: &str, request: &Request<Bytes>) {
+        let header = request.headers().get("x-parent").and_then(|value| value.to_str().ok());
+        let Some(parent) = header.filter(|_| kind == "products") else {
+            return;
+        };
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let named = body["parent"].as_str();
+        let known = self.paths.get(parent).map(String::as_str);
+        let is_it = named.is_none_or(|code| known == Some(&format!("/product-models/{}", encode_segment(code))));
+        if !is_it || !known.is_some_and(|path| path.starts_with("/product-models/")) {
+            self.mistold
+                .push(format!("{parent} is said to be the model {named:?}, and is {known:?}"));
+        }
+    }
+
+    /// Where a deletion says in its body what is to go, all of it is to be of one entity.
+    fn note_farewell(&mut self, kind: &str, request: &Request<Bytes>) {
+        let Some(said) = body_of_farewell(request) else {
+            return;
+        };
+        let text = |member: &str| said[member].as_str().unwrap_or_default().to_owned();
+        let (id, of) = (encode_segment(&text("id")), text("of"));
+        let path = self.path_of_thing(kind, &id);
+        let is_of_it = path == format!("/{kind}/{}", encode_segment(&of));
+        let is_called_so = encode_segment(&text("ref")) == self.config.reference.of(kind, &of);
+        if text("kind") != kind || said["called"].is_null() && !(is_of_it && is_called_so) {
+            self.mistold.push(format!("{path} is to go by {said}"));
+        }
     }
 
     /// An answer as this shop gives it.
@@ -207,13 +324,38 @@ fn answer(status: u16, id: &str, version: u64) -> Response<Bytes> {
     response
 }
 
-/// The kind, and the id if there is one.
-fn parts(request: &Request<Bytes>) -> Option<(&str, Option<&str>)> {
+fn missing() -> Response<Bytes> {
+    fail(404, "There is no such thing.", None)
+}
+
+/// The kind of what a request is about, and what it asks for.
+fn asked(request: &Request<Bytes>) -> Option<(&str, Asked<'_>)> {
     let rest = request.uri().path().strip_prefix("/shop/")?;
-    Some(match rest.split_once('/') {
+    let (kind, id) = match rest.split_once('/') {
         Some((kind, id)) => (kind, Some(id)),
         None => (rest, None),
-    })
+    };
+    let asked = match (request.method(), id, reference(request)) {
+        (&Method::POST, Some("gone"), _) => Asked::Leave(encode_segment(body_of_farewell(request)?["id"].as_str()?)),
+        (&Method::POST, None, Some(reference)) => Asked::Make(reference),
+        (&Method::GET, None, Some(reference)) => Asked::Find(reference),
+        (&Method::DELETE, Some(id), _) => Asked::Leave(id.to_owned()),
+        (&Method::PUT, Some(id), reference) => match (id.strip_suffix("/archived"), reference) {
+            (Some(id), _) => Asked::Archive(id),
+            (None, Some(reference)) => Asked::Rename(id, reference),
+            (None, None) => Asked::Change(id),
+        },
+        _ => return None,
+    };
+    Some((kind, asked))
+}
+
+/// What a deletion says in its body.
+fn body_of_farewell(request: &Request<Bytes>) -> Option<Value> {
+    let is_farewell = request.method() == Method::POST && request.uri().path().ends_with("/gone");
+    is_farewell
+        .then(|| serde_json::from_slice(request.body()).ok())
+        .flatten()
 }
 
 fn reference(request: &Request<Bytes>) -> Option<&str> {
