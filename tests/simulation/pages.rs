@@ -267,6 +267,57 @@ fn a_change_of_a_model_reaches_the_variants_that_can_be_read() {
     assert_eq!(stage.differences(), []);
 }
 
+/// Variants that no list gives are told of when their model changes, and not passed over in silence.
+#[test]
+fn a_variant_that_cannot_be_read_is_told_when_its_model_changes() {
+    let mut stage = Stage::with(120, 3, 76, |_, worker| {
+        (worker.reconciliation.recent_s, worker.reconciliation.walk_s) = (None, None);
+    });
+    stage.walk();
+    assert_eq!(stage.differences(), []);
+    let variant = {
+        let world = stage.world();
+        let mut products = world.pim.catalogue.truth().products(None);
+        let variant = products.find(|product| product.parent.is_some());
+        variant.expect("a variant").id.clone()
+    };
+    spoil(&stage, [variant.clone()]);
+    for model in &models(&stage) {
+        let changes = stage.edit(&Edit::new(model.clone(), Action::Touch));
+        stage.tell_now(&changes);
+    }
+    stage.run_for(6 * HOUR_MS);
+    assert_eq!(dead(&stage), [variant.key()]);
+    stage.world().pim.config.unreadable.clear();
+    stage.run_for(2 * HOUR_MS);
+}
+
+/// The codes of the products that are given up.
+fn dead(stage: &Stage) -> Vec<String> {
+    let keys = Keyspace::new("main");
+    let world = stage.world();
+    let letters = world.store.keys().filter_map(|key| match keys.parse(key) {
+        Some(Key::DeadLetter(letter)) if letter.entity.kind == Kind::Product => letter.entity.segment.code(),
+        _ => None,
+    });
+    letters.collect()
+}
+
+/// The search for what cannot be read may find a later one first: the one before it is told of, too.
+#[test]
+fn each_of_several_that_cannot_be_read_is_told() {
+    for seed in 80..92 {
+        let mut stage = Stage::new(24, 0, seed);
+        let products = stage.products();
+        let broken = spoil(&stage, [7, 9, 10, 12, 20].map(|place| products[place].clone()));
+        let last = walk(&mut stage, 6 * HOUR_MS).last;
+        stage.run_for(6 * HOUR_MS);
+        assert_eq!(missing(&stage), broken, "{seed}");
+        assert_eq!(last[&Kind::Product].unread, broken.len() as u64, "{seed}");
+        assert_eq!(dead(&stage).into_iter().collect::<BTreeSet<_>>(), broken, "{seed}");
+    }
+}
+
 /// While the PIM is down for everything, nothing is passed over, however long that is.
 #[test]
 fn an_outage_is_not_taken_for_something_that_cannot_be_read() {

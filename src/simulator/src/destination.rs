@@ -275,6 +275,10 @@ impl Destination {
                 let (reply, applied) = self.answer(request, now_ms);
                 (reply.after(ms), applied)
             }
+            Some(Effect::Disguised { status }) => {
+                let (_, applied) = self.answer(request, now_ms);
+                (Reply::now(status_response(status, &[], None)), applied)
+            }
             Some(Effect::Gzip) => {
                 let (reply, applied) = self.answer(request, now_ms);
                 (reply.packed(), applied)

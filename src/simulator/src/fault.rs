@@ -40,6 +40,11 @@ pub enum Effect {
         #[serde(default)]
         applied: bool,
     },
+    /// Handled at once, and answered with this status all the same: what a proxy does whose patience ends.
+    Disguised {
+        /// The status code.
+        status: u16,
+    },
     /// Handled at once, answered with the body packed by gzip, whatever the caller accepts.
     Gzip,
     /// Handled at once; the connection is cut in the middle of the answer's body.

@@ -204,6 +204,10 @@ impl Pim {
             Some(Effect::Status { status, headers, body }) => {
                 Reply::now(status_response(status, &headers, body.as_ref()))
             }
+            Some(Effect::Disguised { status }) => {
+                self.answer(request, now_ms);
+                Reply::now(status_response(status, &[], None))
+            }
             Some(Effect::Hang { ms } | Effect::LandLate { after_ms: ms }) => Reply::cut(ms),
             Some(Effect::Cut { applied }) => {
                 if applied {

@@ -24,6 +24,8 @@ pub struct Protocol {
     /// Of the requests to make something, the share that is answered 200 and comes to nothing; a thing that was made has an
     /// id in its answer, and the document requires that.
     pub hollow: f64,
+    /// Of all requests, the share that is carried out and answered with this status all the same.
+    pub disguised: Option<(f64, u16)>,
     /// How the shop says when to come back, if not by `Retry-After`.
     pub wait: Option<Told>,
 }
@@ -81,6 +83,7 @@ impl Protocol {
             farewell: Farewell::Delete,
             names_parents: false,
             hollow: 0.0,
+            disguised: None,
             wait: None,
         }
     }
@@ -106,18 +109,26 @@ impl Protocol {
         } else {
             Reference::Id
         };
+        let disguised = random
+            .bool()
+            .then(|| (random.f64() * 0.3, [500, 502, 504][random.usize(..3)]));
+        self.disguised = disguised.filter(|_| self.by_sku.is_none());
         // The fault strikes requests by their method.
         self.hollow = hollow.filter(|_| self.farewell != Farewell::ByBody).unwrap_or(0.0);
     }
 
-    /// What strikes requests to make something.
-    pub fn fault(&self) -> Option<Fault> {
+    /// What strikes requests.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> {
         let hollow = Effect::Status {
             status: 200,
             headers: Vec::new(),
             body: Some(json!({ "queued": true })),
         };
-        (self.hollow > 0.0).then(|| Fault::share(self.hollow, hollow).method("POST").path("/shop/"))
+        let hollow = (self.hollow > 0.0).then(|| Fault::share(self.hollow, hollow).method("POST").path("/shop/"));
+        let disguised = self
+            .disguised
+            .map(|(share, status)| Fault::share(share, Effect::Disguised { status }));
+        hollow.into_iter().chain(disguised)
     }
 
     /// Whether the shop keeps what the PIM has no more.

@@ -118,9 +118,8 @@ fn be_out_of_the_ordinary(shared: &mut Shared) -> Vec<EntityId> {
         nature.random(Dimension::Values),
     );
     shared.has_far_clocks = nature.has(Dimension::Clocks);
-    if let Some(fault) = nature.protocol.as_ref().and_then(Protocol::fault) {
-        shared.destination.faults.add(fault);
-    }
+    let faults = nature.protocol.iter().flat_map(Protocol::faults);
+    faults.for_each(|fault| shared.destination.faults.add(fault));
     // What waits is counted by the worker's clock, and by how long that is ago by ingest's.
     shared.is_watched = !nature.has(Dimension::Brim) && !nature.has(Dimension::Clocks);
     shared.lone = lone(shared, BEGIN_MS);

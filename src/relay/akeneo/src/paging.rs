@@ -8,9 +8,9 @@
 
 use crate::pim::{Page, Pim, Whose, first_page};
 use crate::query::{after_number, sized};
-use model::entity::{BATCH_MAX, Kind, uuid_bytes, uuid_text};
+use model::entity::{BATCH_MAX, Kind, uuid_bytes};
 use model::failure::{Class, Failure};
-use model::gap::{Gap, Mark, Measure};
+use model::gap::{Gap, Measure, Point};
 use model::page_size::PageSize;
 use model::path::parameter;
 use serde_json::{Value, json};
@@ -233,10 +233,10 @@ impl<H: Host> Pim<'_, H> {
     ) -> Result<(Turned, Option<Gap>), Failure> {
         let (at, is_ending) = self.asked_at(&gap);
         let failure = match self.ask_behind(kind, list, cursor.as_deref(), &gap, at).await {
-            Ok(page) if gap.is_left_out => return Ok((self.without(kind, page, cursor, &gap), None)),
+            Ok(page) if gap.is_left_out => return Ok(self.without(kind, page, cursor, gap)),
             Ok(_) if is_ending => return Ok((Turned::Again, None)),
             Ok(_) => {
-                gap.comes = Some(Mark(at));
+                gap.comes = Some(Point(at));
                 return Ok((Turned::Again, Some(gap)));
             }
             Err(failure) => failure,
@@ -335,27 +335,43 @@ impl<H: Host> Pim<'_, H> {
         if gap.comes.is_none() && at == self.end_of(&gap) {
             return stuck();
         }
-        gap.fails = Mark(at);
+        gap.fails = Point(at);
         (Turned::Again, Some(gap))
     }
 
     /// Takes the page that came once what cannot be read was left out. Of products, the page counts only if its first
-    /// product lies before something that was left out; else all that was left out is passed over.
-    fn without(&mut self, kind: Kind, mut page: Page, cursor: &mut Option<String>, gap: &Gap) -> Turned {
+    /// product lies before something that was left out; else all that was left out is passed over. What was left out and
+    /// lies before the page's first product is passed over first, and the page is asked for once more.
+    fn without(&mut self, kind: Kind, mut page: Page, cursor: &mut Option<String>, gap: Gap) -> (Turned, Option<Gap>) {
         if gap.measure != Measure::Uuid {
             let after = page.next.as_deref().and_then(|next| parameter(next, "search_after"));
             page.next = after.map(|after| behind(kind, BATCH_MAX, after));
             self.pass_over(kind);
-            return Turned::Page(page);
+            return (Turned::Page(page), None);
         }
         let first = page.items.first().and_then(|item| kind.id_in(item));
-        let is_between = |first: &[u8; 16]| gap.left_out.iter().any(|mark| mark.0 > u128::from_be_bytes(*first));
-        match first.as_deref().and_then(uuid_bytes).filter(is_between) {
-            Some(first) => {
-                page.next = Some(behind(kind, BATCH_MAX, &uuid_text(&first)));
-                Turned::Page(page)
+        let first = first.as_deref().and_then(uuid_bytes);
+        let first = first.map_or(u128::MAX, u128::from_be_bytes);
+        let (before, behind_it): (Vec<Point>, Vec<Point>) = gap.left_out.iter().partition(|mark| mark.0 < first);
+        match (before.iter().max(), behind_it.is_empty()) {
+            (_, true) => (self.pass_over_all(kind, cursor, &gap), None),
+            (None, false) => {
+                page.next = Some(behind(kind, BATCH_MAX, &String::from(Point(first))));
+                (Turned::Page(page), None)
             }
-            None => self.pass_over_all(kind, cursor, gap),
+            (Some(last), false) => {
+                let passed = Gap {
+                    left_out: before.clone(),
+                    ..Gap::default()
+                };
+                let rest = Gap {
+                    begins: *last,
+                    fails: *last,
+                    left_out: behind_it,
+                    ..gap
+                };
+                (self.pass_over_all(kind, cursor, &passed), Some(rest))
+            }
         }
     }
 
@@ -378,7 +394,7 @@ impl<H: Host> Pim<'_, H> {
         let mut search = list.search(kind);
         gap.criteria(&mut search, at);
         let query = match cursor.and_then(|cursor| parameter(cursor, "search_after")) {
-            _ if gap.measure == Measure::Uuid => behind(kind, 1, &String::from(Mark(at))),
+            _ if gap.measure == Measure::Uuid => behind(kind, 1, &String::from(Point(at))),
             Some(after) => behind(kind, 1, after),
             None => first_page(kind, 1),
         };

@@ -7,6 +7,7 @@
 
 use crate::item::{Answer, Asked};
 use crate::reading::{self, fetch, reread_what_the_index_denies};
+use crate::tried;
 use desk::backlog::Backlog;
 use desk::lookups;
 use desk::session::Session;
@@ -45,7 +46,14 @@ pub(crate) async fn ask<H: Host>(
     reread_what_the_index_denies(&session.upstreams, kind, &mut asked, pages).await;
     for asked in &mut asked {
         let may_arrive = session.backlog.may_arrive_until_s(&session.desk, kind, &asked.code);
-        asked.may_arrive_until_s = may_arrive.await?;
+        // Whichever host wrote the moment, this one believes it by its own clock.
+        let skew_s = session.books.state.skew_s();
+        let in_flight_s = may_arrive.await?.map(|until_s| until_s + skew_s);
+        let failed_s = tried::may_arrive_until_s(&session.desk, &asked.waiting, skew_s).await?;
+        asked.may_arrive_until_s = in_flight_s.max(failed_s);
+        if let Answer::Gone { was_made, .. } = &mut asked.answer {
+            *was_made = failed_s.is_some();
+        }
     }
     if session.desk.config.shape.has_changing_identities(kind) {
         tell_what_they_lie_under(&session.desk, &mut session.backlog, &mut asked, pages).await?;
@@ -61,7 +69,7 @@ pub(crate) async fn ask<H: Host>(
                 }
                 (None, Answer::Gone { .. }) => {
                     let entity = &asked.waiting.entity;
-                    session.books.remote_of_model(&session.desk, pages, entity).await?
+                    session.books.remote_of_parent(&session.desk, pages, entity).await?
                 }
                 (None, _) => None,
             };
@@ -72,7 +80,7 @@ pub(crate) async fn ask<H: Host>(
     }
     bring_lists(session, kind, &mut asked).await?;
     for asked in &mut asked {
-        if let Answer::Gone { with_a_model } = &mut asked.answer {
+        if let Answer::Gone { with_a_model, .. } = &mut asked.answer {
             let entity = &asked.waiting.entity;
             *with_a_model = session.books.went_with_a_model(&session.desk, pages, entity).await?;
         }

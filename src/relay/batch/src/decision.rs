@@ -13,7 +13,7 @@ use desk::session::Session;
 use desk::tools::Desk;
 use model::entity::{Kind, updated_s};
 use model::failure::Class;
-use queue::entry::{Entry, Mark};
+use queue::entry::{Entry, ShortDigest};
 use queue::index::Pages;
 use serde_json::{Value, json};
 use shape::{Farewell, Refusal, Shaped, source_hash};
@@ -53,11 +53,12 @@ fn decide_one<H: Host>(session: &mut Session<'_, H>, asked: Asked, pages: &Pages
         Answer::Needless => Decision::Done,
         Answer::Failed(failure) => Decision::Failed(failure, None),
         Answer::Found(entity) => decide_found(session, &mut item, entry, &entity),
-        Answer::Gone { .. } => decide_gone(
+        Answer::Gone { was_made, .. } => decide_gone(
             &session.desk,
             &mut session.books,
             &item,
             entry,
+            was_made,
             is_doubtful,
             was_removed,
         ),
@@ -70,11 +71,12 @@ fn decide_gone<H: Host>(
     books: &mut Books,
     item: &Decided,
     entry: Option<&Entry>,
+    was_made: bool,
     is_doubtful: bool,
     was_removed: bool,
 ) -> Decision {
     let entity = &item.waiting.entity;
-    let may_be_there = entry.is_some() || item.waiting.may_be_there();
+    let may_be_there = entry.is_some() || item.waiting.may_be_there() || was_made;
     let removal = match farewell(desk, item) {
         Some(_) if may_be_there && is_doubtful => return Decision::Doubted,
         Some(Farewell::Silent) if entry.is_some() => return Decision::LetGo,
@@ -85,9 +87,9 @@ fn decide_gone<H: Host>(
     let is_let_through = match entry {
         Some(_) if is_announced || item.went_with_a_model => true,
         Some(_) => books.brake_lets_through(desk, entity),
-        // The destination may have the entity although the index has no entry: by a first push whose worker died, or by
-        // a push that landed after the deletion.
-        None if item.waiting.is_recovered() => true,
+        // The destination may have the entity although the index has no entry: by a first push whose worker died or whose
+        // answer told nothing, or by a push that landed after the deletion.
+        None if item.waiting.is_recovered() || was_made => true,
         None if is_announced && (was_removed || item.may_arrive_until_s.is_some()) => true,
         // The shape wants nothing of this kind, so that nothing of it is sent.
         None if !desk.config.shape.wants(entity.kind) => return Decision::Done,
@@ -110,7 +112,7 @@ fn decide_found<H: Host>(
 ) -> Decision {
     let kind = item.waiting.entity.kind;
     item.updated_s = updated_s(entity);
-    item.parent = entity.get("parent").and_then(Value::as_str).map(Mark::of_model);
+    item.parent = entity.get("parent").and_then(Value::as_str).map(ShortDigest::of_code);
     if kind == Kind::ProductModel && !session.desk.config.shape.sends_all_of(kind) {
         item.source = Some(source_hash(entity));
     }

@@ -271,15 +271,20 @@ async fn mark<H: Host>(
             continue;
         }
         if session.desk.host.monotonic_ms() >= until_ms || session.backlog.is_own_queue_full(&session.desk) {
-            keep_gap(&session.desk, &key, &progress, is_kept).await?;
+            keep_progress(&session.desk, &key, &progress, is_kept).await?;
             let why = "the rest of the variants is marked later";
             return Err(session.upstreams.pim_failure(Class::NotCalled, why).into());
         }
         let length = chunk.len();
         let page = match ask(&mut session.upstreams, kind, &chunk, &mut progress).await {
-            Ok(Asked::Page(page)) => page,
-            Ok(Asked::Again) => continue,
-            Ok(Asked::PassOver) => {
+            Ok(Listed::Page(page)) => page,
+            Ok(Listed::Again) => continue,
+            Ok(Listed::PassedOver(ids)) => {
+                let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
+                enqueue_unread(desk, backlog, books, kind, &ids).await?;
+                continue;
+            }
+            Ok(Listed::PassOver) => {
                 leave_to_itself(&session.desk, &mut session.backlog, &mut session.books, &chunk[0]).await?;
                 progress.pass(1);
                 host::write(session.desk.host, &key, &progress).await?;
@@ -289,7 +294,7 @@ async fn mark<H: Host>(
             // Where the group has several models, the caller finds out which of them is at fault by marking fewer.
             Err(failure) if group.len() == 1 && progress.narrows(length, &failure) => continue,
             Err(failure) => {
-                keep_gap(&session.desk, &key, &progress, is_kept).await?;
+                keep_progress(&session.desk, &key, &progress, is_kept).await?;
                 return Err(failure.into());
             }
         };
@@ -320,10 +325,12 @@ async fn mark<H: Host>(
 }
 
 /// What came of asking for a page of what lies below some parents.
-enum Asked {
+enum Listed {
     Page(Page),
     /// No page came, and the same is to be asked once more.
     Again,
+    /// Variants that cannot be read were passed over: those of these ids, where they are known.
+    PassedOver(Vec<String>),
     /// What lies below the one sub-model does not come, although the PIM answers other searches.
     PassOver,
 }
@@ -334,11 +341,11 @@ async fn ask<H: Host>(
     kind: Kind,
     chunk: &[String],
     progress: &mut Progress,
-) -> Result<Asked, Failure> {
+) -> Result<Listed, Failure> {
     if progress.is_doubted {
         let answers = upstreams.pim.answers(kind).await;
         progress.is_doubted = matches!(&answers, Err(failure) if failure.was_not_called());
-        return answers.map(|()| Asked::PassOver);
+        return answers.map(|()| Listed::PassOver);
     }
     let is_sub_model = chunk.len() == 1 && progress.sub_models.contains(&chunk[0]);
     let models: Vec<&str> = chunk.iter().map(String::as_str).collect();
@@ -349,12 +356,13 @@ async fn ask<H: Host>(
         .await;
     (progress.cursor, progress.gap) = (cursor, gap);
     match turned {
-        Ok(Turned::Page(page)) => Ok(Asked::Page(page)),
-        Ok(Turned::Again | Turned::PassedOver(_)) => Ok(Asked::Again),
-        Ok(Turned::Stuck(_)) if is_sub_model => Ok(Asked::PassOver),
+        Ok(Turned::Page(page)) => Ok(Listed::Page(page)),
+        Ok(Turned::Again) => Ok(Listed::Again),
+        Ok(Turned::PassedOver(ids)) => Ok(Listed::PassedOver(ids)),
+        Ok(Turned::Stuck(_)) if is_sub_model => Ok(Listed::PassOver),
         Err(failure) if is_sub_model && failure.may_be_of_one() => {
             progress.is_doubted = true;
-            Ok(Asked::Again)
+            Ok(Listed::Again)
         }
         Ok(Turned::Stuck(failure)) | Err(failure) => Err(failure),
     }
@@ -377,10 +385,25 @@ async fn leave_to_itself<H: Host>(
     set_all(desk.host, &raised).await
 }
 
+/// Queues variants that no list gives, so that each ends where people see it unless it can be read by its id.
+async fn enqueue_unread<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &mut Backlog,
+    books: &mut Books,
+    kind: Kind,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    let reason = "the PIM does not give it, not even alone";
+    desk.log_failure("unread", json!({ "kind": kind.name(), "ids": ids, "reason": reason }));
+    let entries: Vec<(String, Vec<u8>)> = ids.iter().map(|id| desk.raise(kind, id, Change::Inherited)).collect();
+    books.note_raised(backlog, entries.len());
+    set_all(desk.host, &entries).await
+}
+
 /// Keeps how far the marking has come, where the next tick needs more of it than the last page kept: what is known of
 /// entities that cannot be read, for how many parents to ask, a doubt. Where a record is there already it is written in
 /// any case: else a doubt that is settled would be read again and again.
-async fn keep_gap<H: Host>(
+async fn keep_progress<H: Host>(
     desk: &Desk<'_, H>,
     key: &str,
     progress: &Progress,

@@ -9,7 +9,7 @@ use model::entity::digest;
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use protocol::remote::Remote;
-use queue::entry::Mark;
+use queue::entry::ShortDigest;
 use queue::key::Hold;
 use queue::retry::Tried;
 use queue::waiting::Waiting;
@@ -50,6 +50,8 @@ pub(crate) enum Answer {
     Gone {
         /// Whether it went together with a model whose deletion an event announced.
         with_a_model: bool,
+        /// Whether a push that failed may have brought it to the destination all the same.
+        was_made: bool,
     },
     /// The call failed, and so tells nothing of the entity.
     Failed(Failure),
@@ -157,7 +159,7 @@ pub(crate) struct Item {
     /// Whether the entity went together with a model whose deletion an event announced.
     pub(crate) went_with_a_model: bool,
     /// The model that the entity inherits from, as it was read.
-    pub(crate) parent: Option<Mark>,
+    pub(crate) parent: Option<ShortDigest>,
     /// The identities that it lies or may lie under at the destination, where they are no function of its id.
     pub(crate) under: Vec<String>,
     /// The identity that the entity is to have, where that is no function of its id.
@@ -346,7 +348,7 @@ impl Decided {
             by_id: asked.by_id,
             read_s: asked.read_s,
             is_gone: matches!(asked.answer, Answer::Gone { .. }),
-            went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true }),
+            went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true, .. }),
             parent: None,
             under: asked.under,
             wanted: None,

@@ -6,11 +6,11 @@
 
 use crate::fanout;
 use crate::identities;
-use crate::item::{Decided, Decision, Fate, Item, Kept, Outcome, Pushed};
+use crate::item::{Fate, Item, Kept, Outcome, Pushed};
+use crate::tried::{Earlier, earlier};
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::tools::{Desk, Upstreams};
-use model::entity::digest;
 use model::failure::{self, Class, Failure};
 use protocol::remote::Remote;
 use protocol::request::Act;
@@ -21,7 +21,6 @@ use queue::index::Pages;
 use queue::key::{Change, DeadLetterKey, EventKey, Hold, Key, RetryKey};
 use queue::raise::EventValue;
 use queue::retry::{ATTEMPTS_MAX, PASSING_MAX, RetryValue, Tried, delay_s};
-use queue::waiting::Waiting;
 use serde_json::json;
 use shape::Shape;
 use world::host::{self, Host, StoreError, delete_all, set_all};
@@ -32,9 +31,6 @@ const PROBE_HOLD_S: u64 = 10;
 
 /// How long an entity is held back that a 429 turned away last, in seconds: so it does not come at every tick.
 const THROTTLED_HOLD_S: u64 = 120;
-
-/// How far ahead of this host's clock a moment may lie that another host wrote, and still be believed, in seconds.
-const CLOCK_S: u64 = 5;
 
 /// How long an entity is held back whose deletion the brake holds, in seconds; once the brake is released, no longer.
 const BRAKE_HOLD_S: u64 = 3600;
@@ -218,86 +214,6 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     let due_s = desk.now_s() + delay_s(attempts, desk.host.chance(), failure.retry_after_s);
     books.report(|report| report.retries += 1);
     schedule(desk, item.parts(), attempts, None, due_s, earlier).await
-}
-
-/// Notes with every entity what its push is to bring, and until when an earlier creation of it may still arrive.
-pub(super) async fn note_tried<H: Host>(
-    desk: &Desk<'_, H>,
-    backlog: &mut Backlog,
-    items: &mut [Decided],
-) -> Result<(), StoreError> {
-    for item in items.iter_mut() {
-        let content = match &item.what {
-            Decision::Upsert { upsert, .. } => digest(model::json::write(upsert.body()).as_bytes()),
-            Decision::Delete(_) => String::new(),
-            _ => continue,
-        };
-        let mut known = backlog
-            .tried_in_flight(desk, item.waiting.entity.kind, &item.code)
-            .await?;
-        if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
-            let earlier = earlier(desk, &item.waiting).await?;
-            // Where the answer to a creation was a 5xx, or a 2xx that did not count as good, the entity may have been
-            // made all the same: it is not made again before a lookup could find it.
-            let failed = earlier
-                .failures
-                .iter()
-                .filter(|failure| failure.upstream == "destination");
-            let may_have_made =
-                failed.filter(|failure| failure.status.is_some_and(|status| !(300..500).contains(&status)));
-            // A moment that lies ahead is of a clock that was wrong, and says nothing.
-            let is_past = |at_s: &u64| *at_s <= desk.now_s() + CLOCK_S;
-            let last_s = may_have_made.map(|failure| failure.at_s).filter(is_past).max();
-            item.may_arrive_until_s = item.may_arrive_until_s.max(last_s);
-            known.extend(earlier.tried);
-        }
-        let removals = match &item.what {
-            Decision::Upsert { leaving, .. } => leaving,
-            Decision::Delete(removals) => removals,
-            _ => continue,
-        };
-        let (shape, kind) = (&desk.config.shape, item.waiting.entity.kind);
-        let by_identity = shape.has_changing_identities(kind) && shape.deletes_by_identity(kind);
-        let leaving = removals.iter().filter(|_| by_identity);
-        let leaving = leaving.map(|removal| removal.identity.clone()).collect();
-        item.tried = Some(Tried::next(&known, content, item.wanted.clone()).leaving(leaving));
-    }
-    Ok(())
-}
-
-/// What an entity's newest retry or dead letter keeps of what was tried.
-#[derive(Default)]
-struct Earlier {
-    failures: Vec<Failure>,
-    tried: Option<Tried>,
-}
-
-async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earlier, StoreError> {
-    let latest = waiting
-        .retries
-        .iter()
-        .max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
-    let mut earlier = match (latest, waiting.dead_letters.last()) {
-        (Some((_, key)), _) => {
-            let value: Option<RetryValue> = host::read(desk.host, key).await?;
-            value.map(|value| Earlier {
-                failures: value.failures,
-                tried: value.tried,
-            })
-        }
-        (None, Some(key)) if waiting.own_try().is_some() => {
-            let letter: Option<DeadLetter> = host::read(desk.host, key).await?;
-            letter.map(|letter| Earlier {
-                failures: letter.failures,
-                tried: None,
-            })
-        }
-        _ => None,
-    }
-    .unwrap_or_default();
-    // Failures that cost nothing are left out, for there may be any number of them.
-    earlier.failures.retain(|failure| failure.cost() > 0);
-    Ok(earlier)
 }
 
 /// Holds an entity back, with no new failure to keep beside the earlier ones.

@@ -19,6 +19,7 @@
 //! | `media` | the files that entities name go ahead of them |
 //! | `push` | `Pushed`: every push is written down before it is made; and what came of it |
 //! | `keeping` | `Kept`: retries, dead letters, rechecks, the index; then the keys of what is done are deleted |
+//! | `tried` | what was tried before, and until when an earlier creation may still arrive |
 //! | `mistaken` | two mistakes that the simulation has this room make |
 
 mod asking;
@@ -32,6 +33,7 @@ mod mistaken;
 mod progress;
 mod push;
 mod reading;
+mod tried;
 
 use asking::ask;
 use decision::{decide, dry_run};
@@ -88,7 +90,7 @@ pub async fn run<H: Host>(
     media::put_off(&session.desk, &session.upstreams, &mut decided).await?;
     session.desk.check_lease()?;
     session.books.keep_brake(&session.desk, &session.upstreams).await?;
-    keeping::note_tried(&session.desk, &mut session.backlog, &mut decided).await?;
+    tried::note_tried(&session.desk, &mut session.backlog, &mut decided).await?;
     let in_flight = write_in_flight(&session.desk, &decided).await?;
     session.books.save_claims(&session.desk, &mut claims).await?;
     mistaken::keep_too_early(&session.desk, &mut session.books, &decided, &mut pages).await?;

@@ -72,7 +72,7 @@ pub(crate) async fn push_all<H: Host>(
     books: &mut Books,
     items: Vec<Decided>,
 ) -> Vec<Pushed> {
-    let mut came: Came = items.iter().map(|_| None).collect();
+    let mut came: Results = items.iter().map(|_| None).collect();
     let mut left = vec![Left::default(); items.len()];
     if let Some(destination) = &upstreams.destination {
         let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
@@ -158,7 +158,7 @@ fn upserts<'a, H: Host>(
     upstreams: &Upstreams<'_, H>,
     destination: &'a Destination<'a, H>,
     (items, left): (&'a [Decided], &[Left]),
-    came: &Came,
+    came: &Results,
     wave: usize,
 ) -> (Vec<Push<'a>>, Vec<Over>) {
     let (mut pushes, mut late): (Vec<Push<'_>>, Vec<Over>) = Default::default();
@@ -200,9 +200,9 @@ fn late_for<H: Host>(upstreams: &Upstreams<'_, H>, reason: String) -> Failure {
 }
 
 /// What came of the pushes of a batch, by the numbers of its items.
-type Came = Vec<Option<Result<Remote, Failure>>>;
+type Results = Vec<Option<Result<Remote, Failure>>>;
 
-fn take_note(came: &mut Came, over: Vec<Over>) {
+fn take_note(came: &mut Results, over: Vec<Over>) {
     over.into_iter().for_each(|(at, result)| came[at] = Some(result));
 }
 

@@ -95,12 +95,7 @@ pub(super) fn unite_spellings(items: &mut [Asked], pages: &mut Pages) {
             continue;
         };
         let entity = items[at].waiting.entity.clone();
-        if let Some(entry) = pages.get(&other).cloned() {
-            pages.remove(&other, items[at].read_s, false);
-            if pages.get(&entity).is_none() {
-                pages.set(&entity, &items[at].code, entry.hash, entry.updated_s);
-            }
-        }
+        pages.respell(&other, &entity, &items[at].code, items[at].read_s);
         let twin = (0..items.len()).find(|twin| *twin != at && items[*twin].waiting.entity == entity);
         if let Some(twin) = twin {
             let waiting = std::mem::replace(&mut items[at].waiting, Waiting::of_nothing(entity));
@@ -152,7 +147,12 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
                 }
                 items[at].answer = Answer::Found(entity);
             }
-            Ok(Read::Gone) => items[at].answer = Answer::Gone { with_a_model: false },
+            Ok(Read::Gone) => {
+                items[at].answer = Answer::Gone {
+                    with_a_model: false,
+                    was_made: false,
+                }
+            }
             // The list for this entity alone was the one call that an open breaker lets through, and it failed. That
             // stays the entity's failure, or the entity would be the next probe, too, and the one after that.
             Err(failure) if failure.class == Class::NotCalled && matches!(items[at].answer, Answer::Failed(_)) => {}
@@ -171,7 +171,7 @@ pub(super) async fn reread_what_the_index_denies<H: Host>(
     pages: &Pages,
 ) {
     let is_denied = |item: &Asked| match (&item.answer, pages.get(&item.waiting.entity)) {
-        (Answer::Found(entity), Some(entry)) => updated_s(entity) < entry.updated_s,
+        (Answer::Found(entity), Some(entry)) => !item.by_id && updated_s(entity) < entry.updated_s,
         (Answer::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
         _ => false,
     };

@@ -369,6 +369,22 @@ fn people_are_told_by_whatever_can_be_read() {
 }
 
 #[test]
+fn the_target_of_alerts_is_as_the_receiver_gave_it() {
+    for (given, target) in [
+        ("", ""),
+        ("/", ""),
+        ("hook", "/hook"),
+        ("/hook/", "/hook/"),
+        ("/hook/?key=a", "/hook/?key=a"),
+        ("/?key=a", "/?key=a"),
+        ("?key=a", "/?key=a"),
+    ] {
+        let read = worker(&[("alert_url", "https://h.example"), ("alert_path", given)]).expect("good");
+        assert_eq!(read.alert.expect("set").target, target, "{given}");
+    }
+}
+
+#[test]
 fn a_call_that_the_platform_denies_names_the_variable_that_spin_misreads() {
     let denial = |values: &[(&str, &str)]| read(values, "", |variables| Ok(variables.denial())).expect("a text");
     let failing = read(&[], "destination_url", |variables| Ok(variables.denial())).expect("a text");
@@ -377,6 +393,7 @@ fn a_call_that_the_platform_denies_names_the_variable_that_spin_misreads() {
     assert!(denial(&alert("")).contains("`alert_url` is empty"));
     assert!(denial(&alert(" \n")).contains("`alert_url` is empty"));
     assert!(denial(&[("alert_url", "https://unset.invalid"), ("destination_url", "")]).contains("`destination_url`"));
+    assert!(denial(&[("login_url", "")]).contains("`login_url` is empty"));
     for (misread, meant) in [
         ("HTTP://chat.example.com", "http://chat.example.com"),
         ("http://chat.example.com:81//", "http://chat.example.com:81"),

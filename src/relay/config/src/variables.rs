@@ -26,7 +26,7 @@ impl std::error::Error for ConfigError {}
 pub const UNSET_ORIGIN: &str = "https://unset.invalid";
 
 /// The variables of origins that are checked where the platform denies a call of the worker's.
-const ORIGINS: [&str; 3] = ["pim_url", "destination_url", "alert_url"];
+const ORIGINS: [&str; 4] = ["pim_url", "destination_url", "login_url", "alert_url"];
 
 /// A provider of variables failed. What it said is left out, for nobody knows what it quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,12 +154,14 @@ impl Variables<'_> {
         })
     }
 
-    /// A path with a query, if there is one, as webhooks of chats have it. No slash is left at the path's end.
+    /// A path with a query, if there is one, as webhooks of chats have it. A slash at the path's end stays, for a server
+    /// may answer with a redirect without it.
     pub(super) fn target(&self, name: &str) -> Result<String, ConfigError> {
         let text = self.text(name)?;
+        let whole = |before: &str| path(before).map(|path| path + if before.ends_with('/') { "/" } else { "" });
         let target = match text.split_once('?') {
-            None => path(&text),
-            Some((before, query)) => path(before)
+            None => whole(&text).map(|path| if path == "/" { String::new() } else { path }),
+            Some((before, query)) => whole(before)
                 .filter(|_| query.chars().all(|c| is_of_paths(c) || c == '?'))
                 .map(|path| format!("{}?{query}", if path.is_empty() { "/" } else { &path })),
         };

@@ -19,11 +19,11 @@ use world::host::{self, Host, StoreError};
 const RECONCILING_MAX: u64 = 10_000;
 
 /// What is known of pushes that are in flight, by kind and code.
-type InFlightByEntity = BTreeMap<(Kind, String), OfEntity>;
+type InFlightByEntity = BTreeMap<(Kind, String), PushesOfEntity>;
 
 /// What is known of those pushes of an entity that are in flight, whether their worker lives or has died.
 #[derive(Default)]
-struct OfEntity {
+struct PushesOfEntity {
     /// What each of them was to bring, as far as it is known.
     tried: Vec<Tried>,
     /// When the last batch with one of them was written down, in seconds since the Unix epoch.

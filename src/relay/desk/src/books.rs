@@ -204,9 +204,9 @@ impl Books {
             .await
     }
 
-    /// What the destination gave of the model that an entity inherits from; none where the index does not know that.
+    /// What the destination gave of the parent of an entity; none where the index does not know that.
     /// Reads the model's page into `pages`, where the entity's own page has to be.
-    pub async fn remote_of_model(
+    pub async fn remote_of_parent(
         &self,
         desk: &Desk<'_, impl Host>,
         pages: &mut Pages,
@@ -214,7 +214,7 @@ impl Books {
     ) -> Result<Option<Remote>, StoreError> {
         let directory = self.index.clone();
         pages
-            .remote_of_model(desk.host, &desk.config.keys, &directory, entity)
+            .remote_of_parent(desk.host, &desk.config.keys, &directory, entity)
             .await
     }
 

@@ -15,7 +15,7 @@ pub(crate) const TTL_S: u64 = 3600;
 
 /// What a tick knows of a list.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct KnownList {
     /// Which list.
     pub(crate) need: Need,
     /// When its reading began, in seconds since the Unix epoch.
@@ -30,7 +30,7 @@ pub struct Known {
     pub(crate) is_endless: bool,
 }
 
-impl Known {
+impl KnownList {
     /// Whether the list was found to have too many elements within the last hour, so that it is not read again.
     pub(crate) fn is_endless_still(&self, now_s: u64) -> bool {
         self.is_endless && now_s.abs_diff(self.read_s) < TTL_S
@@ -43,7 +43,7 @@ pub struct Lists {
     /// The lists that are at hand.
     pub lookups: Lookups,
     /// What is known of each list that this tick has asked for.
-    pub known: Vec<Known>,
+    pub known: Vec<KnownList>,
 }
 
 impl Lists {

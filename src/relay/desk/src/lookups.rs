@@ -8,7 +8,7 @@
 
 use crate::backlog::Backlog;
 use crate::books::Books;
-use crate::lists::{Known, Lists, TTL_S};
+use crate::lists::{KnownList, Lists, TTL_S};
 use crate::session::Session;
 use crate::stop::{Halt, Stop};
 use crate::tools::{Desk, Upstreams};
@@ -155,7 +155,7 @@ pub fn is_ahead_of_categories(
 }
 
 /// What this tick knows of a list already.
-fn taken(lists: &Lists, need: &Need) -> Option<Known> {
+fn taken(lists: &Lists, need: &Need) -> Option<KnownList> {
     lists.known.iter().find(|known| known.need == *need).cloned()
 }
 
@@ -166,7 +166,7 @@ async fn known<H: Host>(
     lists: &mut Lists,
     need: &Need,
     locales: &[String],
-) -> Result<Option<Known>, StoreError> {
+) -> Result<Option<KnownList>, StoreError> {
     let known = taken(lists, need);
     if known.is_some() {
         return Ok(known);
@@ -179,8 +179,8 @@ async fn known<H: Host>(
 }
 
 /// Notes what is known of a list, and brings its elements to hand if it has any, in place of what was there.
-fn take_list(lists: &mut Lists, need: &Need, list: List) -> Known {
-    let known = Known {
+fn take_list(lists: &mut Lists, need: &Need, list: List) -> KnownList {
+    let known = KnownList {
         need: need.clone(),
         began_s: list.began_s,
         read_s: list.read_s,

@@ -32,15 +32,15 @@ pub struct Gap {
     /// What its points are.
     pub measure: Measure,
     /// The point at which the gap begins.
-    pub begins: Mark,
+    pub begins: Point,
     /// The furthest point behind which nothing came.
-    pub fails: Mark,
+    pub fails: Point,
     /// The nearest point behind which something came; none before there was one.
-    pub comes: Option<Mark>,
+    pub comes: Option<Point>,
     /// A point at which an entity is known: the gap may end there.
-    pub hint: Option<Mark>,
+    pub hint: Option<Point>,
     /// The points of those entities that were found already and cannot be read.
-    pub left_out: Vec<Mark>,
+    pub left_out: Vec<Point>,
     /// Whether the list is to be asked for next without the entities that were found: what else lies there may be good,
     /// or as bad.
     pub is_left_out: bool,
@@ -55,16 +55,16 @@ pub struct Gap {
 /// A point of a gap. It is kept in the form of a UUID, so that nobody who reads it rounds it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Mark(pub u128);
+pub struct Point(pub u128);
 
-impl From<String> for Mark {
-    fn from(text: String) -> Mark {
-        Mark(uuid_bytes(&text).map_or(0, u128::from_be_bytes))
+impl From<String> for Point {
+    fn from(text: String) -> Point {
+        Point(uuid_bytes(&text).map_or(0, u128::from_be_bytes))
     }
 }
 
-impl From<Mark> for String {
-    fn from(mark: Mark) -> String {
+impl From<Point> for String {
+    fn from(mark: Point) -> String {
         uuid_text(&mark.0.to_be_bytes())
     }
 }
@@ -81,8 +81,8 @@ impl Gap {
         };
         Gap {
             measure,
-            begins: Mark(begins),
-            fails: Mark(begins),
+            begins: Point(begins),
+            fails: Point(begins),
             ..Gap::default()
         }
     }
@@ -96,7 +96,7 @@ impl Gap {
 
     /// Takes note of the first entity that is known otherwise behind the gap's beginning, by its UUID.
     pub fn hint(&mut self, uuid: [u8; 16]) {
-        self.hint = Some(Mark(u128::from_be_bytes(uuid)));
+        self.hint = Some(Point(u128::from_be_bytes(uuid)));
     }
 
     /// The point behind which to ask next; none once the end is known to the point, which is the nearest one behind
@@ -105,7 +105,7 @@ impl Gap {
     /// beginning: behind the gap another entity may be as bad, and from before that one nothing comes, either.
     pub fn next(&self, end: u128) -> Option<u128> {
         let (begins, fails, hint) = (self.begins.0, self.fails.0, self.hint.map_or(0, |hint| hint.0));
-        let Some(Mark(comes)) = self.comes else {
+        let Some(Point(comes)) = self.comes else {
             return Some(if hint > fails { hint } else { end });
         };
         if comes.saturating_sub(fails) <= 1 {
@@ -182,16 +182,16 @@ mod tests {
         };
         let mut gap = Gap {
             measure: Measure::Uuid,
-            begins: Mark(begins),
-            fails: Mark(begins),
-            hint: hint.map(Mark),
+            begins: Point(begins),
+            fails: Point(begins),
+            hint: hint.map(Point),
             ..Gap::default()
         };
         for asked in 0..400 {
             match gap.next(u128::MAX) {
                 None => return (gap.comes.expect("an end").0, asked),
-                Some(at) if comes(at) => gap.comes = Some(Mark(at)),
-                Some(at) => gap.fails = Mark(at),
+                Some(at) if comes(at) => gap.comes = Some(Point(at)),
+                Some(at) => gap.fails = Point(at),
             }
         }
         panic!("no end");
@@ -224,8 +224,8 @@ mod tests {
         }
 
         #[test]
-        fn a_mark_reads_back(number: u128) {
-            let gap = Gap { fails: Mark(number), comes: Some(Mark(number)), ..Gap::default() };
+        fn a_point_reads_back(number: u128) {
+            let gap = Gap { fails: Point(number), comes: Some(Point(number)), ..Gap::default() };
             let read: Gap = serde_json::from_value(json!(gap)).expect("a gap");
             prop_assert_eq!(read, gap);
         }

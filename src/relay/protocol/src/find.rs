@@ -7,11 +7,11 @@ use crate::answers::Answers;
 use crate::condition::pointer;
 use crate::draft;
 use crate::headers::Headers;
-use crate::operation::{self, Known, Operation};
+use crate::operation::{self, KnownField, Operation};
 use crate::place::at;
 use crate::remote::Remember;
 use crate::request::Names;
-use crate::route::Route;
+use crate::request_line::RequestLine;
 use http::{HeaderMap, Method};
 use model::document::Node;
 use model::entity::Kind;
@@ -32,7 +32,7 @@ pub struct Find {
     /// The request, and what its answers mean.
     pub operation: Operation,
     /// The fields of the request's body; none where it has no body.
-    pub fields: Option<Vec<Known>>,
+    pub fields: Option<Vec<KnownField>>,
     /// How long the destination may need until what it was sent can be found, in seconds.
     pub settle_s: u64,
     found: Place,
@@ -68,14 +68,14 @@ impl Find {
     /// Reads the member `find` of a kind.
     pub fn read(node: &Node<'_>, kind: Kind, headers: &Headers, answers: &Answers, remember: &Remember) -> Find {
         let mut operation = Operation {
-            route: Route::of(Method::GET, kind.name()),
+            line: RequestLine::of(Method::GET, kind.name()),
             headers: headers.clone(),
             answers: answers.without_required(),
             remember: remember.clone(),
         };
         let further = ["fields", "list", "one", "matching", "several", "settle_seconds"];
         let fields = node.member("fields").map(|node| operation::fields(&node));
-        let names_it = fields.iter().flatten().any(Known::names_the_entity);
+        let names_it = fields.iter().flatten().any(KnownField::names_the_entity);
         let methods = [("GET", Method::GET), ("POST", Method::POST)];
         operation.amend(node, &further, &methods, names_it);
         let found = match (node.member("list"), node.member("one")) {
@@ -110,7 +110,7 @@ impl Find {
 
     /// The places of the request's path, headers and body that are filled when it is sent.
     pub fn late_places(&self) -> impl Iterator<Item = &str> {
-        let of_fields = self.fields.iter().flatten().flat_map(Known::late_places);
+        let of_fields = self.fields.iter().flatten().flat_map(KnownField::late_places);
         self.operation.late_places().chain(of_fields)
     }
 

@@ -6,9 +6,9 @@ use crate::answers::Answers;
 use crate::find::Find;
 use crate::headers::Headers;
 use crate::identity::Identity;
-use crate::operation::{Known, Operation, fields};
+use crate::operation::{KnownField, Operation, fields};
 use crate::remote::{NAMES_MAX, Remember, own_name};
-use crate::route::Route;
+use crate::request_line::RequestLine;
 use http::Method;
 use model::document::Node;
 use model::entity::Kind;
@@ -20,7 +20,7 @@ pub enum Removing {
     /// Nothing: it stays there.
     Never,
     /// The entity is deleted, or archived, by this request, whose body has these fields; none where it has no body.
-    By(Box<Operation>, Option<Vec<Known>>),
+    By(Box<Operation>, Option<Vec<KnownField>>),
 }
 
 /// How a kind is spoken to.
@@ -98,11 +98,11 @@ impl Protocol {
             (Some(upsert), None, None) => self.upsert.amend(&upsert, &[], &methods(false), true),
             (None, Some(create), Some(update)) => {
                 let mut operation = Operation {
-                    route: Route::without_id(Method::POST, kind.name()),
+                    line: RequestLine::without_id(Method::POST, kind.name()),
                     ..self.upsert.clone()
                 };
                 operation.amend(&create, &[], &methods(false), true);
-                if operation.route.method != Method::POST && !operation.route.names_the_entity() {
+                if operation.line.method != Method::POST && !operation.line.names_the_entity() {
                     create.wrong("says nowhere which entity it makes: give it a `path` with {id}, or make it by POST");
                 }
                 self.create = Some(operation);
@@ -135,7 +135,7 @@ impl Protocol {
     /// Whether the destination is told of a changed identity by a change of the entity. If not, the old one is deleted
     /// and a new one made, which is so by default where changes name an entity by its identity.
     pub fn renames(&self) -> bool {
-        let by_default = !self.upsert.route.names_identity();
+        let by_default = !self.upsert.line.names_identity();
         self.identity.renames.unwrap_or(by_default)
     }
 
@@ -143,7 +143,7 @@ impl Protocol {
     pub fn deletes_by_identity(&self) -> bool {
         match &self.remove {
             Removing::By(operation, known) => {
-                operation.route.names_identity() || known.iter().flatten().any(Known::names_identity)
+                operation.line.names_identity() || known.iter().flatten().any(KnownField::names_identity)
             }
             Removing::Never => false,
         }
@@ -162,7 +162,11 @@ impl Protocol {
             Removing::Never => None,
         };
         let of_find = self.find.iter().flat_map(|find| find.fields.iter().flatten());
-        let of_bodies = known.into_iter().flatten().chain(of_find).flat_map(Known::late_places);
+        let of_bodies = known
+            .into_iter()
+            .flatten()
+            .chain(of_find)
+            .flat_map(KnownField::late_places);
         of_operations.chain(of_bodies)
     }
 
@@ -184,7 +188,7 @@ impl Protocol {
             node.wrong("`find` cannot need what it is to find: name the entity by {id} or {identity} in it");
         }
         let is_by_remote = |operation: &Operation| {
-            let mut places = operation.route.late_places();
+            let mut places = operation.line.late_places();
             places.any(|place| own_name(place).is_some())
         };
         let create = self.create.as_ref();
@@ -202,9 +206,9 @@ impl Protocol {
     pub fn check_find<'f>(&self, node: &Node<'_>, mut of_fields: impl Iterator<Item = &'f str>) {
         let is_own = |place: &str| own_name(place).is_some();
         let mut operations = self.operations();
-        let in_path = operations.any(|(_, operation)| operation.route.late_places().any(is_own));
+        let in_path = operations.any(|(_, operation)| operation.line.late_places().any(is_own));
         let mut in_body = || self.late_places().any(is_own) || of_fields.any(is_own);
-        let is_by_remote = in_path || (!self.upsert.route.names_the_entity() && in_body());
+        let is_by_remote = in_path || (!self.upsert.line.names_the_entity() && in_body());
         if is_by_remote && self.create.is_some() && self.find.is_none() && !self.identity.is_unique {
             node.wrong(
                 "makes entities whose ids the destination gives, and has no `find`: where the answer to a creation is lost, \
@@ -234,12 +238,12 @@ impl Protocol {
             operation.remember = Remember::default();
         }
         *known = node.member("fields").map(|node| fields(&node));
-        let names_it = known.iter().flatten().any(Known::names_the_entity);
+        let names_it = known.iter().flatten().any(KnownField::names_the_entity);
         if is_archive && known.is_none() && node.member("path").is_none() {
             node.wrong("says nothing of what is to happen: give it `fields` for its body, or a `path` of its own");
         }
         operation.amend(&node, &["fields"], &methods(true), names_it);
-        if node.member("path").is_none() && !names_it && !operation.route.names_the_entity() {
+        if node.member("path").is_none() && !names_it && !operation.line.names_the_entity() {
             node.wrong("says nowhere which entity it is for: give it a `path` with {id}, or `fields` that name it");
         }
     }

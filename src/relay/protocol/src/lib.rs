@@ -10,7 +10,7 @@
 //! | [`find`] | looking up what the destination has of an entity |
 //! | [`remote`], [`draft`] | what the destination gave of an entity, and requests that lack only that |
 //! | [`request`] | what a request is to do, and by what it names an entity |
-//! | [`route`], [`headers`], `header_name` | method, path and headers of a request |
+//! | [`request_line`], [`headers`], `header_name` | method, path and headers of a request |
 //! | [`identity`] | what an entity is called at the destination |
 //! | [`answers`], [`condition`] | what an answer means: by its status, and by what stands in its body |
 //! | [`limits`] | when to come back, where it is told otherwise than by `Retry-After` |
@@ -31,4 +31,4 @@ pub mod operation;
 pub mod place;
 pub mod remote;
 pub mod request;
-pub mod route;
+pub mod request_line;

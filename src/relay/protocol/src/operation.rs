@@ -9,7 +9,7 @@ use crate::headers::Headers;
 use crate::place::Body;
 use crate::remote::{Remember, is_late};
 use crate::request::{Names, fill, names_an_entity, names_identity};
-use crate::route::Route;
+use crate::request_line::RequestLine;
 use http::Method;
 use model::document::Node;
 use model::entity::Kind;
@@ -20,7 +20,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
     /// Method and path.
-    pub route: Route,
+    pub line: RequestLine,
     /// The headers.
     pub headers: Headers,
     /// What answers mean.
@@ -33,7 +33,7 @@ impl Operation {
     /// The operation where the document has none: by this method, at `/kind/id`.
     pub fn of(method: Method, kind: Kind) -> Operation {
         Operation {
-            route: Route::of(method, kind.name()),
+            line: RequestLine::of(method, kind.name()),
             headers: Headers::default(),
             answers: Answers::default(),
             remember: Remember::default(),
@@ -50,7 +50,7 @@ impl Operation {
         if !node.is_object_of(&[&["method", "path", "headers", "answers", "remember"], further].concat()) {
             return;
         }
-        self.route.amend(node, methods, body_names_it);
+        self.line.amend(node, methods, body_names_it);
         self.headers.amend_others(node);
         self.answers.amend(node);
         self.remember.amend(node);
@@ -59,7 +59,7 @@ impl Operation {
 
 /// A field of a body that is made of what is known of an entity that is gone, or looked up.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Known {
+pub struct KnownField {
     to: Vec<String>,
     source: Source,
     is_number: bool,
@@ -75,13 +75,13 @@ enum Source {
 }
 
 /// The fields of a body that is made of what is known of an entity that is gone.
-pub fn fields(node: &Node<'_>) -> Vec<Known> {
+pub fn fields(node: &Node<'_>) -> Vec<KnownField> {
     let fields = node.list();
-    fields.iter().filter_map(Known::read).collect()
+    fields.iter().filter_map(KnownField::read).collect()
 }
 
-impl Known {
-    fn read(node: &Node<'_>) -> Option<Known> {
+impl KnownField {
+    fn read(node: &Node<'_>) -> Option<KnownField> {
         if !node.is_object_of(&["to", "constant", "template", "as"]) || !node.has_all(&["to"]) {
             return None;
         }
@@ -94,7 +94,7 @@ impl Known {
                 None
             }
         };
-        Some(Known {
+        Some(KnownField {
             to: pointer(&node.member("to")?)?,
             source: source?,
             is_number: node.member("as").and_then(|node| node.choice(&forms)).unwrap_or(false),
@@ -155,7 +155,7 @@ pub(crate) fn filled(template: &Template, names: &Names<'_>) -> String {
 impl Operation {
     /// The request for what has these names, its body made of these fields; none for a name that a server may take for
     /// something else.
-    pub fn draft(&self, fields: Option<&[Known]>, names: &Names<'_>) -> Option<Draft> {
+    pub fn draft(&self, fields: Option<&[KnownField]>, names: &Names<'_>) -> Option<Draft> {
         let (mut body, mut late) = (Body::default(), Vec::new());
         for field in fields.into_iter().flatten() {
             match &field.source {
@@ -175,8 +175,8 @@ impl Operation {
             }
         }
         Some(Draft {
-            method: self.route.method.clone(),
-            path: self.route.path(names)?,
+            method: self.line.method.clone(),
+            path: self.line.path(names)?,
             body: fields.map(|_| body.finish()),
             late,
         })
@@ -184,6 +184,6 @@ impl Operation {
 
     /// The places of the request's path and headers that are filled when it is sent.
     pub fn late_places(&self) -> impl Iterator<Item = &str> {
-        self.route.late_places().chain(self.headers.late_places())
+        self.line.late_places().chain(self.headers.late_places())
     }
 }

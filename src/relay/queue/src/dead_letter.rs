@@ -117,41 +117,9 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str), now_s: u64) -
 mod tests {
     use super::*;
     use crate::key::DeadLetterKey;
+    use crate::memory::Memory;
     use futures_util::FutureExt;
     use model::entity::Entity;
-    use std::cell::RefCell;
-    use std::collections::BTreeMap;
-
-    #[derive(Default)]
-    struct Memory(RefCell<BTreeMap<String, Vec<u8>>>);
-
-    impl Store for Memory {
-        async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-            Ok(self.0.borrow().get(key).cloned())
-        }
-
-        async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-            self.0.borrow_mut().insert(key.to_owned(), value.to_owned());
-            Ok(())
-        }
-
-        async fn delete(&self, key: &str) -> Result<(), StoreError> {
-            self.0.borrow_mut().remove(key);
-            Ok(())
-        }
-
-        async fn keys(&self) -> Result<Vec<String>, StoreError> {
-            Ok(self.0.borrow().keys().cloned().collect())
-        }
-
-        async fn set_many(&self, _: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
-            Err(StoreError::Failed("no batches here".to_owned()))
-        }
-
-        async fn delete_many(&self, _: &[String]) -> Result<(), StoreError> {
-            Err(StoreError::Failed("no batches here".to_owned()))
-        }
-    }
 
     fn letter(code: &str, failed_s: u64) -> DeadLetter {
         let failure = Failure {

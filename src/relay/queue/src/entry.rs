@@ -35,7 +35,7 @@ pub struct Entry {
     pub(crate) removed_s: Option<u64>,
     /// The model that it inherits from.
     #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
-    pub(crate) parent: Option<Mark>,
+    pub(crate) parent: Option<ShortDigest>,
     /// What the destination gave of it.
     #[serde(rename = "r", skip_serializing_if = "Remote::is_empty", default)]
     pub remote: Remote,
@@ -66,16 +66,16 @@ pub struct Entry {
 /// The first bytes of a model's digest: enough to find it by, and little room in every entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Mark(String);
+pub struct ShortDigest(String);
 
-impl Mark {
+impl ShortDigest {
     /// The mark of the model of this code.
-    pub fn of_model(code: &str) -> Mark {
-        Mark::of(&Entity::new(Kind::ProductModel, code).segment)
+    pub fn of_code(code: &str) -> ShortDigest {
+        ShortDigest::of(&Entity::new(Kind::ProductModel, code).segment)
     }
 
-    pub(crate) fn of(segment: &Segment) -> Mark {
-        Mark(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..6]))
+    pub(crate) fn of(segment: &Segment) -> ShortDigest {
+        ShortDigest(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..6]))
     }
 
     /// The page of the model.
@@ -155,13 +155,13 @@ impl Entry {
 fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Known {
+    enum OneOrSeveral {
         One(String),
         Several(Vec<String>),
     }
-    Ok(match Known::deserialize(deserializer)? {
-        Known::One(one) => vec![one],
-        Known::Several(several) => several,
+    Ok(match OneOrSeveral::deserialize(deserializer)? {
+        OneOrSeveral::One(one) => vec![one],
+        OneOrSeveral::Several(several) => several,
     })
 }
 

@@ -8,7 +8,7 @@
 //! and then deletes those from which it made it. As a rule a page has one key; where two workers were at it, it has
 //! several until the next one merges them, entry by entry.
 
-use crate::entry::{Entry, Mark, page_of_digest};
+use crate::entry::{Entry, ShortDigest, page_of_digest};
 use crate::key::{Key, Writer};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
@@ -269,9 +269,8 @@ impl Pages {
         self.known(entity).filter(|entry| entry.removed_s.is_none())
     }
 
-    /// What the destination gave of the model that an entity inherits from, also of one that was removed of late; reads
-    /// the model's page.
-    pub async fn remote_of_model<H: Store>(
+    /// What the destination gave of an entity's parent, also of one that was removed of late; reads the parent's page.
+    pub async fn remote_of_parent<H: Store>(
         &mut self,
         host: &H,
         keys: &Keyspace,
@@ -282,11 +281,15 @@ impl Pages {
         let Some((mark, page)) = mark.and_then(|mark| Some((mark.clone(), mark.page()?))) else {
             return Ok(None);
         };
-        self.read(host, keys, directory, Kind::ProductModel, page).await?;
-        let entries = self.pages.get(&(Kind::ProductModel, page));
+        let kind = match entity.kind {
+            Kind::Category => Kind::Category,
+            Kind::Product | Kind::ProductModel => Kind::ProductModel,
+        };
+        self.read(host, keys, directory, kind, page).await?;
+        let entries = self.pages.get(&(kind, page));
         let mut entries = entries.into_iter().flat_map(|page| &page.entries);
-        let model = entries.find(|(segment, _)| Mark::of(segment) == mark);
-        Ok(model.map(|(_, model)| model.remote.clone()))
+        let parent = entries.find(|(segment, _)| ShortDigest::of(segment) == mark);
+        Ok(parent.map(|(_, parent)| parent.remote.clone()))
     }
 
     /// Whether an entity was removed of late.
@@ -319,8 +322,24 @@ impl Pages {
         self.put(entity, entry);
     }
 
+    /// Moves the entry of an entity, if it has one, to another spelling of its code, `to`, unless there is one already.
+    pub fn respell(&mut self, entity: &Entity, to: &Entity, code: &str, now_s: u64) {
+        let Some(entry) = self.get(entity).cloned() else {
+            return;
+        };
+        self.remove(entity, now_s, false);
+        if self.get(to).is_none() {
+            let entry = Entry {
+                code: to.segment.code().is_none().then(|| code.to_owned()),
+                pushes: self.pushes(to) + 1,
+                ..entry
+            };
+            self.put(to, entry);
+        }
+    }
+
     /// Notes what an entity that has an entry inherits from.
-    pub fn set_parent(&mut self, entity: &Entity, parent: Option<Mark>) {
+    pub fn set_parent(&mut self, entity: &Entity, parent: Option<ShortDigest>) {
         if let Some(entry) = self.get(entity).cloned() {
             self.put(entity, Entry { parent, ..entry });
         }
@@ -367,7 +386,7 @@ impl Pages {
     }
 
     /// Whether an entity went with a model of which an event said that it is deleted; reads the pages of the models
-    /// that it inherits from.
+    /// that it inherits from. A category has no model above it, and goes with none.
     pub async fn went_with_a_model<H: Store>(
         &mut self,
         host: &H,
@@ -375,7 +394,8 @@ impl Pages {
         directory: &Directory,
         entity: &Entity,
     ) -> Result<bool, StoreError> {
-        let mut parent = self.known(entity).and_then(|entry| entry.parent.clone());
+        let known = self.known(entity).filter(|_| entity.kind != Kind::Category);
+        let mut parent = known.and_then(|entry| entry.parent.clone());
         for _ in 0..GENERATIONS {
             let Some((mark, page)) = parent.and_then(|mark| Some((mark.clone(), mark.page()?))) else {
                 return Ok(false);
@@ -383,7 +403,7 @@ impl Pages {
             self.read(host, keys, directory, Kind::ProductModel, page).await?;
             let entries = self.pages.get(&(Kind::ProductModel, page));
             let mut entries = entries.into_iter().flat_map(|page| &page.entries);
-            let Some((_, model)) = entries.find(|(segment, _)| Mark::of(segment) == mark) else {
+            let Some((_, model)) = entries.find(|(segment, _)| ShortDigest::of(segment) == mark) else {
                 return Ok(false);
             };
             if model.removed_s.is_some() && model.was_announced {

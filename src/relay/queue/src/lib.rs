@@ -27,6 +27,8 @@ pub mod index;
 pub mod key;
 pub mod keyspace;
 pub mod lease;
+#[cfg(test)]
+mod memory;
 pub mod plan;
 pub mod raise;
 pub mod retry;

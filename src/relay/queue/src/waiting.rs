@@ -143,13 +143,14 @@ impl Waiting {
     /// Whether `updated` cannot tell that what a list gave reflects all events (contract 6, traps 9 and 11). It tells
     /// seconds: of two edits in one second the list may show the first only, and then two events name that second. And
     /// where the list gives what was pushed before, an event that names no later moment is an old one, or of a PIM
-    /// whose clock was put back.
+    /// whose clock was put back. The events for which the entity became a dead letter are gone with what they named.
     pub fn is_vague(&self, updated_s: u64, pushed_s: Option<u64>) -> bool {
         let named = || self.events.iter().filter_map(|(event, _)| event.oldest_updated_s());
         let is_pushed = pushed_s == Some(updated_s);
         named().filter(|named_s| *named_s == updated_s).count() > 1
             || (is_pushed && named().any(|named_s| named_s <= updated_s))
             || self.events.iter().any(|(event, _)| event.is_vague())
+            || !self.dead_letters.is_empty()
     }
 
     /// Whether the entity has a recheck, now or later.

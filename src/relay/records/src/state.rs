@@ -91,6 +91,12 @@ impl State {
         self.skew_s > SKEW_TOLD_S
     }
 
+    /// By how much the clocks of hosts are known to differ, in seconds: a moment that another host wrote may be off by it.
+    /// Of a clock that was further off nothing is known, for it may have been put right since.
+    pub fn skew_s(&self) -> u64 {
+        if self.skew_s < SKEW_S { self.skew_s } else { 0 }
+    }
+
     /// How long after a reading its recheck is made, in seconds: by then the PIM's search index has caught up,
     /// whichever host makes the recheck by its own clock.
     pub fn recheck_s(&self) -> u64 {

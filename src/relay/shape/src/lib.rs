@@ -339,7 +339,7 @@ impl Shape {
     /// Whether an upsert replaces whatever lies under its identity.
     pub fn overwrites(&self, kind: Kind) -> bool {
         let protocol = &self.rules(kind).protocol;
-        protocol.create.is_none() && protocol.upsert.route.names_identity()
+        protocol.create.is_none() && protocol.upsert.line.names_identity()
     }
 
     /// Whether deletions name what they delete by its identity.
@@ -349,7 +349,7 @@ impl Shape {
 
     /// Whether what the destination gave of two entities is of one thing there, as far as requests name things by it.
     pub fn is_of_one(&self, kind: Kind, one: &Remote, other: &Remote) -> bool {
-        self.operation(kind, Act::Update).route.is_of_one(one, other)
+        self.operation(kind, Act::Update).line.is_of_one(one, other)
     }
 
     /// How entities of a kind are looked up at the destination, if they can be.

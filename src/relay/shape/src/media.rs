@@ -6,7 +6,7 @@
 use http::Method;
 use model::document::Node;
 use protocol::request::Names;
-use protocol::route::Route;
+use protocol::request_line::RequestLine;
 use serde_json::Value;
 
 /// The largest file that is sent where the document does not say, in bytes.
@@ -21,7 +21,7 @@ const TYPES: [&str; 2] = ["pim_catalog_file", "pim_catalog_image"];
 /// How files are sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Media {
-    route: Route,
+    line: RequestLine,
     /// The largest file that is sent, in bytes.
     pub max_bytes: u64,
 }
@@ -42,7 +42,7 @@ impl Media {
             return None;
         }
         let mut media = Media {
-            route: Route::of(Method::PUT, "media"),
+            line: RequestLine::of(Method::PUT, "media"),
             max_bytes: BYTES,
         };
         if let Some(node) = node
@@ -50,8 +50,8 @@ impl Media {
             .filter(|node| node.is_object_of(&["method", "path"]))
         {
             // By `PUT` alone: the same file may come twice, and the path is all that names it.
-            media.route.amend(&node, &[("PUT", Method::PUT)], true);
-            if media.route.late_places().next().is_some() {
+            media.line.amend(&node, &[("PUT", Method::PUT)], true);
+            if media.line.late_places().next().is_some() {
                 node.wrong("names a file by what the destination gives, which it does for entities only: take {id}");
             }
         }
@@ -66,7 +66,7 @@ impl Media {
 
     /// The method that files are sent by.
     pub fn method(&self) -> &Method {
-        &self.route.method
+        &self.line.method
     }
 
     /// The files that one of these bodies names, each once; none if the code of one cannot stand in a path.
@@ -83,7 +83,7 @@ impl Media {
                 if code.split('/').any(|part| matches!(part, "" | "." | "..")) {
                     return None;
                 }
-                let path = self.route.whole_path(&Names {
+                let path = self.line.whole_path(&Names {
                     kind: "media",
                     id: code,
                     identity: code,

@@ -154,10 +154,10 @@ impl Rules {
         names: &Names<'_>,
         is_creation: bool,
     ) -> Option<Draft> {
-        let path = operation.route.path(names)?;
+        let path = operation.line.path(names)?;
         let (body, late) = self.body(entity, lookups, names, is_creation);
         Some(Draft {
-            method: operation.route.method.clone(),
+            method: operation.line.method.clone(),
             path,
             body: Some(body),
             late,

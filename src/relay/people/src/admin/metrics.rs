@@ -66,7 +66,7 @@ const GAUGES: [Plain; 14] = [
     ),
     (
         "last_listing_timestamp_seconds",
-        "When the worker last listed what waits; an idle one does once a minute.",
+        "When the worker last listed what waits: every tick does.",
         "/queue/listed_at",
         Form::Moment,
     ),

@@ -4,6 +4,8 @@
 //! and pages of any size are written in parts that every store takes.
 
 use super::*;
+use crate::memory::Memory;
+use futures_util::FutureExt;
 use proptest::prelude::*;
 
 fn entry(hash: &str, pushes: u64) -> Entry {
@@ -65,7 +67,7 @@ fn a_page_of_a_million_products_lies_in_parts_that_any_store_takes() {
             let entry = Entry {
                 hash: Some(format!("{number:022}")),
                 updated_s: 1_800_000_000,
-                parent: Some(Mark::of_model("a model")),
+                parent: Some(ShortDigest::of_code("a model")),
                 pushes: u64::from(number),
                 ..Entry::default()
             };
@@ -111,4 +113,82 @@ fn of_two_that_hold_an_identity_by_two_workers_neither_is_forgotten() {
     assert_eq!(merged.waiting, ["waits for a", "waits for b"]);
     let of_older_version: Entry = serde_json::from_str(r#"{"h":"b","u":0,"f":"a"}"#).expect("an entry");
     assert_eq!(of_older_version.former, ["a"]);
+}
+
+/// A page that holds these entries, read.
+fn read(entries: &[(&Entity, Entry)]) -> Pages {
+    let mut pages = Pages::default();
+    for (entity, entry) in entries {
+        let page = pages.pages.entry((entity.kind, page_of(entity))).or_default();
+        page.entries.insert(entity.segment.clone(), entry.clone());
+    }
+    pages
+}
+
+#[test]
+fn an_entry_keeps_all_that_is_known_when_it_moves_to_another_spelling() {
+    let (old, new) = (
+        Entity::new(Kind::ProductModel, "MUG"),
+        Entity::new(Kind::ProductModel, "mug"),
+    );
+    let known = Entry {
+        parent: Some(ShortDigest::of_code("cups")),
+        remote: Remote::from([("id".to_owned(), "17".to_owned())]),
+        of_parent: Some("of the parent".to_owned()),
+        identities: vec!["mug-1".to_owned()],
+        ..entry("a hash", 3)
+    };
+    let mut pages = read(&[(&old, known.clone())]);
+    pages.pages.entry((new.kind, page_of(&new))).or_default();
+    pages.respell(&old, &new, "mug", 100);
+    assert!(pages.get(&old).is_none() && pages.was_removed(&old));
+    let moved = pages.get(&new).expect("an entry");
+    assert_eq!(
+        Entry {
+            pushes: known.pushes,
+            ..moved.clone()
+        },
+        known
+    );
+    // What is there under the new spelling already is not overwritten by what is known of the old one.
+    let mut both = read(&[(&old, known), (&new, entry("another hash", 9))]);
+    both.respell(&old, &new, "mug", 100);
+    assert_eq!(both.get(&new), Some(&entry("another hash", 9)));
+}
+
+/// The parent of a category is a category, and nothing that was announced of a model of the same code is of it.
+#[test]
+fn the_parent_of_a_category_is_a_category() {
+    let (category, parent) = (
+        Entity::new(Kind::Category, "cups"),
+        Entity::new(Kind::Category, "kitchen"),
+    );
+    let model = Entity::new(Kind::ProductModel, "kitchen");
+    let below = Entry {
+        parent: Some(ShortDigest::of_code("kitchen")),
+        ..entry("a", 1)
+    };
+    let above = Entry {
+        remote: Remote::from([("id".to_owned(), "4".to_owned())]),
+        ..entry("b", 1)
+    };
+    let namesake = Entry {
+        was_announced: true,
+        removed_s: Some(7),
+        ..entry("c", 1)
+    };
+    let mut pages = read(&[(&category, below), (&parent, above), (&model, namesake)]);
+    let (host, keys, directory) = (Memory::default(), Keyspace::new("main"), Directory::default());
+    let remote = pages
+        .remote_of_parent(&host, &keys, &directory, &category)
+        .now_or_never();
+    let remote = remote.expect("at once").expect("read");
+    assert_eq!(
+        remote.and_then(|remote| remote.get("id").cloned()).as_deref(),
+        Some("4")
+    );
+    let went = pages
+        .went_with_a_model(&host, &keys, &directory, &category)
+        .now_or_never();
+    assert_eq!(went, Some(Ok(false)));
 }

@@ -12,24 +12,24 @@ use model::template::{Piece, pieces};
 
 /// A method and a path.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Route {
+pub struct RequestLine {
     /// The method.
     pub method: Method,
     path: Vec<Piece>,
 }
 
-impl Route {
-    /// The route where the document has none.
-    pub fn of(method: Method, kind: &str) -> Route {
-        Route {
+impl RequestLine {
+    /// The request line where the document has none.
+    pub fn of(method: Method, kind: &str) -> RequestLine {
+        RequestLine {
             method,
             path: vec![Piece::Text(format!("/{kind}/")), Piece::Place("id".to_owned())],
         }
     }
 
-    /// The route of a collection, whose path names no entity.
-    pub fn without_id(method: Method, kind: &str) -> Route {
-        Route {
+    /// The request line of a collection, whose path names no entity.
+    pub fn without_id(method: Method, kind: &str) -> RequestLine {
+        RequestLine {
             method,
             path: vec![Piece::Text(format!("/{kind}"))],
         }
@@ -155,15 +155,15 @@ mod tests {
             let pairs = [("id", id), ("version", version)];
             Remote::from(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
         };
-        let route = |path: &str| Route {
+        let line = |path: &str| RequestLine {
             method: Method::PUT,
             path: pieces(path).expect("a path"),
         };
         for path in ["/items/{remote.id}", "/items/{remote.id}?version={remote.version}"] {
-            assert!(route(path).is_of_one(&given("7", "1"), &given("7", "2")));
-            assert!(!route(path).is_of_one(&given("7", "1"), &given("8", "1")));
+            assert!(line(path).is_of_one(&given("7", "1"), &given("7", "2")));
+            assert!(!line(path).is_of_one(&given("7", "1"), &given("8", "1")));
         }
-        assert!(!route("/items").is_of_one(&given("7", "1"), &given("7", "2")));
-        assert!(route("/items").is_of_one(&given("7", "1"), &given("7", "1")));
+        assert!(!line("/items").is_of_one(&given("7", "1"), &given("7", "2")));
+        assert!(line("/items").is_of_one(&given("7", "1"), &given("7", "1")));
     }
 }
