@@ -9,6 +9,7 @@ use simulator::fault::{Effect, Fault};
 use simulator::pim::content;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tests::application::Application;
 use tests::world::{World, deliver_all, platform_deliveries};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -326,4 +327,58 @@ async fn a_refusal_counts_before_the_body_is_through() {
         reason.is_some_and(|reason| reason.starts_with("413: too large")),
         "{letters}"
     );
+}
+
+/// Where the shape needs what an answer says, a body that does not come whole leaves open what happened: nothing is
+/// believed, nothing is given up, and the same is sent again.
+#[tokio::test]
+async fn a_body_that_is_needed_and_does_not_come_leaves_open_what_happened() {
+    let manners = [
+        (
+            "shorter than it says",
+            "HTTP/1.1 200 OK\r\ncontent-length: 70\r\n\r\n{\"version\":\"1\"}",
+            Then::Close,
+        ),
+        (
+            "never complete",
+            "HTTP/1.1 201 Created\r\ncontent-length: 70\r\n\r\n{\"version\"",
+            Then::Hold,
+        ),
+        (
+            "larger than a mebibyte",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            Then::Flood,
+        ),
+    ];
+    let tries = manners.map(|(name, answer, then)| async move {
+        let manner = Manner {
+            name,
+            reads: true,
+            answer,
+            then,
+        };
+        let (url, requests) = server("127.0.0.1:0", manner).await.unwrap();
+        let world = World::start(Catalogue::generate(1, 0, 3)).await.unwrap();
+        let shape = json!({ "products": { "remember": { "version": "/version" } } });
+        let setup = world.setup().with("shape", &shape.to_string());
+        let setup = setup.with("destination_url", &url).with("call_timeout_seconds", "3");
+        let application = Application::start(setup).await.unwrap();
+        announce(&world, &application).await;
+        application.tick().await.unwrap();
+        let first = requests.load(Ordering::Relaxed);
+        assert!(first >= 1, "{name}");
+        let known = entity(&application, &world.products()[0]).await;
+        assert!(known["index"]["hash"].is_null(), "{name}: {known}");
+        let letters = ask(&application, Method::GET, "/admin/dead-letters", json!(null)).await;
+        assert_eq!(letters.json()["items"], json!([]), "{name}");
+        for _ in 0..300 {
+            application.tick().await.unwrap();
+            if requests.load(Ordering::Relaxed) > first {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{name}: it is not sent again");
+    });
+    futures_util::future::join_all(tries).await;
 }

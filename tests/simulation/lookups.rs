@@ -1,6 +1,7 @@
 //! Destinations that answer every lookup, whatever they answer to what is made or changed.
 
-use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, tell_all, touch, until_pushed};
+use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, delete, tell_all, touch, until_pushed};
+use serde_json::Value;
 use shape::Shape;
 use simulator::destination::{Shop, ShopConfig};
 use simulator::fault::Fault;
@@ -85,4 +86,59 @@ fn one_that_cannot_be_made_is_given_up_though_it_is_looked_up() {
             stage.tell(&touch(&products[12]));
         }
     }
+}
+
+/// An index that an earlier version left knows of no ids: what it lacks comes as entities are next pushed, and until then
+/// both kinds of entries stand beside each other.
+#[test]
+fn an_index_of_before_gets_what_it_lacks_as_entities_are_pushed() {
+    let mut stage = shop(40, 96);
+    let products = stage.products();
+    tell_all(&mut stage, &products);
+    stage.run_until(HOUR_MS, "all are made", |stage| {
+        stage.differences().is_empty() && stage.is_quiet()
+    });
+    let entries = |stage: &Stage| {
+        let world = stage.world();
+        let pages = world.store.iter().filter(|(key, _)| key.starts_with("r1.main.i."));
+        let pages = pages.map(|(key, page)| (key.clone(), serde_json::from_slice::<Value>(page).expect("a page")));
+        pages.collect::<Vec<_>>()
+    };
+    let with_ids = |stage: &Stage| {
+        let pages = entries(stage).into_iter();
+        let entries = pages.flat_map(|(_, page)| page["entries"].as_object().expect("entries").clone());
+        entries
+            .filter(|(_, entry)| entry["g"].is_null() && entry["r"]["id"].is_string())
+            .count()
+    };
+    for (at, (key, mut page)) in entries(&stage).into_iter().enumerate() {
+        for entry in page["entries"]
+            .as_object_mut()
+            .expect("entries")
+            .values_mut()
+            .filter(|_| at % 3 > 0)
+        {
+            entry.as_object_mut().expect("an entry").remove("r");
+        }
+        stage.world().store.insert(key, page.to_string().into_bytes());
+    }
+    let known = with_ids(&stage);
+    assert!(known > 0 && known < products.len(), "{known} entries of both kinds");
+    for (at, product) in products.iter().enumerate() {
+        match at % 4 {
+            0 => stage.tell(&delete(product)),
+            3 => {}
+            _ => stage.tell(&touch(product)),
+        }
+    }
+    stage.run_until(HOUR_MS, "all is equal", |stage| {
+        stage.differences().is_empty() && stage.is_quiet()
+    });
+    assert_eq!(
+        stage.world().destination.shop.as_ref().expect("a shop").doubled,
+        [""; 0]
+    );
+    assert_eq!(stage.dead_letters(), 0);
+    // What was not pushed since is as it was left, and no more than that.
+    assert!(with_ids(&stage) >= products.len() / 2, "{} have ids", with_ids(&stage));
 }

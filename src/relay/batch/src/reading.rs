@@ -162,8 +162,9 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
 }
 
 /// Reads by id what the relay's own index denies. An entity that is older than what was pushed before comes from a
-/// search index that lags; and so may one that the relay's index does not have while a recheck waits for it, since it
-/// may have been deleted a moment ago.
+/// search index that lags. So may one that is newer, where an event names just what was pushed: the PIM's clock may have
+/// been put back since. And so may one that the relay's index does not have while a recheck waits for it, since it may
+/// have been deleted a moment ago.
 pub(super) async fn reread_what_the_index_denies<H: Host>(
     upstreams: &Upstreams<'_, H>,
     kind: Kind,
@@ -171,10 +172,14 @@ pub(super) async fn reread_what_the_index_denies<H: Host>(
     pages: &Pages,
 ) {
     let is_denied = |item: &Asked| match (&item.answer, pages.get(&item.waiting.entity)) {
-        (Answer::Found(entity), Some(entry)) => !item.by_id && updated_s(entity) < entry.updated_s,
-        (Answer::Found(_), None) => !item.by_id && item.waiting.has_recheck(),
+        (Answer::Found(entity), Some(entry)) => {
+            let (listed_s, pushed_s) = (updated_s(entity), entry.updated_s);
+            listed_s < pushed_s || (listed_s > pushed_s && item.waiting.names(pushed_s))
+        }
+        (Answer::Found(_), None) => item.waiting.has_recheck(),
         _ => false,
     };
-    let denied = (0..items.len()).filter(|at| is_denied(&items[*at])).collect();
+    let denied = (0..items.len()).filter(|at| !items[*at].by_id && is_denied(&items[*at]));
+    let denied = denied.collect();
     read_by_id(upstreams, kind, items, denied).await;
 }

@@ -115,6 +115,12 @@ impl Waiting {
             .max()
     }
 
+    /// Whether one of its events names this `updated`, in seconds since the Unix epoch.
+    pub fn names(&self, updated_s: u64) -> bool {
+        let mut named = self.events.iter().filter_map(|(event, _)| event.oldest_updated_s());
+        named.any(|named_s| named_s == updated_s)
+    }
+
     /// Of the entity's events that are meant, the key of the newest one.
     fn newest(&self, is_meant: impl Fn(&EventKey) -> bool) -> Option<&str> {
         let meant = self.events.iter().filter(|(event, _)| is_meant(event));

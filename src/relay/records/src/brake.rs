@@ -65,7 +65,7 @@ impl Brake {
             }
         }
         self.let_through.retain(|_, at_s| is_recent(*at_s, now_s));
-        self.counts.retain(|begin, _| is_counted(begin, now_s));
+        self.forget_old_counts(now_s);
         let key = entity.key();
         if self.is_released(now_s) || self.let_through.contains_key(&key) {
             return true;
@@ -81,6 +81,18 @@ impl Brake {
             return true;
         }
         false
+    }
+
+    /// Forgets counts that count no more, but only once there are more than two days can have: a tick whose clock is far
+    /// ahead would forget all, and those after it would begin anew.
+    fn forget_old_counts(&mut self, now_s: u64) {
+        let most = 2 * WINDOW_S.div_ceil(COUNT_S) as usize;
+        let old = self.counts.keys().filter(|begin| !is_counted(begin, now_s));
+        let mut old: Vec<String> = old.cloned().collect();
+        old.truncate(self.counts.len().saturating_sub(most));
+        for begin in old {
+            self.counts.remove(&begin);
+        }
     }
 
     fn count(&mut self, at_s: u64) {
@@ -181,6 +193,19 @@ mod tests {
             }
             assert_eq!(brake.left(0, 100), LEAST, "{ahead_s} s ahead");
         }
+    }
+
+    #[test]
+    fn a_tick_whose_clock_is_ahead_does_not_have_it_begin_anew() {
+        let (mut brake, ahead_s) = (Brake::default(), 100 + 365 * WINDOW_S);
+        for n in 0..LEAST {
+            assert!(brake.lets_through(&product(n), 0, 100));
+        }
+        for n in 0..LEAST {
+            assert!(brake.lets_through(&product(100 + n), 0, ahead_s));
+        }
+        assert_eq!(brake.left(0, 160), 0);
+        assert!(!brake.lets_through(&product(200), 0, 160));
     }
 
     #[test]
