@@ -88,8 +88,13 @@ impl Protocol {
         }
     }
 
-    /// Customs of the shop's own by chance.
+    /// Customs of the shop's own by chance. Where names change and the shop takes a second thing of one name it has none: what
+    /// becomes there of a creation whose answer is lost, once its entity is called otherwise and another one as it was, is
+    /// played as it is without.
     pub fn draw_customs(&mut self, random: &mut Rng) {
+        if self.by_sku.is_some() && !self.shop.is_unique {
+            return;
+        }
         let farewells = [Farewell::Delete, Farewell::ByBody, Farewell::Archive, Farewell::Stay];
         let references = [Reference::Id, Reference::Hex, Reference::Prefixed, Reference::Hashed];
         let waits = [Told::Seconds, Told::Milliseconds, Told::Moment, Told::RateLimit];
