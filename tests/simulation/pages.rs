@@ -1,5 +1,6 @@
 //! Pages of the PIM's lists that are too heavy for it, and entities that break every page that holds them.
 
+use crate::acts::touch;
 use model::entity::{Entity, Kind};
 use queue::key::{DeadLetterKey, Key};
 use queue::keyspace::Keyspace;
@@ -289,7 +290,9 @@ fn a_variant_that_cannot_be_read_is_told_when_its_model_changes() {
     stage.run_for(6 * HOUR_MS);
     assert_eq!(dead(&stage), [variant.key()]);
     stage.world().pim.config.unreadable.clear();
-    stage.run_for(2 * HOUR_MS);
+    stage.tell(&touch(&variant));
+    stage.run_for(HOUR_MS);
+    assert_eq!((dead(&stage).len(), stage.differences()), (0, Vec::new()));
 }
 
 /// The codes of the products that are given up.

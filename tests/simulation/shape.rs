@@ -206,6 +206,26 @@ fn a_label_in_a_list_too_large_to_be_kept_reaches_what_carries_it() {
     stage.run_until(HOUR_MS, "the label", |stage| differences(stage, BY_LABEL).is_empty());
 }
 
+/// A store may take no values of more than 400 KB, as DynamoDB does: a list that is larger is not kept there.
+#[test]
+fn a_list_too_large_for_this_store_is_not_kept_and_stops_nothing() {
+    let mut stage = stage(10, 0, 5, BY_LABEL, 1000);
+    for number in 0..1000 {
+        stage.edit(&label(category(number), &"a long label ".repeat(40)));
+    }
+    let product = stage.products()[3].clone();
+    stage.edit(&moved(&product, "shelf_0500"));
+    stage.walk();
+    assert_eq!(differences(&stage, BY_LABEL), Vec::<String>::new());
+    stage.announce(&label(category(500), "A short one"));
+    stage.run_until(HOUR_MS, "the label", |stage| differences(stage, BY_LABEL).is_empty());
+    let refused = |violation: &String| violation.contains("a value of");
+    assert!(
+        stage.world().violations.iter().any(refused),
+        "the store was asked to take it"
+    );
+}
+
 #[test]
 fn a_proxy_that_knows_no_options_empties_no_list() {
     let mut stage = stage(10, 0, 6, BY_LABEL, 0);

@@ -88,36 +88,22 @@ impl Protocol {
         }
     }
 
-    /// Customs of the shop's own by chance. Where names change and the shop takes a second thing of one name it has none: what
-    /// becomes there of a creation whose answer is lost, once its entity is called otherwise and another one as it was, is
-    /// played as it is without.
+    /// Customs of the shop's own by chance. Where products are called by their SKUs it has none: such worlds are played as
+    /// they are without.
     pub fn draw_customs(&mut self, random: &mut Rng) {
-        if self.by_sku.is_some() && !self.shop.is_unique {
+        if self.by_sku.is_some() {
             return;
         }
         let farewells = [Farewell::Delete, Farewell::ByBody, Farewell::Archive, Farewell::Stay];
         let references = [Reference::Id, Reference::Hex, Reference::Prefixed, Reference::Hashed];
         let waits = [Told::Seconds, Told::Milliseconds, Told::Moment, Told::RateLimit];
-        let (farewell, reference) = (farewells[random.usize(..4)], references[random.usize(..4)]);
+        (self.farewell, self.shop.reference) = (farewells[random.usize(..4)], references[random.usize(..4)]);
         self.names_parents = random.bool() && !self.shop.takes_ids;
         let hollow = random.bool().then(|| random.f64() * 0.3);
         self.wait = random.bool().then(|| waits[random.usize(..4)]);
-        // Who is called by an SKU is deleted when it is called otherwise, and its name is no function of its UUID.
-        let may_stay = self.by_sku.is_none();
-        self.farewell = if farewell == Farewell::Stay && !may_stay {
-            Farewell::Delete
-        } else {
-            farewell
-        };
-        self.shop.reference = if self.by_sku.is_none() {
-            reference
-        } else {
-            Reference::Id
-        };
-        let disguised = random
+        self.disguised = random
             .bool()
             .then(|| (random.f64() * 0.3, [500, 502, 504][random.usize(..3)]));
-        self.disguised = disguised.filter(|_| self.by_sku.is_none());
         // The fault strikes requests by their method.
         self.hollow = hollow.filter(|_| self.farewell != Farewell::ByBody).unwrap_or(0.0);
     }
@@ -246,15 +232,12 @@ impl Protocol {
                 } else {
                     "{remote.id}"
                 };
-                let mut fields = vec![
-                    json!({ "to": "/id", "template": id }),
-                    json!({ "to": "/ref", "template": "{identity}" }),
-                    json!({ "to": "/of", "template": "{id}" }),
-                    json!({ "to": "/kind", "template": "{kind}" }),
-                ];
-                if self.by_sku_of(kind).is_some() {
-                    fields.push(json!({ "to": "/called", "constant": true }));
-                }
+                let fields = json!([
+                    { "to": "/id", "template": id },
+                    { "to": "/ref", "template": "{identity}" },
+                    { "to": "/of", "template": "{id}" },
+                    { "to": "/kind", "template": "{kind}" },
+                ]);
                 rules["delete"] = json!({ "method": "POST", "path": format!("/shop/{kind}/gone"), "fields": fields });
             }
             Farewell::Archive => {

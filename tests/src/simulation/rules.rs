@@ -6,6 +6,7 @@ mod index;
 pub mod keys;
 
 use super::run::Run;
+use super::shared::Shared;
 pub(super) use bearers::wait_for_nothing;
 pub(super) use equality::healthy_differences;
 use fastrand::Rng;
@@ -85,6 +86,12 @@ pub(super) fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()
+}
+
+/// Whether the entity at a path was deleted in the PIM, and the destination keeps what the PIM has no more.
+fn stays(run: &Run, shared: &Shared, path: &str) -> bool {
+    let path = percent_decoded(path.trim());
+    shared.keeps_all() && run.deleted.borrow().iter().any(|entity| path.ends_with(&entity.key()))
 }
 
 /// A deletion at the destination needs an entity that the PIM has deleted.

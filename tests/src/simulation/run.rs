@@ -284,6 +284,9 @@ impl Run {
             WorldKind::Outage { .. } | WorldKind::Wait { .. } | WorldKind::Stage { .. } => {}
         }
         let gone = be_out_of_the_ordinary(&mut shared);
+        if let Some(shop) = &mut shared.destination.shop {
+            gone.iter().for_each(|id| introduce(shop, id));
+        }
         let tick_ms = match scenario.world {
             WorldKind::Outage { .. } | WorldKind::Week => SLOW_TICK_MS,
             _ if shared.nature.pause.most_ms > 3_600_000 || shared.nature.has(Dimension::Brim) => SLOW_TICK_MS,

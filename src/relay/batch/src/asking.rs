@@ -44,15 +44,20 @@ pub(crate) async fn ask<H: Host>(
     }
     reading::unite_spellings(&mut asked, pages);
     reread_what_the_index_denies(&session.upstreams, kind, &mut asked, pages).await;
+    let emptied_s = session.books.reconciliation.emptied_s(session.desk.now_s());
     for asked in &mut asked {
         let may_arrive = session.backlog.may_arrive_until_s(&session.desk, kind, &asked.code);
         // Whichever host wrote the moment, this one believes it by its own clock.
         let skew_s = session.books.state.skew_s();
         let in_flight_s = may_arrive.await?.map(|until_s| until_s + skew_s);
-        let failed_s = tried::may_arrive_until_s(&session.desk, &asked.waiting, skew_s).await?;
-        asked.may_arrive_until_s = in_flight_s.max(failed_s);
-        if let Answer::Gone { was_made, .. } = &mut asked.answer {
-            *was_made = failed_s.is_some();
+        asked.may_arrive_until_s = in_flight_s;
+        if matches!(asked.answer, Answer::Found(_) | Answer::Gone { .. }) {
+            // A failure from before the index was emptied is of a former destination.
+            let made_s = tried::made_s(&session.desk, &asked.waiting).await?;
+            let made_s = made_s.filter(|made_s| *made_s >= emptied_s);
+            asked.waiting.was_made = made_s.is_some();
+            let arrives_s = made_s.and_then(|made_s| tried::may_arrive_until_s(&session.desk, made_s, skew_s));
+            asked.may_arrive_until_s = in_flight_s.max(arrives_s);
         }
     }
     if session.desk.config.shape.has_changing_identities(kind) {
@@ -80,7 +85,7 @@ pub(crate) async fn ask<H: Host>(
     }
     bring_lists(session, kind, &mut asked).await?;
     for asked in &mut asked {
-        if let Answer::Gone { with_a_model, .. } = &mut asked.answer {
+        if let Answer::Gone { with_a_model } = &mut asked.answer {
             let entity = &asked.waiting.entity;
             *with_a_model = session.books.went_with_a_model(&session.desk, pages, entity).await?;
         }

@@ -53,12 +53,11 @@ fn decide_one<H: Host>(session: &mut Session<'_, H>, asked: Asked, pages: &Pages
         Answer::Needless => Decision::Done,
         Answer::Failed(failure) => Decision::Failed(failure, None),
         Answer::Found(entity) => decide_found(session, &mut item, entry, &entity),
-        Answer::Gone { was_made, .. } => decide_gone(
+        Answer::Gone { .. } => decide_gone(
             &session.desk,
             &mut session.books,
             &item,
             entry,
-            was_made,
             is_doubtful,
             was_removed,
         ),
@@ -71,12 +70,11 @@ fn decide_gone<H: Host>(
     books: &mut Books,
     item: &Decided,
     entry: Option<&Entry>,
-    was_made: bool,
     is_doubtful: bool,
     was_removed: bool,
 ) -> Decision {
     let entity = &item.waiting.entity;
-    let may_be_there = entry.is_some() || item.waiting.may_be_there() || was_made;
+    let may_be_there = entry.is_some() || item.waiting.may_be_there();
     let removal = match farewell(desk, item) {
         Some(_) if may_be_there && is_doubtful => return Decision::Doubted,
         Some(Farewell::Silent) if entry.is_some() => return Decision::LetGo,
@@ -89,8 +87,9 @@ fn decide_gone<H: Host>(
         Some(_) => books.brake_lets_through(desk, entity),
         // The destination may have the entity although the index has no entry: by a first push whose worker died or whose
         // answer told nothing, or by a push that landed after the deletion.
-        None if item.waiting.is_recovered() || was_made => true,
-        None if is_announced && (was_removed || item.may_arrive_until_s.is_some()) => true,
+        None if item.waiting.is_recovered() => true,
+        None if is_announced && (was_removed || item.waiting.was_made || item.may_arrive_until_s.is_some()) => true,
+        None if item.waiting.was_made => books.brake_lets_unindexed_through(desk, entity),
         // The shape wants nothing of this kind, so that nothing of it is sent.
         None if !desk.config.shape.wants(entity.kind) => return Decision::Done,
         // The index may have lost an entity that the destination has. But whoever knows the secret of a webhook can
@@ -176,7 +175,8 @@ fn decide_unwanted<H: Host>(
 ) -> Decision {
     books.note_unwanted();
     item.comes_back = refusal == Refusal::Identity;
-    let removal = match farewell(desk, item).filter(|_| entry.is_some() || item.waiting.is_recovered()) {
+    let may_be_there = entry.is_some() || item.waiting.is_recovered() || item.waiting.was_made;
+    let removal = match farewell(desk, item).filter(|_| may_be_there) {
         Some(Farewell::Sent(removal)) => removal,
         Some(Farewell::Silent) => return Decision::LetGo,
         None => return Decision::Done,

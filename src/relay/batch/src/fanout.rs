@@ -282,6 +282,9 @@ async fn mark<H: Host>(
             Ok(Listed::PassedOver(ids)) => {
                 let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
                 enqueue_unread(desk, backlog, books, kind, &ids).await?;
+                progress.asked = Some(length);
+                host::write(session.desk.host, &key, &progress).await?;
+                is_kept = true;
                 continue;
             }
             Ok(Listed::PassOver) => {

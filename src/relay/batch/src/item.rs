@@ -50,8 +50,6 @@ pub(crate) enum Answer {
     Gone {
         /// Whether it went together with a model whose deletion an event announced.
         with_a_model: bool,
-        /// Whether a push that failed may have brought it to the destination all the same.
-        was_made: bool,
     },
     /// The call failed, and so tells nothing of the entity.
     Failed(Failure),
@@ -348,7 +346,7 @@ impl Decided {
             by_id: asked.by_id,
             read_s: asked.read_s,
             is_gone: matches!(asked.answer, Answer::Gone { .. }),
-            went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true, .. }),
+            went_with_a_model: matches!(asked.answer, Answer::Gone { with_a_model: true }),
             parent: None,
             under: asked.under,
             wanted: None,
@@ -409,6 +407,7 @@ impl Decided {
             of_parent: self.of_parent.as_ref(),
             may_arrive_until_s: self.may_arrive_until_s,
             former: Some(&self.former).filter(|former| !former.is_empty()),
+            under: &self.under,
         }
     }
 

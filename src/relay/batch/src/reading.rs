@@ -147,12 +147,7 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
                 }
                 items[at].answer = Answer::Found(entity);
             }
-            Ok(Read::Gone) => {
-                items[at].answer = Answer::Gone {
-                    with_a_model: false,
-                    was_made: false,
-                }
-            }
+            Ok(Read::Gone) => items[at].answer = Answer::Gone { with_a_model: false },
             // The list for this entity alone was the one call that an open breaker lets through, and it failed. That
             // stays the entity's failure, or the entity would be the next probe, too, and the one after that.
             Err(failure) if failure.class == Class::NotCalled && matches!(items[at].answer, Answer::Failed(_)) => {}

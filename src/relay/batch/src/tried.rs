@@ -48,23 +48,21 @@ pub(super) async fn note_tried<H: Host>(
     Ok(())
 }
 
-/// Until when what a failed push of an entity made may arrive at the destination, in seconds since the Unix epoch; none
-/// where no push failed in such a way. Clocks of hosts are known to differ by `skew_s` seconds.
-pub(super) async fn may_arrive_until_s<H: Host>(
-    desk: &Desk<'_, H>,
-    waiting: &Waiting,
-    skew_s: u64,
-) -> Result<Option<u64>, StoreError> {
-    let has_failed = waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) || !waiting.dead_letters.is_empty();
-    if !has_failed {
-        return Ok(None);
-    }
-    let kept = kept(desk, waiting).await?;
-    let may_have_made = kept.failures.iter().filter(|failure| may_have_made(failure));
-    // A moment that lies ahead is of a clock that was wrong, and says nothing.
-    let is_past = |at_s: &u64| *at_s <= desk.now_s() + AHEAD_S + skew_s;
-    let last_s = may_have_made.map(|failure| failure.at_s).filter(is_past).max();
-    Ok(last_s.map(|last_s| last_s + skew_s))
+/// Until when what a push made that failed at a moment, in seconds since the Unix epoch, may arrive at the destination.
+/// Clocks of hosts are known to differ by `skew_s` seconds. None for a moment that lies ahead: it is of a clock that was
+/// wrong.
+pub(super) fn may_arrive_until_s<H: Host>(desk: &Desk<'_, H>, failed_s: u64, skew_s: u64) -> Option<u64> {
+    (failed_s <= desk.now_s() + AHEAD_S + skew_s).then_some(failed_s + skew_s)
+}
+
+/// When a push of an entity last failed in such a way that the destination may have it all the same, in seconds since the
+/// Unix epoch; none where none did, as far as its newest retry and its last dead letter tell.
+pub(super) async fn made_s<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Option<u64>, StoreError> {
+    let of_retry = of_retry(desk, waiting).await?.unwrap_or_default();
+    let of_letter = of_letter(desk, waiting).await?;
+    let failures = of_retry.failures.iter().chain(&of_letter);
+    let made = failures.filter(|failure| failure.may_have_made);
+    Ok(made.map(|failure| failure.at_s).max())
 }
 
 /// What an entity's newest retry or dead letter keeps of what was tried.
@@ -74,48 +72,52 @@ pub(super) struct Earlier {
     pub(super) tried: Option<Tried>,
 }
 
-/// What was tried for what an entity still waits for. A dead letter counts where this is a try of its own: else the entity
-/// begins anew.
+/// What was tried for what an entity still waits for. A dead letter counts whole where this is a try of its own; else the
+/// entity begins anew, and of the dead letter stays only that the destination may have the entity.
 pub(super) async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earlier, StoreError> {
-    if waiting.retries.is_empty() && waiting.own_try().is_none() {
-        return Ok(Earlier::default());
-    }
-    let mut earlier = kept(desk, waiting).await?;
+    let (of_retry, of_letter) = (of_retry(desk, waiting).await?, of_letter(desk, waiting).await?);
+    let last_of_letter = of_letter.iter().rfind(|failure| failure.may_have_made).cloned();
+    let of_own_try = || Earlier {
+        failures: if waiting.own_try().is_some() {
+            of_letter
+        } else {
+            Vec::new()
+        },
+        tried: None,
+    };
+    let mut earlier = of_retry.unwrap_or_else(of_own_try);
     // Failures that cost nothing are left out, for there may be any number of them; but the last one stays after which
     // the entity may be there.
-    let last = earlier.failures.iter().rposition(may_have_made);
+    let last = earlier.failures.iter().rposition(|failure| failure.may_have_made);
     let failures = earlier.failures.into_iter().enumerate();
     let kept = failures.filter(|(at, failure)| failure.cost() > 0 || Some(*at) == last);
-    earlier.failures = kept.map(|(_, failure)| failure).collect();
+    let kept = kept.map(|(_, failure)| failure);
+    earlier.failures = last_of_letter
+        .filter(|_| last.is_none())
+        .into_iter()
+        .chain(kept)
+        .collect();
     Ok(earlier)
 }
 
-async fn kept<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Earlier, StoreError> {
-    let retries = waiting.retries.iter();
-    let latest = retries.max_by_key(|(retry, _)| (retry.attempts, retry.due_s));
-    let kept = match (latest, waiting.dead_letters.last()) {
-        (Some((_, key)), _) => {
-            let value: Option<RetryValue> = host::read(desk.host, key).await?;
-            value.map(|value| Earlier {
-                failures: value.failures,
-                tried: value.tried,
-            })
-        }
-        (None, Some(key)) => {
-            let letter: Option<DeadLetter> = host::read(desk.host, key).await?;
-            letter.map(|letter| Earlier {
-                failures: letter.failures,
-                tried: None,
-            })
-        }
-        (None, None) => None,
+/// What an entity's newest retry keeps; none where it has none but rechecks.
+async fn of_retry<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Option<Earlier>, StoreError> {
+    let retries = waiting.retries.iter().filter(|(retry, _)| !retry.is_recheck());
+    let Some((_, key)) = retries.max_by_key(|(retry, _)| (retry.attempts, retry.due_s)) else {
+        return Ok(None);
     };
-    Ok(kept.unwrap_or_default())
+    let value: Option<RetryValue> = host::read(desk.host, key).await?;
+    Ok(Some(value.map_or_else(Earlier::default, |value| Earlier {
+        failures: value.failures,
+        tried: value.tried,
+    })))
 }
 
-/// Whether an entity may have been made although this came of it: the destination answered a 5xx, or a 2xx that did not
-/// count as good.
-fn may_have_made(failure: &Failure) -> bool {
-    let may_be_done = |status: u16| !(300..500).contains(&status);
-    failure.upstream == "destination" && failure.status.is_some_and(may_be_done)
+/// The failures of an entity's last dead letter.
+async fn of_letter<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Vec<Failure>, StoreError> {
+    let Some(key) = waiting.dead_letters.last() else {
+        return Ok(Vec::new());
+    };
+    let letter: Option<DeadLetter> = host::read(desk.host, key).await?;
+    Ok(letter.map(|letter| letter.failures).unwrap_or_default())
 }

@@ -33,9 +33,12 @@ const ELEMENTS_MAX: usize = 10_000;
 /// How often a list of several pages is read again at most, until two readings in a row agree.
 const READINGS_MAX: usize = 3;
 
-/// The largest list, or reading under way, that is kept in the store, in bytes. Most stores take values of a megabyte;
-/// DynamoDB takes 400 KB.
+/// The largest list, or reading under way, that is kept in the store, in bytes, where the store takes it.
 const KEPT_MAX: usize = 900_000;
+
+/// The largest value that every store takes, in bytes: DynamoDB takes 400 KB with the key. Where a larger one fails, that
+/// is taken for its size, and the list is not kept.
+const SURE_MAX: usize = 380_000;
 
 /// The version of the format of a kept list.
 const FORMAT: u32 = 2;
@@ -156,7 +159,7 @@ pub fn is_ahead_of_categories(
 
 /// What this tick knows of a list already.
 fn taken(lists: &Lists, need: &Need) -> Option<KnownList> {
-    lists.known.iter().find(|known| known.need == *need).cloned()
+    lists.known.iter().find(|known| known.need.is(need)).cloned()
 }
 
 /// What is known of a list: what this tick knows already, or else what is kept in the store, which is brought to
@@ -189,8 +192,8 @@ fn take_list(lists: &mut Lists, need: &Need, list: List) -> KnownList {
         is_endless: list.is_endless,
     };
     let (lists, lookups) = (&mut lists.known, &mut lists.lookups);
-    lists.retain(|known| known.need != *need);
-    lookups.lists.retain(|(known, _)| known != need);
+    lists.retain(|known| !known.need.is(need));
+    lookups.lists.retain(|(known, _)| !known.is(need));
     lists.push(known.clone());
     lookups
         .lists
@@ -246,20 +249,20 @@ async fn read_list<H: Host>(session: &mut Session<'_, H>, need: &Need, locales: 
         Err(failure) => {
             log_reading(&session.desk, need, &reading, &failure);
             let value = json!(reading).to_string();
-            let is_small = value.len() <= KEPT_MAX;
-            if !is_small {
+            let has_come_on = was_begun || reading.pages + reading.readings > 0;
+            let mut is_kept = has_come_on && value.len() <= KEPT_MAX;
+            if is_kept && kept.as_ref() != Some(&reading) {
+                session.desk.check_lease()?;
+                is_kept = set_if_taken(&session.desk, &key, &value).await?;
+            }
+            if has_come_on && !is_kept {
                 let fields = json!({ "list": resource(need), "reason": "it must be read within one tick" });
                 session.desk.log_failure("list-too-large", fields);
-            }
-            let is_to_be_kept = is_small && (was_begun || reading.pages + reading.readings > 0);
-            if is_to_be_kept && kept.as_ref() != Some(&reading) {
-                session.desk.check_lease()?;
-                session.desk.host.set(&key, value.as_bytes()).await?;
             }
             return Ok(Outcome {
                 result: Err(failure),
                 was_begun,
-                is_kept: is_to_be_kept,
+                is_kept,
             });
         }
     };
@@ -310,19 +313,27 @@ async fn keep_list<H: Host>(
         elements: Some(elements),
         is_endless,
     };
-    let mut value = json!(list).to_string();
+    let value = json!(list).to_string();
     let fields = json!({ "list": resource(need), "elements": count, "changed": is_changed });
     let elements = list.elements.take();
-    if value.len() > KEPT_MAX {
-        value = json!(list).to_string();
-        desk.log_failure("list-too-large", fields);
-    } else {
-        desk.log("list", fields);
-    }
     let key = desk.config.keys.encode(&Key::List(key_of(need)));
-    desk.host.set(&key, value.as_bytes()).await?;
+    if value.len() <= KEPT_MAX && set_if_taken(desk, &key, &value).await? {
+        desk.log("list", fields);
+    } else {
+        desk.log_failure("list-too-large", fields);
+        desk.host.set(&key, json!(list).to_string().as_bytes()).await?;
+    }
     take_list(lists, need, List { elements, ..list });
     Ok(())
+}
+
+/// Sets a key unless the value is too large for this store; says whether it is kept. Any failure to set a value that not
+/// every store takes is taken for one of its size.
+async fn set_if_taken<H: Host>(desk: &Desk<'_, H>, key: &str, value: &str) -> Result<bool, StoreError> {
+    match desk.host.set(key, value.as_bytes()).await {
+        Err(_) if value.len() > SURE_MAX => Ok(false),
+        set => set.map(|()| true),
+    }
 }
 
 /// What became of a list that was to be read.

@@ -39,6 +39,8 @@ pub struct Cargo<'a> {
     /// What the destination gave of something else that went by the same identity until now: a late search may still
     /// find it.
     pub former: Option<&'a Remote>,
+    /// The identities that the entity lies or may lie under at the destination, where these can change.
+    pub under: &'a [String],
 }
 
 /// What the destination gave of a parent where there is none.

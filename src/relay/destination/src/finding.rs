@@ -61,6 +61,24 @@ impl<H: Host> Destination<'_, H> {
         }
     }
 
+    /// What the destination has of an entity under the identities that it lies or may lie under: the thing of which it
+    /// gave these values before, and no other.
+    ///
+    /// # Errors
+    /// As those of [`Destination::find`].
+    pub(crate) async fn find_as_it_was(&self, cargo: Cargo<'_>, known: &Remote) -> Result<Option<Remote>, Failure> {
+        for identity in cargo.under {
+            let Some(find) = self.shape.lookup(cargo.kind, cargo.code, identity) else {
+                break;
+            };
+            let found = self.find(cargo, &find, identity, true).await?;
+            if let Some(found) = found.filter(|found| self.is_one(cargo.kind, Some(known), found)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// Believes that nothing was found, if whatever was sent before has arrived and can be found by now. A push can be
     /// found `settle_s` seconds after it arrived.
     fn nothing_found(&self, cargo: Cargo<'_>, settle_s: u64) -> Result<Option<Remote>, Failure> {

@@ -128,7 +128,13 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Meaning::Missing, None) => None,
                 (_, Some(find)) if !has_looked => {
                     has_looked = true;
-                    self.find(cargo, find, &upsert.identity, true).await?
+                    match self.find(cargo, find, &upsert.identity, true).await? {
+                        // The destination has another version than is known, and has not been told the identity yet.
+                        None if meaning == Meaning::Exists && act == Act::Update => {
+                            self.find_as_it_was(cargo, &own).await?
+                        }
+                        found => found,
+                    }
                 }
                 (Meaning::Missing, Some(_)) => None,
                 _ => Some(gathered(own.into_iter().chain(gave))),
@@ -342,7 +348,10 @@ impl<'a, H: Host> Destination<'a, H> {
             let called = self.governor.call(call, &mut judge).await;
             let failure = match called {
                 Ok(response) => return Ok(Called::Done(meaning.get(), response)),
-                Err(failure) => failure,
+                Err(failure) => Failure {
+                    may_have_made: brings(act) && failure.status.is_some_and(|status| !(300..500).contains(&status)),
+                    ..failure
+                },
             };
             if let Some(response) = led_on {
                 let failure = Failure {
@@ -429,6 +438,11 @@ enum Sent {
 /// was asked for.
 fn is_odd(failure: &Failure) -> bool {
     failure.class == Class::Unavailable && failure.reason.starts_with("the answer cannot be read")
+}
+
+/// Whether a request is to bring an entity to the destination.
+fn brings(act: Act) -> bool {
+    matches!(act, Act::Create | Act::Update | Act::Upsert)
 }
 
 /// Whether an answer says that the other one of `create` and `update` is the right one, or that the destination has

@@ -72,6 +72,10 @@ pub struct Failure {
     pub unsettled: bool,
     /// How long the upstream asked to wait, in seconds.
     pub retry_after_s: Option<u64>,
+    /// Whether the destination may have the entity all the same: the request was to bring it there, and the answer was a
+    /// 5xx, or a 2xx that did not count as good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_made: bool,
 }
 
 impl Failure {
@@ -152,6 +156,7 @@ mod tests {
             unsettled,
             retry_after_s,
             answer: None,
+            may_have_made: false,
         };
         for (class, status, unsettled) in [
             (Class::TooLarge, None, true),
@@ -196,6 +201,7 @@ mod tests {
             tries: 1,
             unsettled: false,
             retry_after_s: None,
+            may_have_made: false,
         };
         let mut failures = Vec::new();
         for n in 0..8 {

@@ -56,11 +56,17 @@ impl DeadLetter {
         json!(self).to_string().into_bytes()
     }
 
-    /// Drops what takes room: the events, all failures but the last, and all of its answer that the reason does not
-    /// say.
+    /// Drops what takes room: the events, all failures but the last and the last one after which the destination may have
+    /// the entity, and all of their answers that the reasons do not say.
     pub fn thin(&mut self) {
         self.events.clear();
-        self.failures.drain(..self.failures.len().saturating_sub(1));
+        let (last, made) = (
+            self.failures.len(),
+            self.failures.iter().rposition(|failure| failure.may_have_made),
+        );
+        let numbered = std::mem::take(&mut self.failures).into_iter().enumerate();
+        let kept = numbered.filter(|(at, _)| at + 1 == last || Some(*at) == made);
+        self.failures = kept.map(|(_, failure)| failure).collect();
         for failure in &mut self.failures {
             failure.answer = None;
         }
@@ -133,6 +139,7 @@ mod tests {
             tries: 1,
             unsettled: false,
             retry_after_s: None,
+            may_have_made: false,
         };
         DeadLetter {
             v: 1,

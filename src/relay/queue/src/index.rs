@@ -297,7 +297,7 @@ impl Pages {
         self.known(entity).is_some_and(|entry| entry.removed_s.is_some())
     }
 
-    /// How often an entity was pushed or removed, as far as is known.
+    /// How often an entity was pushed or removed.
     pub fn pushes(&self, entity: &Entity) -> u64 {
         self.known(entity).map_or(0, |entry| entry.pushes)
     }
@@ -329,9 +329,12 @@ impl Pages {
         };
         self.remove(entity, now_s, false);
         if self.get(to).is_none() {
+            // Under the new spelling no identity is claimed yet: the entity is pushed once more, which claims it.
             let entry = Entry {
+                hash: entry.hash.filter(|_| entry.identities.is_empty()),
                 code: to.segment.code().is_none().then(|| code.to_owned()),
                 pushes: self.pushes(to) + 1,
+                missed_by: None,
                 ..entry
             };
             self.put(to, entry);
@@ -386,7 +389,7 @@ impl Pages {
     }
 
     /// Whether an entity went with a model of which an event said that it is deleted; reads the pages of the models
-    /// that it inherits from. A category has no model above it, and goes with none.
+    /// that it inherits from. A category goes with none.
     pub async fn went_with_a_model<H: Store>(
         &mut self,
         host: &H,

@@ -17,6 +17,9 @@ pub struct Waiting {
     pub retries: Vec<(RetryKey, String)>,
     /// The keys of its dead letters.
     pub dead_letters: Vec<String>,
+    /// Whether a push of the entity failed in such a way that the destination may have it all the same, as the values of
+    /// its retries and dead letters tell.
+    pub was_made: bool,
     /// The dead letter whose own next try this is; none where anything else waits.
     pub(super) own_try: Option<DeadLetterKey>,
 }
@@ -28,6 +31,7 @@ impl Waiting {
             events: Vec::new(),
             retries: Vec::new(),
             dead_letters: Vec::new(),
+            was_made: false,
             own_try: None,
         }
     }
@@ -83,7 +87,7 @@ impl Waiting {
 
     /// Whether the destination may have the entity although the index does not say so.
     pub fn may_be_there(&self) -> bool {
-        self.is_deletion_announced() || self.is_recovered()
+        self.is_deletion_announced() || self.is_recovered() || self.was_made
     }
 
     /// Whether a push of the entity was under way when a worker died, or may still have arrived later.

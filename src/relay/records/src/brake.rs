@@ -84,8 +84,11 @@ impl Brake {
     }
 
     /// Forgets counts that count no more, but only once there are more than two days can have: a tick whose clock is far
-    /// ahead would forget all, and those after it would begin anew.
+    /// ahead would forget all, and those after it would begin anew. What such a tick counted itself is forgotten: it would
+    /// fill the brake when its day comes.
     fn forget_old_counts(&mut self, now_s: u64) {
+        let is_ahead = |begin: &str| begin.parse::<u64>().is_ok_and(|begin_s| begin_s > now_s + 2 * WINDOW_S);
+        self.counts.retain(|begin, _| !is_ahead(begin));
         let most = 2 * WINDOW_S.div_ceil(COUNT_S) as usize;
         let old = self.counts.keys().filter(|begin| !is_counted(begin, now_s));
         let mut old: Vec<String> = old.cloned().collect();

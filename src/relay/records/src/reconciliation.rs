@@ -299,6 +299,7 @@ mod tests {
             tries: 1,
             unsettled: false,
             retry_after_s: None,
+            may_have_made: false,
             answer: None,
         };
         for (class, is_over) in [(Class::Transient, true), (Class::Permanent, false)] {

@@ -302,6 +302,11 @@ impl Shape {
         }))
     }
 
+    /// The request that looks an entity up by an identity; none if the document says of no such request.
+    pub fn lookup(&self, kind: Kind, code: &str, identity: &str) -> Option<Draft> {
+        self.find_draft(kind, &names(kind, code, identity))
+    }
+
     fn find_draft(&self, kind: Kind, names: &Names<'_>) -> Option<Draft> {
         let find = self.rules(kind).protocol.find.as_ref()?;
         find.operation.draft(find.fields.as_deref(), names)

@@ -290,6 +290,7 @@ impl<'a, H: Host> Governor<'a, H> {
             tries: 0,
             unsettled: false,
             retry_after_s: None,
+            may_have_made: false,
         }
     }
 

@@ -238,12 +238,10 @@ impl Shop {
 
     fn rename(&mut self, id: &str, version: Option<u64>, path: String) -> Done {
         // What is archived lets a name go once another one wants it.
-        self.things
-            .retain(|other, thing| other == id || thing.path != path || !thing.is_archived);
         let is_taken = self
             .things
             .iter()
-            .any(|(other, thing)| other != id && thing.path == path);
+            .any(|(other, thing)| other != id && thing.path == path && !thing.is_archived);
         let Some(thing) = self.things.get_mut(id) else {
             return Done::Nothing(missing());
         };
@@ -259,6 +257,8 @@ impl Shop {
         thing.version += 1;
         thing.is_archived = false;
         let (old, version) = (std::mem::replace(&mut thing.path, path.clone()), thing.version);
+        self.things
+            .retain(|other, thing| other == id || thing.path != path || !thing.is_archived);
         self.paths.insert(id.to_owned(), path.clone());
         Done::Moved(old, path, answer(200, id, version))
     }
@@ -298,7 +298,7 @@ impl Shop {
         let path = self.path_of_thing(kind, &id);
         let is_of_it = path == format!("/{kind}/{}", encode_segment(&of));
         let is_called_so = encode_segment(&text("ref")) == self.config.reference.of(kind, &of);
-        if text("kind") != kind || said["called"].is_null() && !(is_of_it && is_called_so) {
+        if text("kind") != kind || !is_of_it || !is_called_so {
             self.mistold.push(format!("{path} is to go by {said}"));
         }
     }

@@ -36,7 +36,7 @@ fn all_differences(run: &Run) -> Vec<String> {
         .into_iter()
         .filter(|line| !line.contains("/categories/") && (!line.starts_with("missing") || is_told(line)))
         .filter(|line| !is_nobodys(&shared, line))
-        .filter(|line| !shared.keeps_all() || !line.starts_with("extra"))
+        .filter(|line| !line.starts_with("extra") || !super::stays(run, &shared, line))
         .collect()
 }
 

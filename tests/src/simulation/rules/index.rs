@@ -63,7 +63,7 @@ pub(super) fn index_and_destination_tell_the_same(run: &Run, random: &mut Rng) -
             // What it gave an id to, and whose answer was lost, nobody can know of.
             None if shared.nature.protocol.as_ref().is_some_and(Protocol::is_blind) => {}
             // What is gone and stays there is forgotten.
-            None if shared.keeps_all() => {}
+            None if super::stays(run, &shared, path) => {}
             None => wrong.push(format!("{path} lies at the destination and not in the index")),
             Some((Some(known), _)) if known != shape.hash(kind, &upsert) => {
                 wrong.push(format!("the index has another content of {path} than the destination"));

@@ -135,7 +135,6 @@ fn an_entry_keeps_all_that_is_known_when_it_moves_to_another_spelling() {
         parent: Some(ShortDigest::of_code("cups")),
         remote: Remote::from([("id".to_owned(), "17".to_owned())]),
         of_parent: Some("of the parent".to_owned()),
-        identities: vec!["mug-1".to_owned()],
         ..entry("a hash", 3)
     };
     let mut pages = read(&[(&old, known.clone())]);
@@ -149,6 +148,19 @@ fn an_entry_keeps_all_that_is_known_when_it_moves_to_another_spelling() {
             ..moved.clone()
         },
         known
+    );
+    // What goes by an identity is claimed anew, and so is pushed once more.
+    let by_identity = Entry {
+        identities: vec!["mug-1".to_owned()],
+        ..known.clone()
+    };
+    let mut claimed = read(&[(&old, by_identity.clone())]);
+    claimed.pages.entry((new.kind, page_of(&new))).or_default();
+    claimed.respell(&old, &new, "mug", 100);
+    let moved = claimed.get(&new).expect("an entry");
+    assert_eq!(
+        (moved.hash.as_ref(), &moved.identities),
+        (None, &by_identity.identities)
     );
     // What is there under the new spelling already is not overwritten by what is known of the old one.
     let mut both = read(&[(&old, known), (&new, entry("another hash", 9))]);
