@@ -15,6 +15,7 @@ fn read<T>(
         ("pim_username", "relay"),
         ("pim_password", "password-of-the-user"),
         ("destination_url", "https://shop.example.com"),
+        ("login_url", UNSET_ORIGIN),
     ];
     read(&Variables(&|name| {
         if name == failing {

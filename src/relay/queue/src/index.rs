@@ -324,9 +324,7 @@ impl Pages {
 
     /// Moves the entry of an entity, if it has one, to another spelling of its code, `to`, unless there is one already.
     pub fn respell(&mut self, entity: &Entity, to: &Entity, code: &str, now_s: u64) {
-        let Some(entry) = self.get(entity).cloned() else {
-            return;
-        };
+        let Some(entry) = self.get(entity).cloned() else { return };
         self.remove(entity, now_s, false);
         if self.get(to).is_none() {
             // Under the new spelling no identity is claimed yet: the entity is pushed once more, which claims it.
