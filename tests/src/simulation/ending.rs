@@ -3,7 +3,7 @@
 use super::host::Chances;
 use super::nature::Dimension;
 use super::rules;
-use super::run::{Run, TICK_MS};
+use super::run::{Run, TICK_MS, TICKS_AT_ONCE};
 use fastrand::Rng;
 use model::entity::Segment;
 use queue::dead_letter::DeadLetter;
@@ -59,8 +59,14 @@ impl Run {
         // What fails and has nearly filled the queue must be given up first.
         let full_ms = if is_full { 3 * 3_600_000 } else { 0 };
         let most_ms = HEALTHY_MAX_MS + HEALTHY_EACH_MS * entities + LONE_EACH_MS * lone + full_ms;
+        let (mut begun_ms, paused_ms) = (begun_ms, begun_ms + self.shared.borrow().nature.pause.most_ms);
         loop {
             self.run_for(STEP_MS, random);
+            let now_ms = self.executor.now_ms();
+            // While all that a host may have under way stands still on every host, nothing can arrive.
+            if self.under_way.get() >= TICKS_AT_ONCE * self.hosts && now_ms < paused_ms {
+                begun_ms = now_ms;
+            }
             let missing = rules::healthy_differences(self);
             if self.senders.get() == 0 && missing.is_empty() {
                 return;

@@ -46,6 +46,9 @@ const LITTLE: &str = r#"{
     "product-models": {"fields": [{"from": "/code", "to": "/id"}, {"from": "/categories", "to": "/categories"}]}
 }"#;
 
+/// How many ticks a host has under way at most.
+pub(super) const TICKS_AT_ONCE: usize = 3;
+
 /// An event that was acknowledged: when first, and which entity it names.
 #[derive(Debug, Clone)]
 pub struct Acknowledged {
@@ -98,7 +101,8 @@ pub(super) struct Run {
     pub(super) hosts: usize,
     pub(super) worker: WorkerConfig,
     pub(super) ingest: IngestSettings,
-    under_way: Rc<Cell<usize>>,
+    /// How many ticks are under way.
+    pub(super) under_way: Rc<Cell<usize>>,
     /// How far the clocks of hosts are off, in milliseconds.
     pub(super) skews_ms: Vec<i64>,
     pub(super) senders: Rc<Cell<usize>>,
@@ -443,7 +447,7 @@ impl Run {
                 let beginning_ms = (SKEW_MAX_MS as i64 - skew_ms).rem_euclid(run.tick_ms as i64);
                 run.executor.sleep_ms(beginning_ms as u64).await;
                 for tick in 0.. {
-                    if living.get() < 3 {
+                    if living.get() < TICKS_AT_ONCE {
                         let is_ahead = n == 0 && run.shared.borrow().nature.year_ahead == Some(tick);
                         let skew_ms = if is_ahead { YEAR_MS } else { skew_ms };
                         run.start_tick(&format!("worker{n}.{tick}"), skew_ms, living.clone());
