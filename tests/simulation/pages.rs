@@ -250,6 +250,14 @@ fn nothing_is_concluded_of_what_cannot_be_read() {
     assert_eq!((letters(&stage), stage.pushes("PUT")), (0, 0));
 }
 
+/// Changes every model, and tells of it at once.
+fn change_models(stage: &mut Stage) {
+    for model in models(stage) {
+        let changes = stage.edit(&touch(&model));
+        stage.tell_now(&changes);
+    }
+}
+
 /// A model whose variants cannot all be read still has the others marked.
 #[test]
 fn a_change_of_a_model_reaches_the_variants_that_can_be_read() {
@@ -259,11 +267,7 @@ fn a_change_of_a_model_reaches_the_variants_that_can_be_read() {
     stage.walk();
     assert_eq!(stage.differences(), []);
     stage.world().pim.config.page_max = Some(5);
-    let all = models(&stage);
-    for model in &all {
-        let changes = stage.edit(&Edit::new(model.clone(), Action::Touch));
-        stage.tell_now(&changes);
-    }
+    change_models(&mut stage);
     stage.run_for(2 * HOUR_MS);
     assert_eq!(stage.differences(), []);
 }
@@ -283,10 +287,7 @@ fn a_variant_that_cannot_be_read_is_told_when_its_model_changes() {
         variant.expect("a variant").id.clone()
     };
     spoil(&stage, [variant.clone()]);
-    for model in &models(&stage) {
-        let changes = stage.edit(&Edit::new(model.clone(), Action::Touch));
-        stage.tell_now(&changes);
-    }
+    change_models(&mut stage);
     stage.run_for(6 * HOUR_MS);
     assert_eq!(dead(&stage), [variant.key()]);
     stage.world().pim.config.unreadable.clear();

@@ -191,12 +191,12 @@ fn a_list_without_an_end_is_not_read_again_and_again() {
     assert!(reason.is_some_and(|trouble| trouble.reason.contains("more than 10,000 elements")));
 }
 
-/// A list that is too large to be kept is known by its digest, so that its changes are seen, too.
-#[test]
-fn a_label_in_a_list_too_large_to_be_kept_reaches_what_carries_it() {
+/// A stage where a product lies in one of a thousand categories with labels of this length, in texts of thirteen letters.
+/// Its label then changes, and reaches the product.
+fn labelled_anew(length: usize) -> Stage {
     let mut stage = stage(10, 0, 5, BY_LABEL, 1000);
     for number in 0..1000 {
-        stage.edit(&label(category(number), &"a long label ".repeat(80)));
+        stage.edit(&label(category(number), &"a long label ".repeat(length)));
     }
     let product = stage.products()[3].clone();
     stage.edit(&moved(&product, "shelf_0500"));
@@ -204,21 +204,19 @@ fn a_label_in_a_list_too_large_to_be_kept_reaches_what_carries_it() {
     assert_eq!(differences(&stage, BY_LABEL), Vec::<String>::new());
     stage.announce(&label(category(500), "A short one"));
     stage.run_until(HOUR_MS, "the label", |stage| differences(stage, BY_LABEL).is_empty());
+    stage
+}
+
+/// A list that is too large to be kept is known by its digest, so that its changes are seen, too.
+#[test]
+fn a_label_in_a_list_too_large_to_be_kept_reaches_what_carries_it() {
+    labelled_anew(80);
 }
 
 /// A store may take no values of more than 400 KB, as DynamoDB does: a list that is larger is not kept there.
 #[test]
 fn a_list_too_large_for_this_store_is_not_kept_and_stops_nothing() {
-    let mut stage = stage(10, 0, 5, BY_LABEL, 1000);
-    for number in 0..1000 {
-        stage.edit(&label(category(number), &"a long label ".repeat(40)));
-    }
-    let product = stage.products()[3].clone();
-    stage.edit(&moved(&product, "shelf_0500"));
-    stage.walk();
-    assert_eq!(differences(&stage, BY_LABEL), Vec::<String>::new());
-    stage.announce(&label(category(500), "A short one"));
-    stage.run_until(HOUR_MS, "the label", |stage| differences(stage, BY_LABEL).is_empty());
+    let stage = labelled_anew(40);
     let refused = |violation: &String| violation.contains("a value of");
     assert!(
         stage.world().violations.iter().any(refused),

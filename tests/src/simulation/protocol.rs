@@ -88,8 +88,8 @@ impl Protocol {
         }
     }
 
-    /// Customs of the shop's own by chance. Where products are called by their SKUs it has none: such worlds are played as
-    /// they are without.
+    /// Customs of the shop's own by chance. Where products are called by their SKUs it has none: with them a few worlds in
+    /// ten thousand show what is wrong with identities that change while answers are lost, and hide all else.
     pub fn draw_customs(&mut self, random: &mut Rng) {
         if self.by_sku.is_some() {
             return;
@@ -131,11 +131,10 @@ impl Protocol {
     pub fn tell_wait(&self, response: &mut Response<Bytes>, now_ms: u64) {
         let Some(told) = self.wait else { return };
         let headers = response.headers_mut();
-        let seconds = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        let Some(seconds) = seconds else { return };
-        let seconds: u64 = seconds;
+        let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let Some(seconds) = header.and_then(|value| value.parse::<u64>().ok()) else {
+            return;
+        };
         headers.remove(RETRY_AFTER);
         let (name, value) = match told {
             Told::Seconds => (COME_BACK, seconds.to_string()),

@@ -224,8 +224,7 @@ impl Http for SimHost {
             self.note(|| format!("  {}", response.status()));
             self.watch_waits(upstream, begun_ms, Some(&response));
             let mut response = self.mistaken_answer(is_pim, &request, response);
-            let protocol = self.shared.borrow().nature.protocol.clone();
-            if let (false, Some(protocol)) = (is_pim, protocol) {
+            if let (false, Some(protocol)) = (is_pim, &self.shared.borrow().nature.protocol) {
                 protocol.tell_wait(&mut response, self.executor.now_ms());
             }
             let bulk = if is_pim { self.shared.borrow().nature.bulk } else { 1.0 };

@@ -244,7 +244,7 @@ impl<H: Host> Pim<'_, H> {
         if is_of_the_request(&failure) {
             return Ok(match gap.measure {
                 // This PIM cannot leave entities out by UUID: those that were found are passed over at once.
-                Measure::Uuid if !gap.left_out.is_empty() => (self.pass_over_all(kind, cursor, &gap), None),
+                Measure::Uuid if !gap.left_out.is_empty() => (self.pass_over_all(kind, cursor, &gap.left_out), None),
                 // This PIM takes no cursor that it has not given itself: the gap is measured by creation from now on.
                 Measure::Uuid => (
                     Turned::Again,
@@ -325,7 +325,7 @@ impl<H: Host> Pim<'_, H> {
         if found.is_some() || (gap.is_left_out && gap.left_out.len() >= LEFT_OUT_MAX) {
             // The PIM does not leave out what it is asked to leave out, or there are too many to be told apart.
             return match gap.measure {
-                Measure::Uuid => (self.pass_over_all(kind, cursor, &gap), None),
+                Measure::Uuid => (self.pass_over_all(kind, cursor, &gap.left_out), None),
                 _ => stuck(),
             };
         }
@@ -352,34 +352,31 @@ impl<H: Host> Pim<'_, H> {
         let first = page.items.first().and_then(|item| kind.id_in(item));
         let first = first.as_deref().and_then(uuid_bytes);
         let first = first.map_or(u128::MAX, u128::from_be_bytes);
-        let (before, behind_it): (Vec<Point>, Vec<Point>) = gap.left_out.iter().partition(|mark| mark.0 < first);
-        match (before.iter().max(), behind_it.is_empty()) {
-            (_, true) => (self.pass_over_all(kind, cursor, &gap), None),
+        let (before, behind_it): (Vec<Point>, Vec<Point>) = gap.left_out.iter().partition(|point| point.0 < first);
+        match (before.iter().max().copied(), behind_it.is_empty()) {
+            (_, true) => (self.pass_over_all(kind, cursor, &gap.left_out), None),
             (None, false) => {
                 page.next = Some(behind(kind, BATCH_MAX, &String::from(Point(first))));
                 (Turned::Page(page), None)
             }
             (Some(last), false) => {
-                let passed = Gap {
-                    left_out: before.clone(),
-                    ..Gap::default()
-                };
                 let rest = Gap {
-                    begins: *last,
-                    fails: *last,
+                    begins: last,
+                    fails: last,
                     left_out: behind_it,
                     ..gap
                 };
-                (self.pass_over_all(kind, cursor, &passed), Some(rest))
+                (self.pass_over_all(kind, cursor, &before), Some(rest))
             }
         }
     }
 
-    fn pass_over_all(&mut self, kind: Kind, cursor: &mut Option<String>, gap: &Gap) -> Turned {
-        let last = gap.left_out.iter().copied().max().unwrap_or_default();
+    /// Passes over these products; the cursor goes behind the last of them.
+    fn pass_over_all(&mut self, kind: Kind, cursor: &mut Option<String>, left_out: &[Point]) -> Turned {
+        let last = left_out.iter().copied().max().unwrap_or_default();
         *cursor = Some(behind(kind, BATCH_MAX, &String::from(last)));
         self.pass_over(kind);
-        Turned::PassedOver(gap.left_out.iter().map(|mark| String::from(*mark)).collect())
+        Turned::PassedOver(left_out.iter().map(|point| String::from(*point)).collect())
     }
 
     /// Asks for the first entity behind a point of a gap's measure.

@@ -19,7 +19,7 @@ use model::entity::{BATCH_MAX, Kind, digest, updated_s};
 use model::failure::{Class, Failure};
 use model::time;
 use queue::key::{Change, Key};
-use serde_json::{Value, json};
+use serde_json::json;
 use world::host::{self, Host, StoreError, set_all};
 
 /// What is to be marked of a model's descendants.
@@ -280,8 +280,9 @@ async fn mark<H: Host>(
             Ok(Listed::Page(page)) => page,
             Ok(Listed::Again) => continue,
             Ok(Listed::PassedOver(ids)) => {
-                let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
-                enqueue_unread(desk, backlog, books, kind, &ids).await?;
+                // Each ends where people see it, unless it can be read by its id.
+                session.desk.log_unread(kind, &ids);
+                enqueue(&session.desk, &mut session.backlog, &mut session.books, kind, ids).await?;
                 progress.asked = Some(length);
                 host::write(session.desk.host, &key, &progress).await?;
                 is_kept = true;
@@ -301,15 +302,9 @@ async fn mark<H: Host>(
                 return Err(failure.into());
             }
         };
-        enqueue(
-            &session.desk,
-            &mut session.backlog,
-            &mut session.books,
-            kind,
-            &page.items,
-            since_s,
-        )
-        .await?;
+        let recent = page.items.iter().filter(|entity| updated_s(entity) >= since_s);
+        let codes = recent.filter_map(|entity| kind.id_in(entity));
+        enqueue(&session.desk, &mut session.backlog, &mut session.books, kind, codes).await?;
         progress.take(kind, &page, length);
         *pages += 1;
         host::write(session.desk.host, &key, &progress).await?;
@@ -388,21 +383,6 @@ async fn leave_to_itself<H: Host>(
     set_all(desk.host, &raised).await
 }
 
-/// Queues variants that no list gives, so that each ends where people see it unless it can be read by its id.
-async fn enqueue_unread<H: Host>(
-    desk: &Desk<'_, H>,
-    backlog: &mut Backlog,
-    books: &mut Books,
-    kind: Kind,
-    ids: &[String],
-) -> Result<(), StoreError> {
-    let reason = "the PIM does not give it, not even alone";
-    desk.log_failure("unread", json!({ "kind": kind.name(), "ids": ids, "reason": reason }));
-    let entries: Vec<(String, Vec<u8>)> = ids.iter().map(|id| desk.raise(kind, id, Change::Inherited)).collect();
-    books.note_raised(backlog, entries.len());
-    set_all(desk.host, &entries).await
-}
-
 /// Keeps how far the marking has come, where the next tick needs more of it than the last page kept: what is known of
 /// entities that cannot be read, for how many parents to ask, a doubt. Where a record is there already it is written in
 /// any case: else a doubt that is settled would be read again and again.
@@ -438,17 +418,15 @@ fn chunk<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, parents: &[&str], pr
     left[..length].iter().map(|parent| (*parent).to_owned()).collect()
 }
 
-/// Queues what a page gave, but for what was updated before a moment, in seconds since the Unix epoch.
+/// Queues entities that inherit what changed, by their codes.
 async fn enqueue<H: Host>(
     desk: &Desk<'_, H>,
     backlog: &mut Backlog,
     books: &mut Books,
     kind: Kind,
-    found: &[Value],
-    since_s: u64,
+    codes: impl IntoIterator<Item = String>,
 ) -> Result<(), StoreError> {
-    let recent = found.iter().filter(|entity| updated_s(entity) >= since_s);
-    let codes = recent.filter_map(|entity| kind.id_in(entity));
+    let codes = codes.into_iter();
     // An entity that has an event waiting gets this one, too: the search index may not know yet what the entity
     // inherits, and only an inherited change is sure to have an entity that was read by list rechecked a minute later.
     let entries: Vec<(String, Vec<u8>)> = codes.map(|code| desk.raise(kind, &code, Change::Inherited)).collect();

@@ -185,8 +185,7 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pu
         // Where a recheck alone found something to push, the list has just caught up, and may not be at the end yet.
         let is_found = matches!(item.what, Outcome::Upserted { .. }) && item.waiting.events.is_empty();
         let has_just_caught_up = is_found && item.waiting.has_recheck();
-        let is_vague = has_just_caught_up || item.waiting.is_vague(item.updated_s, item.pushed_s);
-        let is_vague = !item.by_id && is_vague;
+        let is_vague = !item.by_id && (has_just_caught_up || item.waiting.is_vague(item.updated_s, item.pushed_s));
         is_vague.then_some(item.read_s + recheck_s)
     };
     match due_s {

@@ -7,7 +7,7 @@ use crate::item::{Decided, Decision};
 use desk::backlog::Backlog;
 use desk::tools::Desk;
 use model::entity::digest;
-use model::failure::Failure;
+use model::failure::{self, Failure};
 use queue::dead_letter::DeadLetter;
 use queue::retry::{RetryValue, Tried};
 use queue::waiting::Waiting;
@@ -88,15 +88,11 @@ pub(super) async fn earlier<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> R
     let mut earlier = of_retry.unwrap_or_else(of_own_try);
     // Failures that cost nothing are left out, for there may be any number of them; but the last one stays after which
     // the entity may be there.
-    let last = earlier.failures.iter().rposition(|failure| failure.may_have_made);
-    let failures = earlier.failures.into_iter().enumerate();
-    let kept = failures.filter(|(at, failure)| failure.cost() > 0 || Some(*at) == last);
-    let kept = kept.map(|(_, failure)| failure);
-    earlier.failures = last_of_letter
-        .filter(|_| last.is_none())
-        .into_iter()
-        .chain(kept)
-        .collect();
+    failure::thin(&mut earlier.failures, |_, failure| failure.cost() > 0);
+    let has_made = earlier.failures.iter().any(|failure| failure.may_have_made);
+    if let Some(failure) = last_of_letter.filter(|_| !has_made) {
+        earlier.failures.insert(0, failure);
+    }
     Ok(earlier)
 }
 

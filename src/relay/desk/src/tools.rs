@@ -14,7 +14,7 @@ use queue::key::{Change, Key};
 use queue::lease::Lease;
 use queue::raise;
 use records::state::State;
-use serde_json::Value;
+use serde_json::{Value, json};
 use upstream::governor::Governor;
 use upstream::token;
 use world::host::Host;
@@ -57,6 +57,12 @@ impl<H: Host> Desk<'_, H> {
     /// Writes a log line of a failure, which is written at every log level.
     pub fn log_failure(&self, what: &str, fields: Value) {
         log::write(self.host, self.config.log, what, true, fields);
+    }
+
+    /// Writes the log line of entities that no list of the PIM gives; those whose ids are not known have none here.
+    pub fn log_unread(&self, kind: Kind, ids: &[String]) {
+        let reason = "the PIM does not give it, not even alone";
+        self.log_failure("unread", json!({ "kind": kind.name(), "ids": ids, "reason": reason }));
     }
 
     /// Fails once the lease has passed: what is written without it may undo what another worker has written meanwhile.

@@ -48,6 +48,17 @@ pub fn keep(failures: &mut Vec<Failure>, failure: Failure) {
     failures.push(failure);
 }
 
+/// Drops failures that are not to be kept, by their places, but for the last one after which the destination may have the
+/// entity: that must not be forgotten.
+pub fn thin(failures: &mut Vec<Failure>, is_kept: impl Fn(usize, &Failure) -> bool) {
+    let made = failures.iter().rposition(|failure| failure.may_have_made);
+    let mut at = 0..;
+    failures.retain(|failure| {
+        let at = at.next();
+        at == made || at.is_some_and(|at| is_kept(at, failure))
+    });
+}
+
 /// One failed call, as retries and dead letters keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -209,6 +220,13 @@ mod tests {
             let kept: Vec<bool> = failures.iter().map(|failure| failure.answer.is_some()).collect();
             assert_eq!(kept, (0..=n).map(|at| at == n).collect::<Vec<_>>());
         }
+        let made = Failure {
+            may_have_made: true,
+            ..failure(9)
+        };
+        let mut thinned = vec![made.clone(), made.clone(), failure(1), failure(2)];
+        thin(&mut thinned, |at, _| at == 3);
+        assert_eq!(thinned, [made, failure(2)]);
         let last = Failure {
             answer: None,
             ..failure(8)

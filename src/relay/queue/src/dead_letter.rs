@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use model::entity::Kind;
-use model::failure::Failure;
+use model::failure::{self, Failure};
 use model::gathering::sort;
 use model::time::CLOCKS_S;
 use serde::{Deserialize, Serialize};
@@ -60,13 +60,8 @@ impl DeadLetter {
     /// the entity, and all of their answers that the reasons do not say.
     pub fn thin(&mut self) {
         self.events.clear();
-        let (last, made) = (
-            self.failures.len(),
-            self.failures.iter().rposition(|failure| failure.may_have_made),
-        );
-        let numbered = std::mem::take(&mut self.failures).into_iter().enumerate();
-        let kept = numbered.filter(|(at, _)| at + 1 == last || Some(*at) == made);
-        self.failures = kept.map(|(_, failure)| failure).collect();
+        let last = self.failures.len();
+        failure::thin(&mut self.failures, |at, _| at + 1 == last);
         for failure in &mut self.failures {
             failure.answer = None;
         }

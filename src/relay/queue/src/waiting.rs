@@ -113,16 +113,17 @@ impl Waiting {
 
     /// The oldest `updated` that reflects all its events, in seconds since the Unix epoch.
     pub fn oldest_updated_s(&self) -> Option<u64> {
-        self.events
-            .iter()
-            .filter_map(|(event, _)| event.oldest_updated_s())
-            .max()
+        self.named_s().max()
+    }
+
+    /// The moments that its events name, in seconds since the Unix epoch: of each the oldest `updated` that reflects it.
+    fn named_s(&self) -> impl Iterator<Item = u64> {
+        self.events.iter().filter_map(|(event, _)| event.oldest_updated_s())
     }
 
     /// Whether one of its events names this `updated`, in seconds since the Unix epoch.
     pub fn names(&self, updated_s: u64) -> bool {
-        let mut named = self.events.iter().filter_map(|(event, _)| event.oldest_updated_s());
-        named.any(|named_s| named_s == updated_s)
+        self.named_s().any(|named_s| named_s == updated_s)
     }
 
     /// Of the entity's events that are meant, the key of the newest one.
@@ -155,10 +156,9 @@ impl Waiting {
     /// where the list gives what was pushed before, an event that names no later moment is an old one, or of a PIM
     /// whose clock was put back. The events for which the entity became a dead letter are gone with what they named.
     pub fn is_vague(&self, updated_s: u64, pushed_s: Option<u64>) -> bool {
-        let named = || self.events.iter().filter_map(|(event, _)| event.oldest_updated_s());
         let is_pushed = pushed_s == Some(updated_s);
-        named().filter(|named_s| *named_s == updated_s).count() > 1
-            || (is_pushed && named().any(|named_s| named_s <= updated_s))
+        self.named_s().filter(|named_s| *named_s == updated_s).count() > 1
+            || (is_pushed && self.named_s().any(|named_s| named_s <= updated_s))
             || self.events.iter().any(|(event, _)| event.is_vague())
             || !self.dead_letters.is_empty()
     }

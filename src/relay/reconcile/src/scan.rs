@@ -91,9 +91,7 @@ pub(super) async fn ask<H: Host>(
         }
         Turned::PassedOver(ids) => {
             scan.unread += ids.len().max(1) as u64;
-            let fields =
-                json!({ "kind": kind.name(), "ids": ids, "reason": "the PIM does not give it, not even alone" });
-            session.desk.log_failure("unread", fields);
+            session.desk.log_unread(kind, ids);
         }
         _ => {}
     }
