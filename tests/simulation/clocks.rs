@@ -5,7 +5,8 @@ use model::entity::{Entity, Kind};
 use queue::key::{Hold, Key, RetryKey};
 use queue::keyspace::Keyspace;
 use serde_json::json;
-use simulator::catalogue::EntityId;
+use simulator::catalogue::{Change, EntityId};
+use simulator::pim::{Call, CallKind};
 use tests::simulation::stage::Stage;
 
 const YEAR_S: u64 = 365 * 86_400;
@@ -31,6 +32,36 @@ fn the_second_of_two_edits_in_one_second_is_not_lost() {
         let differs = |found: &simulator::compare::Difference| format!("{found}").contains(&product.key());
         assert!(!stage.differences().iter().any(differs), "with a lag of {lag_ms} ms");
     }
+}
+
+/// Webhooks are delivered twice as a matter of course, so that an event of what was pushed often waits beside one of a
+/// newer edit. A list that shows the newer edit is as new as any reading by id.
+#[test]
+fn what_is_told_twice_and_was_edited_since_is_read_by_list_alone() {
+    let mut stage = Stage::with(60, 0, 37, |_, worker| by_events_alone(worker));
+    become_equal(&mut stage);
+    let products = stage.products();
+    let first: Vec<Change> = products[..30]
+        .iter()
+        .flat_map(|product| stage.edit(&touch(product)))
+        .collect();
+    stage.tell_now(&first);
+    stage.run_until(HOUR_MS, "the first edits are pushed", |stage| {
+        stage.differences().is_empty()
+    });
+    stage.run_for(10 * MINUTE_MS);
+    stage.forget();
+    let second: Vec<Change> = products[..30]
+        .iter()
+        .flat_map(|product| stage.edit(&touch(product)))
+        .collect();
+    let both: Vec<Change> = first.into_iter().chain(second).collect();
+    stage.tell_now(&both);
+    stage.run_until(HOUR_MS, "the second edits are pushed", |stage| {
+        stage.differences().is_empty()
+    });
+    let by_id = |call: &&Call| call.kind == CallKind::ProductById;
+    assert_eq!(stage.world().pim.calls.iter().filter(by_id).count(), 0);
 }
 
 /// A retry, a hold and a recheck with a moment that lies far ahead, as one tick with a clock that was ahead leaves them.

@@ -157,8 +157,8 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
 }
 
 /// Reads by id what the relay's own index denies. An entity that is older than what was pushed before comes from a
-/// search index that lags. So may one that is newer, where an event names just what was pushed: the PIM's clock may have
-/// been put back since. And so may one that the relay's index does not have while a recheck waits for it, since it may
+/// search index that lags. So may one that is newer, where an event names just what was pushed and none what is listed:
+/// the PIM's clock may have been put back since. And so may one that the relay's index does not have while a recheck waits for it, since it may
 /// have been deleted a moment ago.
 pub(super) async fn reread_what_the_index_denies<H: Host>(
     upstreams: &Upstreams<'_, H>,
@@ -169,7 +169,8 @@ pub(super) async fn reread_what_the_index_denies<H: Host>(
     let is_denied = |item: &Asked| match (&item.answer, pages.get(&item.waiting.entity)) {
         (Answer::Found(entity), Some(entry)) => {
             let (listed_s, pushed_s) = (updated_s(entity), entry.updated_s);
-            listed_s < pushed_s || (listed_s > pushed_s && item.waiting.names(pushed_s))
+            let names = |updated_s| item.waiting.names(updated_s);
+            listed_s < pushed_s || (listed_s > pushed_s && names(pushed_s) && !names(listed_s))
         }
         (Answer::Found(_), None) => item.waiting.has_recheck(),
         _ => false,
