@@ -35,8 +35,46 @@ impl Claims {
         self.pages.read(host, keys, directory, kind, page).await
     }
 
+    /// A page of identities as the index tells it: whoever lies under one of them holds it. Reads every page of the kind
+    /// in the index, one after the other. Who waits for an identity the index does not tell. Saved, the page takes the
+    /// place of what was written there.
+    pub async fn remade<H: Store>(
+        host: &H,
+        keys: &Keyspace,
+        index: &Directory,
+        (kind, number): (Kind, u8),
+    ) -> Result<Claims, StoreError> {
+        let mut claims = Claims {
+            pages: Pages::anew(kind, number),
+        };
+        for of_index in index.pages(kind) {
+            let mut pages = Pages::default();
+            pages.read(host, keys, index, kind, of_index).await?;
+            for (segment, entry) in pages.entries(kind, of_index) {
+                let Some(code) = segment.code().or(entry.code.clone()) else {
+                    continue;
+                };
+                let identities = entry.identities.iter().enumerate();
+                for (at, identity) in identities.filter(|(_, identity)| page_of(&place(kind, identity)) == number) {
+                    // The first identity is the one that the entity was last brought under.
+                    let holder = claims.holder(kind, identity).cloned();
+                    claims.claim(kind, identity, &code);
+                    if let Some(holder) = holder.filter(|_| at > 0) {
+                        claims.claim(kind, identity, &holder);
+                    }
+                }
+            }
+        }
+        Ok(claims)
+    }
+
     fn entry(&self, kind: Kind, identity: &str) -> Option<&Entry> {
         self.pages.get(&place(kind, identity))
+    }
+
+    /// The code of the entity that was the last to claim an identity whose page was read.
+    pub fn holder(&self, kind: Kind, identity: &str) -> Option<&String> {
+        self.entry(kind, identity)?.hash.as_ref()
     }
 
     /// Whether an entity holds an identity whose page was read, or held it before and may lie there still.

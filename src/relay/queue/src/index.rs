@@ -8,21 +8,17 @@
 //! and then deletes those from which it made it. As a rule a page has one key; where two workers were at it, it has
 //! several until the next one merges them, entry by entry.
 
+mod page;
+
 use crate::entry::{Entry, ShortDigest, page_of_digest};
 use crate::key::{Key, Writer};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
-use model::gathering::gathered;
+use page::{Page, missing, read_page};
 use protocol::remote::Remote;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::{Clock, Store, StoreError, delete_all};
-
-/// How large a part of a page is at most, in bytes: a page of a million products is larger than a value of every store
-/// may be (DynamoDB takes 400 KB), and so lies in several.
-const PART_MAX: usize = 300_000;
 
 /// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it
 /// back, and the daily walk finds what went with a model.
@@ -30,31 +26,6 @@ const REMOVED_S: u64 = 2 * 86_400;
 
 /// How many generations of models a product can have above it (contract 4.6).
 const GENERATIONS: usize = 2;
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Page {
-    v: u32,
-    entries: BTreeMap<Segment, Entry>,
-}
-
-impl Page {
-    /// The values that the page is written as: one, or as many as it takes. Whoever reads it unites them, however many.
-    fn parts(&self) -> Vec<Vec<u8>> {
-        let whole = json!(self).to_string().into_bytes();
-        // Some more than need be, since no two entries are of one size.
-        let count = match whole.len() {
-            ..=PART_MAX => return vec![whole],
-            bytes => bytes / (PART_MAX - PART_MAX / 5) + 1,
-        };
-        let entries: Vec<(&Segment, &Entry)> = self.entries.iter().collect();
-        let parts = entries.chunks(entries.len().div_ceil(count).max(1));
-        let part = |entries: &[(&Segment, &Entry)]| {
-            let entries: BTreeMap<&Segment, &Entry> = gathered(entries.iter().copied());
-            json!({ "v": self.v, "entries": entries }).to_string().into_bytes()
-        };
-        parts.map(part).collect()
-    }
-}
 
 /// The page of an entity.
 pub fn page_of(entity: &Entity) -> u8 {
@@ -122,6 +93,12 @@ impl Directory {
         places.flat_map(|(kind, page)| self.keys(keys, *kind, *page)).collect()
     }
 
+    /// The pages of a kind.
+    pub(crate) fn pages(&self, kind: Kind) -> impl Iterator<Item = u8> {
+        let places = self.writers.keys().filter(move |(other, _)| *other == kind);
+        places.map(|(_, page)| *page)
+    }
+
     /// The pages that several workers have written, and that are to be merged.
     pub fn divided(&self) -> Vec<(Kind, u8)> {
         let worker = |writer: &Writer| writer.as_ref().map(|(worker, _)| worker.clone());
@@ -145,6 +122,16 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// One page with nothing in it yet, in place of whatever is written there.
+    pub(crate) fn anew(kind: Kind, number: u8) -> Pages {
+        let place = (kind, number);
+        Pages {
+            pages: [(place, Page::default())].into(),
+            changed: [place].into(),
+            ..Pages::default()
+        }
+    }
+
     /// Reads the pages of these entities.
     pub async fn load<'a, H: Store>(
         host: &H,
@@ -467,32 +454,6 @@ impl Pages {
         }
         Ok(std::mem::take(&mut self.added))
     }
-}
-
-/// The failure of a store whose reads lag behind its listing. Taking the page for empty would forget what lies at the
-/// destination; the next tick lists anew.
-fn missing(key: &str) -> StoreError {
-    StoreError::Failed(format!(
-        "the store lists {key} and reads nothing there; if that stays so, delete the key"
-    ))
-}
-
-fn read_page(key: &str, value: &[u8]) -> Result<Page, StoreError> {
-    let page: Value = serde_json::from_slice(value).unwrap_or_default();
-    if page.get("v").and_then(Value::as_u64).is_some_and(|version| version > 1) {
-        return Err(StoreError::Failed(format!("{key} is of a newer version than this one")));
-    }
-    // Taking a damaged page for empty would forget what lies at the destination.
-    serde_json::from_value(page).map_err(|_| StoreError::Damaged(key.to_owned()))
-}
-
-/// Sets a damaged page of the index aside: it is kept under another key, and its place is empty.
-pub async fn set_aside<H: Store + Clock>(host: &H, keys: &Keyspace, key: &str) -> Result<(), StoreError> {
-    let aside = Key::SetAside(host.now_ms() / 1000, Segment::of(key));
-    if let Some(value) = host.get(key).await? {
-        host.set(&keys.encode(&aside), &value).await?;
-    }
-    host.delete(key).await
 }
 
 #[cfg(test)]

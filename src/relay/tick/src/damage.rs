@@ -1,33 +1,77 @@
 //! Mends the index where one of its pages is damaged, so that the damage stops one tick and not all that follow.
 //!
-//! The page is kept under another key, and a walk finds again what it held. Any other damage is left as it is: what
-//! such a record said only a person can say.
+//! The page is kept under another key. A walk finds again what a page of entities held; a page of identities is made anew
+//! of what the entities' pages tell, and whatever was given up is tried once more, since who waited for an identity stood
+//! in that page alone. Any other damage is left as it is: what such a record said only a person can say.
 
+use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::stop::Stop;
 use desk::tools::Desk;
-use queue::index;
-use queue::key::Key;
+use model::entity::{Kind, Segment};
+use queue::dead_letter::DeadLetter;
+use queue::key::{Change, Key};
 use serde_json::json;
-use world::host::{Host, StoreError};
+use world::host::{self, Host, StoreError, set_all};
 
 /// Sets a page of the index aside that a tick was stopped by, and asks for a walk that finds again what it held. Until
 /// then nothing of that is deleted: a walk misses only what the index has.
 ///
 /// # Errors
 /// If the store fails; the next tick comes upon the page again.
-pub(crate) async fn mend<H: Host>(desk: &Desk<'_, H>, books: &mut Books, stop: &Stop) -> Result<(), StoreError> {
+pub(crate) async fn mend<H: Host>(
+    desk: &Desk<'_, H>,
+    backlog: &mut Backlog,
+    books: &mut Books,
+    stop: &Stop,
+) -> Result<(), StoreError> {
     let Stop::Store(StoreError::Damaged(key)) = stop else {
         return Ok(());
     };
     let keys = &desk.config.keys;
-    if !desk.lease.holds(desk.host) || !matches!(keys.parse(key), Some(Key::IndexPage(..))) {
+    let place = match keys.parse(key) {
+        Some(Key::IndexPage(..)) => None,
+        Some(Key::ClaimPage(kind, page, _)) => Some((kind, page)),
+        _ => return Ok(()),
+    };
+    if !desk.lease.holds(desk.host) {
         return Ok(());
     }
     // The walk is asked for first: a tick that is killed after that costs a walk too many, and never one too few.
     books.reconciliation.walk.ask(false);
     books.reconciliation.save(desk.host, keys).await?;
-    index::set_aside(desk.host, keys, key).await?;
+    keep_aside(desk, key).await?;
+    match place {
+        None => desk.host.delete(key).await?,
+        Some(place) => {
+            let count = try_once_more(desk, backlog, place.0).await?;
+            books.note_raised(backlog, count);
+            books.remake_claims(desk, place).await?;
+        }
+    }
     desk.log("set-aside", json!({ "key": key, "ok": false }));
+    Ok(())
+}
+
+/// Queues every entity of a kind that was given up; says how many there are.
+async fn try_once_more<H: Host>(desk: &Desk<'_, H>, backlog: &Backlog, kind: Kind) -> Result<usize, StoreError> {
+    let mut raised = Vec::new();
+    for waiting in backlog.plan.dead().filter(|waiting| waiting.entity.kind == kind) {
+        let Some(key) = waiting.dead_letters.last() else {
+            continue;
+        };
+        let letter: Option<DeadLetter> = host::read(desk.host, key).await?;
+        raised.extend(letter.map(|letter| desk.raise(kind, &letter.code, Change::Reconciled)));
+    }
+    set_all(desk.host, &raised).await?;
+    Ok(raised.len())
+}
+
+/// Keeps a copy of a damaged page under another key.
+async fn keep_aside<H: Host>(desk: &Desk<'_, H>, key: &str) -> Result<(), StoreError> {
+    let aside = Key::SetAside(desk.now_s(), Segment::of(key));
+    if let Some(value) = desk.host.get(key).await? {
+        desk.host.set(&desk.config.keys.encode(&aside), &value).await?;
+    }
     Ok(())
 }

@@ -218,7 +218,7 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
     let stop = match rehearse_or_work(&mut session, pair, deadlines.begin_ms).await {
         Ok(reason) => reason,
         Err(stop) => {
-            damage::mend(&session.desk, &mut session.books, &stop).await?;
+            damage::mend(&session.desk, &mut session.backlog, &mut session.books, &stop).await?;
             Some(stop.to_string())
         }
     };

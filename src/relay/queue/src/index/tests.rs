@@ -3,6 +3,7 @@
 //! Entries come to the same in whatever order they are merged, nothing that may lie at the destination is forgotten,
 //! and pages of any size are written in parts that every store takes.
 
+use super::page::PART_MAX;
 use super::*;
 use crate::memory::Memory;
 use futures_util::FutureExt;
