@@ -2,7 +2,10 @@
 
 use crate::acts::{HOUR_MS, MINUTE_MS, delete, touch};
 use crate::identities::{BY_SKU, SHOP, call, held, is_equal, set_sku, shop_that_makes_anew, sku, stage, stage_of};
-use serde_json::Value;
+use model::entity::{Entity, Kind, Segment};
+use queue::key::Key;
+use queue::keyspace::Keyspace;
+use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::Rejection;
 use simulator::fault::{Effect, Fault};
@@ -39,6 +42,53 @@ fn what_has_no_sku_any_more_goes_and_is_told_and_its_sku_is_free() {
         stage.tell(&call(&products[0], "GIVEN-ANEW"));
         stage.run_until(10 * MINUTE_MS, "both", is_equal);
         assert_eq!(stage.dead_letters(), 0);
+    }
+}
+
+/// A page that tells who holds which SKU can be told again by the index: two products with one SKU are kept apart as
+/// before, and an SKU that is let go is another's, also of one that waited for it when the page was damaged.
+#[test]
+fn a_damaged_page_of_who_holds_which_sku_is_made_anew() {
+    type How = fn(&[u8]) -> Vec<u8>;
+    let ways: [How; 4] = [
+        |value| value[..value.len() - 20].to_vec(),
+        |_| Vec::new(),
+        |value| vec![0; value.len()],
+        |_| br#"{"v": 1, "entries": [7]}"#.to_vec(),
+    ];
+    for (shape, how) in shapes().iter().flat_map(|shape| ways.map(|how| (shape, how))) {
+        let (mut stage, products) = stage_of(6, 83, shape);
+        let old = sku(&stage, &products[0]);
+        let waited_for = sku(&stage, &products[2]);
+        stage.tell(&call(&products[3], &waited_for));
+        stage.run_until(HOUR_MS, "one waits", |stage| stage.dead_letters() == 1);
+        let keys: Vec<String> = stage
+            .world()
+            .store
+            .keys()
+            .filter(|key| key.contains(".j.p."))
+            .cloned()
+            .collect();
+        assert!(!keys.is_empty());
+        for key in &keys {
+            let value = how(&stage.world().store[key]);
+            stage.world().store.insert(key.clone(), value);
+        }
+        stage.tell(&call(&products[1], &old));
+        stage.run_until(HOUR_MS, "both wait for their SKUs", |stage| {
+            stage.is_quiet() && stage.dead_letters() == 2
+        });
+        assert_eq!(lies_at(&stage, &old), Some(products[0].key()));
+        assert_eq!(lies_at(&stage, &waited_for), Some(products[2].key()));
+        stage.tell(&call(&products[0], "FREE"));
+        stage.tell(&call(&products[2], "FREE-TOO"));
+        stage.run_until(HOUR_MS, "all", is_equal);
+        assert_eq!(stage.dead_letters(), 0);
+        let store = stage.world();
+        assert!(
+            store.store.keys().any(|key| key.contains(".j.p.")),
+            "who holds which SKU is written again"
+        );
     }
 }
 
@@ -164,4 +214,78 @@ fn a_dead_letter_that_holds_a_name_is_asked_for_as_if_somebody_had_replayed_it()
     stage.world().destination.rejections.clear();
     stage.tell(&touch(&products[0]));
     stage.run_until(2 * HOUR_MS, "both", is_equal);
+}
+
+/// Changes an entry of the index: of what was pushed (`i`), or of who holds a name (`j`).
+fn amend(stage: &Stage, order: char, entity: &Entity, change: impl Fn(&mut Value)) {
+    let mut world = stage.world();
+    let begin = format!("r1.main.{order}.p.");
+    for (_, page) in world.store.iter_mut().filter(|(key, _)| key.starts_with(&begin)) {
+        let mut value: Value = serde_json::from_slice(page).unwrap();
+        if let Some(entry) = value["entries"].get_mut(entity.segment.as_str()) {
+            change(entry);
+            *page = value.to_string().into_bytes();
+        }
+    }
+}
+
+/// Has the index tell that a product may lie under a name, too, since nobody saw how a push ended.
+fn may_lie_under(stage: &Stage, product: &EntityId, name: &str) {
+    let product = Entity::new(Kind::Product, &product.key());
+    amend(stage, 'i', &product, |entry| {
+        entry["i"].as_array_mut().unwrap().push(json!(name));
+    });
+}
+
+/// Of two that want one name, and that may both lie there since nobody saw how their pushes ended, one gets it.
+#[test]
+fn of_two_that_may_both_lie_under_the_name_they_want_one_gets_it() {
+    for shape in shapes() {
+        let (mut stage, products) = stage_of(6, 88, &shape);
+        let name = Entity::new(Kind::Product, "BOTH");
+        products[..2]
+            .iter()
+            .for_each(|product| may_lie_under(&stage, product, "BOTH"));
+        let codes = [0, 1].map(|at| products[at].key());
+        let holder = json!({ "h": codes[0], "u": 0, "c": codes[0], "n": 1, "f": [codes[1]] });
+        let page = json!({ "v": 1, "entries": { name.segment.as_str(): holder } });
+        let writer = Some((Segment::of("another"), 0));
+        let key = Key::ClaimPage(Kind::Product, queue::index::page_of(&name), writer);
+        let key = Keyspace::new("main").encode(&key);
+        stage.world().store.insert(key, page.to_string().into_bytes());
+
+        stage.edit(&call(&products[0], "BOTH"));
+        stage.tell(&call(&products[1], "BOTH"));
+        stage.tell(&touch(&products[0]));
+        stage.run_until(HOUR_MS, "one has it, and the other waits", |stage| {
+            stage.is_quiet() && stage.dead_letters() == 1 && lies_at(stage, "BOTH").is_some()
+        });
+        let has_it = lies_at(&stage, "BOTH").unwrap();
+        let waits = products[..2].iter().find(|product| product.key() != has_it).unwrap();
+        stage.tell(&call(waits, "ALONE"));
+        stage.run_until(HOUR_MS, "both", is_equal);
+        assert_eq!(stage.dead_letters(), 0);
+    }
+}
+
+/// What another one may lie under, too, is not deleted by its name; but it does not come along to the new name either.
+#[test]
+fn what_leaves_a_name_to_another_one_is_made_anew() {
+    let by_body = r#""delete": { "method": "POST", "path": "/shop/products/gone", "fields": [
+        { "to": "/id", "template": "{remote.id}" }, { "to": "/ref", "template": "{identity}" },
+        { "to": "/of", "template": "{id}" }, { "to": "/kind", "template": "{kind}" }] }"#;
+    let shape = shop_that_makes_anew().replace(r#""delete": { "path": "/shop/products/{remote.id}" }"#, by_body);
+    let (mut stage, products) = stage_of(6, 89, &shape);
+    let old = sku(&stage, &products[0]);
+    may_lie_under(&stage, &products[1], &old);
+    let other = json!(products[1].key());
+    amend(&stage, 'j', &Entity::new(Kind::Product, &old), |entry| {
+        entry["f"] = json!([other]);
+    });
+    stage.tell(&call(&products[0], "NEW"));
+    stage.run_until(HOUR_MS, "it lies under its new name", |stage| {
+        stage.is_quiet() && lies_at(stage, "NEW") == Some(products[0].key())
+    });
+    stage.tell(&touch(&products[1]));
+    stage.run_until(HOUR_MS, "nothing lies under the old one", is_equal);
 }

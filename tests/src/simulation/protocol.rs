@@ -88,16 +88,20 @@ impl Protocol {
         }
     }
 
-    /// Customs of the shop's own by chance. Where products are called by their SKUs it has none: with them a few worlds in
-    /// ten thousand show what is wrong with identities that change while answers are lost, and hide all else.
+    /// Customs of the shop's own by chance.
     pub fn draw_customs(&mut self, random: &mut Rng) {
-        if self.by_sku.is_some() {
-            return;
-        }
         let farewells = [Farewell::Delete, Farewell::ByBody, Farewell::Archive, Farewell::Stay];
         let references = [Reference::Id, Reference::Hex, Reference::Prefixed, Reference::Hashed];
         let waits = [Told::Seconds, Told::Milliseconds, Told::Moment, Told::RateLimit];
         (self.farewell, self.shop.reference) = (farewells[random.usize(..4)], references[random.usize(..4)]);
+        // Where products are called by their SKUs, references are no function of ids, and an SKU that another one is to
+        // have has to be free.
+        if self.by_sku.is_some() {
+            (self.shop.reference, self.shop.passes_names_on) = (Reference::Id, true);
+            if self.keeps_all() {
+                self.farewell = Farewell::Delete;
+            }
+        }
         self.names_parents = random.bool() && !self.shop.takes_ids;
         let hollow = random.bool().then(|| random.f64() * 0.3);
         self.wait = random.bool().then(|| waits[random.usize(..4)]);

@@ -9,6 +9,7 @@
 use crate::asking::ask;
 use crate::decision::decide;
 use crate::item::{Decided, Decision, Outcome, Pushed};
+use crate::turns::take_turns;
 use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
@@ -187,7 +188,11 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize])
     loop {
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         let (mut more, mut going) = (Vec::new(), Vec::new());
-        for (at, item) in items.iter().enumerate().filter(|(at, _)| blocked[*at].is_none()) {
+        // Who has claimed an identity comes before others that want it, too.
+        let mut wanting: Vec<usize> = (0..items.len()).filter(|at| blocked[*at].is_none()).collect();
+        wanting.sort_by_key(|at| !has_claimed(&items[*at], claims));
+        for at in wanting {
+            let item = &items[at];
             let Some(wanted) = item.wants_another() else { continue };
             let kind = item.waiting.entity.kind;
             let goes = |other: &usize| {
@@ -195,7 +200,13 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize])
                 let is_in_the_way = blocked[*other].is_some() && !staying.contains(other);
                 is_in_the_way && holder.lies_under(wanted) && gives_way(holder, item, wanted)
             };
+            // Of several that may lie there and want to, one overwrites or finds what the others may have there.
+            let comes_after = |other: usize| {
+                let is_for_this = blocked[other].as_ref().is_none_or(|by| *by == item.code);
+                is_for_this && items[other].comes_for(wanted)
+            };
             let holds = |holder: &&str| match by_code.get(*holder) {
+                Some(other) if comes_after(*other) => false,
                 Some(other) => !goes(other) && items[*other].keeps(wanted, blocked[*other].is_some()),
                 None => lies_under(pages, kind, holder, wanted),
             };
@@ -217,6 +228,13 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize])
         }
         more.into_iter().for_each(|(at, holder)| blocked[at] = Some(holder));
     }
+}
+
+/// Whether an entity was the last to claim the identity that it wants.
+fn has_claimed(item: &Decided, claims: &Claims) -> bool {
+    let kind = item.waiting.entity.kind;
+    item.wants_another()
+        .is_some_and(|wanted| claims.holder(kind, wanted) == Some(&item.code))
 }
 
 /// For every item of a batch the code of the entity that holds what the item wants; none where nothing blocks it.
@@ -256,53 +274,15 @@ fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
         let lies_there = |holder: &&str| lies_under(pages, kind, holder, &wanted) || may_lie_there(holder);
         let holders = claims.others(kind, &wanted, &item.code).filter(lies_there);
         let after: Vec<usize> = holders.filter_map(|holder| by_code.get(holder).copied()).collect();
+        // What another one's push may have made there is not made a second time: a lookup has to find it first.
+        let may_arrive = after.iter().filter_map(|holder| items[*holder].may_arrive_until_s);
+        let until_s = may_arrive.max().max(item.may_arrive_until_s);
         let after = after.into_iter().find(|after| items[*after].is_to_be_pushed());
         claims.claim(kind, &wanted, &items[at].code);
-        items[at].turn.after = after;
+        (items[at].turn.after, items[at].item.may_arrive_until_s) = (after, until_s);
         if let Some(after) = after {
             items[at].former = items[after].remote.clone();
         }
-    }
-}
-
-/// Sorts the upserts of a batch into waves, where a change tells the destination an entity's new identity: an item that
-/// takes an identity over goes in a later wave than the one that lets it go. In a ring the first item is deleted and
-/// made anew.
-fn take_turns(items: &mut [Decided]) {
-    for at in 0..items.len() {
-        let (mut wave, mut seen) = (0, vec![at]);
-        let mut next = items[at].turn.after;
-        while let Some(first) = next {
-            wave += 1;
-            if seen.contains(&first) {
-                break;
-            }
-            seen.push(first);
-            next = items[first].turn.after;
-        }
-        let is_first_of_a_ring = next == Some(at) && seen.iter().min() == Some(&at);
-        if is_first_of_a_ring {
-            items[at].turn.starts_anew = true;
-        }
-        items[at].turn.wave = wave;
-    }
-    // An item that starts anew is deleted, and so lets go, before all waves; it is made after the one that it waits
-    // for.
-    let anew: Vec<usize> = (0..items.len()).filter(|at| items[*at].turn.starts_anew).collect();
-    if anew.is_empty() {
-        return;
-    }
-    for at in 0..items.len() {
-        let (mut wave, mut next) = (0, items[at].turn.after);
-        while let Some(first) = next.filter(|first| !items[*first].turn.starts_anew) {
-            wave += 1;
-            next = items[first].turn.after;
-        }
-        items[at].turn.wave = wave;
-    }
-    for at in anew {
-        let after = items[at].turn.after.map_or(0, |first| items[first].turn.wave + 1);
-        items[at].turn.wave = after;
     }
 }
 
@@ -329,6 +309,14 @@ fn leave<H: Host>(
     let comes: BTreeMap<String, usize> = gathered(items.iter().enumerate().filter_map(comes));
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
+        let is_elsewhere = item
+            .under
+            .first()
+            .is_some_and(|first| item.wanted.as_ref() != Some(first));
+        if !shape.renames(kind) && item.is_to_be_upserted() && is_elsewhere {
+            // What it has under its earlier identity is deleted, or is another's by now.
+            item.turn.starts_anew = true;
+        }
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
         let is_anothers = |identity: &str| {
             let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
@@ -456,6 +444,13 @@ impl Decided {
     /// Whether the entity lies or may lie under an identity, pushes in flight included.
     fn lies_under(&self, identity: &str) -> bool {
         self.under.iter().any(|known| known == identity)
+    }
+
+    /// Whether the entity wants an identity that it does not have for certain, though it may lie there: of several such
+    /// entities one is to get it.
+    fn comes_for(&self, identity: &str) -> bool {
+        let has_it = self.under.first().is_some_and(|first| first == identity);
+        !has_it && self.wants_another() == Some(identity)
     }
 
     /// Whether the entity still holds an identity once the batch is over.

@@ -15,6 +15,7 @@
 //! | `reading` | the reading itself: by list, and by id whatever a list cannot be trusted with |
 //! | `decision` | `Decided`: what each entity comes to |
 //! | `identities` | who holds which identity at the destination, where that can change |
+//! | `turns` | in which order upserts go, where one takes over what another is called |
 //! | `fanout`, `progress` | a changed model's variants are marked, and how far that has come |
 //! | `media` | the files that entities name go ahead of them |
 //! | `push` | `Pushed`: every push is written down before it is made; and what came of it |
@@ -34,6 +35,7 @@ mod progress;
 mod push;
 mod reading;
 mod tried;
+mod turns;
 
 use asking::ask;
 use decision::{decide, dry_run};

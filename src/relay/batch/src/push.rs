@@ -181,7 +181,7 @@ fn upserts<'a, H: Host>(
             continue;
         }
         let is_gone = leaving.iter().any(|removal| item.is_known_under(&removal.identity));
-        let is_made_anew = is_gone || (!leaving.is_empty() && item.remote.is_empty());
+        let is_made_anew = is_gone || item.turn.starts_anew || (!leaving.is_empty() && item.remote.is_empty());
         pushes.push(Box::pin(async move {
             let cargo = if is_made_anew { item.cargo_anew() } else { item.cargo() };
             (at, destination.upsert(cargo, upsert).await)

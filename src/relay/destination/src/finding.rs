@@ -98,6 +98,12 @@ impl<H: Host> Destination<'_, H> {
         }
     }
 
+    /// The failure of an entity that the destination says to have and does not find. It costs an attempt.
+    pub(crate) fn not_found_yet(&self) -> Failure {
+        let reason = "the destination has another version of it than is known, and does not find it yet".to_owned();
+        self.governor.failed(Class::Transient, reason)
+    }
+
     /// Whether the destination gave two sets of values of one and the same thing; not if the first is not known.
     pub(crate) fn is_one(&self, kind: Kind, known: Option<&Remote>, other: &Remote) -> bool {
         known.is_some_and(|known| self.shape.is_of_one(kind, known, other))

@@ -33,6 +33,10 @@ use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
 
+/// After how many attempts it is believed that the destination does not have what it said to have another version of: by
+/// then its search has had minutes.
+const BELIEVED_AFTER: u32 = 5;
+
 /// The limits of calls to the destination: `per_second` in a second, as configured, each of which may take `timeout_ms`
 /// milliseconds. Five calls at once are what destinations of this sort bear.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -129,9 +133,14 @@ impl<'a, H: Host> Destination<'a, H> {
                 (_, Some(find)) if !has_looked => {
                     has_looked = true;
                     match self.find(cargo, find, &upsert.identity, true).await? {
-                        // The destination has another version than is known, and has not been told the identity yet.
+                        // The destination has another version than is known. It has not been told the identity yet, or
+                        // its search lags.
                         None if meaning == Meaning::Exists && act == Act::Update => {
-                            self.find_as_it_was(cargo, &own).await?
+                            let found = self.find_as_it_was(cargo, &own).await?;
+                            if found.is_none() && cargo.attempts < BELIEVED_AFTER {
+                                return Err(self.not_found_yet());
+                            }
+                            found
                         }
                         found => found,
                     }

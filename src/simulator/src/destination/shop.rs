@@ -65,6 +65,8 @@ pub struct ShopConfig {
     pub wants_versions: bool,
     /// Whether it answers 200 whatever it did, with the errors inside.
     pub is_always_well: bool,
+    /// Whether one entity may have the name that another one had, so that beside what is archived another one may be made.
+    pub passes_names_on: bool,
 }
 
 /// A shop, and what it has given ids to.
@@ -213,7 +215,8 @@ impl Shop {
     }
 
     fn make(&mut self, path: &str, reference: &str, at_ms: u64) -> Done {
-        let known = self.things.iter().find(|(_, thing)| thing.path == path);
+        let is_known = |thing: &Thing| thing.path == path && !(thing.is_archived && self.config.passes_names_on);
+        let known = self.things.iter().find(|(_, thing)| is_known(thing));
         if let Some((id, _)) = known {
             if self.config.is_unique {
                 return Done::Nothing(fail(409, "There is one already.", Some(id)));
@@ -297,8 +300,11 @@ impl Shop {
         let (id, of) = (encode_segment(&text("id")), text("of"));
         let path = self.path_of_thing(kind, &id);
         let is_of_it = path == format!("/{kind}/{}", encode_segment(&of));
-        let is_called_so = encode_segment(&text("ref")) == self.config.reference.of(kind, &of);
-        if text("kind") != kind || !is_of_it || !is_called_so {
+        let reference = encode_segment(&text("ref"));
+        let is_called_so = reference == self.config.reference.of(kind, &of);
+        // A product that is called by its SKU lies at a path of that.
+        let is_at_its_name = path == format!("/{kind}/{reference}");
+        if text("kind") != kind || !(is_at_its_name || (is_of_it && is_called_so)) {
             self.mistold.push(format!("{path} is to go by {said}"));
         }
     }
