@@ -47,6 +47,7 @@ pub(crate) fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<E
         worker.shape = Shape::read(shape).expect("a good shape");
         let config = ShopConfig {
             is_unique: true,
+            passes_names_on: true,
             ..ShopConfig::default()
         };
         world.destination.shop = (shape != BY_SKU).then(|| Shop::new(config));

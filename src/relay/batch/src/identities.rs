@@ -161,8 +161,11 @@ fn make_way<H: Host>(
     claims: &Claims,
 ) -> Blocked {
     let mut staying = Vec::new();
+    let renames = items
+        .first()
+        .is_some_and(|item| desk.config.shape.renames(item.waiting.entity.kind));
     loop {
-        let (mut blocked, going) = blocked(items, claims, pages, &staying);
+        let (mut blocked, going) = blocked((items, renames), claims, pages, &staying);
         let mut lets_through = |at: &usize| books.brake_lets_through(desk, &items[*at].waiting.entity);
         let braked: Vec<usize> = going.iter().copied().filter(|at| !lets_through(at)).collect();
         staying.extend(&braked);
@@ -182,7 +185,12 @@ fn make_way<H: Host>(
 
 /// Tells which entities cannot have the identity that they want, with the entity that holds it, and which of them make
 /// way for another one. A blocked entity that does not make way keeps what it has, which may block others in turn.
-fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize]) -> (Blocked, Vec<usize>) {
+fn blocked(
+    (items, renames): (&[Decided], bool),
+    claims: &Claims,
+    pages: &Pages,
+    staying: &[usize],
+) -> (Blocked, Vec<usize>) {
     let by_code = by_code(items);
     let mut blocked: Blocked = vec![None; items.len()];
     loop {
@@ -200,10 +208,12 @@ fn blocked(items: &[Decided], claims: &Claims, pages: &Pages, staying: &[usize])
                 let is_in_the_way = blocked[*other].is_some() && !staying.contains(other);
                 is_in_the_way && holder.lies_under(wanted) && gives_way(holder, item, wanted)
             };
-            // Of several that may lie there and want to, one overwrites or finds what the others may have there.
+            // Of several that may lie there and want to, one overwrites or finds what the others may have there. A thing
+            // that may have been renamed stays that of its entity.
             let comes_after = |other: usize| {
                 let is_for_this = blocked[other].as_ref().is_none_or(|by| *by == item.code);
-                is_for_this && items[other].comes_for(wanted)
+                let keeps_its_thing = renames && !items[other].remote.is_empty();
+                is_for_this && !keeps_its_thing && items[other].comes_for(wanted)
             };
             let holds = |holder: &&str| match by_code.get(*holder) {
                 Some(other) if comes_after(*other) => false,
@@ -449,7 +459,7 @@ impl Decided {
     /// Whether the entity wants an identity that it does not have for certain, though it may lie there: of several such
     /// entities one is to get it.
     fn comes_for(&self, identity: &str) -> bool {
-        let has_it = self.under.first().is_some_and(|first| first == identity);
+        let has_it = self.pushes > 0 && self.under.first().is_some_and(|first| first == identity);
         !has_it && self.wants_another() == Some(identity)
     }
 

@@ -86,9 +86,12 @@ pub(crate) async fn push_all<H: Host>(
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
         let over: Vec<_> = deleted.into_iter().filter(is_over).collect();
         take_note(&mut came, over);
+        let renames = items
+            .first()
+            .is_some_and(|item| desk.config.shape.renames(item.waiting.entity.kind));
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
-            let (pushes, late) = upserts(upstreams, destination, (&items, &left), &came, wave);
+            let (pushes, late) = upserts(upstreams, destination, (&items, &left, renames), &came, wave);
             let results = at_once(pushes, upstreams.destination_at_once).await;
             note_come(desk, books, &results);
             take_note(&mut came, results);
@@ -157,7 +160,7 @@ fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decid
 fn upserts<'a, H: Host>(
     upstreams: &Upstreams<'_, H>,
     destination: &'a Destination<'a, H>,
-    (items, left): (&'a [Decided], &[Left]),
+    (items, left, renames): (&'a [Decided], &[Left], bool),
     came: &Results,
     wave: usize,
 ) -> (Vec<Push<'a>>, Vec<Over>) {
@@ -181,7 +184,9 @@ fn upserts<'a, H: Host>(
             continue;
         }
         let is_gone = leaving.iter().any(|removal| item.is_known_under(&removal.identity));
-        let is_made_anew = is_gone || item.turn.starts_anew || (!leaving.is_empty() && item.remote.is_empty());
+        // What could not be deleted where a change can tell the destination the new identity is told by a change.
+        let stays_behind = item.turn.starts_anew && !renames;
+        let is_made_anew = is_gone || stays_behind || (!leaving.is_empty() && item.remote.is_empty());
         pushes.push(Box::pin(async move {
             let cargo = if is_made_anew { item.cargo_anew() } else { item.cargo() };
             (at, destination.upsert(cargo, upsert).await)

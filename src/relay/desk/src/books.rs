@@ -280,10 +280,9 @@ impl Books {
         saved
     }
 
-    /// Writes a page of who holds which identity anew, of what the index tells, in place of one that is damaged.
-    pub async fn remake_claims(&mut self, desk: &Desk<'_, impl Host>, place: (Kind, u8)) -> Result<(), StoreError> {
-        let mut claims = Claims::remade(desk.host, &desk.config.keys, &self.index, place).await?;
-        self.save_claims(desk, &mut claims).await
+    /// A page of who holds which identity, of what the index tells, in place of one that is damaged.
+    pub async fn remade_claims(&self, desk: &Desk<'_, impl Host>, place: (Kind, u8)) -> Result<Claims, StoreError> {
+        Claims::remade(desk.host, &desk.config.keys, &self.index, place).await
     }
 
     /// Keeps how far reconciliation has come.

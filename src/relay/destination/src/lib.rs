@@ -34,7 +34,7 @@ use upstream::token::Tokens;
 use world::host::Host;
 
 /// After how many attempts it is believed that the destination does not have what it said to have another version of: by
-/// then its search has had minutes.
+/// then its search has had minutes, as a rule.
 const BELIEVED_AFTER: u32 = 5;
 
 /// The limits of calls to the destination: `per_second` in a second, as configured, each of which may take `timeout_ms`
@@ -137,7 +137,7 @@ impl<'a, H: Host> Destination<'a, H> {
                         // its search lags.
                         None if meaning == Meaning::Exists && act == Act::Update => {
                             let found = self.find_as_it_was(cargo, &own).await?;
-                            if found.is_none() && cargo.attempts < BELIEVED_AFTER {
+                            if found.is_none() && cargo.attempts < BELIEVED_AFTER && !cargo.is_last_resort {
                                 return Err(self.not_found_yet());
                             }
                             found

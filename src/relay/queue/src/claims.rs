@@ -36,9 +36,9 @@ impl Claims {
     }
 
     /// A page of identities as the index tells it: whoever lies under one of them holds it. Reads every page of the kind
-    /// in the index, one after the other. Who waits for an identity the index does not tell. Saved, the page takes the
-    /// place of what was written there.
-    pub async fn remade<H: Store>(
+    /// in the index, one after the other. Who waits for an identity the index does not tell, nor what pushes in flight
+    /// claimed. Saved, the page takes the place of what was written there, also of what is written late.
+    pub async fn remade<H: Store + Clock>(
         host: &H,
         keys: &Keyspace,
         index: &Directory,
@@ -64,6 +64,18 @@ impl Claims {
                     }
                 }
             }
+        }
+        let now_s = host.now_ms() / 1000;
+        let known: Vec<(Segment, Entry)> = claims
+            .pages
+            .entries(kind, number)
+            .map(|(identity, entry)| (identity.clone(), entry.clone()))
+            .collect();
+        for (identity, entry) in known {
+            let pushes = now_s + entry.pushes;
+            claims
+                .pages
+                .put(&Entity::of(kind, &identity), Entry { pushes, ..entry });
         }
         Ok(claims)
     }

@@ -14,8 +14,9 @@ use queue::key::{Change, Key};
 use serde_json::json;
 use world::host::{self, Host, StoreError, set_all};
 
-/// Sets a page of the index aside that a tick was stopped by, and asks for a walk that finds again what it held. Until
-/// then nothing of that is deleted: a walk misses only what the index has.
+/// Sets a page of the index aside that a tick was stopped by, and asks for a walk that finds again what a page of entities
+/// held. Until then nothing of that is deleted: a walk misses only what the index has. A page of identities is made anew
+/// once nothing is in flight, which is ten minutes after the last push at most: what pushes in flight claimed stood in it.
 ///
 /// # Errors
 /// If the store fails; the next tick comes upon the page again.
@@ -34,23 +35,35 @@ pub(crate) async fn mend<H: Host>(
         Some(Key::ClaimPage(kind, page, _)) => Some((kind, page)),
         _ => return Ok(()),
     };
-    if !desk.lease.holds(desk.host) {
+    if !desk.lease.holds(desk.host) || (place.is_some() && !backlog.plan.in_flight.is_empty()) {
         return Ok(());
     }
     // The walk is asked for first: a tick that is killed after that costs a walk too many, and never one too few.
     books.reconciliation.walk.ask(false);
     books.reconciliation.save(desk.host, keys).await?;
-    keep_aside(desk, key).await?;
     match place {
-        None => desk.host.delete(key).await?,
-        Some(place) => {
-            let count = try_once_more(desk, backlog, place.0).await?;
-            books.note_raised(backlog, count);
-            books.remake_claims(desk, place).await?;
-        }
+        None => set_aside(desk, key).await,
+        Some(place) => match books.remade_claims(desk, place).await {
+            // The index is mended first; the next tick comes upon this page again.
+            Err(StoreError::Damaged(other)) => set_aside(desk, &other).await,
+            Err(error) => Err(error),
+            Ok(mut claims) => {
+                keep_aside(desk, key).await?;
+                let count = try_once_more(desk, backlog, place.0).await?;
+                books.note_raised(backlog, count);
+                if desk.lease.holds(desk.host) {
+                    books.save_claims(desk, &mut claims).await?;
+                }
+                Ok(())
+            }
+        },
     }
-    desk.log("set-aside", json!({ "key": key, "ok": false }));
-    Ok(())
+}
+
+/// Takes a damaged page away, and keeps it under another key.
+async fn set_aside<H: Host>(desk: &Desk<'_, H>, key: &str) -> Result<(), StoreError> {
+    keep_aside(desk, key).await?;
+    desk.host.delete(key).await
 }
 
 /// Queues every entity of a kind that was given up; says how many there are.
@@ -73,5 +86,6 @@ async fn keep_aside<H: Host>(desk: &Desk<'_, H>, key: &str) -> Result<(), StoreE
     if let Some(value) = desk.host.get(key).await? {
         desk.host.set(&desk.config.keys.encode(&aside), &value).await?;
     }
+    desk.log("set-aside", json!({ "key": key, "ok": false }));
     Ok(())
 }

@@ -223,6 +223,9 @@ impl Shop {
             }
             self.doubled.push(path.to_owned());
         }
+        // What is archived gives its name to the new one.
+        let gives_way = |thing: &Thing| thing.path == path && thing.is_archived && self.config.passes_names_on;
+        self.things.retain(|_, thing| !gives_way(thing));
         self.made += 1;
         let id = match self.config.takes_ids {
             true => reference.to_owned(),
@@ -303,7 +306,7 @@ impl Shop {
         let reference = encode_segment(&text("ref"));
         let is_called_so = reference == self.config.reference.of(kind, &of);
         // A product that is called by its SKU lies at a path of that.
-        let is_at_its_name = path == format!("/{kind}/{reference}");
+        let is_at_its_name = self.config.passes_names_on && path == format!("/{kind}/{reference}");
         if text("kind") != kind || !(is_at_its_name || (is_of_it && is_called_so)) {
             self.mistold.push(format!("{path} is to go by {said}"));
         }
