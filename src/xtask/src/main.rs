@@ -28,6 +28,8 @@ mod packages;
 mod progress;
 mod pypi;
 mod real;
+#[cfg(test)]
+mod security;
 mod shape;
 mod simulate;
 mod toolchain;
