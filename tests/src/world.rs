@@ -148,13 +148,12 @@ impl World {
         })
     }
 
-    /// Ticks until the destination differs in these entities at most, with time for the schedule's first delays, and for
-    /// what one request alone says to be gone: that is believed more than a minute later.
+    /// Ticks until the destination differs in these entities at most, with time for the schedule's first delays.
     ///
     /// # Errors
     /// If hundreds of ticks do not get there; what differs is told.
     pub async fn settle(&self, application: &Application, but_for: usize) -> Result<()> {
-        for _ in 0..900 {
+        for _ in 0..300 {
             if self.differences().len() <= but_for {
                 return Ok(());
             }

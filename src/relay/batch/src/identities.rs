@@ -9,7 +9,7 @@
 use crate::asking::ask;
 use crate::decision::decide;
 use crate::item::{Decided, Decision, Outcome, Pushed};
-use crate::turns::take_turns;
+use crate::turns;
 use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Stop;
@@ -140,11 +140,8 @@ pub(crate) fn settle<H: Host>(
     for (kind, wanted, code, holder) in waiting {
         claims.wait(kind, &wanted, &code, &holder);
     }
-    if items.iter().any(|item| item.wants_another().is_some()) {
-        let kind = items[0].waiting.entity.kind;
-        if desk.config.shape.renames(kind) {
-            take_turns(items);
-        }
+    if turns::renames(desk, items) && items.iter().any(|item| item.wants_another().is_some()) {
+        turns::take(items);
     }
     // An entity that the brake holds overwrites nothing, so others may have to delete what it was to overwrite.
     while leave(desk, books, (items, pages, in_flight), claims) {}
@@ -161,9 +158,7 @@ fn make_way<H: Host>(
     claims: &Claims,
 ) -> Blocked {
     let mut staying = Vec::new();
-    let renames = items
-        .first()
-        .is_some_and(|item| desk.config.shape.renames(item.waiting.entity.kind));
+    let renames = turns::renames(desk, items);
     loop {
         let (mut blocked, going) = blocked((items, renames), claims, pages, &staying);
         let mut lets_through = |at: &usize| books.brake_lets_through(desk, &items[*at].waiting.entity);
@@ -319,14 +314,6 @@ fn leave<H: Host>(
     let comes: BTreeMap<String, usize> = gathered(items.iter().enumerate().filter_map(comes));
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
-        let is_elsewhere = item
-            .under
-            .first()
-            .is_some_and(|first| item.wanted.as_ref() != Some(first));
-        if !shape.renames(kind) && item.is_to_be_upserted() && is_elsewhere {
-            // What it has under its earlier identity is deleted, or is another's by now.
-            item.turn.starts_anew = true;
-        }
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
         let is_anothers = |identity: &str| {
             let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
@@ -454,6 +441,12 @@ impl Decided {
     /// Whether the entity lies or may lie under an identity, pushes in flight included.
     fn lies_under(&self, identity: &str) -> bool {
         self.under.iter().any(|known| known == identity)
+    }
+
+    /// Whether the entity was last brought under another identity than the one that it is to have.
+    pub(crate) fn lies_elsewhere(&self) -> bool {
+        let first = self.under.first();
+        first.is_some_and(|first| self.wanted.as_ref() != Some(first))
     }
 
     /// Whether the entity wants an identity that it does not have for certain, though it may lie there: of several such

@@ -318,7 +318,7 @@ pub(crate) struct Turn {
     pub(crate) wave: usize,
     /// The number of the item that holds the identity till now, and must have let it go.
     pub(crate) after: Option<usize>,
-    /// Whether the entity is made anew under its new identity: what it has under the earlier one does not come along.
+    /// Whether the entity is deleted and made anew, although a change could tell the destination its new identity.
     pub(crate) starts_anew: bool,
 }
 

@@ -6,6 +6,7 @@
 //! deleted before it was not. Nothing is written to the index here.
 
 use crate::item::{Decided, Decision, Left, Outcome, Pushed};
+use crate::turns;
 use desk::books::Books;
 use desk::tools::{Desk, Upstreams};
 use destination::Destination;
@@ -86,9 +87,7 @@ pub(crate) async fn push_all<H: Host>(
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
         let over: Vec<_> = deleted.into_iter().filter(is_over).collect();
         take_note(&mut came, over);
-        let renames = items
-            .first()
-            .is_some_and(|item| desk.config.shape.renames(item.waiting.entity.kind));
+        let renames = turns::renames(desk, &items);
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
             let (pushes, late) = upserts(upstreams, destination, (&items, &left, renames), &came, wave);
@@ -184,8 +183,8 @@ fn upserts<'a, H: Host>(
             continue;
         }
         let is_gone = leaving.iter().any(|removal| item.is_known_under(&removal.identity));
-        // What could not be deleted where a change can tell the destination the new identity is told by a change.
-        let stays_behind = item.turn.starts_anew && !renames;
+        // What it has under its earlier identity was deleted, or is another's by now.
+        let stays_behind = !renames && item.lies_elsewhere();
         let is_made_anew = is_gone || stays_behind || (!leaving.is_empty() && item.remote.is_empty());
         pushes.push(Box::pin(async move {
             let cargo = if is_made_anew { item.cargo_anew() } else { item.cargo() };

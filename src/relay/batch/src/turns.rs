@@ -1,11 +1,20 @@
 //! In which order the upserts of a batch go, where one takes over what another one is called.
 
 use crate::item::Decided;
+use desk::tools::Desk;
+use world::host::Host;
+
+/// Whether a change tells the destination what the entities of a batch are called otherwise.
+pub(crate) fn renames<H: Host>(desk: &Desk<'_, H>, items: &[Decided]) -> bool {
+    items
+        .first()
+        .is_some_and(|item| desk.config.shape.renames(item.waiting.entity.kind))
+}
 
 /// Sorts the upserts of a batch into waves, where a change tells the destination an entity's new identity: an item that
 /// takes an identity over goes in a later wave than the one that lets it go. In a ring the first item is deleted and
 /// made anew.
-pub(crate) fn take_turns(items: &mut [Decided]) {
+pub(crate) fn take(items: &mut [Decided]) {
     for at in 0..items.len() {
         let (mut wave, mut seen) = (0, vec![at]);
         let mut next = items[at].turn.after;
