@@ -42,15 +42,20 @@ pub(crate) fn stage(products: usize, seed: u64) -> (Stage, Vec<EntityId>) {
 }
 
 pub(crate) fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<EntityId>) {
+    let shop = ShopConfig {
+        is_unique: true,
+        passes_names_on: true,
+        ..ShopConfig::default()
+    };
+    stage_at(products, seed, shape, Some(shop).filter(|_| shape != BY_SKU))
+}
+
+/// The same at this shop, or at a destination that is none.
+pub(crate) fn stage_at(products: usize, seed: u64, shape: &str, shop: Option<ShopConfig>) -> (Stage, Vec<EntityId>) {
     let mut stage = Stage::with(products, 0, seed, |world, worker| {
         by_events_alone(worker);
         worker.shape = Shape::read(shape).expect("a good shape");
-        let config = ShopConfig {
-            is_unique: true,
-            passes_names_on: true,
-            ..ShopConfig::default()
-        };
-        world.destination.shop = (shape != BY_SKU).then(|| Shop::new(config));
+        world.destination.shop = shop.map(Shop::new);
     });
     let products = stage.products();
     for product in &products {

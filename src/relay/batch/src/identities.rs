@@ -265,6 +265,13 @@ fn lies_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
     entry.is_some_and(|entry| entry.identities.iter().any(|known| known == identity))
 }
 
+/// Whether the index tells that an entity may lie under an identity, and not that it lies there and nowhere else.
+fn may_lie_under(pages: &Pages, kind: Kind, code: &str, identity: &str) -> bool {
+    let entry = pages.get(&Entity::new(kind, code));
+    let is_sure = entry.is_some_and(|entry| entry.hash.is_some() && entry.identities.len() == 1);
+    !is_sure && lies_under(pages, kind, code, identity)
+}
+
 /// Claims the identity of every upsert; an item that takes one over from another item of the batch goes after that one.
 fn take_over(items: &mut [Decided], claims: &mut Claims, pages: &Pages) {
     let by_code = by_code(items);
@@ -394,8 +401,14 @@ pub(crate) fn note_overwritten<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], pa
 }
 
 /// Has entities let go the identities that they lie under no more. Gives the entities that are to be queued: those that
-/// wait for such an identity, and those of the batch for which nothing else would be left to wait.
-pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut Claims) -> Vec<(Kind, String)> {
+/// wait for such an identity, those that may lie under it, since what was not deleted there for their sake may not be
+/// theirs, and those of the batch for which nothing else would be left to wait.
+pub(crate) fn let_go<H: Host>(
+    desk: &Desk<'_, H>,
+    items: &[Pushed],
+    pages: &Pages,
+    claims: &mut Claims,
+) -> Vec<(Kind, String)> {
     let mut waiting = Vec::new();
     for item in items {
         let has_claimed = item.wanted.is_some() && matches!(item.what, Outcome::PutOff);
@@ -423,6 +436,9 @@ pub(crate) fn let_go<H: Host>(desk: &Desk<'_, H>, items: &[Pushed], claims: &mut
             is_left && !item.left.still.contains(identity)
         };
         for identity in item.under.iter().filter(is_left).filter(|_| !made(Mistake::NeverLetGo)) {
+            let others = claims.others(kind, identity, &item.code);
+            let others = others.filter(|other| may_lie_under(pages, kind, other, identity));
+            waiting.extend(others.map(|other| (kind, other.to_owned())));
             let codes = claims.let_go(kind, identity, &item.code, desk.now_s());
             waiting.extend(codes.into_iter().map(|code| (kind, code)));
         }

@@ -49,7 +49,7 @@ pub(super) async fn keep_all<H: Host>(
         keep_in_index(item, pages, (desk.now_s(), is_dry));
     }
     identities::note_overwritten(desk, &items, pages, claims);
-    let waiting = identities::let_go(desk, &items, claims);
+    let waiting = identities::let_go(desk, &items, pages, claims);
     if pages.has_changes() || claims.has_changes() {
         books.know_the_pair(desk).await?;
     }

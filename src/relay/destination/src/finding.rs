@@ -98,10 +98,14 @@ impl<H: Host> Destination<'_, H> {
         }
     }
 
-    /// The failure of an entity that the destination says to have and does not find. It costs an attempt.
+    /// The failure of an entity that the destination says to have and does not find. It costs an attempt, and from its
+    /// moment on counts how long the destination may take to find the entity.
     pub(crate) fn not_found_yet(&self) -> Failure {
         let reason = "the destination has another version of it than is known, and does not find it yet".to_owned();
-        self.governor.failed(Class::Transient, reason)
+        Failure {
+            may_have_made: true,
+            ..self.governor.failed(Class::Transient, reason)
+        }
     }
 
     /// Whether the destination gave two sets of values of one and the same thing; not if the first is not known.

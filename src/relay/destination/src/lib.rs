@@ -33,10 +33,6 @@ use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
 
-/// After how many attempts it is believed that the destination does not have what it said to have another version of: by
-/// then its search has had minutes, as a rule.
-const BELIEVED_AFTER: u32 = 5;
-
 /// The limits of calls to the destination: `per_second` in a second, as configured, each of which may take `timeout_ms`
 /// milliseconds. Five calls at once are what destinations of this sort bear.
 pub fn limits(timeout_ms: u64, per_second: usize) -> Limits {
@@ -137,7 +133,9 @@ impl<'a, H: Host> Destination<'a, H> {
                         // its search lags.
                         None if meaning == Meaning::Exists && act == Act::Update => {
                             let found = self.find_as_it_was(cargo, &own).await?;
-                            if found.is_none() && cargo.attempts < BELIEVED_AFTER && !cargo.is_last_resort {
+                            // What may have moved it is known to have settled, or this is the first word of it.
+                            let has_settled = cargo.may_arrive_until_s.is_some() || cargo.is_last_resort;
+                            if found.is_none() && !has_settled {
                                 return Err(self.not_found_yet());
                             }
                             found
