@@ -61,7 +61,9 @@ pub(crate) fn stage_at(products: usize, seed: u64, shape: &str, shop: Option<Sho
     for product in &products {
         stage.tell(&touch(product));
     }
-    stage.run_until(HOUR_MS, "all products", is_equal);
+    stage.run_until(HOUR_MS, "all products", |stage| {
+        stage.is_quiet() && held(stage).len() == products.len()
+    });
     // What the search index lags behind has come.
     stage.run_for(5 * MINUTE_MS);
     stage.forget();

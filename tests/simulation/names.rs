@@ -226,7 +226,7 @@ fn a_dead_letter_that_holds_a_name_is_asked_for_as_if_somebody_had_replayed_it()
 }
 
 /// Changes an entry of the index: of what was pushed (`i`), or of who holds a name (`j`).
-fn amend(stage: &Stage, order: char, entity: &Entity, change: impl Fn(&mut Value)) {
+fn amend(stage: &Stage, order: char, entity: &Entity, mut change: impl FnMut(&mut Value)) {
     let mut world = stage.world();
     let begin = format!("r1.main.{order}.p.");
     for (_, page) in world.store.iter_mut().filter(|(key, _)| key.starts_with(&begin)) {
@@ -329,6 +329,48 @@ fn what_somebody_else_renamed_is_not_made_twice_while_the_search_lags() {
     stage.tell(&call(&new, "SECOND"));
     stage.run_until(HOUR_MS, "under its name", is_equal);
     assert_eq!(stage.dead_letters(), 0);
+    let doubled = stage.world().destination.shop.as_ref().map(|shop| shop.doubled.clone());
+    assert_eq!(doubled, Some(Vec::new()));
+}
+
+/// An index from before `remember` was of the shape knows nothing that the destination gave, and other entries do: what is
+/// known of neither is found by its name, so that a change and a deletion reach it, and the entry has it from then on.
+#[test]
+fn entries_with_and_without_what_the_destination_gave_stand_in_one_index() {
+    let identity = r#""identity": { "form": "attribute", "attribute": "sku", "unique": true, "renames": true },"#;
+    let shape = SHOP.replace(identity, "");
+    let (mut stage, products) = stage_at(6, 92, &shape, Some(ShopConfig::default()));
+    let known = |stage: &Stage, product: &EntityId| {
+        let mut id = None;
+        amend(stage, 'i', &Entity::new(Kind::Product, &product.key()), |entry| {
+            let is_gone = entry.get("g").is_some();
+            id = entry["r"]["id"].as_str().filter(|_| !is_gone).map(str::to_owned);
+        });
+        id
+    };
+    let before: Vec<Option<String>> = products.iter().map(|product| known(&stage, product)).collect();
+    assert!(before.iter().all(Option::is_some));
+    for product in &products[..3] {
+        amend(&stage, 'i', &Entity::new(Kind::Product, &product.key()), |entry| {
+            entry.as_object_mut().unwrap().remove("r");
+        });
+    }
+    for at in [0, 3] {
+        stage.tell(&set_sku(&products[at], json!(format!("CHANGED-{at}"))));
+        stage.tell(&delete(&products[at + 1]));
+    }
+    stage.run_until(HOUR_MS, "all is as in the PIM", |stage| {
+        stage.is_quiet() && stage.differences().is_empty()
+    });
+    for at in [0, 3] {
+        assert_eq!(
+            known(&stage, &products[at]),
+            before[at],
+            "the same thing, and known by now"
+        );
+        assert_eq!(known(&stage, &products[at + 1]), None, "it is gone");
+    }
+    assert_eq!(known(&stage, &products[2]), None, "nobody pushed it");
     let doubled = stage.world().destination.shop.as_ref().map(|shop| shop.doubled.clone());
     assert_eq!(doubled, Some(Vec::new()));
 }
