@@ -402,7 +402,7 @@ async fn a_worker_that_stands_still_counts_what_waits_and_tells_people() {
     }
 }
 
-/// What the README says of it.
+/// What `docs/configuration.md` says of it.
 const DRY_RUN_DENIED: &str = "variable `destination_url` is unset, but what waits here is for ";
 
 #[tokio::test]
@@ -466,8 +466,8 @@ async fn a_dry_run_does_nothing_where_a_destination_was() {
 }
 
 #[test]
-fn the_readme_says_what_a_dry_run_is_told() {
-    let readme = std::fs::read_to_string(tests::application::root().join("README.md")).unwrap();
-    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(readme.contains(DRY_RUN_DENIED));
+fn the_documentation_says_what_a_dry_run_is_told() {
+    let page = std::fs::read_to_string(tests::application::root().join("docs/configuration.md")).unwrap();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains(DRY_RUN_DENIED));
 }

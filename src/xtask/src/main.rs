@@ -22,6 +22,8 @@ mod checks;
 mod components;
 mod debian;
 mod demo;
+#[cfg(test)]
+mod links;
 mod mirror;
 mod npm;
 mod packages;

@@ -106,7 +106,7 @@ pub(crate) fn prepare_store(state_dir: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             if !has_write_ahead_log(&file) {
                 eprintln!(
-                    "{} has no write-ahead log; the README says how to switch it on",
+                    "{} has no write-ahead log; docs/platforms.md (SQLite) says how to switch it on",
                     file.display()
                 );
             }
