@@ -30,6 +30,7 @@ mod secrets;
 mod shape;
 #[cfg(unix)]
 mod spin_host;
+mod staying;
 mod store;
 mod stored;
 mod sync;

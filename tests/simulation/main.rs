@@ -20,6 +20,7 @@ mod proxies;
 mod reconciliation;
 mod settings;
 mod shape;
+mod staying;
 mod stuck;
 mod throttled;
 mod wire;

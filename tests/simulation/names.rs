@@ -303,6 +303,27 @@ fn what_leaves_a_name_to_another_one_is_made_anew() {
     stage.run_until(HOUR_MS, "nothing lies under the old one", is_equal);
 }
 
+/// Two that may both lie under one name leave it in the same moment: each is not to leave it to the other one.
+#[test]
+fn what_two_leave_in_one_batch_is_deleted_by_one_of_them() {
+    for shape in shapes() {
+        for first in [0, 1] {
+            let (mut stage, products) = stage_of(6, 93, &shape);
+            let (there, maybe) = (&products[first], &products[1 - first]);
+            let old = sku(&stage, there);
+            may_lie_under(&stage, maybe, &old);
+            let other = json!(maybe.key());
+            amend(&stage, 'j', &Entity::new(Kind::Product, &old), |entry| {
+                entry["f"] = json!([other]);
+            });
+            stage.edit(&call(there, "NEW"));
+            stage.tell(&call(maybe, "NEW-TOO"));
+            stage.tell(&touch(there));
+            stage.run_until(HOUR_MS, "nothing lies under the old one", is_equal);
+        }
+    }
+}
+
 /// Somebody renames a thing in the shop, whose search lags: the shop says that it has another version, and finds nothing.
 /// Until the search had time for it, that is not believed, and so nothing is made a second time.
 #[test]

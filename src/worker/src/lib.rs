@@ -1,7 +1,7 @@
 //! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in the room
 //! `tick`, and the rooms below it.
 
-use config::answer::{Answer, authorize_tick};
+use config::answer::{Answer, authorize_tick, watch_s};
 use config::{AdminConfig, Telling, WorkerConfig};
 use host::{Console, Head, SpinHost, VARIABLES};
 use records::report::Report;
@@ -20,16 +20,20 @@ mod cron {
 
     impl Guest for Worker {
         fn handle_cron_event(_: Metadata) -> Result<(), Error> {
-            let tick = async { super::tick().await.map(|_| ()) };
+            let tick = async { super::tick(None).await.map(|_| ()) };
             // The tick's own line has told everything that went wrong inside it.
             host::run(tick).map_err(|error| Error::Other(super::without_store(&error)))
         }
     }
 }
 
-async fn tick() -> Result<Report, StoreError> {
+/// A tick that stays for so many seconds; for as long as is configured where none are given.
+async fn tick(watch_s: Option<u64>) -> Result<Report, StoreError> {
     let error = match WorkerConfig::read(&VARIABLES) {
-        Ok(config) => return Ok(worker::tick(&SpinHost::open()?, &config).await),
+        Ok(config) => {
+            let watch_s = watch_s.unwrap_or(config.watch_s);
+            return Ok(worker::tick(&SpinHost::open()?, &WorkerConfig { watch_s, ..config }).await);
+        }
         Err(error) => error,
     };
     let report = standstill::misconfigured(&Console, &error);
@@ -43,9 +47,11 @@ fn without_store(error: &StoreError) -> String {
     format!("the tick cannot begin: {error}")
 }
 
-fn authorize(head: &Head) -> Result<(), Answer> {
+/// Lets a caller in, and says for how many seconds its tick stays.
+fn authorize(head: &Head) -> Result<u64, Answer> {
     let config = AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
-    authorize_tick(&config, &head.method, &head.query, &head.headers)
+    authorize_tick(&config, &head.method, &head.query, &head.headers)?;
+    watch_s(&head.query)
 }
 
 #[http_component]
@@ -54,7 +60,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     drop(request);
     let answer = match authorize(&head) {
         Err(refusal) => refusal,
-        Ok(()) => match host::eager(tick()).await {
+        Ok(watch_s) => match host::eager(tick(Some(watch_s))).await {
             Ok(report) => Answer::json(report.status(), &worker::answer(&report)),
             Err(error) => Answer::problem(503, &without_store(&error)),
         },

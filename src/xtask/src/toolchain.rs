@@ -71,6 +71,7 @@ impl Toolchain {
     pub(crate) fn cargo(&self, args: &[&str]) -> Command {
         let mut cargo = workspace::cargo();
         cargo
+            .args(["--config", &short_paths()])
             .args(args)
             .env("CARGO_BUILD_TARGET", TARGET)
             .env("CARGO_TARGET_DIR", &self.target_dir);
@@ -97,6 +98,18 @@ impl Toolchain {
             .env("CLIPPY_ARGS", lints);
         check
     }
+}
+
+/// A setting of cargo's by which components name the sources of their dependencies without the folder that these lie in:
+/// whoever builds a component, it is the same, and it tells nothing of the machine.
+fn short_paths() -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let sources = home.and_then(|home| home.join("registry").join("src").read_dir().ok());
+    let folders = sources.into_iter().flatten().flatten();
+    let flags = folders.map(|folder| format!("'--remap-path-prefix={}='", folder.path().display()));
+    let flags: Vec<String> = flags.collect();
+    format!("target.{TARGET}.rustflags=[{}]", flags.join(","))
 }
 
 fn advice(no_rustup: &anyhow::Error, no_debian: &anyhow::Error) -> anyhow::Error {

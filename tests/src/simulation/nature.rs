@@ -58,11 +58,13 @@ pub enum Dimension {
     Tokens,
     /// The destination calls products by their SKUs, which change, go from one product to another and are given twice.
     Identities,
+    /// Ticks stay and wait for news.
+    Staying,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 23] = [
+    pub const ALL: [Dimension; 24] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -86,6 +88,7 @@ impl Dimension {
         Dimension::Customs,
         Dimension::Tokens,
         Dimension::Identities,
+        Dimension::Staying,
     ];
 
     /// Its name on the command line.
@@ -114,6 +117,7 @@ impl Dimension {
             Dimension::Customs => "customs",
             Dimension::Tokens => "tokens",
             Dimension::Identities => "identities",
+            Dimension::Staying => "staying",
         }
     }
 
@@ -126,6 +130,7 @@ impl Dimension {
     fn one_in(self) -> u64 {
         match self {
             Dimension::Families => 60,
+            Dimension::Staying => 30,
             Dimension::Brim | Dimension::Purge => 120,
             Dimension::Values => 60,
             Dimension::Bodies | Dimension::PimClock | Dimension::Strange | Dimension::StaleReads => 10,
@@ -203,6 +208,8 @@ impl Pause {
 pub struct Settings {
     /// `tick_seconds`.
     pub tick_s: u64,
+    /// `watch_seconds`.
+    pub watch_s: u64,
     /// `call_timeout_seconds`.
     pub call_timeout_s: u64,
     /// `destination_calls_per_second`.
@@ -254,6 +261,7 @@ pub struct Nature {
 /// How the application is configured in most worlds.
 const SETTINGS: Settings = Settings {
     tick_s: 20,
+    watch_s: 0,
     call_timeout_s: 15,
     destination_rate: 100,
     high_water: 400_000,
@@ -303,6 +311,9 @@ impl Nature {
         if let Some(mut random) = nature.random(Dimension::Settings) {
             nature.settings = settings(&mut random);
             nature.unread_variables = random.f64() * 0.3;
+        }
+        if let Some(mut random) = nature.random(Dimension::Staying) {
+            nature.settings.watch_s = [10, 50, 50, 300][random.usize(..4)];
         }
         if let Some(mut random) = nature.random(Dimension::Latency) {
             nature.draw_latency(&mut random);
@@ -410,6 +421,7 @@ fn settings(random: &mut Rng) -> Settings {
     let mut one_of = |choices: &[u64]| choices[random.usize(..choices.len())];
     Settings {
         tick_s: one_of(&[least("tick_seconds", &[1, 2, 3]), 5, 10, 20, 25]),
+        watch_s: SETTINGS.watch_s,
         call_timeout_s: one_of(&[1, 3, 15, 25]),
         destination_rate: one_of(&[1, 5, 100, 1000]) as usize,
         high_water: one_of(&[least("high_water_mark", &[400, 10_000]), 1_000_000]),

@@ -162,6 +162,7 @@ pub(super) fn introduce(shop: &mut Shop, id: &EntityId) {
 fn configure(worker: &mut WorkerConfig, ingest: &mut IngestSettings, scenario: &Scenario, nature: &Nature) {
     let settings = nature.settings;
     worker.tick_s = settings.tick_s;
+    worker.watch_s = settings.watch_s;
     worker.call_timeout_s = settings.call_timeout_s;
     worker.destination_rate = settings.destination_rate;
     (worker.high_water, ingest.high_water) = (settings.high_water, settings.high_water);
@@ -432,7 +433,8 @@ impl Run {
                 )
             )
         };
-        self.under_way.get() == 0
+        // A tick that stays is always under way; while it works, keys of what it works on are there.
+        (self.worker.watch_s > 0 || self.under_way.get() == 0)
             && shared.landing == 0
             && shared.destination.landing() == 0
             && !shared.store.keys().any(waits)

@@ -20,13 +20,13 @@ use model::gathering::gathered;
 use queue::claims::Claims;
 use queue::index::Pages;
 use queue::waiting::Waiting;
-use shape::{Farewell, Removal};
+use shape::{Farewell, Removal, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
 use world::mistake::{Mistake, made};
 
-/// By the codes of entities, the identities that these may lie under besides, since pushes under them are in flight.
-pub(crate) type InFlight = BTreeMap<String, BTreeSet<String>>;
+/// Codes of entities, each with an identity that it may lie under besides, since a push under it is in flight.
+pub(crate) type InFlight = Vec<(String, String)>;
 
 /// How often an entity whose identity another one holds is tried again before it is given up: the other's change may be
 /// under way.
@@ -58,7 +58,7 @@ pub(crate) async fn bring_holders<H: Host>(
                 for other in claims.others(kind, identity, &item.code) {
                     let tried = session.backlog.tried_in_flight(&session.desk, kind, other).await?;
                     let identities = tried.into_iter().filter_map(|tried| tried.identity);
-                    in_flight.entry(other.to_owned()).or_default().extend(identities);
+                    in_flight.extend(identities.map(|identity| (other.to_owned(), identity)));
                 }
             }
             if let Some(wanted) = item.wants_another() {
@@ -242,7 +242,7 @@ fn has_claimed(item: &Decided, claims: &Claims) -> bool {
         .is_some_and(|wanted| claims.holder(kind, wanted) == Some(&item.code))
 }
 
-/// For every item of a batch the code of the entity that holds what the item wants; none where nothing blocks it.
+/// For every item of a batch the code of the entity that holds what it wants; none where nothing blocks it.
 type Blocked = Vec<Option<String>>;
 
 /// The number of every entity in its batch, by its code.
@@ -319,24 +319,31 @@ fn leave<H: Host>(
             .map(|wanted| (wanted, at))
     };
     let comes: BTreeMap<String, usize> = gathered(items.iter().enumerate().filter_map(comes));
+    let (leave, by_code) = (who_leaves(shape, items), by_code(items));
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
         let is_anothers = |identity: &str| {
             let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
             let mut others = claims.others(kind, identity, &item.code);
-            let may_come = |other: &str| in_flight.get(other).is_some_and(|under| under.contains(identity));
+            let may_come = |other: &str| in_flight.iter().any(|(code, under)| code == other && under == identity);
             let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
             // The other entity was looked up under the identity and took over the very thing that this one has there.
             let has_taken_it = |other: &str| {
                 let entry = pages.get(&Entity::new(kind, other));
                 entry.is_some_and(|entry| shape.is_of_one(kind, &entry.remote, &item.remote))
             };
-            let is_its = |other: &str| is_there(other) && (goes_by_identity || has_taken_it(other));
+            // Of several that leave it together, the first deletes what lies there.
+            let leaves_it_to_this = |other: &str| {
+                let other = by_code.get(other).filter(|other| **other > at);
+                other.is_some_and(|other| leave[*other].iter().any(|left| left == identity))
+            };
+            let is_its =
+                |other: &str| is_there(other) && !leaves_it_to_this(other) && (goes_by_identity || has_taken_it(other));
             others.any(is_its) && !made(Mistake::DeleteAnothersName)
         };
         let removal = |identity: &String| -> Option<Removal> {
-            if Some(identity) == item.wanted.as_ref() || is_overwritten(&identity) || is_anothers(identity) {
+            if is_overwritten(&identity) || is_anothers(identity) {
                 return None;
             }
             match desk.config.shape.farewell(kind, &item.code, Some(identity))? {
@@ -344,18 +351,11 @@ fn leave<H: Host>(
                 Farewell::Silent => None,
             }
         };
-        let is_renamed = shape.renames(kind) && !item.turn.starts_anew;
-        // The thing whose new identity a change tells the destination stays; what a request whose end nobody saw may
-        // have made beside it does not.
-        let stays = |identity: &&String| is_renamed && item.is_to_be_upserted() && item.is_known_under(identity);
-        let left = item.under.iter().filter(|identity| !stays(identity));
-        let removals: Vec<Removal> = left.filter_map(removal).collect();
+        let removals: Vec<Removal> = leave[at].iter().filter_map(removal).collect();
         let entity = item.waiting.entity.clone();
         let overwritten = item.under.iter().filter(is_overwritten);
-        let overwritten: Vec<_> = overwritten
-            .map(|identity| (identity.clone(), comes[identity]))
-            .collect();
-        item.overwritten = overwritten;
+        let overwritten = overwritten.map(|identity| (identity.clone(), comes[identity]));
+        item.overwritten = overwritten.collect();
         match &mut item.what {
             Decision::Delete(known) => *known = removals,
             Decision::Upsert { leaving, .. } => {
@@ -370,6 +370,20 @@ fn leave<H: Host>(
         }
     }
     is_held
+}
+
+/// For every item of a batch the identities under which nothing of it is to lie any more.
+fn who_leaves(shape: &Shape, items: &[Decided]) -> Vec<Vec<String>> {
+    let left_by = |item: &Decided| {
+        let is_renamed = shape.renames(item.waiting.entity.kind) && !item.turn.starts_anew;
+        // The thing whose new identity a change tells the destination stays; what a request whose end nobody saw may
+        // have made beside it does not.
+        let stays = |identity: &String| is_renamed && item.is_to_be_upserted() && item.is_known_under(identity);
+        let is_left = |identity: &&String| Some(*identity) != item.wanted.as_ref() && !stays(identity);
+        let under = item.under.iter().filter(|_| item.is_to_be_pushed());
+        under.filter(is_left).cloned().collect()
+    };
+    items.iter().map(left_by).collect()
 }
 
 /// Notes in the index that an entity lies no more under an identity where another one's upsert has overwritten it.

@@ -4,7 +4,7 @@
 //! configured, the endpoint that it would open is closed. What a caller sends is compared with a secret in a time that
 //! does not tell how much of it is right.
 
-use crate::{AdminConfig, ConfigError};
+use crate::{AdminConfig, ConfigError, WATCH_MAX_S};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
@@ -109,6 +109,23 @@ pub fn authorize(config: &AdminConfig, headers: &HeaderMap) -> Result<(), Answer
         Answer::problem(401, "send the administration's token as `authorization: Bearer ...`")
             .with("www-authenticate", "Bearer"),
     )
+}
+
+/// How long a tick stays that is asked for by HTTP, in seconds: it ends with its work, unless its caller says otherwise.
+///
+/// # Errors
+/// An answer of 400 to a number that is none.
+pub fn watch_s(query: &str) -> Result<u64, Answer> {
+    let Some(said) = query.split('&').find_map(|pair| pair.strip_prefix("watch_seconds=")) else {
+        return Ok(0);
+    };
+    let seconds = said.parse().ok().filter(|seconds| *seconds <= WATCH_MAX_S);
+    seconds.ok_or_else(|| {
+        Answer::problem(
+            400,
+            &format!("`watch_seconds` is to be a number of seconds, up to {WATCH_MAX_S}"),
+        )
+    })
 }
 
 /// Whether a request may start a tick: by `POST` with a token of the administration's or, for schedulers that can send

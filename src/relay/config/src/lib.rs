@@ -116,6 +116,9 @@ impl<'v> IngestConfig<'v> {
 /// events a second: with a lower mark it would put deliveries off while nothing waits at all.
 const HIGH_WATER_LEAST: u64 = 10_000;
 
+/// How long a tick may stay, in seconds.
+const WATCH_MAX_S: u64 = 300;
+
 fn high_water(variables: &Variables) -> Result<u64, ConfigError> {
     variables.number("high_water_mark", 400_000, HIGH_WATER_LEAST, 1_000_000)
 }
@@ -290,6 +293,9 @@ pub struct WorkerConfig {
     /// How long one tick reads, in seconds. What it has read by then may be pushed for half of `call_timeout_s` more,
     /// and a call that is under way is finished.
     pub tick_s: u64,
+    /// How long a tick stays in all and waits for news where nothing is to be done, in seconds; 0 for one that ends with
+    /// its work.
+    pub watch_s: u64,
     /// The longest that one outbound call may take, in seconds.
     pub call_timeout_s: u64,
     /// The most calls a second to the destination.
@@ -348,6 +354,7 @@ impl WorkerConfig {
             alert: AlertConfig::read(variables)?,
             // To take the lease takes one second of a tick, and no call begins with less than half a second left.
             tick_s: variables.number("tick_seconds", 20, 3, 25)?,
+            watch_s: variables.number("watch_seconds", 50, 0, WATCH_MAX_S)?,
             call_timeout_s: variables.number("call_timeout_seconds", 15, 1, 25)?,
             destination_rate: variables.number("destination_calls_per_second", 50, 1, 1000)?,
             high_water: high_water(variables)?,

@@ -176,6 +176,7 @@ fn what_is_empty_is_unset() {
             "admin_token_previous",
             "tick_key",
             "tick_seconds",
+            "watch_seconds",
             "call_timeout_seconds",
             "recent_seconds",
             "recent_overlap_seconds",
@@ -186,7 +187,8 @@ fn what_is_empty_is_unset() {
         let values = names.map(|name| (name, empty));
         let read = worker(&values).expect("all of it may be unset");
         assert!(read.destination.is_none() && read.alert.is_none());
-        assert_eq!((read.tick_s, read.call_timeout_s, read.high_water), (20, 15, 400_000));
+        assert_eq!((read.tick_s, read.watch_s), (20, 50));
+        assert_eq!((read.call_timeout_s, read.high_water), (15, 400_000));
         assert_eq!((read.keys.instance(), &*read.tracking_header), ("main", "trackingid"));
         assert_eq!(read.reconciliation.walk_s, Some(86_400));
         assert!(ingest(&values).expect("likewise").event_platform_secrets.is_empty());
@@ -295,6 +297,7 @@ fn values_that_cannot_work_are_named() {
     for (name, good, bad) in [
         ("high_water_mark", ["10000", "1000000"], ["9999", "1000001"]),
         ("tick_seconds", ["3", "25"], ["2", "26"]),
+        ("watch_seconds", ["0", "300"], ["301", "1 m"]),
         ("call_timeout_seconds", ["1", "25"], ["0", "26"]),
         ("destination_calls_per_second", ["1", "1000"], ["0", "1001"]),
         ("recent_seconds", ["0", "86400"], ["-1", "86401"]),
@@ -328,6 +331,7 @@ fn what_cannot_be_read_is_not_unset() {
         "alert_url",
         "alert_path",
         "tick_seconds",
+        "watch_seconds",
         "high_water_mark",
         "tracking_header",
         "log",
@@ -411,5 +415,26 @@ fn a_call_that_the_platform_denies_names_the_variable_that_spin_misreads() {
     ] {
         let told = denial(&alert(read));
         assert!(told.contains("allowed_outbound_hosts"), "{told}");
+    }
+}
+
+#[test]
+fn a_tick_by_http_ends_with_its_work_unless_its_caller_says_otherwise() {
+    use crate::answer::watch_s;
+    for (query, seconds) in [
+        ("", 0),
+        ("key=k", 0),
+        ("watch_seconds=0", 0),
+        ("key=k&watch_seconds=25", 25),
+    ] {
+        assert_eq!(watch_s(query).ok(), Some(seconds), "{query}");
+    }
+    for query in [
+        "watch_seconds=",
+        "watch_seconds=301",
+        "watch_seconds=-1",
+        "watch_seconds=1e1",
+    ] {
+        assert!(watch_s(query).is_err_and(|answer| answer.status == 400), "{query}");
     }
 }

@@ -4,6 +4,9 @@
 //! watcher's own monotonic clock; the moment in the value says only that there is no need to look yet. So clocks that
 //! differ let no two workers work at once.
 //!
+//! Each sign of life renews the lease: a worker reads whose it is before it writes that it goes on, and has lost it where
+//! it is another's, where it had passed, or where all that took so long that another one may have come between.
+//!
 //! The lease is advisory all the same. Two workers at once, after a pause, waste calls; that nothing goes wrong for good
 //! is the doing of the in-flight keys and of index pages that are written by one worker each.
 
@@ -18,10 +21,13 @@ use std::pin::pin;
 use world::host::{self, Clock, Random, Store, StoreError};
 
 /// How long before its end the lease is not worked on any more, in milliseconds.
-pub const LEASE_MARGIN_MS: u64 = 2000;
+const LEASE_MARGIN_MS: u64 = 2000;
 
-/// How long a lease lasts, in milliseconds.
+/// How long a lease lasts while its worker works, in milliseconds.
 pub const LEASE_MS: u64 = 60_000;
+
+/// How long a renewal may take, in milliseconds.
+const RENEWAL_MAX_MS: u64 = 10_000;
 
 /// How long to wait before reading back, in milliseconds: longer than a write takes.
 const SETTLE_MS: u64 = 1000;
@@ -40,6 +46,9 @@ struct LeaseValue {
     /// How often its worker has shown that it lives.
     #[serde(default)]
     beats: u64,
+    /// Until when its worker means to stay, in milliseconds since the Unix epoch; 0 where it leaves after its work.
+    #[serde(default)]
+    stays_until_ms: u64,
 }
 
 /// A lease that this worker holds.
@@ -48,27 +57,56 @@ pub struct Lease {
     /// This worker's name for the tick.
     pub token: String,
     /// Until when it holds by the worker's own monotonic clock, in milliseconds.
-    pub until_monotonic_ms: u64,
+    until_monotonic_ms: Cell<u64>,
     /// Until when it holds by the worker's own wall clock, in milliseconds: a machine put to sleep may stop the other.
-    until_ms: u64,
-    /// Whether another worker was seen to have it.
+    until_ms: Cell<u64>,
+    /// Until when the worker means to stay, in milliseconds since the Unix epoch; 0 where it leaves after its work.
+    stays_until_ms: u64,
+    /// For how long each renewal takes it, in milliseconds.
+    lasts_ms: Cell<u64>,
+    beats: Cell<u64>,
+    /// Whether another worker was seen to have it, or may have it.
     is_lost: Cell<bool>,
 }
 
+/// What came of an attempt to take the lease.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is this worker's.
+    Ours(Lease),
+    /// Another worker has it, which means to stay until then, in milliseconds since the Unix epoch; 0 where that one
+    /// leaves after its work.
+    Held(u64),
+    /// Nobody has it, or another worker was quicker.
+    Not,
+}
+
+impl Taken {
+    /// The lease, if it is this worker's.
+    pub fn ours(self) -> Option<Lease> {
+        match self {
+            Taken::Ours(lease) => Some(lease),
+            Taken::Held(_) | Taken::Not => None,
+        }
+    }
+}
+
 impl Lease {
-    /// Takes the lease if nobody holds it; none if somebody does or was quicker. That of a worker that does not live any
-    /// more is removed, for the next tick to take its own.
-    pub async fn take<H: Store + Clock + Random>(host: &H, keys: &Keyspace) -> Result<Option<Lease>, StoreError> {
+    /// Takes the lease if nobody holds it. That of a worker that does not live any more is removed, for the next one to
+    /// take its own. Others are told for how many milliseconds the worker means to stay, 0 for one that leaves after its
+    /// work.
+    pub async fn take<H: Store + Clock + Random>(
+        host: &H,
+        keys: &Keyspace,
+        stays_ms: u64,
+    ) -> Result<Taken, StoreError> {
         let key = keys.record(Record::Lease);
         if let Some(value) = read(host, &key).await? {
-            let now_ms = host.now_ms();
-            // A clock that was far ahead must not lock everybody out.
-            let is_plausible = value.until_ms <= now_ms + 2 * LEASE_MS;
-            if value.until_ms > now_ms && is_plausible {
-                return Ok(None);
+            if value.is_in_time(host.now_ms()) {
+                return Ok(Taken::Held(value.stays_until_ms));
             }
             remove_if_dead(host, &key, value).await?;
-            return Ok(None);
+            return Ok(Taken::Not);
         }
         let started_ms = host.monotonic_ms();
         let now_ms = host.now_ms();
@@ -76,32 +114,39 @@ impl Lease {
         let lease = Lease {
             token,
             // From when it was asked for: the wait is part of the lease.
-            until_monotonic_ms: started_ms + LEASE_MS,
-            until_ms: now_ms + LEASE_MS,
+            until_monotonic_ms: Cell::new(started_ms + LEASE_MS),
+            until_ms: Cell::new(now_ms + LEASE_MS),
+            stays_until_ms: if stays_ms == 0 { 0 } else { now_ms + stays_ms },
+            lasts_ms: Cell::new(LEASE_MS),
+            beats: Cell::new(0),
             is_lost: Cell::new(false),
         };
-        host::write(host, &key, &lease.value(0)).await?;
+        host::write(host, &key, &lease.value(now_ms + LEASE_MS)).await?;
         host.sleep_ms(SETTLE_MS).await;
         let is_ours = lease.is_ours(host, &key).await?;
-        Ok(is_ours.then_some(lease))
+        Ok(if is_ours { Taken::Ours(lease) } else { Taken::Not })
     }
 
     /// For whoever works alone and writes nothing: it holds for ever.
     pub fn alone() -> Lease {
         Lease {
             token: String::new(),
-            until_monotonic_ms: u64::MAX,
-            until_ms: u64::MAX,
+            until_monotonic_ms: Cell::new(u64::MAX),
+            until_ms: Cell::new(u64::MAX),
+            stays_until_ms: 0,
+            lasts_ms: Cell::new(u64::MAX),
+            beats: Cell::new(0),
             is_lost: Cell::new(false),
         }
     }
 
-    fn value(&self, beats: u64) -> LeaseValue {
+    fn value(&self, until_ms: u64) -> LeaseValue {
         LeaseValue {
             v: 1,
             token: self.token.clone(),
-            until_ms: self.until_ms,
-            beats,
+            until_ms,
+            beats: self.beats.get(),
+            stays_until_ms: self.stays_until_ms,
         }
     }
 
@@ -111,7 +156,41 @@ impl Lease {
 
     /// Whether it still holds.
     pub fn holds<H: Clock>(&self, host: &H) -> bool {
-        !self.is_lost.get() && host.monotonic_ms() < self.until_monotonic_ms && host.now_ms() < self.until_ms
+        let is_in_time = host.monotonic_ms() < self.until_monotonic_ms.get() && host.now_ms() < self.until_ms.get();
+        !self.is_lost.get() && is_in_time
+    }
+
+    /// Until when calls may last that are made under it, by the worker's own monotonic clock, in milliseconds.
+    pub fn end_ms(&self) -> u64 {
+        self.until_monotonic_ms.get() - LEASE_MARGIN_MS
+    }
+
+    /// Has each renewal from now on take the lease for this many milliseconds.
+    pub fn last(&self, ms: u64) {
+        self.lasts_ms.set(ms);
+    }
+
+    /// Takes the lease for this many milliseconds from now on, by each further renewal, too; says whether it is still this
+    /// worker's.
+    ///
+    /// # Errors
+    /// The store fails: the lease holds as long as it did, if the write did not come through.
+    pub async fn renew<H: Store + Clock>(&self, host: &H, keys: &Keyspace, lasts_ms: u64) -> Result<bool, StoreError> {
+        self.last(lasts_ms);
+        let key = keys.record(Record::Lease);
+        let (began_monotonic_ms, began_ms) = (host.monotonic_ms(), host.now_ms());
+        let is_ours = self.holds(host) && self.is_ours(host, &key).await?;
+        if is_ours {
+            let lasts_ms = self.lasts_ms.get();
+            self.beats.set(self.beats.get() + 1);
+            host::write(host, &key, &self.value(began_ms + lasts_ms)).await?;
+            self.until_monotonic_ms.set(began_monotonic_ms + lasts_ms);
+            self.until_ms.set(began_ms + lasts_ms);
+        }
+        if !is_ours || host.monotonic_ms() - began_monotonic_ms > RENEWAL_MAX_MS {
+            self.is_lost.set(true);
+        }
+        Ok(self.holds(host))
     }
 
     /// Does some work, and shows meanwhile that the worker lives. Where another worker has the lease, it holds no more.
@@ -121,17 +200,11 @@ impl Lease {
         keys: &Keyspace,
         work: impl Future<Output = T>,
     ) -> T {
-        let key = keys.record(Record::Lease);
         let beat = async {
-            for beats in 1.. {
+            loop {
                 host.sleep_ms(BEAT_MS).await;
-                match self.is_ours(host, &key).await {
-                    // A store that fails tells nothing; the next beat may come through.
-                    Err(_) => {}
-                    Ok(true) => drop(host::write(host, &key, &self.value(beats)).await),
-                    Ok(false) => self.is_lost.set(true),
-                }
-                if self.is_lost.get() {
+                // A store that fails tells nothing; the next beat may come through.
+                if let Ok(false) = self.renew(host, keys, self.lasts_ms.get()).await {
                     break;
                 }
             }
@@ -150,6 +223,15 @@ impl Lease {
             host.delete(&key).await?;
         }
         Ok(())
+    }
+}
+
+impl LeaseValue {
+    /// Whether its time is not over, as far as clocks are to be believed.
+    fn is_in_time(&self, now_ms: u64) -> bool {
+        // A clock that was far ahead must not lock everybody out.
+        let is_plausible = self.until_ms <= now_ms + 2 * LEASE_MS;
+        self.until_ms > now_ms && is_plausible
     }
 }
 

@@ -3,6 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`worker`] | the tick: list, plan, take the lease, work, keep, tell |
+//! | `stay` | a tick that waits for news and works again |
 //! | `rounds` | batches, and reconciliation's share, until the time is used up |
 //! | `recover` | what earlier workers left behind |
 //! | `damage` | a damaged page of the index, set aside |
@@ -14,4 +15,5 @@ mod damage;
 mod recover;
 mod rounds;
 pub mod standstill;
+mod stay;
 pub mod worker;

@@ -16,7 +16,6 @@ use queue::batches::Arrangement;
 use queue::plan::Plan;
 use records::pace::Came;
 use serde_json::json;
-use std::collections::BTreeMap;
 use upstream::token;
 use world::host::{Host, StoreError};
 
@@ -78,7 +77,7 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
     recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
     lookups::refresh(session).await?;
-    let mut held: BTreeMap<Kind, Failure> = BTreeMap::new();
+    let mut held: Vec<(Kind, Failure)> = Vec::new();
     let (planned_s, done_s) = (session.backlog.planned_s, session.books.state.done_s);
     let plan = session.backlog.plan.clone();
     let mut due = plan.due(planned_s, done_s);
@@ -90,7 +89,9 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
         let arrange = |kind| match admits(&session.desk, &session.upstreams, (&session.books, planned_s), kind) {
             Ok(arrangement) => arrangement,
             Err(failure) => {
-                held.entry(kind).or_insert(failure);
+                if held.iter().all(|(known, _)| *known != kind) {
+                    held.push((kind, failure));
+                }
                 Arrangement {
                     size: 0,
                     ..Arrangement::default()
@@ -115,9 +116,11 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             .blocked()
             .or_else(|| session.upstreams.destination_governor.blocked())
     };
-    let mut held = held.into_values();
-    let by_an_upstream = held.find(|failure| failure.class == Class::NotCalled);
-    Ok(by_an_upstream.map(|failure| failure.reason).or_else(blocked))
+    let by_an_upstream = held
+        .into_iter()
+        .filter(|(_, failure)| failure.class == Class::NotCalled);
+    let first = by_an_upstream.min_by_key(|(kind, _)| *kind);
+    Ok(first.map(|(_, failure)| failure.reason).or_else(blocked))
 }
 
 /// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.

@@ -4,7 +4,7 @@
 use config::{ConfigError, Telling, WorkerConfig};
 use people::alert;
 use queue::key::Record;
-use queue::lease::{LEASE_MARGIN_MS, Lease};
+use queue::lease::Lease;
 use queue::plan::Plan;
 use records::pair::Pair;
 use records::report::Report;
@@ -68,11 +68,11 @@ async fn try_to_count_and_tell<H: Host>(
     if !alert::may_tell_misconfigured(host, &State::load(host, &telling.keys).await?) {
         return Ok(());
     }
-    let Some(lease) = Lease::take(host, &telling.keys).await? else {
+    let Some(lease) = Lease::take(host, &telling.keys, 0).await?.ours() else {
         return Ok(());
     };
     let mut state = State::load(host, &telling.keys).await?;
-    let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
+    let end_ms = lease.end_ms();
     alert::tell_misconfigured(host, telling, &lease, why, &mut state, end_ms).await;
     if lease.holds(host) {
         state.save(host, &telling.keys).await?;

@@ -1,9 +1,11 @@
-//! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up.
+//! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up. One that stays goes
+//! on from there (`stay`).
 
 use crate::commands;
 use crate::damage;
 use crate::rounds;
 use crate::standstill;
+use crate::stay;
 use akeneo::pim;
 use config::{DestinationConfig, WorkerConfig};
 use desk::books::Books;
@@ -14,7 +16,7 @@ use model::entity::digest;
 use people::alert;
 use queue::dead_letter;
 use queue::key::Record;
-use queue::lease::{LEASE_MARGIN_MS, Lease};
+use queue::lease::{LEASE_MS, Lease};
 use queue::plan::Plan;
 use reconcile::{self, rehearsal};
 use records::history::History;
@@ -24,7 +26,7 @@ use records::report::Report;
 use records::state::State;
 use records::status::{self, Status};
 use serde_json::{Value, json};
-use upstream::governor::{Deadlines, Governor};
+use upstream::governor::{Deadlines, Governor, Starts};
 use upstream::governor_state::GovernorState;
 use world::host::{self, Host, StoreError};
 use world::log;
@@ -32,31 +34,52 @@ use world::log;
 /// How long a PIM is taken to have no search by `POST` before it is tried again, in seconds.
 const NO_POST_SEARCH_S: u64 = 86_400;
 
-/// Runs one tick and says what it did. Whatever fails costs no event: it stays for the next tick.
+/// Runs one tick and says what it did. Whatever fails costs no event: it stays for the next tick. A tick that stays
+/// tells of each of its works in the log, and gives the report of the last one.
 pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
     let started_ms = host.monotonic_ms();
-    let mut report = match begin(host, config, started_ms).await {
-        Ok(report) => report,
+    let report = match begin(host, config, started_ms).await {
+        Ok(Ended::Told(report)) => return report,
+        Ok(Ended::Untold(report)) => report,
         Err(error) => {
             standstill::tell_of_damage(host, config, &error).await;
             Report::failed(error.to_string())
         }
     };
-    report.ms = host.monotonic_ms() - started_ms;
+    let ms = host.monotonic_ms() - started_ms;
+    told(host, config, Report { ms, ..report })
+}
+
+/// How a tick ended: with a piece of work that was told in the log, or otherwise.
+enum Ended {
+    Told(Report),
+    Untold(Report),
+}
+
+/// Tells of a report in the log.
+pub(crate) fn told<H: Host>(host: &H, config: &WorkerConfig, report: Report) -> Report {
     let is_failure = matches!(report.outcome, "failed" | "stopped");
     log::write(host, config.log, "tick", is_failure, json!(report));
     report
 }
 
-async fn begin<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
+async fn begin<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Ended, StoreError> {
     if let Some(error) = standstill::denied_dry_run(host, config).await? {
         standstill::count_and_tell(host, &config.telling(), &error).await;
-        return Ok(standstill::misconfigured(host, &error));
+        return Ok(Ended::Untold(standstill::misconfigured(host, &error)));
     }
     run(host, config, started_ms).await
 }
 
-async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Report, StoreError> {
+/// What a look at the store told.
+pub(crate) struct Look {
+    pub(crate) plan: Plan,
+    /// Whether nothing is to be done now.
+    pub(crate) is_idle: bool,
+}
+
+/// Lists the store, and says whether anything is to be done.
+pub(crate) async fn look<H: Host>(host: &H, config: &WorkerConfig) -> Result<Look, StoreError> {
     let (plan, now_s) = rounds::list(host, config).await?;
     let done_s = if plan.dead > 0 {
         last_done_s(host, config).await?
@@ -66,34 +89,45 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
     let is_idle = plan.is_idle(now_s, done_s)
         && !reconcile::is_due(host, config).await?
         && !rehearsal::is_due(host, config).await?;
-    if is_idle {
-        if publish(host, config, &plan, None).await? {
-            look_around(host, config, &plan).await;
-        }
-        return Ok(Report {
-            outcome: "idle",
-            depth: plan.depth,
-            ..Report::default()
-        });
-    }
-    let Some(lease) = Lease::take(host, &config.keys).await? else {
-        // The worker that has the lease may have died, and ingest lives on the figures of a fresh listing.
-        if host.monotonic_ms() - started_ms < FRESH_MS {
+    Ok(Look { plan, is_idle })
+}
+
+async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Ended, StoreError> {
+    let stays_ms = config.watch_s * 1000;
+    let (mut outcome, mut depth, mut taken) = ("busy", 0, None);
+    if stays_ms > 0 {
+        taken = stay::take(host, config, stays_ms).await?;
+    } else {
+        let Look { plan, is_idle } = look(host, config).await?;
+        depth = plan.depth;
+        if is_idle {
+            outcome = "idle";
+            idle(host, config, &plan, None).await?;
+        } else if let Some(lease) = Lease::take(host, &config.keys, 0).await?.ours() {
+            taken = Some((lease, 0));
+        } else if host.monotonic_ms() - started_ms < FRESH_MS {
+            // The worker that has the lease may have died, and ingest lives on the figures of a fresh listing.
             publish(host, config, &plan, None).await?;
         }
-        return Ok(Report {
-            outcome: "busy",
-            depth: plan.depth,
+    }
+    let mut report = None;
+    if let Some((lease, until_ms)) = taken {
+        outcome = "idle";
+        let working = stay::run(host, config, &lease, (started_ms, until_ms));
+        let result = lease.while_working(host, &config.keys, working).await;
+        // A failure here only makes the next tick wait for the lease to pass.
+        let given_back = lease.give_back(host, &config.keys).await;
+        report = result?;
+        given_back?;
+    }
+    Ok(match report {
+        Some(report) => Ended::Told(report),
+        None => Ended::Untold(Report {
+            outcome,
+            depth,
             ..Report::default()
-        });
-    };
-    let working = work(host, config, &lease, started_ms);
-    let result = lease.while_working(host, &config.keys, working).await;
-    // A failure here only makes the next tick wait for the lease to pass.
-    let given_back = lease.give_back(host, &config.keys).await;
-    let report = result?;
-    given_back?;
-    Ok(report)
+        }),
+    })
 }
 
 /// How old a listing may be that is published, in milliseconds.
@@ -114,22 +148,44 @@ async fn publish<H: Host>(
     status::publish(host, &config.keys, plan, worked, Pair::of(config), None).await
 }
 
-/// What a tick without work does when it publishes: tells people what they must know, under the lease only if there is
-/// anything.
-async fn look_around<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) {
-    let looked = async {
-        if !alert::is_due(host, config, plan).await? {
-            return Ok(());
+/// What a tick does while nothing is to be done: it publishes, now and then, and tells people what they must know, under
+/// the lease only if there is anything. That is the lease of a tick that stays, or one for this alone.
+pub(crate) async fn idle<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    plan: &Plan,
+    held: Option<&Lease>,
+) -> Result<(), StoreError> {
+    if publish(host, config, plan, None).await? {
+        note_aftermath(host, config, look_around(host, config, plan, held).await);
+    }
+    Ok(())
+}
+
+async fn look_around<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    plan: &Plan,
+    held: Option<&Lease>,
+) -> Result<(), StoreError> {
+    if !alert::is_due(host, config, plan).await? {
+        return Ok(());
+    }
+    let own = match held {
+        Some(held) => {
+            held.renew(host, &config.keys, LEASE_MS).await?;
+            None
         }
-        let Some(lease) = Lease::take(host, &config.keys).await? else {
-            return Ok(());
-        };
-        let mut state = State::load(host, &config.keys).await?;
-        let told = look_after(host, config, &lease, plan, &mut state).await;
-        lease.give_back(host, &config.keys).await?;
-        told
+        None => Lease::take(host, &config.keys, 0).await?.ours(),
     };
-    note_aftermath(host, config, looked.await);
+    if let Some(lease) = held.or(own.as_ref()).filter(|lease| lease.holds(host)) {
+        let mut state = State::load(host, &config.keys).await?;
+        look_after(host, config, lease, plan, &mut state).await?;
+    }
+    match own {
+        Some(own) => own.give_back(host, &config.keys).await,
+        None => Ok(()),
+    }
 }
 
 /// What is done last and fails no tick: the oldest dead letters are thinned, people are told.
@@ -147,7 +203,7 @@ async fn look_after<H: Host>(
     if let Some(last) = last {
         (state.thinned_s, state.thinned_key) = last;
     }
-    let end_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
+    let end_ms = lease.end_ms();
     let told = alert::tell(host, config, lease, plan, state, end_ms).await?;
     if (thinned || told) && lease.holds(host) {
         state.save(host, &config.keys).await?;
@@ -167,19 +223,45 @@ fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), S
     }
 }
 
-async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_ms: u64) -> Result<Report, StoreError> {
+/// A piece of work under the lease, told in the log.
+pub(crate) struct Worked {
+    pub(crate) report: Report,
+    /// Whether there may be more to do, and nothing keeps the worker from doing it.
+    pub(crate) goes_on: bool,
+}
+
+/// What one piece of work hands on to the next one under the same lease.
+#[derive(Default)]
+pub(crate) struct Handed {
+    works: u64,
+    pim_starts: Starts,
+    destination_starts: Starts,
+}
+
+/// Works until nothing is left to do or a tick's time is over, which began at `started_ms`, a moment of the monotonic
+/// clock in milliseconds.
+pub(crate) async fn work<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    started_ms: u64,
+    handed: &mut Handed,
+) -> Result<Worked, StoreError> {
     // Listed anew: what was there before the lease was taken may have been worked on.
     let (mut plan, mut planned_s) = rounds::list(host, config).await?;
     let mut state = State::load(host, &config.keys).await?;
     publish(host, config, &plan, Some(&state)).await?;
-    state.compare_clocks(host.now_ms());
+    if handed.works == 0 {
+        // Under one lease no other host has saved the state.
+        state.compare_clocks(host.now_ms());
+    }
     let mut history = History::load(host, &config.keys).await?;
     history.note_listing(&plan, planned_s);
     if commands::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = rounds::list(host, config).await?;
     }
     let pair = Pair::load(host, &config.keys).await?;
-    let lease_ms = lease.until_monotonic_ms - LEASE_MARGIN_MS;
+    let lease_ms = lease.end_ms();
     let tick_ms = started_ms + config.tick_s * 1000;
     let deadlines = Deadlines {
         lease,
@@ -188,20 +270,26 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         end_ms: (tick_ms + config.call_timeout_s * 1000).min(lease_ms),
     };
     let (timeout_ms, tracking) = (config.call_timeout_s * 1000, &config.tracking_header);
-    let governor = |limits, state: &GovernorState, fingerprint| {
-        Governor::new(
-            host,
-            limits,
-            config.log,
-            tracking,
-            deadlines,
-            state.clone(),
-            fingerprint,
-        )
+    handed.works += 1;
+    let governor = |limits, state: &GovernorState, fingerprint, starts| {
+        let state = state.clone();
+        let mut governor = Governor::new(host, limits, config.log, tracking, deadlines, state, fingerprint);
+        governor.follow(starts);
+        governor
     };
-    let pim_governor = governor(pim::limits(timeout_ms), &state.pim, pim_fingerprint(config));
+    let pim_governor = governor(
+        pim::limits(timeout_ms),
+        &state.pim,
+        pim_fingerprint(config),
+        &handed.pim_starts,
+    );
     let destination_limits = destination::limits(timeout_ms, config.destination_rate);
-    let destination_governor = governor(destination_limits, &state.destination, destination_fingerprint(config));
+    let destination_governor = governor(
+        destination_limits,
+        &state.destination,
+        destination_fingerprint(config),
+        &handed.destination_starts,
+    );
     let mut session = Session::new(Parts {
         host,
         config,
@@ -241,7 +329,12 @@ async fn work<H: Host>(host: &H, config: &WorkerConfig, lease: &Lease, started_m
         let result = look_after(host, config, lease, &plan, &mut state).await;
         note_aftermath(host, config, result);
     }
-    Ok(report)
+    report.ms = host.monotonic_ms() - started_ms;
+    let goes_on = work.has_progressed && report.outcome == "worked";
+    Ok(Worked {
+        report: told(host, config, report),
+        goes_on,
+    })
 }
 
 /// Works for the pair and the shape that were adopted. For others it says why it does not, and what another shape would

@@ -15,6 +15,7 @@ use queue::lease::Lease;
 use queue::retry::ATTEMPTS_MAX;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use world::host::{CallLimits, Host, SendError};
 use world::log::LogLevel;
 use world::mistake::{Mistake, made};
@@ -71,13 +72,17 @@ pub struct Governor<'a, H> {
     pub(crate) lease: &'a Lease,
     pub(crate) state: RefCell<GovernorState>,
     pub(crate) saved: RefCell<GovernorState>,
-    pub(crate) starts: RefCell<VecDeque<u64>>,
+    pub(crate) starts: Starts,
     pub(crate) under_way: Cell<usize>,
     /// Calls that follow others and wait for their turn.
     pub(crate) following: Cell<usize>,
     pub(crate) probing: RefCell<Vec<String>>,
     pub(crate) secrets: RefCell<Vec<String>>,
 }
+
+/// When calls to an upstream began of late, by the monotonic clock, in milliseconds. Governors that follow on one another
+/// share it, so that each counts the calls of those before.
+pub type Starts = Rc<RefCell<VecDeque<u64>>>;
 
 /// When a tick's calls must have begun and ended, by the monotonic clock, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +96,11 @@ pub struct Deadlines<'a> {
 }
 
 impl<'a, H: Host> Governor<'a, H> {
+    /// Follows on other governors of this worker's.
+    pub fn follow(&mut self, starts: &Starts) {
+        self.starts = Rc::clone(starts);
+    }
+
     /// A governor with what the last tick left, of which nothing counts under another configuration.
     pub fn new(
         host: &'a H,
@@ -120,7 +130,7 @@ impl<'a, H: Host> Governor<'a, H> {
             lease: deadlines.lease,
             state: RefCell::new(state),
             saved: RefCell::new(saved),
-            starts: RefCell::default(),
+            starts: Starts::default(),
             under_way: Cell::new(0),
             following: Cell::new(0),
             probing: RefCell::default(),

@@ -1,0 +1,108 @@
+//! A tick that stays: under one lease it works, waits for news and works again, until its time is over.
+//!
+//! It may assume the lease. While it only waits, it takes the lease for a short time at once, so that after a kill others
+//! need not wait long. It leaves as soon as work comes to nothing: what an upstream keeps it from is tried by the next
+//! tick, as if none had stayed.
+
+use crate::worker::{self, Handed};
+use config::WorkerConfig;
+use queue::lease::{LEASE_MS, Lease, Taken};
+use records::report::Report;
+use world::host::{Host, StoreError};
+
+/// For how long a worker that waits takes the lease at once, in milliseconds.
+const WAITING_LEASE_MS: u64 = 10_000;
+
+/// The first pause between two looks at the store, in milliseconds. While nothing comes, each is twice as long as the one
+/// before.
+const PAUSE_MS: u64 = 250;
+
+/// The longest such pause, in milliseconds.
+const PAUSE_MAX_MS: u64 = 1000;
+
+/// A pause is at least so many times as long as the last listing took.
+const LISTINGS: u64 = 10;
+
+/// How long news is left to gather before it is worked on, in milliseconds, so that it makes one batch.
+const LINGER_MS: u64 = 200;
+
+/// How long before another tick's time is over its successor may come and wait, in milliseconds: a little more than lies
+/// between two ticks of the cron trigger.
+const SUCCESSION_MS: u64 = 11_000;
+
+/// How often a successor looks whether the lease is free, in milliseconds.
+const SUCCESSOR_PAUSE_MS: u64 = 250;
+
+/// For how long a successor waits at most, in milliseconds.
+const SUCCESSOR_WAIT_MS: u64 = 30_000;
+
+/// Takes the lease for a tick that means to stay for so many milliseconds from then on, and gives it with the moment of
+/// the monotonic clock at which that time is over, in milliseconds; none while another tick has the lease. Shortly before
+/// the time of a tick that stays is over, this one waits for it, so that there is no gap.
+pub(crate) async fn take<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    stays_ms: u64,
+) -> Result<Option<(Lease, u64)>, StoreError> {
+    let give_up_ms = host.monotonic_ms() + SUCCESSOR_WAIT_MS;
+    loop {
+        let until_ms = host.monotonic_ms() + stays_ms;
+        let pause_ms = match Lease::take(host, &config.keys, stays_ms).await? {
+            Taken::Ours(lease) => return Ok(Some((lease, until_ms))),
+            Taken::Held(over_ms) if over_ms == 0 || over_ms > host.now_ms() + SUCCESSION_MS => return Ok(None),
+            Taken::Held(over_ms) => over_ms.saturating_sub(host.now_ms()),
+            Taken::Not => 0,
+        };
+        if host.monotonic_ms() >= give_up_ms {
+            return Ok(None);
+        }
+        host.sleep_ms(pause_ms.max(SUCCESSOR_PAUSE_MS)).await;
+    }
+}
+
+/// Works whenever there is anything to do, until `until_ms`, a moment of the monotonic clock in milliseconds; a tick that
+/// does not stay, for which it is 0, works once, and its time counts from `started_ms`. Gives the report of the last work;
+/// none where there was nothing to do.
+pub(crate) async fn run<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    lease: &Lease,
+    (started_ms, until_ms): (u64, u64),
+) -> Result<Option<Report>, StoreError> {
+    let stays = until_ms > 0;
+    let (mut report, mut handed, mut pause_ms) = (None, Handed::default(), PAUSE_MS);
+    let mut begins_ms = started_ms;
+    while lease.holds(host) {
+        if stays {
+            let began_ms = host.monotonic_ms();
+            let look = worker::look(host, config).await?;
+            let now_ms = host.monotonic_ms();
+            let is_over = now_ms >= until_ms;
+            if look.is_idle {
+                worker::idle(host, config, &look.plan, Some(lease)).await?;
+                if is_over {
+                    break;
+                }
+                lease.last(WAITING_LEASE_MS);
+                host.sleep_ms(pause_ms.max(LISTINGS * (now_ms - began_ms))).await;
+                pause_ms = (2 * pause_ms).min(PAUSE_MAX_MS);
+                continue;
+            }
+            if is_over && report.is_some() {
+                break;
+            }
+            host.sleep_ms(LINGER_MS).await;
+            if !lease.renew(host, &config.keys, LEASE_MS).await? {
+                break;
+            }
+            begins_ms = host.monotonic_ms();
+        }
+        let worked = worker::work(host, config, lease, begins_ms, &mut handed).await?;
+        report = Some(worked.report);
+        if !stays || !worked.goes_on {
+            break;
+        }
+        pause_ms = PAUSE_MS;
+    }
+    Ok(report)
+}

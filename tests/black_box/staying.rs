@@ -1,0 +1,90 @@
+//! Ticks that stay: one tick takes up what comes while it waits, and another one what it leaves when it is killed.
+
+use http::Method;
+use simulator::catalogue::Catalogue;
+use std::time::Duration;
+use tests::application::{ADMIN_TOKEN, Application, Setup};
+use tests::client::{self, bearer};
+use tests::world::World;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Starts a tick that stays for minutes.
+fn stay(application: &Application) -> JoinHandle<()> {
+    let url = format!("{}/worker/tick?watch_seconds=300", application.url);
+    tokio::spawn(async move {
+        // It is never answered: the application is killed before.
+        let _ = client::request(Method::POST, &url, &[bearer(ADMIN_TOKEN)], "").await;
+    })
+}
+
+/// Edits one product after another, each once the one before has arrived.
+async fn edit_and_wait(world: &World, application: &Application, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let product = world.products()[number].clone();
+        world.touch(application, &[product], number as u64).await.unwrap();
+        while !world.differences().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_tick_takes_up_what_comes_while_it_waits_and_another_one_goes_on_after_a_kill() {
+    let world = World::start(Catalogue::generate(12, 0, 7)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    world.touch(&application, &world.products(), 100).await.unwrap();
+    let staying = stay(&application);
+    while !world.differences().is_empty() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    edit_and_wait(&world, &application, 0..5).await;
+    assert!(!staying.is_finished(), "all of it was one tick");
+    let other = application.tick().await.unwrap();
+    assert!(
+        ["busy", "idle"].contains(&other["outcome"].as_str().unwrap()),
+        "{other}"
+    );
+    let works = application
+        .log_lines("worker")
+        .into_iter()
+        .filter(|line| line["log"] == "tick" && line["outcome"] == "worked");
+    assert!(works.count() >= 6, "each of its works is told");
+
+    let application = application.kill_and_restart().await.unwrap();
+    staying.await.unwrap();
+    world.touch(&application, &world.products()[5..6], 5).await.unwrap();
+    application.until(|| world.differences().is_empty()).await.unwrap();
+}
+
+/// The schedule starts ticks that stay as `watch_seconds` says; nobody asks for one here.
+#[tokio::test]
+async fn on_the_schedule_every_edit_arrives() {
+    for watch_seconds in ["50", "0"] {
+        let world = World::start(Catalogue::generate(12, 0, 8)).await.unwrap();
+        let setup = Setup {
+            cron: true,
+            ..world.setup().with("watch_seconds", watch_seconds)
+        };
+        let application = Application::start(setup).await.unwrap();
+        world.touch(&application, &world.products(), 100).await.unwrap();
+        edit_and_wait(&world, &application, 0..2).await;
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_tick_is_to_stay_is_a_number() {
+    let world = World::start(Catalogue::generate(1, 0, 9)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    let path = "/worker/tick?watch_seconds=soon";
+    let answer = application
+        .request(Method::POST, path, &[bearer(ADMIN_TOKEN)], "")
+        .await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.json().to_string().contains("watch_seconds"),
+        "{:?}",
+        answer.json()
+    );
+}

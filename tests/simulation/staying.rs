@@ -1,0 +1,97 @@
+//! Ticks that stay: they wait for news under one lease, hand over without a gap, and leave where work comes to nothing.
+
+use crate::acts::{MINUTE_MS, by_events_alone, touch};
+use queue::key::Record;
+use queue::keyspace::Keyspace;
+use serde_json::json;
+use simulator::fault::Fault;
+use tests::simulation::stage::Stage;
+
+const SECOND_MS: u64 = 1000;
+
+/// A stage on which ticks stay for so many seconds, long after its beginning.
+fn stage(watch_s: u64, seed: u64) -> Stage {
+    let mut stage = Stage::with(20, 0, seed, |_, worker| {
+        by_events_alone(worker);
+        worker.watch_s = watch_s;
+    });
+    stage.run_for(2 * MINUTE_MS);
+    stage.forget();
+    stage
+}
+
+/// Tells of an edit of the product of this number, and gives how long it takes to arrive, in milliseconds.
+fn lag_ms(stage: &mut Stage, product: usize) -> u64 {
+    let product = stage.products()[product].clone();
+    let told_ms = stage.now_ms();
+    stage.tell(&touch(&product));
+    for _ in 0..1200 {
+        stage.run_for(100);
+        if let Some(lag_ms) = stage.lag_ms(&product, told_ms) {
+            return lag_ms;
+        }
+    }
+    panic!("{product:?} does not arrive");
+}
+
+#[test]
+fn an_edit_arrives_about_a_second_after_it_was_told_also_where_one_tick_follows_on_another() {
+    let mut stage = stage(50, 71);
+    let mut lags = Vec::new();
+    for round in 0..60 {
+        lags.push(lag_ms(&mut stage, round % 20));
+        stage.run_for(3 * SECOND_MS + 17 * round as u64);
+    }
+    lags.sort_unstable();
+    assert!(lags[30] <= 1500, "the median: {lags:?}");
+    assert!(lags[59] <= 3000, "the longest, between two ticks: {lags:?}");
+}
+
+#[test]
+fn what_a_worker_left_that_died_while_it_waited_is_taken_up_soon() {
+    let mut stage = stage(50, 72);
+    let now_ms = stage.now_ms();
+    let of_a_dead_one = json!({
+        "v": 1, "token": "dead", "beats": 7, "until_ms": now_ms + 10_000, "stays_until_ms": now_ms + 45_000,
+    });
+    let key = Keyspace::new("main").record(Record::Lease);
+    stage.world().store.insert(key, of_a_dead_one.to_string().into_bytes());
+    assert!(lag_ms(&mut stage, 3) <= 40_000);
+}
+
+/// Where the destination is down, ticks that stay come to nothing as often as others do.
+#[test]
+fn ticks_that_stay_ask_no_more_of_a_destination_that_is_down() {
+    let calls = [0, 50].map(|watch_s| {
+        let mut stage = stage(watch_s, 73);
+        let down = Fault::always(Fault::status(503));
+        stage.world().destination.faults.add(down);
+        for product in stage.products() {
+            stage.tell(&touch(&product));
+        }
+        stage.run_for(30 * MINUTE_MS);
+        stage.pushes("PUT")
+    });
+    assert!(calls[1] <= calls[0] + calls[0] / 4, "{calls:?}");
+}
+
+/// The PIM is not asked more than by ticks that end: what comes at about the same time makes one batch.
+#[test]
+fn edits_of_one_moment_make_one_batch() {
+    let mut stage = stage(50, 74);
+    let products = stage.products();
+    for product in &products {
+        stage.tell(&touch(product));
+        stage.run_for(5);
+    }
+    stage.run_for(5 * SECOND_MS);
+    assert_eq!(stage.pushes("PUT"), products.len());
+    let lists = stage
+        .world()
+        .pim
+        .calls
+        .iter()
+        .filter(|call| call.path.contains("/products"))
+        .count();
+    assert!(lists <= 2, "{lists} lists");
+}
