@@ -100,8 +100,8 @@ impl Toolchain {
     }
 }
 
-/// A setting of cargo's by which components name the sources of their dependencies without the folder that these lie in:
-/// whoever builds a component, it is the same, and it tells nothing of the machine.
+/// A setting of cargo's by which components name the registries' sources of their dependencies without the folder that
+/// these lie in: a component tells nothing of the machine, and is smaller for it.
 fn short_paths() -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));

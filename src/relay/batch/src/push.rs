@@ -16,6 +16,7 @@ use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
+use shape::Removal;
 use world::host::{Host, StoreError};
 
 /// Writes down which entities are about to be pushed and what their pushes are to bring; says under which key, or none
@@ -78,9 +79,19 @@ pub(crate) async fn push_all<H: Host>(
     if let Some(destination) = &upstreams.destination {
         let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
-        for (at, result) in &deleted {
-            if let (Decision::Upsert { leaving, .. }, Ok(_)) = (&items[*at].what, result) {
-                left[*at].gone = leaving.iter().map(|removal| removal.identity.clone()).collect();
+        for (at, _) in deleted.iter().filter(|(_, result)| result.is_ok()) {
+            for removal in items[*at].removals() {
+                if items[*at].is_to_be_upserted() {
+                    left[*at].gone.push(removal.identity.clone());
+                }
+                // Those that left it to this one have nothing there any more either, whatever becomes of them.
+                for (other, _) in items
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, item)| item.has_left(&removal.identity))
+                {
+                    left[other].gone.push(removal.identity.clone());
+                }
             }
         }
         // Where something was to be deleted before an upsert and was not, the upsert is not made.
@@ -108,11 +119,8 @@ pub(crate) async fn push_all<H: Host>(
             over.push(identity.clone());
         }
         if let (Decision::Delete(_), [_, ..]) = (&item.what, &left[at].still[..]) {
-            let late = late_for(
-                upstreams,
-                "it lies where another one was to come that has not".to_owned(),
-            );
-            came[at] = Some(Err(late));
+            let reason = "it lies where another one was to come that has not".to_owned();
+            came[at] = Some(Err(late_for(upstreams, reason)));
         }
     }
     let ends = left.into_iter().zip(came);
@@ -137,11 +145,10 @@ fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[Over]) {
 fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]) -> Vec<Push<'a>> {
     let mut pushes: Vec<Push<'_>> = Vec::new();
     for (at, item) in items.iter().enumerate() {
-        let removals = match &item.what {
-            Decision::Delete(removals) => removals,
-            Decision::Upsert { leaving, .. } if !leaving.is_empty() => leaving,
-            _ => continue,
-        };
+        let removals = item.removals();
+        if removals.is_empty() && item.is_to_be_upserted() || !item.is_to_be_pushed() {
+            continue;
+        }
         pushes.push(Box::pin(async move {
             for removal in removals {
                 if let Err(failure) = destination.delete(item.cargo_under(&removal.identity), removal).await {
@@ -215,19 +222,11 @@ fn pushed(decided: Decided, mut left: Left, came: Option<Result<Remote, Failure>
     let is_leaving = matches!(&decided.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
     left.has_any = is_leaving || !left.gone.is_empty();
     let what = match (decided.what, came) {
-        (
-            Decision::Upsert {
-                hash,
-                updated_s,
-                leaving,
-                ..
-            },
-            Some(Ok(remote)),
-        ) => Outcome::Upserted {
+        (Decision::Upsert { hash, updated_s, .. }, Some(Ok(remote))) => Outcome::Upserted {
             hash,
             updated_s,
             remote,
-            has_left: !leaving.is_empty(),
+            has_left: is_leaving,
         },
         (Decision::Delete(_), Some(Ok(_))) => Outcome::Deleted,
         (Decision::Upsert { .. } | Decision::Delete(_), Some(Err(failure))) if failure.was_not_called() => {
@@ -269,5 +268,21 @@ fn note(books: &mut Books, item: &Pushed) {
             }
         }
         _ => {}
+    }
+}
+
+impl Decided {
+    /// What is to be deleted of the entity.
+    pub(crate) fn removals(&self) -> &[Removal] {
+        match &self.what {
+            Decision::Upsert { leaving: removals, .. } | Decision::Delete(removals) => removals,
+            _ => &[],
+        }
+    }
+
+    /// Whether the entity is to lie no more under an identity, and leaves it to another one to delete what lies there.
+    pub(crate) fn has_left(&self, identity: &String) -> bool {
+        let leaves = self.is_to_be_pushed() && self.under.contains(identity) && self.wanted.as_ref() != Some(identity);
+        leaves && !self.removals().iter().any(|removal| removal.identity == *identity)
     }
 }

@@ -34,11 +34,7 @@ pub(super) async fn note_tried<H: Host>(
         if item.waiting.retries.iter().any(|(retry, _)| !retry.is_recheck()) {
             known.extend(earlier(desk, &item.waiting).await?.tried);
         }
-        let removals = match &item.what {
-            Decision::Upsert { leaving, .. } => leaving,
-            Decision::Delete(removals) => removals,
-            _ => continue,
-        };
+        let removals = item.removals();
         let (shape, kind) = (&desk.config.shape, item.waiting.entity.kind);
         let by_identity = shape.has_changing_identities(kind) && shape.deletes_by_identity(kind);
         let leaving = removals.iter().filter(|_| by_identity);

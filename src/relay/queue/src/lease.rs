@@ -4,8 +4,8 @@
 //! watcher's own monotonic clock; the moment in the value says only that there is no need to look yet. So clocks that
 //! differ let no two workers work at once.
 //!
-//! Each sign of life renews the lease: a worker reads whose it is before it writes that it goes on, and has lost it where
-//! it is another's, where it had passed, or where all that took so long that another one may have come between.
+//! Each sign of life of a worker that stays renews its lease. Before that it reads whose the lease is; it has lost it
+//! where it is another's, where it had passed, or where all that took so long that another one may have come between.
 //!
 //! The lease is advisory all the same. Two workers at once, after a pause, waste calls; that nothing goes wrong for good
 //! is the doing of the in-flight keys and of index pages that are written by one worker each.
@@ -170,8 +170,8 @@ impl Lease {
         self.lasts_ms.set(ms);
     }
 
-    /// Takes the lease for this many milliseconds from now on, by each further renewal, too; says whether it is still this
-    /// worker's.
+    /// Shows that the worker lives. One that stays takes the lease for this many milliseconds from now on, by each further
+    /// renewal, too. Says whether the lease is still this worker's.
     ///
     /// # Errors
     /// The store fails: the lease holds as long as it did, if the write did not come through.
@@ -179,18 +179,24 @@ impl Lease {
         self.last(lasts_ms);
         let key = keys.record(Record::Lease);
         let (began_monotonic_ms, began_ms) = (host.monotonic_ms(), host.now_ms());
-        let is_ours = self.holds(host) && self.is_ours(host, &key).await?;
+        // Whoever leaves after its work only shows that it lives, and takes no more time than it has.
+        let leaves = self.stays_until_ms == 0;
+        let is_ours = (leaves || self.holds(host)) && self.is_ours(host, &key).await?;
         if is_ours {
-            let lasts_ms = self.lasts_ms.get();
             self.beats.set(self.beats.get() + 1);
-            host::write(host, &key, &self.value(began_ms + lasts_ms)).await?;
-            self.until_monotonic_ms.set(began_monotonic_ms + lasts_ms);
-            self.until_ms.set(began_ms + lasts_ms);
+            let (mut until_monotonic_ms, mut until_ms) = (self.until_monotonic_ms.get(), self.until_ms.get());
+            if !leaves {
+                let lasts_ms = self.lasts_ms.get();
+                (until_monotonic_ms, until_ms) = (began_monotonic_ms + lasts_ms, began_ms + lasts_ms);
+            }
+            host::write(host, &key, &self.value(until_ms)).await?;
+            self.until_monotonic_ms.set(until_monotonic_ms);
+            self.until_ms.set(until_ms);
         }
         if !is_ours || host.monotonic_ms() - began_monotonic_ms > RENEWAL_MAX_MS {
             self.is_lost.set(true);
         }
-        Ok(self.holds(host))
+        Ok(!self.is_lost.get() && (leaves || self.holds(host)))
     }
 
     /// Does some work, and shows meanwhile that the worker lives. Where another worker has the lease, it holds no more.

@@ -60,6 +60,13 @@ impl Status {
     }
 }
 
+/// Whether nobody has published for a while.
+pub async fn is_old<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<bool, StoreError> {
+    let known = host.get(&keys.record(Record::Status)).await?;
+    let known = known.as_deref().and_then(Status::read).unwrap_or_default();
+    Ok(host.now_ms().abs_diff(known.listed_ms) >= IDLE_MS)
+}
+
 /// Publishes what a listing said: always after work, else when the last one has become old, when dead letters went, or
 /// when the worker stands still for another reason than before; says whether it did.
 pub async fn publish<H: Store + Clock>(

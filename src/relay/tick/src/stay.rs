@@ -23,6 +23,10 @@ const PAUSE_MAX_MS: u64 = 1000;
 /// A pause is at least so many times as long as the last listing took.
 const LISTINGS: u64 = 10;
 
+/// How long such a pause may be, in milliseconds: as long as lies between two ticks of the cron trigger. Where listings
+/// take so long that it would be longer, ticks end with their work.
+const LISTINGS_PAUSE_MAX_MS: u64 = 10_000;
+
 /// How long news is left to gather before it is worked on, in milliseconds, so that it makes one batch.
 const LINGER_MS: u64 = 200;
 
@@ -50,6 +54,8 @@ pub(crate) async fn take<H: Host>(
         let pause_ms = match Lease::take(host, &config.keys, stays_ms).await? {
             Taken::Ours(lease) => return Ok(Some((lease, until_ms))),
             Taken::Held(over_ms) if over_ms == 0 || over_ms > host.now_ms() + SUCCESSION_MS => return Ok(None),
+            // A tick of a short stay, such as one that is asked for by HTTP, would wait longer than it stays.
+            Taken::Held(_) if stays_ms <= SUCCESSOR_WAIT_MS => return Ok(None),
             Taken::Held(over_ms) => over_ms.saturating_sub(host.now_ms()),
             Taken::Not => 0,
         };
@@ -74,17 +80,16 @@ pub(crate) async fn run<H: Host>(
     let mut begins_ms = started_ms;
     while lease.holds(host) {
         if stays {
-            let began_ms = host.monotonic_ms();
             let look = worker::look(host, config).await?;
-            let now_ms = host.monotonic_ms();
-            let is_over = now_ms >= until_ms;
+            let is_over = host.monotonic_ms() >= until_ms;
+            let listings_ms = LISTINGS * look.listing_ms;
             if look.is_idle {
                 worker::idle(host, config, &look.plan, Some(lease)).await?;
-                if is_over {
+                if is_over || listings_ms > LISTINGS_PAUSE_MAX_MS {
                     break;
                 }
                 lease.last(WAITING_LEASE_MS);
-                host.sleep_ms(pause_ms.max(LISTINGS * (now_ms - began_ms))).await;
+                host.sleep_ms(pause_ms.max(listings_ms)).await;
                 pause_ms = (2 * pause_ms).min(PAUSE_MAX_MS);
                 continue;
             }

@@ -76,11 +76,15 @@ pub(crate) struct Look {
     pub(crate) plan: Plan,
     /// Whether nothing is to be done now.
     pub(crate) is_idle: bool,
+    /// How long the listing took, in milliseconds.
+    pub(crate) listing_ms: u64,
 }
 
 /// Lists the store, and says whether anything is to be done.
 pub(crate) async fn look<H: Host>(host: &H, config: &WorkerConfig) -> Result<Look, StoreError> {
+    let began_ms = host.monotonic_ms();
     let (plan, now_s) = rounds::list(host, config).await?;
+    let listing_ms = host.monotonic_ms() - began_ms;
     let done_s = if plan.dead > 0 {
         last_done_s(host, config).await?
     } else {
@@ -89,7 +93,11 @@ pub(crate) async fn look<H: Host>(host: &H, config: &WorkerConfig) -> Result<Loo
     let is_idle = plan.is_idle(now_s, done_s)
         && !reconcile::is_due(host, config).await?
         && !rehearsal::is_due(host, config).await?;
-    Ok(Look { plan, is_idle })
+    Ok(Look {
+        plan,
+        is_idle,
+        listing_ms,
+    })
 }
 
 async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Result<Ended, StoreError> {
@@ -97,8 +105,13 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
     let (mut outcome, mut depth, mut taken) = ("busy", 0, None);
     if stays_ms > 0 {
         taken = stay::take(host, config, stays_ms).await?;
+        // As below: a worker that died while it worked publishes nothing.
+        if taken.is_none() && status::is_old(host, &config.keys).await? {
+            let (plan, _) = rounds::list(host, config).await?;
+            publish(host, config, &plan, None).await?;
+        }
     } else {
-        let Look { plan, is_idle } = look(host, config).await?;
+        let Look { plan, is_idle, .. } = look(host, config).await?;
         depth = plan.depth;
         if is_idle {
             outcome = "idle";
