@@ -47,7 +47,9 @@ pub(crate) fn stage_of(products: usize, seed: u64, shape: &str) -> (Stage, Vec<E
         passes_names_on: true,
         ..ShopConfig::default()
     };
-    stage_at(products, seed, shape, Some(shop).filter(|_| shape != BY_SKU))
+    let (stage, products) = stage_at(products, seed, shape, Some(shop).filter(|_| shape != BY_SKU));
+    assert!(is_equal(&stage));
+    (stage, products)
 }
 
 /// The same at this shop, or at a destination that is none.

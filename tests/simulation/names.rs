@@ -246,6 +246,14 @@ fn may_lie_under(stage: &Stage, product: &EntityId, name: &str) {
     });
 }
 
+/// The same of a name that another product holds.
+fn may_lie_beside(stage: &Stage, product: &EntityId, name: &str) {
+    may_lie_under(stage, product, name);
+    amend(stage, 'j', &Entity::new(Kind::Product, name), |entry| {
+        entry["f"] = json!([product.key()]);
+    });
+}
+
 /// Of two that want one name, and that may both lie there since nobody saw how their pushes ended, one gets it. Not where
 /// a change tells the shop a new name: the thing of the one may be called so already, and is not to become the other's.
 #[test]
@@ -290,11 +298,7 @@ fn what_leaves_a_name_to_another_one_is_made_anew() {
     let shape = shop_that_makes_anew().replace(r#""delete": { "path": "/shop/products/{remote.id}" }"#, by_body);
     let (mut stage, products) = stage_of(6, 89, &shape);
     let old = sku(&stage, &products[0]);
-    may_lie_under(&stage, &products[1], &old);
-    let other = json!(products[1].key());
-    amend(&stage, 'j', &Entity::new(Kind::Product, &old), |entry| {
-        entry["f"] = json!([other]);
-    });
+    may_lie_beside(&stage, &products[1], &old);
     stage.tell(&call(&products[0], "NEW"));
     stage.run_until(HOUR_MS, "it lies under its new name", |stage| {
         stage.is_quiet() && lies_at(stage, "NEW") == Some(products[0].key())
@@ -311,11 +315,7 @@ fn what_two_leave_in_one_batch_is_deleted_by_one_of_them() {
             let (mut stage, products) = stage_of(6, 93, &shape);
             let (there, maybe) = (&products[first], &products[1 - first]);
             let old = sku(&stage, there);
-            may_lie_under(&stage, maybe, &old);
-            let other = json!(maybe.key());
-            amend(&stage, 'j', &Entity::new(Kind::Product, &old), |entry| {
-                entry["f"] = json!([other]);
-            });
+            may_lie_beside(&stage, maybe, &old);
             stage.edit(&call(there, "NEW"));
             stage.tell(&call(maybe, "NEW-TOO"));
             stage.tell(&touch(there));
@@ -350,8 +350,7 @@ fn what_somebody_else_renamed_is_not_made_twice_while_the_search_lags() {
     stage.tell(&call(&new, "SECOND"));
     stage.run_until(HOUR_MS, "under its name", is_equal);
     assert_eq!(stage.dead_letters(), 0);
-    let doubled = stage.world().destination.shop.as_ref().map(|shop| shop.doubled.clone());
-    assert_eq!(doubled, Some(Vec::new()));
+    assert_eq!(doubled(&stage), Vec::<String>::new());
 }
 
 /// An index from before `remember` was of the shape knows nothing that the destination gave, and other entries do: what is
@@ -392,8 +391,13 @@ fn entries_with_and_without_what_the_destination_gave_stand_in_one_index() {
         assert_eq!(known(&stage, &products[at + 1]), None, "it is gone");
     }
     assert_eq!(known(&stage, &products[2]), None, "nobody pushed it");
-    let doubled = stage.world().destination.shop.as_ref().map(|shop| shop.doubled.clone());
-    assert_eq!(doubled, Some(Vec::new()));
+    assert_eq!(doubled(&stage), Vec::<String>::new());
+}
+
+/// The paths of what the shop was made to have twice.
+fn doubled(stage: &Stage) -> Vec<String> {
+    let world = stage.world();
+    world.destination.shop.as_ref().expect("a shop").doubled.clone()
 }
 
 /// Makes a product of this SKU.

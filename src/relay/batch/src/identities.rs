@@ -20,7 +20,7 @@ use model::gathering::gathered;
 use queue::claims::Claims;
 use queue::index::Pages;
 use queue::waiting::Waiting;
-use shape::{Farewell, Removal, Shape};
+use shape::{Farewell, Removal};
 use std::collections::{BTreeMap, BTreeSet};
 use world::host::Host;
 use world::mistake::{Mistake, made};
@@ -319,12 +319,13 @@ fn leave<H: Host>(
             .map(|wanted| (wanted, at))
     };
     let comes: BTreeMap<String, usize> = gathered(items.iter().enumerate().filter_map(comes));
-    let (leave, by_code) = (who_leaves(shape, items), by_code(items));
+    let (renames, by_code) = (turns::renames(desk, items), by_code(items));
+    let leave: Vec<Vec<String>> = items.iter().map(|item| item.leaves(renames)).collect();
     for (at, item) in items.iter_mut().enumerate() {
         let kind = item.waiting.entity.kind;
         let is_overwritten = |identity: &&String| comes.get(*identity).is_some_and(|by| *by != at);
         let is_anothers = |identity: &str| {
-            let goes_by_identity = shape.deletes_by_identity(kind) || !item.is_known_under(identity);
+            let goes_by_identity = item.goes_by_identity(shape, identity);
             let mut others = claims.others(kind, identity, &item.code);
             let may_come = |other: &str| in_flight.iter().any(|(code, under)| code == other && under == identity);
             let is_there = |other: &str| lies_under(pages, kind, other, identity) || may_come(other);
@@ -370,20 +371,6 @@ fn leave<H: Host>(
         }
     }
     is_held
-}
-
-/// For every item of a batch the identities under which nothing of it is to lie any more.
-fn who_leaves(shape: &Shape, items: &[Decided]) -> Vec<Vec<String>> {
-    let left_by = |item: &Decided| {
-        let is_renamed = shape.renames(item.waiting.entity.kind) && !item.turn.starts_anew;
-        // The thing whose new identity a change tells the destination stays; what a request whose end nobody saw may
-        // have made beside it does not.
-        let stays = |identity: &String| is_renamed && item.is_to_be_upserted() && item.is_known_under(identity);
-        let is_left = |identity: &&String| Some(*identity) != item.wanted.as_ref() && !stays(identity);
-        let under = item.under.iter().filter(|_| item.is_to_be_pushed());
-        under.filter(is_left).cloned().collect()
-    };
-    items.iter().map(left_by).collect()
 }
 
 /// Notes in the index that an entity lies no more under an identity where another one's upsert has overwritten it.
@@ -461,6 +448,17 @@ pub(crate) fn let_go<H: Host>(
 }
 
 impl Decided {
+    /// The identities under which nothing of the entity is to lie any more.
+    pub(crate) fn leaves(&self, renames: bool) -> Vec<String> {
+        let is_renamed = renames && !self.turn.starts_anew && self.is_to_be_upserted();
+        // The thing whose new identity a change tells the destination stays; what a request whose end nobody saw may
+        // have made beside it does not.
+        let stays = |identity: &String| is_renamed && self.is_known_under(identity);
+        let is_left = |identity: &&String| Some(*identity) != self.wanted.as_ref() && !stays(identity);
+        let under = self.under.iter().filter(|_| self.is_to_be_pushed());
+        under.filter(is_left).cloned().collect()
+    }
+
     /// The identity that the entity is to be brought under, unless it lies there already and nowhere else.
     fn wants_another(&self) -> Option<&str> {
         self.wanted

@@ -16,7 +16,7 @@ use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
-use shape::Removal;
+use shape::{Removal, Shape};
 use world::host::{Host, StoreError};
 
 /// Writes down which entities are about to be pushed and what their pushes are to bring; says under which key, or none
@@ -79,18 +79,19 @@ pub(crate) async fn push_all<H: Host>(
     if let Some(destination) = &upstreams.destination {
         let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
+        let renames = turns::renames(desk, &items);
         for (at, _) in deleted.iter().filter(|(_, result)| result.is_ok()) {
-            for removal in items[*at].removals() {
-                if items[*at].is_to_be_upserted() {
-                    left[*at].gone.push(removal.identity.clone());
-                }
-                // Those that left it to this one have nothing there any more either, whatever becomes of them.
-                for (other, _) in items
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, item)| item.has_left(&removal.identity))
-                {
-                    left[other].gone.push(removal.identity.clone());
+            for Removal { identity, .. } in items[*at].removals() {
+                let is_gone = |(other, item): &(usize, &Decided)| match other == at {
+                    true => item.is_to_be_upserted(),
+                    // Whoever left it to this one has nothing there any more either, whatever becomes of it.
+                    false => {
+                        let left_it = item.leaves(renames).contains(identity) && !item.deletes(identity);
+                        left_it && items[*at].goes_by_identity(&desk.config.shape, identity)
+                    }
+                };
+                for (other, _) in items.iter().enumerate().filter(is_gone) {
+                    left[other].gone.push(identity.clone());
                 }
             }
         }
@@ -98,7 +99,6 @@ pub(crate) async fn push_all<H: Host>(
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
         let over: Vec<_> = deleted.into_iter().filter(is_over).collect();
         take_note(&mut came, over);
-        let renames = turns::renames(desk, &items);
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
             let (pushes, late) = upserts(upstreams, destination, (&items, &left, renames), &came, wave);
@@ -280,9 +280,13 @@ impl Decided {
         }
     }
 
-    /// Whether the entity is to lie no more under an identity, and leaves it to another one to delete what lies there.
-    pub(crate) fn has_left(&self, identity: &String) -> bool {
-        let leaves = self.is_to_be_pushed() && self.under.contains(identity) && self.wanted.as_ref() != Some(identity);
-        leaves && !self.removals().iter().any(|removal| removal.identity == *identity)
+    /// Whether a deletion of the entity under an identity takes whatever lies there, be it its own or another one's.
+    pub(crate) fn goes_by_identity(&self, shape: &Shape, identity: &str) -> bool {
+        shape.deletes_by_identity(self.waiting.entity.kind) || !self.is_known_under(identity)
+    }
+
+    /// Whether the entity itself is to be deleted under an identity.
+    fn deletes(&self, identity: &str) -> bool {
+        self.removals().iter().any(|removal| removal.identity == identity)
     }
 }

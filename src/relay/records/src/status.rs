@@ -58,13 +58,21 @@ impl Status {
     pub fn read(value: &[u8]) -> Option<Status> {
         host::decoded(value).filter(|status: &Status| status.v == 1)
     }
+
+    fn is_old(&self, now_ms: u64) -> bool {
+        now_ms.abs_diff(self.listed_ms) >= IDLE_MS
+    }
 }
 
 /// Whether nobody has published for a while.
 pub async fn is_old<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<bool, StoreError> {
-    let known = host.get(&keys.record(Record::Status)).await?;
-    let known = known.as_deref().and_then(Status::read).unwrap_or_default();
-    Ok(host.now_ms().abs_diff(known.listed_ms) >= IDLE_MS)
+    Ok(known(host, keys).await?.is_old(host.now_ms()))
+}
+
+/// What was published last; the default where nothing was.
+async fn known<H: Store>(host: &H, keys: &Keyspace) -> Result<Status, StoreError> {
+    let value = host.get(&keys.record(Record::Status)).await?;
+    Ok(value.as_deref().and_then(Status::read).unwrap_or_default())
 }
 
 /// Publishes what a listing said: always after work, else when the last one has become old, when dead letters went, or
@@ -79,17 +87,12 @@ pub async fn publish<H: Store + Clock>(
 ) -> Result<bool, StoreError> {
     let key = keys.record(Record::Status);
     let now_ms = host.now_ms();
-    let known = host
-        .get(&key)
-        .await?
-        .as_deref()
-        .and_then(Status::read)
-        .unwrap_or_default();
+    let known = known(host, keys).await?;
     // What people did, to the dead letters or to the configuration, is to be seen at once.
     let is_known = plan.dead == known.dead
         && configured == known.configured
         && misconfigured == known.misconfigured.as_deref()
-        && now_ms.abs_diff(known.listed_ms) < IDLE_MS;
+        && !known.is_old(now_ms);
     if worked.is_none() && is_known {
         return Ok(false);
     }
