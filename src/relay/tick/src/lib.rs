@@ -2,7 +2,8 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`worker`] | the tick: list, plan, take the lease, work, keep, tell |
+//! | [`worker`] | the tick: look, take the lease, work or stay, give the lease back |
+//! | `work` | a piece of work under the lease: list, plan, work, keep, tell; and the looks between |
 //! | `stay` | a tick that waits for news and works again |
 //! | `rounds` | batches, and reconciliation's share, until the time is used up |
 //! | `recover` | what earlier workers left behind |
@@ -16,4 +17,5 @@ mod recover;
 mod rounds;
 pub mod standstill;
 mod stay;
+mod work;
 pub mod worker;

@@ -4,7 +4,7 @@
 //! need not wait long. It leaves as soon as work comes to nothing: what an upstream keeps it from is tried by the next
 //! tick, as if none had stayed.
 
-use crate::worker::{self, Handed};
+use crate::work::{self, Handed};
 use config::WorkerConfig;
 use queue::lease::{LEASE_MS, Lease, Taken};
 use records::report::Report;
@@ -80,11 +80,11 @@ pub(crate) async fn run<H: Host>(
     let mut begins_ms = started_ms;
     while lease.holds(host) {
         if stays {
-            let look = worker::look(host, config).await?;
+            let look = work::look(host, config).await?;
             let is_over = host.monotonic_ms() >= until_ms;
             let listings_ms = LISTINGS * look.listing_ms;
             if look.is_idle {
-                worker::idle(host, config, &look.plan, Some(lease)).await?;
+                work::idle(host, config, &look.plan, Some(lease)).await?;
                 if is_over || listings_ms > LISTINGS_PAUSE_MAX_MS {
                     break;
                 }
@@ -102,7 +102,7 @@ pub(crate) async fn run<H: Host>(
             }
             begins_ms = host.monotonic_ms();
         }
-        let worked = worker::work(host, config, lease, begins_ms, &mut handed).await?;
+        let worked = work::work(host, config, lease, begins_ms, &mut handed).await?;
         report = Some(worked.report);
         if !stays || !worked.goes_on {
             break;
