@@ -1,14 +1,15 @@
 //! A catalogue of a hundred thousand products, on virtual time. Alone in its program, so that memory can be measured.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
+use config::PAGE_ENTRIES;
 use model::entity::{Entity, Kind, Segment};
 use peak_alloc::PeakAlloc;
 use queue::batches::Arrangement;
-use queue::entry::PAGES;
-use queue::key::{Change, EventKey, Key};
+use queue::key::{self, EventKey, Extent, Key};
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
-use simulator::catalogue::{Action, Edit, EntityId};
+use serde_json::{Map, Value, json};
+use simulator::catalogue::{Action, Change, Edit, EntityId};
 use simulator::destination::Received;
 use simulator::pim::CallKind;
 use std::collections::BTreeMap;
@@ -137,7 +138,7 @@ fn planned(events: u64) -> usize {
             let uuid = uuid::Builder::from_random_bytes((u128::from(number) << 80 | 7).to_be_bytes()).into_uuid();
             let event = EventKey {
                 time_s: 1_800_000_000 + number / 100,
-                change: Change::Updated,
+                change: key::Change::Updated,
                 floor_s: Some(0),
                 entity: Entity::new(Kind::Product, &uuid.to_string()),
                 id: Segment::of(&uuid.to_string()),
@@ -164,6 +165,66 @@ fn a_long_queue_is_planned_in_little_memory() {
         let bytes = planned(events);
         println!("{events} events are listed, planned and served in {} MiB", bytes / MIB);
         assert!(bytes <= most, "{bytes} bytes for {events} events");
+    }
+}
+
+/// The bytes of the index that a batch of a hundred products reads and writes, where so many other products were pushed
+/// before; the keys of the store come beside it. `entry` is what is known of each.
+fn bytes_of_a_batch(others: u32, entry: &Value) -> (usize, usize) {
+    let mut stage = Stage::with(100, 0, 12, |shared, worker| {
+        (worker.reconciliation.walk_s, worker.reconciliation.recent_s) = (None, None);
+        let mut random = fastrand::Rng::with_seed(12);
+        let mut uuids: Vec<u128> = (0..others).map(|_| random.u128(..)).collect();
+        uuids.sort_unstable();
+        // Pages as they are after a walk in order: each half full, and one key each.
+        let keys = Keyspace::new("main");
+        let mut first = 0;
+        for uuids in uuids.chunks(PAGE_ENTRIES * 3 / 4) {
+            let last = uuids[uuids.len() - 1] | u128::MAX >> 64;
+            let segment = |uuid: &u128| {
+                let uuid = uuid::Uuid::from_u128(*uuid).to_string();
+                Segment::of(&uuid).as_str().to_owned()
+            };
+            let entries: Map<String, Value> = uuids.iter().map(|uuid| (segment(uuid), entry.clone())).collect();
+            let key = Key::IndexPage(Kind::Product, Extent { first, last }, Some((Segment::of("before"), 0)));
+            let page = json!({ "v": 1, "entries": entries }).to_string();
+            shared.store.insert(keys.encode(&key), page.into_bytes());
+            first = last + 1;
+        }
+    });
+    let pages = stage.world().store.len();
+    let edited = stage.products();
+    let changes: Vec<Change> = edited.iter().flat_map(|product| stage.edit(&touch(product))).collect();
+    stage.forget();
+    stage.tell_now(&changes);
+    stage.run_until(HOUR_MS, "they arrive", |stage| {
+        stage.is_quiet() && stage.pushes("PUT") >= 100
+    });
+    let bytes = stage.world().traffic["index"];
+    assert_eq!(stage.pushes("PUT"), 100, "in one batch");
+    (bytes, pages)
+}
+
+#[test]
+fn a_batch_costs_the_same_at_a_million_products() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let today = json!({ "h": "QW1kTnJ6VGs3aU5mNG1pbg", "u": 1_790_000_000, "n": 3, "p": "QW1kTnJ6" });
+    let long = json!({
+        "h": "QW1kTnJ6VGs3aU5mNG1pbg", "u": 1_790_000_000, "n": 3, "p": "QW1kTnJ6", "i": ["SKU-1234567890"],
+        "r": { "id": "1234567890", "version": "17", "slug": "a-product-1234567890" }
+    });
+    for (what, entry, most) in [
+        ("as today", today, 4_000_000),
+        ("with an identity and three values", long, 8_000_000),
+    ] {
+        let (few, _) = bytes_of_a_batch(100_000, &entry);
+        let (many, pages) = bytes_of_a_batch(1_000_000, &entry);
+        println!(
+            "a batch of 100, entries {what}: {:.2} MB of the index at 100,000 products, {:.2} MB at 1,000,000 in {pages} pages",
+            few as f64 / 1e6,
+            many as f64 / 1e6
+        );
+        assert!(many <= most && 10 * many <= 12 * few, "{many} bytes, {few} at a tenth");
     }
 }
 
@@ -217,5 +278,7 @@ fn the_index_is_bounded(stage: &Stage) {
     let sizes: Vec<usize> = pages.map(|(_, value)| value.len()).collect();
     let largest = sizes.iter().max().copied().unwrap_or(0);
     println!("the index has {} pages of at most {largest} bytes", sizes.len());
-    assert!(sizes.len() <= 2 * usize::from(PAGES) && largest <= VALUE_MAX);
+    // A page that is split has halves of a hundred entries; those that were never split are 128 of each kind.
+    let most = (PRODUCTS + MODELS) / 100 + 2 * 128;
+    assert!(sizes.len() <= most && largest <= VALUE_MAX, "{} of {most}", sizes.len());
 }

@@ -1,9 +1,9 @@
 //! Codes in another letter case than the PIM's, and codes that only one request says are gone.
 
+use index::entry::place_of;
 use model::entity::{Entity, Kind, Segment};
 use model::path::path_segment;
-use queue::index::page_of;
-use queue::key::{Change, EventKey, Key};
+use queue::key::{Change, EventKey, Extent, Key};
 use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -131,7 +131,11 @@ fn an_entry_under_another_spelling_is_moved() {
     }
     // As another worker would have written it: a page may lie under several keys.
     let writer = Some((Segment::of("another"), 0));
-    let key = Keyspace::new("main").encode(&Key::IndexPage(Kind::ProductModel, page_of(&other), writer));
+    let key = Keyspace::new("main").encode(&Key::IndexPage(
+        Kind::ProductModel,
+        Extent::around(place_of(&other)),
+        writer,
+    ));
     let page = json!({ "v": 1, "entries": { other.segment.as_str(): entry.unwrap() } });
     stage.world().store.insert(key, page.to_string().into_bytes());
     assert!(indexed(&stage).contains(&code.to_ascii_uppercase()));

@@ -7,7 +7,7 @@ use crate::identities::{
 use bytes::Bytes;
 use http::Request;
 use model::entity::{Entity, Kind, Segment};
-use queue::key::Key;
+use queue::key::{Extent, Key};
 use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -268,7 +268,7 @@ fn of_two_that_may_both_lie_under_the_name_they_want_one_gets_it() {
         let holder = json!({ "h": codes[0], "u": 0, "c": codes[0], "n": 1, "f": [codes[1]] });
         let page = json!({ "v": 1, "entries": { name.segment.as_str(): holder } });
         let writer = Some((Segment::of("another"), 0));
-        let key = Key::ClaimPage(Kind::Product, queue::index::page_of(&name), writer);
+        let key = Key::ClaimPage(Kind::Product, Extent::around(index::entry::place_of(&name)), writer);
         let key = Keyspace::new("main").encode(&key);
         stage.world().store.insert(key, page.to_string().into_bytes());
 

@@ -2,7 +2,7 @@
 
 use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, by_events_alone, delete, touch};
 use model::entity::{Entity, Kind};
-use queue::key::Key;
+use queue::key::{Extent, Key};
 use queue::keyspace::Keyspace;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -206,9 +206,14 @@ fn a_key_does_not_come_back_once_what_was_in_flight_has_settled() {
 
 const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}]}, "product-models": false}"#;
 
+/// The page of the index that a product lies on, before it is ever split.
+fn page_of(product: &EntityId) -> Extent {
+    Extent::around(index::entry::place_of(&Entity::new(Kind::Product, &product.key())))
+}
+
 /// The text of a write of the index that has this entity's place, whichever worker's.
 fn write_of_the_index(product: &EntityId) -> String {
-    let page = queue::index::page_of(&Entity::new(Kind::Product, &product.key()));
+    let page = page_of(product);
     format!(
         "set {}",
         Keyspace::new("main").encode(&Key::IndexPage(Kind::Product, page, None))
@@ -223,11 +228,10 @@ fn enabled(stage: &Stage, product: &EntityId) -> Option<bool> {
 
 fn neighbours(stage: &Stage) -> (EntityId, EntityId) {
     let products = stage.products();
-    let page = |id: &EntityId| queue::index::page_of(&Entity::new(Kind::Product, &id.key()));
     let pair = products
         .iter()
         .zip(&products[1..])
-        .find(|(one, other)| page(one) == page(other));
+        .find(|(one, other)| page_of(one) == page_of(other));
     pair.map(|(one, other)| (one.clone(), other.clone()))
         .expect("neighbours")
 }

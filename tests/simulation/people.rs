@@ -243,13 +243,14 @@ fn change_record(stage: &Stage, name: &str, change: impl FnOnce(&mut Value)) {
 
 /// The name of the index page that an entity is on.
 fn index_page(stage: &Stage, entity: &Entity) -> String {
-    let start = format!("i.{}.{}.", entity.kind.letter(), queue::index::page_of(entity));
+    let (keys, place) = (Keyspace::new("main"), index::entry::place_of(entity));
     let world = stage.world();
-    let mut names = world.store.keys().filter_map(|key| key.strip_prefix("r1.main."));
-    names
-        .find(|name| name.starts_with(&start))
-        .expect("its page")
-        .to_owned()
+    let is_its_page = |key: &&String| match keys.parse(key) {
+        Some(Key::IndexPage(kind, extent, _)) => kind == entity.kind && extent.contains(place),
+        _ => false,
+    };
+    let key = world.store.keys().find(is_its_page).expect("its page");
+    key["r1.main.".len()..].to_owned()
 }
 
 /// A release that lies further ahead than it can is of a clock that was: the brake holds.

@@ -4,9 +4,9 @@
 use super::host::{Shared, VALUE_MAX};
 use super::nature::log_uniform;
 use fastrand::Rng;
+use index::entry::place_of;
 use model::entity::{Entity, Kind, Segment};
-use queue::index::page_of;
-use queue::key::{Change, EventKey, Key, RetryKey};
+use queue::key::{Change, EventKey, Extent, Key, RetryKey};
 use queue::keyspace::Keyspace;
 use queue::raise::EventValue;
 use serde_json::{Map, json};
@@ -132,7 +132,7 @@ pub(super) fn values(shared: &mut Shared, random: &mut Rng) -> Vec<EntityId> {
         return gone;
     };
     let product = product.id.key();
-    let page = page_of(&Entity::new(Kind::Product, &product));
+    let page = Extent::around(place_of(&Entity::new(Kind::Product, &product)));
     let mut entries = Map::new();
     let wanted = VALUE_MAX - random.usize(1000..100_000);
     let mut bytes = 30;

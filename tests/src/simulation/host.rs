@@ -343,12 +343,19 @@ impl SimHost {
         before
     }
 
+    /// Takes note of a read.
+    fn note_traffic(&self, key: &str, bytes: usize) {
+        let mut shared = self.shared.borrow_mut();
+        *shared.traffic.entry(kind_of(key).to_owned()).or_default() += bytes;
+    }
+
     /// Takes note of a write; fails if no store would take it.
     fn note_write(&self, key: &str, bytes: usize) -> Result<(), StoreError> {
         let now_ms = self.executor.now_ms();
         let mut shared = self.shared.borrow_mut();
         let kind = kind_of(key);
         *shared.writes.entry(kind.to_owned()).or_default() += 1;
+        *shared.traffic.entry(kind.to_owned()).or_default() += bytes;
         shared.effort.write();
         if kind == "status" {
             shared.published_ms = now_ms;
@@ -404,6 +411,8 @@ impl Store for SimHost {
             .store(|| format!("get {key}"), |store| store.get(&key).cloned())
             .await?;
         let found = self.stale(&key).unwrap_or(found);
+        let bytes = found.as_ref().map_or(0, Vec::len);
+        self.note_traffic(&key, bytes);
         Ok(self.mistaken_value(&key, found))
     }
 
@@ -443,7 +452,11 @@ impl Store for SimHost {
         }
         let half = self.half(entries.len());
         let done = &entries[..half.unwrap_or(entries.len())];
-        let as_asked = |(key, value): &(String, Vec<u8>)| Some((self.mistaken_key(key)?, value.clone()));
+        let as_asked = |(key, value): &(String, Vec<u8>)| {
+            let key = self.mistaken_key(key)?;
+            let value = self.mistaken_page(&key, value.clone());
+            (!self.is_put_off(&key, &value)).then_some((key, value))
+        };
         let done = done.iter().filter_map(as_asked).collect();
         self.write(|| format!("set-many of {}", entries.len()), done).await?;
         half.map_or(Ok(()), |_| Err(StoreError::Failed("half of it was done".to_owned())))

@@ -60,11 +60,13 @@ pub enum Dimension {
     Identities,
     /// Ticks stay and wait for news.
     Staying,
+    /// Pages of the index split at a handful of entries.
+    Splits,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 24] = [
+    pub const ALL: [Dimension; 25] = [
         Dimension::Latency,
         Dimension::Pauses,
         Dimension::Clocks,
@@ -89,6 +91,7 @@ impl Dimension {
         Dimension::Tokens,
         Dimension::Identities,
         Dimension::Staying,
+        Dimension::Splits,
     ];
 
     /// Its name on the command line.
@@ -118,6 +121,7 @@ impl Dimension {
             Dimension::Tokens => "tokens",
             Dimension::Identities => "identities",
             Dimension::Staying => "staying",
+            Dimension::Splits => "splits",
         }
     }
 
@@ -137,6 +141,7 @@ impl Dimension {
             Dimension::Pauses | Dimension::Clocks | Dimension::Pages | Dimension::Reconciliation => 6,
             Dimension::Tokens => 6,
             Dimension::Identities => 4,
+            Dimension::Splits => 3,
             Dimension::Latency | Dimension::Settings | Dimension::LateWrites | Dimension::Crowded => 5,
             Dimension::Customs => 2,
             Dimension::Alone | Dimension::Reverts | Dimension::Hasty | Dimension::Protocol => 3,
@@ -210,6 +215,8 @@ pub struct Settings {
     pub tick_s: u64,
     /// `watch_seconds`.
     pub watch_s: u64,
+    /// How many entries a page of the index has at most.
+    pub page_entries: usize,
     /// `call_timeout_seconds`.
     pub call_timeout_s: u64,
     /// `destination_calls_per_second`.
@@ -262,6 +269,7 @@ pub struct Nature {
 const SETTINGS: Settings = Settings {
     tick_s: 20,
     watch_s: 0,
+    page_entries: config::PAGE_ENTRIES,
     call_timeout_s: 15,
     destination_rate: 100,
     high_water: 400_000,
@@ -314,6 +322,9 @@ impl Nature {
         }
         if let Some(mut random) = nature.random(Dimension::Staying) {
             nature.settings.watch_s = [10, 50, 50, 300][random.usize(..4)];
+        }
+        if let Some(mut random) = nature.random(Dimension::Splits) {
+            nature.settings.page_entries = random.usize(1..6);
         }
         if let Some(mut random) = nature.random(Dimension::Latency) {
             nature.draw_latency(&mut random);
@@ -422,6 +433,7 @@ fn settings(random: &mut Rng) -> Settings {
     Settings {
         tick_s: one_of(&[least("tick_seconds", &[1, 2, 3]), 5, 10, 20, 25]),
         watch_s: SETTINGS.watch_s,
+        page_entries: SETTINGS.page_entries,
         call_timeout_s: one_of(&[1, 3, 15, 25]),
         destination_rate: one_of(&[1, 5, 100, 1000]) as usize,
         high_water: one_of(&[least("high_water_mark", &[400, 10_000]), 1_000_000]),

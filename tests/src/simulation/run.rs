@@ -163,6 +163,7 @@ fn configure(worker: &mut WorkerConfig, ingest: &mut IngestSettings, scenario: &
     let settings = nature.settings;
     worker.tick_s = settings.tick_s;
     worker.watch_s = settings.watch_s;
+    worker.page_entries = settings.page_entries;
     worker.call_timeout_s = settings.call_timeout_s;
     worker.destination_rate = settings.destination_rate;
     (worker.high_water, ingest.high_water) = (settings.high_water, settings.high_water);

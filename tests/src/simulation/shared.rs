@@ -77,6 +77,8 @@ pub struct Shared {
     pub violations: Vec<String>,
     /// Writes of the store, deletions included, by the kind of key.
     pub writes: BTreeMap<String, u64>,
+    /// How many bytes of values the worker read and wrote, by kind of key.
+    pub traffic: BTreeMap<String, usize>,
     /// What people were alerted of.
     pub alerts: BTreeSet<String>,
     /// What happened, for people; kept short.
@@ -147,6 +149,7 @@ impl Shared {
             sent: SentByPath::new(),
             violations: Vec::new(),
             writes: BTreeMap::new(),
+            traffic: BTreeMap::new(),
             alerts: BTreeSet::new(),
             trace: Vec::new(),
             traced: false,

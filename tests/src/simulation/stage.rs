@@ -223,6 +223,7 @@ impl Stage {
         world.sent.clear();
         world.destination.log.clear();
         world.writes.clear();
+        world.traffic.clear();
     }
 
     /// Lets the relay make a mistake from now on, or none.

@@ -5,11 +5,11 @@
 //! came later. Nothing is called or stored here.
 
 use destination::Cargo;
+use index::entry::ShortDigest;
 use model::entity::digest;
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use protocol::remote::Remote;
-use queue::entry::ShortDigest;
 use queue::key::Hold;
 use queue::retry::Tried;
 use queue::waiting::Waiting;

@@ -6,8 +6,8 @@
 use crate::item::{Decided, Decision};
 use desk::books::Books;
 use desk::tools::Desk;
+use index::pages::Pages;
 use model::entity::Kind;
-use queue::index::Pages;
 use world::host::{Host, StoreError};
 use world::mistake::{Mistake, made};
 

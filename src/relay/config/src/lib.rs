@@ -308,7 +308,12 @@ pub struct WorkerConfig {
     pub tracking_header: String,
     /// Which log lines are written.
     pub log: LogLevel,
+    /// How many entries a page of the index has at most, before it is split.
+    pub page_entries: usize,
 }
+
+/// How many entries a page of the index has at most: what changes one entry reads and writes some 20 KB.
+pub const PAGE_ENTRIES: usize = 200;
 
 /// How often reconciliation looks and walks, and how far back looks reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -361,6 +366,7 @@ impl WorkerConfig {
             reconciliation: ReconciliationConfig::read(variables)?,
             tracking_header: tracking_header(variables)?,
             log: log_level(variables)?,
+            page_entries: PAGE_ENTRIES,
         })
     }
 

@@ -278,11 +278,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         if self.config.is_full(self.backlog().await?)? {
             return Err(Refusal::Backlog);
         }
-        if let [(key, value)] = &entries[..] {
-            self.host.set(key, value).await?;
-        } else {
-            set_all(self.host, &entries).await?;
-        }
+        set_all(self.host, &entries).await?;
         self.stored = entries.len();
         Ok(())
     }

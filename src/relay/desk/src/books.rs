@@ -7,10 +7,13 @@
 use crate::backlog::Backlog;
 use crate::stop::Stop;
 use crate::tools::{Desk, Upstreams};
+use index::claims::Claims;
+use index::directory::{Directory, Order};
+use index::entry::place_of;
+use index::pages::Pages;
 use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
-use queue::claims::Claims;
-use queue::index::{Directory, Pages};
+use queue::key::{Extent, PagePlace};
 use queue::plan::Plan;
 use records::history::History;
 use records::pair::Pair;
@@ -46,9 +49,22 @@ pub struct Books {
     is_brake_used: bool,
 }
 
+/// Where the pages lie by a listing: those of the index, and those that say who holds which identity.
+fn directories(desk: &Desk<'_, impl Host>, plan: &Plan) -> (Rc<Directory>, Rc<Directory>) {
+    let of = |order, places: &[PagePlace]| Directory::of(order, desk.config.page_entries, places.to_vec());
+    let (index, claims) = (of(Order::Entities, &plan.index), of(Order::Identities, &plan.claims));
+    (Rc::new(index), Rc::new(claims))
+}
+
 impl Books {
+    /// Goes on with a new listing.
+    pub(crate) fn plan_anew(&mut self, desk: &Desk<'_, impl Host>, plan: &Plan) {
+        (self.index, self.claims) = directories(desk, plan);
+    }
+
     /// The books as a tick opens them. `worker` is the name of this worker in keys.
     pub fn open(
+        desk: &Desk<'_, impl Host>,
         state: State,
         history: History,
         reconciliation: Reconciliation,
@@ -60,12 +76,13 @@ impl Books {
             depth: plan.depth,
             ..Report::default()
         };
+        let (index, claims) = directories(desk, plan);
         Books {
             state,
             history,
             reconciliation,
-            index: Rc::new(plan.index.clone()),
-            claims: Rc::new(plan.claims.clone()),
+            index,
+            claims,
             worker,
             pair,
             report,
@@ -198,10 +215,11 @@ impl Books {
         entity: &Entity,
     ) -> Result<(), StoreError> {
         let directory = self.index.clone();
-        let place = (entity.kind, queue::index::page_of(entity));
+        let place = place_of(entity);
         pages
-            .read(desk.host, &desk.config.keys, &directory, place.0, place.1)
+            .read(desk.host, &desk.config.keys, &directory, entity.kind, place)
             .await
+            .map(|_| ())
     }
 
     /// What the destination gave of the parent of an entity; none where the index does not know that.
@@ -218,11 +236,11 @@ impl Books {
             .await
     }
 
-    /// Reads one page of the index, by its kind and its number.
-    pub async fn load_page(&self, desk: &Desk<'_, impl Host>, kind: Kind, number: u8) -> Result<Pages, StoreError> {
+    /// Reads the page of the index that holds a place.
+    pub async fn load_page(&self, desk: &Desk<'_, impl Host>, kind: Kind, place: u128) -> Result<Pages, StoreError> {
         let (directory, mut pages) = (self.index.clone(), Pages::default());
         pages
-            .read(desk.host, &desk.config.keys, &directory, kind, number)
+            .read(desk.host, &desk.config.keys, &directory, kind, place)
             .await?;
         Ok(pages)
     }
@@ -244,11 +262,8 @@ impl Books {
 
     /// Keeps the changed pages of the index, and counts the entities by which it grew.
     pub async fn save_pages(&mut self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
-        let mut directory = Directory::clone(&self.index);
-        let added = pages
-            .save(desk.host, &desk.config.keys, &mut directory, &self.worker)
-            .await;
-        self.index = Rc::new(directory);
+        let directory = Rc::make_mut(&mut self.index);
+        let added = pages.save(desk.host, &desk.config.keys, directory, &self.worker).await;
         self.state.indexed += added?;
         Ok(())
     }
@@ -272,17 +287,14 @@ impl Books {
         if !claims.has_changes() {
             return Ok(());
         }
-        let mut directory = Directory::clone(&self.claims);
-        let saved = claims
-            .save(desk.host, &desk.config.keys, &mut directory, &self.worker)
-            .await;
-        self.claims = Rc::new(directory);
-        saved
+        let directory = Rc::make_mut(&mut self.claims);
+        claims.save(desk.host, &desk.config.keys, directory, &self.worker).await
     }
 
     /// A page of who holds which identity, of what the index tells, in place of one that is damaged.
-    pub async fn remade_claims(&self, desk: &Desk<'_, impl Host>, place: (Kind, u8)) -> Result<Claims, StoreError> {
-        Claims::remade(desk.host, &desk.config.keys, &self.index, place).await
+    pub async fn remade_claims(&self, desk: &Desk<'_, impl Host>, place: (Kind, Extent)) -> Result<Claims, StoreError> {
+        let directories = (&*self.index, &*self.claims);
+        Claims::remade(desk.host, &desk.config.keys, directories, place).await
     }
 
     /// Keeps how far reconciliation has come.

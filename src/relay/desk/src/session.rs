@@ -16,7 +16,6 @@ use records::history::History;
 use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::state::State;
-use std::rc::Rc;
 use upstream::governor::Governor;
 use world::host::Host;
 
@@ -77,10 +76,11 @@ impl<'a, H: Host> Session<'a, H> {
             pair,
         } = parts;
         let desk = Desk { host, config, lease };
+        let worker = Segment::of(&lease.token);
         Session {
             desk,
             upstreams: Upstreams::new(desk, pim_governor, destination_governor, &state),
-            books: Books::open(state, history, reconciliation, pair, &plan, Segment::of(&lease.token)),
+            books: Books::open(&desk, state, history, reconciliation, pair, &plan, worker),
             backlog: Backlog::of(plan, planned_s),
             lists: Lists::default(),
         }
@@ -89,8 +89,7 @@ impl<'a, H: Host> Session<'a, H> {
     /// Goes on with a new listing, which was made at `planned_s`, in seconds since the Unix epoch. What was noted since
     /// the one before is forgotten: the new listing tells it.
     pub fn plan_anew(&mut self, plan: Plan, planned_s: u64) {
-        self.books.index = Rc::new(plan.index.clone());
-        self.books.claims = Rc::new(plan.claims.clone());
+        self.books.plan_anew(&self.desk, &plan);
         self.backlog = Backlog::of(plan, planned_s);
     }
 }

@@ -118,9 +118,9 @@ fn to_thin<'a>(keys: &Keyspace, plan: &'a Plan, last: (u64, &str), now_s: u64) -
 mod tests {
     use super::*;
     use crate::key::DeadLetterKey;
-    use crate::memory::Memory;
     use futures_util::FutureExt;
     use model::entity::Entity;
+    use world::testing::Memory;
 
     fn letter(code: &str, failed_s: u64) -> DeadLetter {
         let failure = Failure {

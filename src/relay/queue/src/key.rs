@@ -280,9 +280,9 @@ pub enum Key {
     Fanout(Entity),
     /// A page of what was last pushed, as one worker wrote it: by that worker's token, and which part of it. One without is
     /// of a version that had no others.
-    IndexPage(Kind, u8, Writer),
+    IndexPage(Kind, Extent, Writer),
     /// A page of who holds which identity at the destination, as one worker wrote it.
-    ClaimPage(Kind, u8, Writer),
+    ClaimPage(Kind, Extent, Writer),
     /// A page of the index that was damaged: when it was set aside (seconds since the Unix epoch), and the key that it had.
     SetAside(u64, Segment),
     /// A page of the files that the destination has.
@@ -301,8 +301,65 @@ pub enum Key {
     Record(Record),
 }
 
-/// Which worker wrote a page, and which part of it a key holds; none is of an older version.
+/// Which worker wrote a page, and which part of it a key holds; none is of an older version, as are parts but the first.
 pub type Writer = Option<(Segment, u8)>;
+
+/// Which places of the index a page holds: from the first to the last, both included. A place is a UUID or the
+/// beginning of a hash, as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Extent {
+    /// The first place.
+    pub first: u128,
+    /// The last place.
+    pub last: u128,
+}
+
+impl Extent {
+    /// How many pages there are before any is split. They are as older versions had them, which split none.
+    const WHOLE: u128 = 128;
+
+    /// How many places a page has that was never split.
+    const PLACES: u128 = u128::MAX / Extent::WHOLE + 1;
+
+    /// The page of a place, before it is ever split.
+    pub fn around(place: u128) -> Extent {
+        let first = place / Extent::PLACES * Extent::PLACES;
+        let last = first + (Extent::PLACES - 1);
+        Extent { first, last }
+    }
+
+    /// Whether a place lies in it.
+    pub fn contains(&self, place: u128) -> bool {
+        (self.first..=self.last).contains(&place)
+    }
+
+    /// Its text in a key: the number of a page that was never split; else the first digits of both ends.
+    pub(crate) fn text(self) -> String {
+        if self == Extent::around(self.first) {
+            return (self.first / Extent::PLACES).to_string();
+        }
+        let (first, last) = (format!("{:032x}", self.first), format!("{:032x}", self.last));
+        format!("{}-{}", first.trim_end_matches('0'), last.trim_end_matches('f'))
+    }
+
+    /// Reads the text of an extent; none where it is of another form than [`Extent::text`] gives.
+    pub(crate) fn parse(text: &str) -> Option<Extent> {
+        let extent = match text.split_once('-') {
+            None => {
+                let number: u128 = text.parse().ok().filter(|number| *number < Extent::WHOLE)?;
+                Extent::around(number * Extent::PLACES)
+            }
+            Some((first, last)) => Extent {
+                first: u128::from_str_radix(&format!("{first:0<32}"), 16).ok()?,
+                last: u128::from_str_radix(&format!("{last:f<32}"), 16).ok()?,
+            },
+        };
+        (extent.first <= extent.last && extent.text() == text).then_some(extent)
+    }
+}
+
+/// Where a page of the index lies: its kind, its extent, and by whom it was written.
+pub type PagePlace = (Kind, Extent, Writer);
 
 /// The single records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

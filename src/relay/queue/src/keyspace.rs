@@ -3,7 +3,7 @@
 //! Every key begins with the format (`r1`) and the application's instance. A key of another beginning, or of a form
 //! that is not known here, belongs to somebody else and is left alone.
 
-use crate::key::{Change, DeadLetterKey, EventKey, Hold, Key, ListKey, Record, RetryKey, Writer};
+use crate::key::{Change, DeadLetterKey, EventKey, Extent, Hold, Key, ListKey, Record, RetryKey, Writer};
 use model::entity::{Entity, Kind, Segment};
 use std::ops::Range;
 
@@ -113,10 +113,10 @@ impl Keyspace {
             ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
             ["i", kind, page, ref writer @ ..] => {
-                Key::IndexPage(parse_kind(kind)?, page.parse().ok()?, parse_writer(writer)?)
+                Key::IndexPage(parse_kind(kind)?, Extent::parse(page)?, parse_writer(writer)?)
             }
             ["j", kind, page, ref writer @ ..] => {
-                Key::ClaimPage(parse_kind(kind)?, page.parse().ok()?, parse_writer(writer)?)
+                Key::ClaimPage(parse_kind(kind)?, Extent::parse(page)?, parse_writer(writer)?)
             }
             ["x", time, key] => Key::SetAside(time.parse().ok()?, Segment::parse(key)?),
             ["m", page] => Key::MediaPage(page.parse().ok()?),
@@ -159,8 +159,8 @@ pub fn is_instance(name: &str) -> bool {
 }
 
 /// A page by its letter, as a worker wrote it.
-fn page_of(letter: char, kind: Kind, page: u8, writer: &Writer) -> String {
-    let kind = kind.letter();
+fn page_of(letter: char, kind: Kind, extent: Extent, writer: &Writer) -> String {
+    let (kind, page) = (kind.letter(), extent.text());
     match writer {
         None => format!("{letter}.{kind}.{page}"),
         Some((worker, 0)) => format!("{letter}.{kind}.{page}.{}", worker.as_str()),
@@ -290,7 +290,7 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..5usize, time in 0..=9_999_999_999u64, page in 0..128u8, files in 0..1024u16,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..5usize, time in 0..=9_999_999_999u64, first in any::<u128>(), other in any::<u128>(), part in 0..128u8, files in 0..1024u16,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
@@ -300,9 +300,9 @@ mod tests {
                 Key::DeadLetter(DeadLetterKey { entity: entity.clone(), failed_s: time, attempts, left: if attempts == 0 { 0 } else { 2 } }),
                 Key::Fanout(entity),
                 Key::InFlight(Segment::of(&code), time),
-                Key::IndexPage(kind, page, None),
-                Key::ClaimPage(kind, page, Some((Segment::of(&code), 0))),
-                Key::IndexPage(kind, page, Some((Segment::of(&code), page))),
+                Key::IndexPage(kind, Extent::around(first), None),
+                Key::ClaimPage(kind, Extent::around(first), Some((Segment::of(&code), 0))),
+                Key::IndexPage(kind, Extent { first: first.min(other), last: first.max(other) }, Some((Segment::of(&code), part))),
                 Key::SetAside(time, Segment::of(&code)),
                 Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),

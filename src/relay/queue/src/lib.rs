@@ -15,20 +15,13 @@
 //! | [`in_flight`] | batches whose pushes have begun |
 //! | [`retry`] | when to try again, and what was tried |
 //! | [`dead_letter`] | what was given up |
-//! | [`index`], [`entry`] | what was last pushed, in pages |
-//! | [`claims`] | the same in the order of identities: which entity holds which |
 
 pub mod batches;
-pub mod claims;
 pub mod dead_letter;
-pub mod entry;
 pub mod in_flight;
-pub mod index;
 pub mod key;
 pub mod keyspace;
 pub mod lease;
-#[cfg(test)]
-mod memory;
 pub mod plan;
 pub mod raise;
 pub mod retry;

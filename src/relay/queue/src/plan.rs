@@ -6,8 +6,7 @@
 use crate::waiting::Waiting;
 
 use crate::in_flight::SETTLED_S;
-use crate::index::{Directory, Order};
-use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, RetryKey};
+use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, PagePlace, RetryKey};
 use crate::keyspace::Keyspace;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use model::gathering::sort;
@@ -64,10 +63,10 @@ pub struct Plan {
     pub stale: Vec<(ListKey, String)>,
     /// The lists whose reading has not come to its end.
     pub unfinished: Vec<ListKey>,
-    /// The pages of the index.
-    pub index: Directory,
+    /// Where the pages of the index lie.
+    pub index: Vec<PagePlace>,
     /// Where the pages of who holds which identity lie.
-    pub claims: Directory,
+    pub claims: Vec<PagePlace>,
     /// When a damaged page of the index was last set aside, in seconds since the Unix epoch.
     pub set_aside_s: Option<u64>,
     /// Models of which it is noted how far their change has reached their variants.
@@ -95,7 +94,6 @@ impl Plan {
     pub fn of(keys: &Keyspace, listing: impl IntoIterator<Item = String>) -> Plan {
         let mut plan = Plan {
             keys: Some(keys.clone()),
-            claims: Directory::of(Order::Identities),
             texts: listing.into_iter().filter(|text| keys.is_own(text)).collect(),
             ..Plan::default()
         };
@@ -149,8 +147,8 @@ impl Plan {
                 self.depth += 1;
                 return self.stale.push((list, text.clone()));
             }
-            Some(Key::IndexPage(kind, page, replica)) => return self.index.add(kind, page, replica),
-            Some(Key::ClaimPage(kind, page, replica)) => return self.claims.add(kind, page, replica),
+            Some(Key::IndexPage(kind, extent, writer)) => return self.index.push((kind, extent, writer)),
+            Some(Key::ClaimPage(kind, extent, writer)) => return self.claims.push((kind, extent, writer)),
             Some(Key::SetAside(time_s, _)) => {
                 self.set_aside_s = self.set_aside_s.max(Some(time_s));
                 return;

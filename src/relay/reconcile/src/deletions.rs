@@ -11,19 +11,24 @@ use desk::books::Books;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
-use model::entity::{BATCH_MAX, Entity, Kind, Segment};
-use queue::entry::PAGES;
-use queue::index::Pages;
+use index::entry::place_of;
+use index::pages::Pages;
+use model::entity::{BATCH_MAX, Entity, Kind};
 use queue::key::Change;
 use records::reconciliation::{Raising, UNORDERED, Walk};
 use serde_json::json;
 use world::host::{Host, StoreError};
 
-/// Every page of the index of these kinds.
-fn places(kinds: &[Kind]) -> impl Iterator<Item = (Kind, u8)> {
-    kinds
-        .iter()
-        .flat_map(|kind| (0..PAGES).map(move |number| (*kind, number)))
+/// Every page of the index of these kinds, from an entity's on, by the first of its places.
+fn pages_of(books: &Books, kinds: &[Kind], from: Option<&Entity>) -> Vec<(Kind, u128)> {
+    let behind = from.and_then(|from| kinds.iter().position(|kind| *kind == from.kind));
+    let kinds = kinds.iter().skip(behind.unwrap_or(0));
+    let begin = |kind: &Kind| from.filter(|from| from.kind == *kind).map_or(0, place_of);
+    let of = |kind: &Kind| {
+        let extents = books.index.extents(*kind, begin(kind));
+        extents.map(|extent| (*kind, extent.first)).collect::<Vec<_>>()
+    };
+    kinds.flat_map(of).collect()
 }
 
 /// Judges what a walk that has come to its end did not meet; and counts the index.
@@ -32,19 +37,19 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
     for figures in walk.last.values_mut() {
         figures.missing = 0;
     }
-    for (kind, number) in places(session.desk.config.shape.kinds()) {
-        let mut pages = session.books.load_page(&session.desk, kind, number).await?;
+    for (kind, place) in pages_of(&session.books, session.desk.config.shape.kinds(), None) {
+        let mut pages = session.books.load_page(&session.desk, kind, place).await?;
         let missed = missed_on(
             &session.desk,
             &session.backlog,
             &session.books,
             &pages,
             walk.number,
-            (kind, number),
+            (kind, place),
             None,
         )
         .await?;
-        indexed += pages.entries(kind, number).count();
+        indexed += pages.entries(kind, place).len();
         if kind == Kind::Product && walk.is_unordered {
             continue;
         }
@@ -93,7 +98,7 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
     Ok(())
 }
 
-/// The entities of a page of the index, behind an entry, that a walk did not meet, with their codes. What the
+/// The entities of a page of the index, behind one of them, that a walk did not meet, with their codes. What the
 /// destination refused to delete is left to people.
 async fn missed_on<H: Host>(
     desk: &Desk<'_, H>,
@@ -101,12 +106,13 @@ async fn missed_on<H: Host>(
     books: &Books,
     pages: &Pages,
     walk: u64,
-    (kind, number): (Kind, u8),
-    after: Option<&Segment>,
+    (kind, place): (Kind, u128),
+    behind: Option<&Entity>,
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut missed = Vec::new();
-    for (segment, entry) in pages.entries(kind, number) {
-        let is_behind = after.is_none_or(|after| segment > after);
+    let after = behind.filter(|behind| behind.kind == kind).map(place_of);
+    for (place, segment, entry) in pages.entries(kind, place) {
+        let is_behind = Some(place) > after;
         let Some(code) = segment.code().or_else(|| entry.code.clone()) else {
             continue;
         };
@@ -128,30 +134,33 @@ pub(super) async fn raise<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, bo
     };
     let mut missed: Vec<(Entity, String)> = Vec::new();
     let kinds = desk.config.shape.kinds();
-    for (kind, number) in places(kinds).skip(raising.pages) {
-        let pages = books.load_page(desk, kind, number).await?;
+    let behind = raising
+        .behind
+        .as_ref()
+        .map(|(kind, segment)| Entity::of(*kind, segment));
+    let mut is_end = true;
+    for (kind, place) in pages_of(books, kinds, behind.as_ref()) {
+        let pages = books.load_page(desk, kind, place).await?;
         let more = missed_on(
             desk,
             backlog,
             books,
             &pages,
             raising.walk,
-            (kind, number),
-            raising.after.as_ref(),
+            (kind, place),
+            behind.as_ref(),
         )
         .await?;
         let room = BATCH_MAX - missed.len();
-        let is_all = more.len() <= room;
+        is_end = more.len() <= room;
         missed.extend(more.into_iter().take(room));
-        if !is_all {
-            raising.after = missed.last().map(|(last, _)| last.segment.clone());
+        if !is_end {
+            raising.behind = missed.last().map(|(last, _)| (last.kind, last.segment.clone()));
             break;
         }
-        (raising.pages, raising.after) = (raising.pages + 1, None);
     }
     let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
     queue(desk, backlog, books, &entities, Change::Reconciled).await?;
-    let is_end = raising.pages == places(kinds).count();
     books.reconciliation.walk.raising = (!is_end).then_some(raising);
     Ok(())
 }

@@ -11,10 +11,10 @@ use desk::books::Books;
 use desk::session::Session;
 use desk::stop::Halt;
 use desk::tools::Desk;
+use index::entry::place_of_bytes;
 use model::entity::{Kind, uuid_bytes};
 use model::failure::Class;
 use model::gap::Gap;
-use queue::index::page_of_uuid;
 use records::reconciliation::Scan;
 use serde_json::json;
 use world::host::{Host, StoreError};
@@ -106,9 +106,10 @@ async fn next_known<H: Host>(
     books: &Books,
     after: [u8; 16],
 ) -> Result<Option<[u8; 16]>, StoreError> {
-    let number = page_of_uuid(&after);
-    let pages = books.load_page(desk, Kind::Product, number).await?;
-    let entries = pages.entries(Kind::Product, number).map(|(segment, _)| segment.clone());
+    let place = place_of_bytes(&after);
+    let pages = books.load_page(desk, Kind::Product, place).await?;
+    let entries = pages.entries(Kind::Product, place).into_iter();
+    let entries = entries.map(|(_, segment, _)| segment.clone());
     let waiting = backlog.plan.names().filter(|entity| entity.kind == Kind::Product);
     let known = entries.chain(waiting.map(|entity| entity.segment));
     let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));

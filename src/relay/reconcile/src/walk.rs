@@ -17,11 +17,12 @@ use desk::books::Books;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::{Desk, Upstreams};
+use index::entry::{Entry, place_of, place_of_bytes};
+use index::pages::Pages;
 use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use model::failure::Class;
 use model::time::CLOCKS_S;
-use queue::entry::{Entry, PAGES};
-use queue::index::{Pages, page_of, page_of_uuid};
+use queue::key::Extent;
 use records::reconciliation::{Figures, Scan, Step, Walk, page_came};
 use serde_json::json;
 use world::host::{Host, StoreError};
@@ -190,7 +191,6 @@ fn end_list(walk: &mut Walk, kind: Kind, scan: &Scan, now_ms: u64, cut: Option<S
         Kind::Product => Step::Judge,
         kind => Step::Verify {
             kind,
-            page: 0,
             after: None,
             is_doubted: false,
         },
@@ -239,10 +239,16 @@ async fn close<H: Host>(
     let is_passed =
         |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
     let date_s = page.date_s.unwrap_or_else(|| desk.now_s());
-    for number in from.map_or(0, |from| page_of_uuid(&from))..=to.map_or(PAGES - 1, |to| page_of_uuid(&to)) {
-        let mut pages = books.load_page(desk, Kind::Product, number).await?;
+    let begin = from.map_or(0, |from| place_of_bytes(&from));
+    let end = to.map_or(u128::MAX, |to| place_of_bytes(&to));
+    let index = books.index.clone();
+    for Extent { first, .. } in index
+        .extents(Kind::Product, begin)
+        .take_while(|extent| extent.first <= end)
+    {
+        let mut pages = books.load_page(desk, Kind::Product, first).await?;
         let (mut missed, mut met) = (Vec::new(), Vec::new());
-        for (segment, entry) in pages.entries(Kind::Product, number) {
+        for (_, segment, entry) in pages.entries(Kind::Product, first) {
             if is_listed(segment) {
                 met.push(Entity::of(Kind::Product, segment));
             } else if is_passed(segment) && !is_young(entry, date_s) {
@@ -290,7 +296,6 @@ async fn verify<H: Host>(
 ) -> Result<Step, Halt> {
     let Step::Verify {
         kind,
-        page,
         after,
         is_doubted,
     } = step
@@ -299,7 +304,6 @@ async fn verify<H: Host>(
     };
     let again = |is_doubted| Step::Verify {
         kind,
-        page,
         after: after.clone(),
         is_doubted,
     };
@@ -308,7 +312,7 @@ async fn verify<H: Host>(
     } else {
         upstreams.pim.page_size(kind.name())
     };
-    let mut asked = next_of_index(desk, books, kind, page, after.clone(), most).await?;
+    let mut asked = next_of_index(desk, books, kind, after.as_ref(), most).await?;
     let is_too_long = |asked: &[(Entity, String)]| {
         let codes: Vec<&str> = asked.iter().map(|(_, code)| code.as_str()).collect();
         upstreams.pim.is_too_long(kind, &codes)
@@ -325,7 +329,6 @@ async fn verify<H: Host>(
     };
     let next = Step::Verify {
         kind,
-        page: page_of(last),
         after: Some(last.segment.clone()),
         is_doubted: false,
     };
@@ -369,20 +372,20 @@ async fn verify<H: Host>(
     Ok(next)
 }
 
-/// Up to so many entities of the index, from a page on and behind an entry.
+/// Up to so many entities of the index, behind one in the order of their places.
 async fn next_of_index<H: Host>(
     desk: &Desk<'_, H>,
     books: &Books,
     kind: Kind,
-    from: u8,
-    mut after: Option<Segment>,
+    after: Option<&Segment>,
     most: usize,
 ) -> Result<Vec<(Entity, String)>, StoreError> {
+    let after = after.map(|after| place_of(&Entity::of(kind, after)));
     let mut next = Vec::new();
-    for number in from..PAGES {
-        let pages = books.load_page(desk, kind, number).await?;
-        for (segment, entry) in pages.entries(kind, number) {
-            if after.as_ref().is_some_and(|after| segment <= after) {
+    for Extent { first, .. } in books.index.extents(kind, after.unwrap_or(0)) {
+        let pages = books.load_page(desk, kind, first).await?;
+        for (place, segment, entry) in pages.entries(kind, first) {
+            if Some(place) <= after {
                 continue;
             }
             if next.len() == most {
@@ -392,7 +395,6 @@ async fn next_of_index<H: Host>(
                 next.push((Entity::of(kind, segment), code));
             }
         }
-        after = None;
     }
     Ok(next)
 }

@@ -32,7 +32,7 @@ pub(crate) async fn mend<H: Host>(
     let keys = &desk.config.keys;
     let place = match keys.parse(key) {
         Some(Key::IndexPage(..)) => None,
-        Some(Key::ClaimPage(kind, page, _)) => Some((kind, page)),
+        Some(Key::ClaimPage(kind, extent, _)) => Some((kind, extent)),
         _ => return Ok(()),
     };
     if !desk.lease.holds(desk.host) || (place.is_some() && !backlog.plan.in_flight.is_empty()) {

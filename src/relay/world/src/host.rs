@@ -72,7 +72,7 @@ pub async fn write<H: Store>(host: &H, key: &str, value: &impl Serialize) -> Res
 /// say): then they are set one by one.
 pub async fn set_all<H: Store>(host: &H, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
     for entries in entries.chunks(MANY) {
-        if host.set_many(entries).await.is_err() {
+        if entries.len() == 1 || host.set_many(entries).await.is_err() {
             for (key, value) in entries {
                 host.set(key, value).await?;
             }
@@ -84,7 +84,7 @@ pub async fn set_all<H: Store>(host: &H, entries: &[(String, Vec<u8>)]) -> Resul
 /// Deletes any number of keys, as [`set_all`] sets them.
 pub async fn delete_all<H: Store>(host: &H, keys: &[String]) -> Result<(), StoreError> {
     for keys in keys.chunks(MANY) {
-        if host.delete_many(keys).await.is_err() {
+        if keys.len() == 1 || host.delete_many(keys).await.is_err() {
             for key in keys {
                 host.delete(key).await?;
             }

@@ -61,11 +61,15 @@ pub enum Mistake {
     DeleteAnothersName,
     /// An identity that an entity has left stays its own.
     NeverLetGo,
+    /// A page of the index that splits loses a part.
+    LosePart,
+    /// A page of the index is deleted before that which takes its place is written.
+    DeleteWholeFirst,
 }
 
 impl Mistake {
     /// The mistakes that a world of chance shows. The others have worlds of their own.
-    pub const ALL: [Mistake; 20] = [
+    pub const ALL: [Mistake; 22] = [
         Mistake::DeleteBeforePersisting,
         Mistake::DeleteUnlisted,
         Mistake::AcknowledgeBeforeWrite,
@@ -86,6 +90,8 @@ impl Mistake {
         Mistake::SendTokenOfPim,
         Mistake::DeleteAnothersName,
         Mistake::NeverLetGo,
+        Mistake::LosePart,
+        Mistake::DeleteWholeFirst,
     ];
 }
 

@@ -1,11 +1,15 @@
 //! What unit tests of several rooms share, in builds with the feature `testing` alone.
 //!
 //! A test that calls [`reads_back`] may rely on it that nothing of a record is lost when it is read and written again.
+//! [`Memory`] takes single keys alone, as a store does whose batches fail: whoever writes several must set them one by one
+//! then.
 
-use crate::host::decoded;
+use crate::host::{Store, StoreError, decoded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// Whether all that one document says is in the other.
 fn is_in(part: &Value, whole: &Value) -> bool {
@@ -33,4 +37,36 @@ pub fn reads_back<T: Serialize + DeserializeOwned>(kept: Value) {
         decoded::<T>(written.to_string().as_bytes()).is_some(),
         "{name} is not read again: {written}"
     );
+}
+
+/// A store in memory that takes single keys alone.
+#[derive(Default)]
+pub struct Memory(pub RefCell<BTreeMap<String, Vec<u8>>>);
+
+impl Store for Memory {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.borrow().get(key).cloned())
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.0.borrow_mut().insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.0.borrow_mut().remove(key);
+        Ok(())
+    }
+
+    async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.0.borrow().keys().cloned().collect())
+    }
+
+    async fn set_many(&self, _: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        Err(StoreError::Failed("no batches here".to_owned()))
+    }
+
+    async fn delete_many(&self, _: &[String]) -> Result<(), StoreError> {
+        Err(StoreError::Failed("no batches here".to_owned()))
+    }
 }

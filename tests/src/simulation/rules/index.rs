@@ -7,11 +7,12 @@ use crate::simulation::protocol::Protocol;
 use crate::simulation::run::Run;
 use fastrand::Rng;
 use http::Method;
+use index::directory::{Directory, Order};
+use index::entry::Entry;
+use index::pages::Pages;
 use model::entity::{Entity, Kind, Segment};
 use model::template::Piece;
 use protocol::draft::Draft;
-use queue::entry::{Entry, PAGES};
-use queue::index::Pages;
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
 use shape::Upsert;
@@ -100,22 +101,23 @@ fn of(id: &EntityId) -> (Kind, Segment) {
 /// Reads the whole index as a worker would.
 fn read(run: &Run, random: &mut Rng) -> Index {
     let listing: Vec<String> = run.shared.borrow().store.keys().cloned().collect();
-    let directory = Plan::of(&Keyspace::new("main"), listing).index;
+    let plan = Plan::of(&Keyspace::new("main"), listing);
+    let directory = Directory::of(Order::Entities, config::PAGE_ENTRIES, plan.index);
     let host = SimHost::new(&run.executor, &run.shared, "rules", true, 0);
     let (index, is_done) = (Rc::new(RefCell::new(Index::new())), Rc::new(RefCell::new(None)));
     let (read, done) = (index.clone(), is_done.clone());
     run.executor.spawn(async move {
         let (mut pages, keys) = (Pages::default(), Keyspace::new("main"));
         for kind in [Kind::Product, Kind::ProductModel] {
-            for number in 0..PAGES {
-                let result = pages.read(&host, &keys, &directory, kind, number).await;
+            for extent in directory.extents(kind, 0) {
+                let result = pages.read(&host, &keys, &directory, kind, extent.first).await;
                 if result.is_err() {
-                    *done.borrow_mut() = Some(result);
+                    *done.borrow_mut() = Some(result.map(drop));
                     return;
                 }
-                let entries = pages.entries(kind, number);
+                let entries = pages.entries(kind, extent.first).into_iter();
                 let known = |entry: &Entry| (entry.hash.clone(), entry.identities.clone());
-                let entries = entries.map(|(segment, entry)| ((kind, segment.clone()), known(entry)));
+                let entries = entries.map(|(_, segment, entry)| ((kind, segment.clone()), known(entry)));
                 read.borrow_mut().extend(entries);
             }
         }

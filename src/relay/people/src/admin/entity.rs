@@ -4,12 +4,13 @@
 //! details.
 
 use super::dead_letters::{self, Listed};
-use config::ConsoleConfig;
+use config::{ConsoleConfig, PAGE_ENTRIES};
+use index::directory::{Directory, Order};
+use index::pages::Pages;
 use model::entity::{Entity, Kind};
 use model::failure::Failure;
 use model::time;
 use queue::dead_letter::{DeadLetter, EVENT_KEPT};
-use queue::index::Pages;
 use queue::key::{EventKey, Hold, RetryKey};
 use queue::plan::Plan;
 use queue::raise::EventValue;
@@ -64,7 +65,8 @@ pub(super) async fn read<H: Store>(
 
 async fn list<H: Store>(host: &H, config: &ConsoleConfig, entity: &Entity) -> Result<(Plan, Pages), StoreError> {
     let plan = Plan::of(&config.keys, host.keys().await?);
-    let pages = Pages::load(host, &config.keys, &plan.index, [entity]).await?;
+    let index = Directory::of(Order::Entities, PAGE_ENTRIES, plan.index.clone());
+    let pages = Pages::load(host, &config.keys, &index, [entity]).await?;
     Ok((plan, pages))
 }
 

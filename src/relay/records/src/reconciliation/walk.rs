@@ -89,14 +89,12 @@ pub enum Step {
         #[serde(default)]
         is_broken: bool,
     },
-    /// Asking for the models or categories that the index has, from this page of it on, behind this entry.
+    /// Asking for the models or categories that the index has, behind this one in its order.
     Verify {
         /// The kind.
         #[serde(default = "models")]
         kind: Kind,
-        /// The page.
-        page: u8,
-        /// The entry.
+        /// The last one that was asked for.
         after: Option<Segment>,
         /// Whether the PIM did not answer for the next one alone.
         #[serde(default)]
@@ -182,10 +180,9 @@ impl Step {
 pub struct Raising {
     /// The walk's number.
     pub walk: u64,
-    /// How many pages of the index are done with, those of one kind after those of the other.
-    pub pages: usize,
-    /// Of the page after those, the last entry that is done with.
-    pub after: Option<Segment>,
+    /// The last entity that is done with, in the order of the index, one kind after the other. Older versions kept
+    /// something else, and then it begins anew.
+    pub behind: Option<(Kind, Segment)>,
 }
 
 impl Raising {

@@ -4,13 +4,11 @@
 //! them say different things of the same push, what lies at the destination counts as not known.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::entity::{Entity, Kind, Segment};
+use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use protocol::remote::Remote;
+use queue::key::Extent;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
-
-/// How many pages a kind has: at 100,000 products a page is about 50 KB.
-pub const PAGES: u8 = 128;
 
 /// What is known of an entity at the destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,11 +76,32 @@ impl ShortDigest {
         ShortDigest(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..6]))
     }
 
-    /// The page of the model.
-    pub(crate) fn page(&self) -> Option<u8> {
-        let bytes = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
-        Some(page_of_digest(*bytes.first()?))
+    /// The places that begin like this: the model lies at one of them.
+    pub(crate) fn extent(&self) -> Option<Extent> {
+        let digest = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
+        let first = place_of_bytes(&digest);
+        let last = first | u128::MAX.checked_shr(8 * digest.len() as u32).unwrap_or(0);
+        Some(Extent { first, last })
     }
+}
+
+/// The place of an entity in the index. Products lie in the order of their UUIDs, so that neighbours share a page and a
+/// walk in the PIM's order closes one page after the other; whatever has no UUID lies by its hash.
+pub fn place_of(entity: &Entity) -> u128 {
+    match entity.segment.code().as_deref().and_then(uuid_bytes) {
+        Some(uuid) if entity.kind == Kind::Product => place_of_bytes(&uuid),
+        _ => place_of_bytes(&Sha256::digest(entity.segment.as_str())),
+    }
+}
+
+/// The first place that begins with these bytes, up to sixteen of them.
+pub fn place_of_bytes(bytes: &[u8]) -> u128 {
+    let mut place = [0; 16];
+    place
+        .iter_mut()
+        .zip(bytes)
+        .for_each(|(of_place, byte)| *of_place = *byte);
+    u128::from_be_bytes(place)
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -170,9 +189,4 @@ fn united(mut one: Vec<String>, other: Vec<String>) -> Vec<String> {
     let more: Vec<String> = more.collect();
     one.extend(more);
     one
-}
-
-/// The page of what has a digest, or a UUID, that begins with this byte.
-pub(crate) fn page_of_digest(first: u8) -> u8 {
-    first / (u8::MAX / PAGES + 1)
 }

@@ -1,24 +1,23 @@
-//! What was last pushed, in a fixed number of pages.
-//!
-//! Products lie in ranges of their UUIDs, so that neighbours share a page and a walk in the PIM's order closes one page
-//! after the other; whatever has no UUID lies by its hash.
+//! What was last pushed, in pages of neighbours.
 //!
 //! **No worker writes what another one wrote.** The stores have no compare-and-swap, and the lease is advisory, so a
 //! write of a worker that was paused can land at any time. Each worker therefore writes a page under a key of its own
 //! and then deletes those from which it made it. As a rule a page has one key; where two workers were at it, it has
-//! several until the next one merges them, entry by entry.
+//! several until the next one merges them, entry by entry. A page that has grown splits when it is written: its halves
+//! first, then the deletion of the whole.
 
-mod page;
-
-use crate::entry::{Entry, ShortDigest, page_of_digest};
-use crate::key::{Key, Writer};
-use crate::keyspace::Keyspace;
-use model::entity::{Entity, Kind, Segment, uuid_bytes};
-use page::{Page, missing, read_page};
+use crate::directory::{Directory, Listed};
+use crate::entry::{Entry, ShortDigest, place_of};
+use crate::page::{Page, in_order, missing, read_page};
+use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
-use world::host::{Clock, Store, StoreError, delete_all};
+use queue::key::Extent;
+use queue::keyspace::Keyspace;
+use world::host::{Clock, Store, StoreError, delete_all, set_all};
+use world::mistake::{Mistake, made};
+
+/// How many bytes of pages are written at once, some more than that: what a worker holds twice meanwhile.
+const AT_ONCE_BYTES: usize = 1 << 20;
 
 /// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it
 /// back, and the daily walk finds what went with a model.
@@ -27,107 +26,43 @@ const REMOVED_S: u64 = 2 * 86_400;
 /// How many generations of models a product can have above it (contract 4.6).
 const GENERATIONS: usize = 2;
 
-/// The page of an entity.
-pub fn page_of(entity: &Entity) -> u8 {
-    let first = match entity.segment.code().as_deref().and_then(uuid_bytes) {
-        Some(uuid) if entity.kind == Kind::Product => return page_of_uuid(&uuid),
-        _ => Sha256::digest(entity.segment.as_str())[0],
-    };
-    page_of_digest(first)
-}
-
-/// The page of products whose UUIDs begin like this.
-pub fn page_of_uuid(uuid: &[u8; 16]) -> u8 {
-    page_of_digest(uuid[0])
-}
-
-/// By what the entries of pages are known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
-    /// By entity: what was last pushed of it.
-    #[default]
-    Entities,
-    /// By identity: which entity holds it.
-    Identities,
-}
-
-/// Under which keys the pages lie, as one listing tells: by which worker each was written.
-#[derive(Debug, Clone, Default)]
-pub struct Directory {
-    order: Order,
-    writers: BTreeMap<(Kind, u8), Vec<Writer>>,
-}
-
-impl Directory {
-    /// A directory of pages in this order, of which none is known.
-    pub fn of(order: Order) -> Directory {
-        Directory {
-            order,
-            ..Directory::default()
-        }
-    }
-
-    fn key(&self, kind: Kind, page: u8, writer: Writer) -> Key {
-        match self.order {
-            Order::Entities => Key::IndexPage(kind, page, writer),
-            Order::Identities => Key::ClaimPage(kind, page, writer),
-        }
-    }
-
-    /// Takes note of a page's key.
-    pub fn add(&mut self, kind: Kind, page: u8, writer: Writer) {
-        self.writers.entry((kind, page)).or_default().push(writer);
-    }
-
-    /// The keys of a page.
-    fn keys(&self, keys: &Keyspace, kind: Kind, page: u8) -> Vec<String> {
-        let writers = self.writers.get(&(kind, page)).into_iter().flatten();
-        writers
-            .map(|writer| keys.encode(&self.key(kind, page, writer.clone())))
-            .collect()
-    }
-
-    /// The keys of all pages.
-    pub fn all_keys(&self, keys: &Keyspace) -> Vec<String> {
-        let places = self.writers.keys();
-        places.flat_map(|(kind, page)| self.keys(keys, *kind, *page)).collect()
-    }
-
-    /// The pages of a kind.
-    pub(crate) fn pages(&self, kind: Kind) -> impl Iterator<Item = u8> {
-        let places = self.writers.keys().filter(move |(other, _)| *other == kind);
-        places.map(|(_, page)| *page)
-    }
-
-    /// The pages that several workers have written, and that are to be merged.
-    pub fn divided(&self) -> Vec<(Kind, u8)> {
-        let worker = |writer: &Writer| writer.as_ref().map(|(worker, _)| worker.clone());
-        let is_divided = |writers: &Vec<Writer>| {
-            let first = writers.first().map(worker);
-            writers.iter().any(|writer| Some(worker(writer)) != first)
-        };
-        let divided = self.writers.iter().filter(|(_, writers)| is_divided(writers));
-        divided.map(|(place, _)| *place).collect()
-    }
-}
-
 /// The pages that a batch needs, read once and written back where they changed.
 #[derive(Debug, Default)]
 pub struct Pages {
-    pages: BTreeMap<(Kind, u8), Page>,
-    changed: BTreeSet<(Kind, u8)>,
+    /// In the order of their places.
+    pages: Vec<Loaded>,
     added: i64,
     /// Entities of which two workers pushed different contents.
     unknown: Vec<(Entity, Option<String>)>,
 }
 
+/// A page that was read.
+#[derive(Debug)]
+struct Loaded {
+    listed: Listed,
+    page: Page,
+    is_changed: bool,
+}
+
+impl Loaded {
+    fn new(listed: Listed, page: Page) -> Loaded {
+        Loaded {
+            listed,
+            page,
+            is_changed: false,
+        }
+    }
+}
+
 impl Pages {
     /// One page with nothing in it yet, in place of whatever is written there.
-    pub(crate) fn anew(kind: Kind, number: u8) -> Pages {
-        let place = (kind, number);
+    pub(crate) fn anew(listed: Listed) -> Pages {
+        let page = Loaded {
+            is_changed: true,
+            ..Loaded::new(listed, Page::default())
+        };
         Pages {
-            pages: [(place, Page::default())].into(),
-            changed: [place].into(),
+            pages: vec![page],
             ..Pages::default()
         }
     }
@@ -141,30 +76,55 @@ impl Pages {
     ) -> Result<Pages, StoreError> {
         let mut pages = Pages::default();
         for entity in entities {
-            pages.read(host, keys, directory, entity.kind, page_of(entity)).await?;
+            pages.read(host, keys, directory, entity.kind, place_of(entity)).await?;
         }
         Ok(pages)
     }
 
-    /// Reads a page, unless it was read. One that several workers wrote is merged.
+    /// Where the page of a place is, or was to be.
+    fn find(&self, kind: Kind, place: u128) -> Result<usize, usize> {
+        let at = self.pages.partition_point(|page| {
+            let Listed { kind: of, extent, .. } = &page.listed;
+            (*of, extent.last) < (kind, place)
+        });
+        let page = self.pages.get(at).map(|page| &page.listed);
+        match page.is_some_and(|page| page.kind == kind && page.extent.contains(place)) {
+            true => Ok(at),
+            false => Err(at),
+        }
+    }
+
+    fn page(&self, kind: Kind, place: u128) -> Option<&Loaded> {
+        self.pages.get(self.find(kind, place).ok()?)
+    }
+
+    fn page_mut(&mut self, entity: &Entity) -> Option<&mut Loaded> {
+        let at = self.find(entity.kind, place_of(entity)).ok()?;
+        self.pages.get_mut(at)
+    }
+
+    /// Reads the page of a place, unless it was read; gives its extent. One that several workers wrote is merged.
     pub async fn read<H: Store>(
         &mut self,
         host: &H,
         keys: &Keyspace,
         directory: &Directory,
         kind: Kind,
-        number: u8,
-    ) -> Result<(), StoreError> {
-        if self.pages.contains_key(&(kind, number)) {
-            return Ok(());
-        }
-        let mut page = Page::default();
-        for key in directory.keys(keys, kind, number) {
+        place: u128,
+    ) -> Result<Extent, StoreError> {
+        let at = match self.find(kind, place) {
+            Ok(at) => return Ok(self.pages[at].listed.extent),
+            Err(at) => at,
+        };
+        let (listed, mut page) = (directory.page_at(kind, place), Page::default());
+        for part in &listed.parts {
+            let key = directory.key(keys, kind, part);
             let value = host.get(&key).await?.ok_or_else(|| missing(&key))?;
             self.merge(kind, &mut page, read_page(&key, &value)?);
         }
-        self.pages.insert((kind, number), page);
-        Ok(())
+        let extent = listed.extent;
+        self.pages.insert(at, Loaded::new(listed, page));
+        Ok(extent)
     }
 
     fn merge(&mut self, kind: Kind, page: &mut Page, other: Page) {
@@ -201,59 +161,80 @@ impl Pages {
         directory: &Directory,
     ) -> Result<(Pages, Vec<(Entity, String)>), StoreError> {
         let mut pages = Pages::default();
-        for (kind, number) in directory.divided() {
-            pages.read(host, keys, directory, kind, number).await?;
-            pages.changed.insert((kind, number));
+        for page in directory.divided() {
+            let (kind, place) = (page.kind, page.extent.first);
+            pages.read(host, keys, directory, kind, place).await?;
         }
+        pages.pages.iter_mut().for_each(|page| page.is_changed = true);
         let unknown = std::mem::take(&mut pages.unknown).into_iter();
         let unknown = unknown.filter_map(|(entity, code)| Some((entity.segment.code().or(code)?, entity)));
         let unknown = unknown.map(|(code, entity)| (entity, code)).collect();
         Ok((pages, unknown))
     }
 
-    /// The entries of a page that was read.
-    pub fn entries(&self, kind: Kind, number: u8) -> impl Iterator<Item = (&Segment, &Entry)> {
-        let entries = self
-            .pages
-            .get(&(kind, number))
-            .into_iter()
-            .flat_map(|page| &page.entries);
-        entries.filter(|(_, entry)| entry.removed_s.is_none())
+    /// The entries of the page of a place that was read, in the order of their places.
+    pub fn entries(&self, kind: Kind, place: u128) -> Vec<(u128, &Segment, &Entry)> {
+        let entries = self.page(kind, place).into_iter().flat_map(|page| &page.page.entries);
+        in_order(kind, entries.filter(|(_, entry)| entry.removed_s.is_none()))
     }
 
     /// Notes that a walk did not meet an entity whose page was read.
     pub fn miss(&mut self, entity: &Entity, walk: u64) {
-        let place = (entity.kind, page_of(entity));
-        let entry = self
-            .pages
-            .get_mut(&place)
-            .and_then(|page| page.entries.get_mut(&entity.segment));
+        let Some(page) = self.page_mut(entity) else { return };
+        let entry = page.page.entries.get_mut(&entity.segment);
         if let Some(entry) = entry.filter(|entry| entry.removed_s.is_none() && entry.missed_by.is_none()) {
             entry.missed_by = Some(walk);
-            self.changed.insert(place);
+            page.is_changed = true;
         }
     }
 
     /// Notes that a walk met an entity whose page was read.
     pub fn meet(&mut self, entity: &Entity) {
-        let place = (entity.kind, page_of(entity));
-        let page = self.pages.get_mut(&place);
-        let entry = page.and_then(|page| page.entries.get_mut(&entity.segment));
+        let Some(page) = self.page_mut(entity) else { return };
+        let entry = page.page.entries.get_mut(&entity.segment);
         if entry.is_some_and(|entry| entry.missed_by.take().is_some()) {
-            self.changed.insert(place);
+            page.is_changed = true;
         }
     }
 
     fn known(&self, entity: &Entity) -> Option<&Entry> {
-        self.pages
-            .get(&(entity.kind, page_of(entity)))?
-            .entries
-            .get(&entity.segment)
+        let page = self.page(entity.kind, place_of(entity))?;
+        page.page.entries.get(&entity.segment)
     }
 
     /// The entry of an entity whose page was read.
     pub fn get(&self, entity: &Entity) -> Option<&Entry> {
         self.known(entity).filter(|entry| entry.removed_s.is_none())
+    }
+
+    /// The entry of what an entity inherits from, be it removed of late; reads the pages on which it may lie.
+    async fn parent<H: Store>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &Directory,
+        kind: Kind,
+        mark: Option<ShortDigest>,
+    ) -> Result<Option<&Entry>, StoreError> {
+        let Some((mark, extent)) = mark.and_then(|mark| Some((mark.clone(), mark.extent()?))) else {
+            return Ok(None);
+        };
+        let mut place = extent.first;
+        // As a rule this is one page.
+        while let Some(next) = self.read(host, keys, directory, kind, place).await?.last.checked_add(1) {
+            if next > extent.last {
+                break;
+            }
+            place = next;
+        }
+        let of_kind = self.pages.iter().filter(|page| page.listed.kind == kind);
+        let near = of_kind.filter(|page| {
+            let Extent { first, last } = page.listed.extent;
+            first <= extent.last && extent.first <= last
+        });
+        let mut entries = near.flat_map(|page| &page.page.entries);
+        let parent = entries.find(|(segment, _)| ShortDigest::of(segment) == mark);
+        Ok(parent.map(|(_, parent)| parent))
     }
 
     /// What the destination gave of an entity's parent, also of one that was removed of late; reads the parent's page.
@@ -265,18 +246,12 @@ impl Pages {
         entity: &Entity,
     ) -> Result<Option<Remote>, StoreError> {
         let mark = self.known(entity).and_then(|entry| entry.parent.clone());
-        let Some((mark, page)) = mark.and_then(|mark| Some((mark.clone(), mark.page()?))) else {
-            return Ok(None);
-        };
         let kind = match entity.kind {
             Kind::Category => Kind::Category,
             Kind::Product | Kind::ProductModel => Kind::ProductModel,
         };
-        self.read(host, keys, directory, kind, page).await?;
-        let entries = self.pages.get(&(kind, page));
-        let mut entries = entries.into_iter().flat_map(|page| &page.entries);
-        let parent = entries.find(|(segment, _)| ShortDigest::of(segment) == mark);
-        Ok(parent.map(|(_, parent)| parent.remote.clone()))
+        let parent = self.parent(host, keys, directory, kind, mark).await?;
+        Ok(parent.map(|parent| parent.remote.clone()))
     }
 
     /// Whether an entity was removed of late.
@@ -385,15 +360,8 @@ impl Pages {
         let known = self.known(entity).filter(|_| entity.kind != Kind::Category);
         let mut parent = known.and_then(|entry| entry.parent.clone());
         for _ in 0..GENERATIONS {
-            let Some((mark, page)) = parent.and_then(|mark| Some((mark.clone(), mark.page()?))) else {
-                return Ok(false);
-            };
-            self.read(host, keys, directory, Kind::ProductModel, page).await?;
-            let entries = self.pages.get(&(Kind::ProductModel, page));
-            let mut entries = entries.into_iter().flat_map(|page| &page.entries);
-            let Some((_, model)) = entries.find(|(segment, _)| ShortDigest::of(segment) == mark) else {
-                return Ok(false);
-            };
+            let model = self.parent(host, keys, directory, Kind::ProductModel, parent).await?;
+            let Some(model) = model else { return Ok(false) };
             if model.removed_s.is_some() && model.was_announced {
                 return Ok(true);
             }
@@ -402,25 +370,37 @@ impl Pages {
         Ok(false)
     }
 
+    /// Puts an entry in the place of what is known of an entity. Where its page was not read, the entry is written beside
+    /// that, and whoever reads the page next merges the two.
     pub(crate) fn put(&mut self, entity: &Entity, entry: Entry) {
-        let place = (entity.kind, page_of(entity));
         let was_there = self.get(entity).is_some();
         let is_there = entry.removed_s.is_none();
-        let page = self.pages.entry(place).or_default();
-        let known = page.entries.insert(entity.segment.clone(), entry.clone());
-        if known.as_ref() != Some(&entry) {
-            self.changed.insert(place);
-        }
+        let place = place_of(entity);
+        let at = self.find(entity.kind, place).unwrap_or_else(|at| {
+            let beside = Listed::new(
+                entity.kind,
+                Extent {
+                    first: place,
+                    last: place,
+                },
+                Vec::new(),
+            );
+            self.pages.insert(at, Loaded::new(beside, Page::default()));
+            at
+        });
+        let page = &mut self.pages[at];
+        let known = page.page.entries.insert(entity.segment.clone(), entry.clone());
+        page.is_changed |= known.as_ref() != Some(&entry);
         self.added += i64::from(is_there) - i64::from(was_there);
     }
 
     /// Whether there is anything to write back.
     pub fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
+        self.pages.iter().any(|page| page.is_changed)
     }
 
     /// Writes the changed pages under keys of this worker's, and then deletes those that they were made of; says by how
-    /// many entries the index grew.
+    /// many entries the index grew. A page with too many entries is split.
     pub async fn save<H: Store + Clock>(
         &mut self,
         host: &H,
@@ -429,31 +409,48 @@ impl Pages {
         worker: &Segment,
     ) -> Result<i64, StoreError> {
         let now_s = host.now_ms() / 1000;
-        for place in std::mem::take(&mut self.changed) {
-            let Some(page) = self.pages.get_mut(&place) else {
-                continue;
-            };
+        let is_young = |removed_s: u64| removed_s.abs_diff(now_s) < REMOVED_S;
+        let (mut new, mut old, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for loaded in self.pages.iter_mut().filter(|page| page.is_changed) {
+            let Loaded {
+                listed,
+                page,
+                is_changed,
+            } = loaded;
             page.v = 1;
-            page.entries.retain(|_, entry| {
-                entry
-                    .removed_s
-                    .is_none_or(|removed_s| removed_s.abs_diff(now_s) < REMOVED_S)
-            });
-            let (mut own, mut writers) = (Vec::new(), Vec::new());
-            for (number, part) in (0..).zip(page.parts()) {
-                let writer = Some((worker.clone(), number));
-                let key = keys.encode(&directory.key(place.0, place.1, writer.clone()));
-                host.set(&key, &part).await?;
-                own.push(key);
-                writers.push(writer);
+            page.entries.retain(|_, entry| entry.removed_s.is_none_or(is_young));
+            let mut parts = Vec::new();
+            for (extent, value) in page.values(listed.kind, listed.extent, directory.entries_max) {
+                let part = (extent, Some((worker.clone(), 0)));
+                bytes += value.len();
+                new.push((directory.key(keys, listed.kind, &part), value));
+                parts.push(part);
             }
-            let old = directory.keys(keys, place.0, place.1);
-            let old: Vec<String> = old.into_iter().filter(|key| !own.contains(key)).collect();
-            directory.writers.insert(place, writers);
-            delete_all(host, &old).await?;
+            if made(Mistake::LosePart) && parts.len() > 1 {
+                new.pop();
+            }
+            let left = listed.parts.iter().filter(|part| !parts.contains(part));
+            old.extend(left.map(|part| directory.key(keys, listed.kind, part)));
+            directory.replace(listed, parts.clone());
+            // In memory the page stays one.
+            (listed.parts, *is_changed) = (parts, false);
+            if bytes > AT_ONCE_BYTES {
+                write(host, &mut new, &mut old).await?;
+                bytes = 0;
+            }
         }
+        write(host, &mut new, &mut old).await?;
         Ok(std::mem::take(&mut self.added))
     }
+}
+
+/// Writes pages and then deletes those that they were made of.
+async fn write<H: Store>(host: &H, new: &mut Vec<(String, Vec<u8>)>, old: &mut Vec<String>) -> Result<(), StoreError> {
+    if made(Mistake::DeleteWholeFirst) {
+        delete_all(host, old).await?;
+    }
+    set_all(host, &std::mem::take(new)).await?;
+    delete_all(host, &std::mem::take(old)).await
 }
 
 #[cfg(test)]

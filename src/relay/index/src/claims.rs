@@ -4,10 +4,13 @@
 //! order of identities. An identity is claimed before an entity is pushed under it and let go once nothing of the
 //! entity lies there any more. A claim alone proves nothing: whoever holds it has to lie there, as the index tells.
 
+use crate::directory::Directory;
 use crate::entry::Entry;
-use crate::index::{Directory, Pages, page_of};
-use crate::keyspace::Keyspace;
+use crate::entry::place_of;
+use crate::pages::Pages;
 use model::entity::{Entity, Kind, Segment};
+use queue::key::Extent;
+use queue::keyspace::Keyspace;
 use world::host::{Clock, Store, StoreError};
 
 /// How many entities are remembered that wait for one identity.
@@ -31,31 +34,33 @@ impl Claims {
         directory: &Directory,
         (kind, identity): (Kind, &str),
     ) -> Result<(), StoreError> {
-        let page = page_of(&place(kind, identity));
-        self.pages.read(host, keys, directory, kind, page).await
+        let place = place_of(&called(kind, identity));
+        self.pages.read(host, keys, directory, kind, place).await.map(|_| ())
     }
 
-    /// A page of identities as the index tells it: whoever lies under one of them holds it. Reads every page of the kind
-    /// in the index, one after the other. Who waits for an identity the index does not tell, nor what pushes in flight
+    /// The page of identities at an extent as the index tells it: whoever lies under one of them holds it. Reads every
+    /// page of the kind in the index, one after the other. Who waits for an identity the index does not tell, nor what pushes in flight
     /// claimed. Saved, the page takes the place of what was written there, also of what is written late.
     pub async fn remade<H: Store + Clock>(
         host: &H,
         keys: &Keyspace,
-        index: &Directory,
-        (kind, number): (Kind, u8),
+        (index, directory): (&Directory, &Directory),
+        (kind, extent): (Kind, Extent),
     ) -> Result<Claims, StoreError> {
+        let page = directory.page_at(kind, extent.first);
+        let is_here = |identity: &String| page.extent.contains(place_of(&called(kind, identity)));
         let mut claims = Claims {
-            pages: Pages::anew(kind, number),
+            pages: Pages::anew(page.clone()),
         };
-        for of_index in index.pages(kind) {
+        for of_index in index.written(kind) {
             let mut pages = Pages::default();
-            pages.read(host, keys, index, kind, of_index).await?;
-            for (segment, entry) in pages.entries(kind, of_index) {
+            pages.read(host, keys, index, kind, of_index.first).await?;
+            for (_, segment, entry) in pages.entries(kind, of_index.first) {
                 let Some(code) = segment.code().or(entry.code.clone()) else {
                     continue;
                 };
                 let identities = entry.identities.iter().enumerate();
-                for (at, identity) in identities.filter(|(_, identity)| page_of(&place(kind, identity)) == number) {
+                for (at, identity) in identities.filter(|(_, identity)| is_here(identity)) {
                     // The first identity is the one that the entity was last brought under.
                     let holder = claims.holder(kind, identity).cloned();
                     claims.claim(kind, identity, &code);
@@ -68,8 +73,9 @@ impl Claims {
         let now_s = host.now_ms() / 1000;
         let known: Vec<(Segment, Entry)> = claims
             .pages
-            .entries(kind, number)
-            .map(|(identity, entry)| (identity.clone(), entry.clone()))
+            .entries(kind, extent.first)
+            .into_iter()
+            .map(|(_, identity, entry)| (identity.clone(), entry.clone()))
             .collect();
         for (identity, entry) in known {
             let pushes = now_s + entry.pushes;
@@ -81,7 +87,7 @@ impl Claims {
     }
 
     fn entry(&self, kind: Kind, identity: &str) -> Option<&Entry> {
-        self.pages.get(&place(kind, identity))
+        self.pages.get(&called(kind, identity))
     }
 
     /// The code of the entity that was the last to claim an identity whose page was read.
@@ -119,12 +125,12 @@ impl Claims {
         let entry = Entry {
             hash: Some(code.to_owned()),
             code: Some(code.to_owned()),
-            pushes: self.pages.pushes(&place(kind, identity)) + 1,
+            pushes: self.pages.pushes(&called(kind, identity)) + 1,
             waiting: waiting.collect(),
             former,
             ..Entry::default()
         };
-        self.pages.put(&place(kind, identity), entry);
+        self.pages.put(&called(kind, identity), entry);
     }
 
     /// An entity wants an identity that another one holds, or held and lies under still.
@@ -133,12 +139,12 @@ impl Claims {
         let mut entry = known.unwrap_or_else(|| Entry {
             hash: Some(holder.to_owned()),
             code: Some(holder.to_owned()),
-            pushes: self.pages.pushes(&place(kind, identity)) + 1,
+            pushes: self.pages.pushes(&called(kind, identity)) + 1,
             ..Entry::default()
         });
         if !entry.waiting.iter().any(|waiting| waiting == code) && entry.waiting.len() < WAITING_MAX {
             entry.waiting.push(code.to_owned());
-            self.pages.put(&place(kind, identity), entry);
+            self.pages.put(&called(kind, identity), entry);
         }
     }
 
@@ -161,10 +167,10 @@ impl Claims {
             entry.code.clone_from(&entry.hash);
         }
         if entry.hash.is_none() && entry.former.is_empty() {
-            self.pages.remove(&place(kind, identity), now_s, false);
+            self.pages.remove(&called(kind, identity), now_s, false);
         } else {
             entry.pushes += 1;
-            self.pages.put(&place(kind, identity), entry);
+            self.pages.put(&called(kind, identity), entry);
         }
         waiting
     }
@@ -186,8 +192,8 @@ impl Claims {
     }
 }
 
-/// Where an identity lies: where an entity of that id would.
-fn place(kind: Kind, identity: &str) -> Entity {
+/// An identity as pages know it: as an entity of that id.
+fn called(kind: Kind, identity: &str) -> Entity {
     Entity::new(kind, identity)
 }
 
