@@ -15,6 +15,7 @@ mod durability;
 mod forged;
 mod heads;
 mod hosts;
+mod identities;
 mod ingest;
 mod kills;
 mod load;

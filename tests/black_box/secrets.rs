@@ -125,6 +125,7 @@ async fn echo(form: Form, status: u16, token: Option<&'static str>) -> Server<Ec
 const PASSWORD: &str = "pa\"ss/WORD\\é0003";
 const CLIENT_SECRET: &str = "client/SECRET+0004&x";
 const DESTINATION: &str = "dest/SECRET+\"tok\\0009=";
+const LOGIN: &str = "login/SECRET+\"0006";
 const ALERT_HOOK: &str = "hookSECRET0014";
 
 fn guarded(setup: Setup, alerts: &Server<Echo>) -> Setup {
@@ -190,6 +191,8 @@ fn assert_untold(told: &str, what: &str) {
         PASSWORD.to_owned(),
         CLIENT_SECRET.to_owned(),
         DESTINATION.to_owned(),
+        LOGIN.to_owned(),
+        basic("client-of-shop", &urlencoded(LOGIN)),
         ALERT_HOOK.to_owned(),
         ACCESS.to_owned(),
         basic("client-of-pim", CLIENT_SECRET),
@@ -210,6 +213,19 @@ fn assert_untold(told: &str, what: &str) {
 }
 
 const ACCESS: &str = "access/TOKEN+of=0005";
+
+/// A text as it stands in the header of client credentials (RFC 6749, section 2.3.1).
+fn urlencoded(text: &str) -> String {
+    path_segment(text)
+}
+
+/// An application that asks another host for the destination's tokens.
+fn with_login(setup: Setup, url: &str, credentials: &str) -> Setup {
+    let shape = json!({ "products": {}, "login": { "path": "/oauth/token", "credentials": credentials } });
+    let setup = setup.with("destination_token", "").with("shape", &shape.to_string());
+    let setup = setup.with("login_url", url).with("login_id", "client-of-shop");
+    setup.with("login_secret", LOGIN)
+}
 
 /// Delivers three changes and works on them for a few ticks; gives all that is told of it.
 async fn worked(setup: Setup, world: &World) -> String {
@@ -237,9 +253,18 @@ async fn what_an_upstream_repeats_of_a_secret_is_told_nowhere() {
         assert!(by_token.contains("no:"), "{name}: the answers are told");
         assert!(by_token.contains("[secret]"), "{name}: they held a secret");
         assert_untold(&by_token, name);
-        let login = setup.with("destination_url", &upstream.url());
+        let login = setup.clone().with("destination_url", &upstream.url());
         let by_basic = worked(login.with("destination_token", "user:pass/WORD+0011"), &world).await;
         assert_untold(&by_basic, name);
+        for credentials in ["body", "basic"] {
+            let setup = with_login(setup.clone(), &upstream.url(), credentials);
+            let by_login = worked(setup.with("destination_url", &upstream.url()), &world).await;
+            assert!(
+                by_login.contains("[secret]"),
+                "{name}, {credentials}: they held a secret"
+            );
+            assert_untold(&by_login, name);
+        }
         let pim = guarded(world.setup(), &alerts).with("pim_url", &upstream.url());
         let pim = pim.with("pim_client_id", "client-of-pim");
         let at_the_door = worked(pim.clone(), &world).await;

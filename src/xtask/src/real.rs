@@ -22,7 +22,7 @@ const SYSTEMS: [System; 4] = [
 
 /// What messages hold that say that a registry cannot be reached from here: of npm, pip and apt, and ours where one of them
 /// is not there.
-const OUT_OF_REACH: [&str; 17] = [
+const OUT_OF_REACH: [&str; 18] = [
     "EAI_AGAIN",
     "ECONNREFUSED",
     "ECONNRESET",
@@ -36,7 +36,8 @@ const OUT_OF_REACH: [&str; 17] = [
     "Failed to establish a new connection",
     "Temporary failure in name resolution",
     "Could not connect",
-    "Could not resolve",
+    "Could not resolve host",
+    "Could not resolve '",
     "Failed to fetch",
     "Unable to locate package",
     "there is no ",
@@ -86,6 +87,14 @@ mod tests {
         for (message, expected) in [
             ("npm error code ENOTFOUND\nnpm error syscall getaddrinfo", true),
             ("E: Unable to locate package groonga-bin", true),
+            (
+                "Err:1 http://registry.example Could not resolve 'registry.example'",
+                true,
+            ),
+            (
+                "npm error code ERESOLVE\nnpm error Could not resolve dependency:",
+                false,
+            ),
             ("cannot bring Vendure: there is no npm", true),
             (
                 "npm error code EINTEGRITY\nnpm error sha512-a integrity checksum failed",

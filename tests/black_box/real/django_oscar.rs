@@ -231,6 +231,17 @@ async fn what_it_refuses_is_given_up_alone_and_a_sku_may_pass_to_another_product
         reason.contains("Ensure this field has no more than 255 characters"),
         "{reason}"
     );
+    application.tick_until_idle().await.unwrap();
+    assert_eq!(dead_letters(&application).await.len(), 1, "that one alone is given up");
+    let of_others = |mut held: super::Held| {
+        held.remove(&called(&products[3]));
+        held
+    };
+    assert_eq!(
+        of_others(oscar.held().await),
+        of_others(super::expected(&oscar, &world)),
+        "all others are as they are to be"
+    );
     let mut changes = sku(&products[4], "a new one");
     changes.extend(sku(&products[5], "passed on"));
     changes.extend(world.edit(&products[3], renamed("short")).unwrap());
