@@ -22,6 +22,7 @@ mod load;
 mod login;
 mod media;
 mod observation;
+mod operate;
 mod preview;
 mod real;
 mod reconciliation;

@@ -302,3 +302,47 @@ async fn what_reconciliation_publishes_is_shown_in_the_browser() {
     assert_eq!(browser.violations().await, [""; 0]);
     scene.browser.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: `cargo xtask test --full`"]
+async fn pushing_is_paused_and_resumed_one_is_pushed_and_the_journal_tells_of_it_in_the_browser() {
+    let scene = Scene::begin().await;
+    let browser = &scene.browser;
+    let products = scene.world.products();
+    scene.sign_in().await;
+    scene.deliver(&products, 1).await;
+    scene.application.tick_until_idle().await.unwrap();
+    let pushes = || scene.world.destination.with(|destination| destination.log.len());
+    let before = pushes();
+
+    browser.click("#pause").await;
+    scene.reads("#told", "nothing is sent").await;
+    scene.application.tick().await.unwrap();
+    scene.reads("#pause-text", "paused").await;
+    scene.reads("#reasons", "paused by a person").await;
+    scene.deliver(&products[..1], 2).await;
+    scene.application.tick().await.unwrap();
+    assert_eq!(pushes(), before);
+    browser.click("#pause").await;
+    scene.reads("#told", "goes on").await;
+    scene.application.tick_until_idle().await.unwrap();
+    scene.reads("#pause", "pause pushing").await;
+    let before = pushes();
+
+    browser.fill("#entity-code", &products[2].key()).await;
+    browser.click("#entity-form button").await;
+    scene.reads("#entity", "at the destination").await;
+    browser.click("#entity .buttons button").await;
+    browser.click("#confirm-yes").await;
+    scene.reads("#told", "pushes it").await;
+    scene.application.tick_until_idle().await.unwrap();
+    assert_eq!(pushes(), before + 1);
+
+    browser.click("#journal summary").await;
+    scene.counts("#journal-list > li", 3).await;
+    scene
+        .reads("#journal-list", &format!("push products/{}", products[2].key()))
+        .await;
+    assert_eq!(browser.violations().await, [""; 0]);
+    scene.browser.end().await;
+}

@@ -2,7 +2,7 @@
 //! clocks that were wrong.
 
 use model::entity::{Entity, Kind, Segment};
-use queue::key::{Change, EventKey, Key, RetryKey};
+use queue::key::{Change, EventKey, Extent, Key, RetryKey};
 use queue::keyspace::Keyspace;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -336,4 +336,79 @@ fn a_walk_sweeps_out_what_nobody_needs() {
     stage.walk();
     let after: Vec<String> = stage.world().store.keys().cloned().collect();
     assert_eq!(after, before);
+}
+
+/// A worker of an earlier version knows no pages that were split, and pushes all that they held once more. Whoever goes
+/// forward again after that finds two entries of everything, of which the older one counts more pushes.
+#[test]
+fn what_an_earlier_version_did_not_know_is_forgotten() {
+    let mut stage = Stage::new(6, 0, 94);
+    let product = Entity::new(Kind::Product, &stage.products()[0].key());
+    stage.walk();
+    assert_eq!(stage.differences(), []);
+    let place = index::entry::place_of(&product);
+    let split = |stage: &Stage| {
+        let (keys, world) = (Keyspace::new("main"), stage.world());
+        let is_split = |key: &&String| match keys.parse(key) {
+            Some(Key::IndexPage(_, extent, _)) => extent != Extent::around(extent.first),
+            _ => false,
+        };
+        world.store.keys().filter(is_split).count()
+    };
+    let extent = Extent {
+        first: place,
+        last: place,
+    };
+    let key = Key::IndexPage(Kind::Product, extent, Some((Segment::of("before"), 7)));
+    let entry = json!({ "h": "of another content", "u": 5, "n": 99 });
+    let page = json!({ "v": 1, "entries": { product.segment.as_str(): entry } }).to_string();
+    let key = Keyspace::new("main").encode(&key);
+    stage.world().store.insert(key, page.into_bytes());
+    change_record(&stage, "meta", |meta| meta["v"] = json!(1));
+    let changed = stage.products()[0].clone();
+    stage.forget();
+    stage.tell(&Edit::new(changed.clone(), Action::Touch));
+    stage.run_until(HOUR_MS, "it is pushed", |stage| {
+        stage.is_quiet() && stage.pushes("PUT") == 1
+    });
+    assert_eq!(split(&stage), 0, "the page of before is gone");
+    change_record(&stage, "meta", |meta| {
+        assert_eq!(meta["v"], 2);
+    });
+    // What lies there is known: a walk finds nothing to be pushed.
+    stage.forget();
+    stage.walk();
+    assert_eq!((stage.pushes("PUT"), stage.differences()), (0, vec![]));
+}
+
+/// A person pauses the worker for a day: nothing is read or sent, nothing is lost, and it goes on where it was.
+#[test]
+fn while_it_is_paused_nothing_goes_out_and_nothing_is_lost() {
+    let mut stage = Stage::new(30, 4, 95);
+    stage.walk();
+    stage.command(r#"{"v":1,"do":"pause"}"#);
+    stage.run_for(2 * MINUTE_MS);
+    stage.forget();
+    for product in stage.products() {
+        stage.tell(&Edit::new(product, Action::Touch));
+    }
+    let gone = stage.products()[3].clone();
+    stage.tell(&delete(&gone));
+    stage.run_for(DAY_MS);
+    let calls = stage.world().pim.calls.len();
+    assert_eq!((calls, stage.pushes("PUT") + stage.pushes("DELETE")), (0, 0));
+    assert!(stage.events() >= 30 && stage.dead_letters() == 0);
+    change_record(&stage, "state", |state| {
+        assert!(state["paused_s"].is_u64(), "{state}");
+        assert_eq!(
+            state["pace"]["stalled"].as_u64().unwrap_or(0),
+            0,
+            "a pause is no standstill: {state}"
+        );
+    });
+    stage.command(r#"{"v":1,"do":"resume"}"#);
+    stage.run_until(HOUR_MS, "it goes on", |stage| {
+        stage.is_quiet() && stage.differences().is_empty()
+    });
+    assert_eq!(stage.dead_letters(), 0);
 }

@@ -160,12 +160,20 @@ function lookUp(kind, code) {
   $("entity-form").scrollIntoView({ block: "center" });
 }
 
+/** Sends an entity though nothing may have changed. */
+async function pushNow(button, { kind, code }) {
+  const text = "It is read from the PIM and sent, or deleted if the PIM has it no more, though nothing may have changed.";
+  if (!(await confirmed(`Push ${code} now?`, text, "Push"))) return;
+  await act(button, command(`/entities/${kind}/${encodeURIComponent(code)}/push`, undefined, "Asked for: the next tick pushes it"));
+}
+
 async function loadEntity() {
   const code = $("entity-code").value.trim();
   const known = await ask("GET", `/entities/${$("entity-kind").value}/${encodeURIComponent(code)}`);
   const { events, retries, dead_letters: dead, index } = known;
   const isNew = events.total + retries.length + dead.length === 0 && !index;
   $("entity").replaceChildren(h("div", { class: "stack" },
+    h("div", { class: "buttons" }, h("button", { type: "button", onclick: (event) => pushNow(event.currentTarget, known) }, "Push now")),
     h("p", {}, h("strong", { class: "mono" }, known.code), isNew ? ": nothing waits for it, and nothing is known to have been sent." : ""),
     isNew ? "" : h("dl", { class: "facts" },
       fact("At the destination", index ? index.hash ? "sent" : "sent once; what lies there is not certain" : "not sent, as far as known"),

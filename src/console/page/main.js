@@ -64,7 +64,13 @@ async function look() {
     drawCharts();
     const dead = JSON.stringify([status.queue?.dead, status.since_the_beginning.dead_letters]);
     if (lettersSeen !== dead) {
-      await loadLetters();
+      try {
+        await loadLetters();
+      } catch (error) {
+        // Whoever may only read does not see them.
+        if (error instanceof Refused || error instanceof Lost) throw error;
+        put($("dead-summary"), capital(error.message));
+      }
       lettersSeen = dead;
     }
   } catch (error) {
@@ -131,6 +137,11 @@ function listen() {
     () => command("/brake/release", undefined, "Asked for: the next tick lets the deletions go"));
   asked("waits-end", () => ["End the waits?", "What asked to be left alone for a while, or to be called less often, is called again at its configured rate. If it still asks, it waits again.", "End the waits"],
     () => command("/waits/end", undefined, "Asked for: the next tick calls again"));
+  $("pause").addEventListener("click", (event) => {
+    const to = event.currentTarget.dataset.to || "pause";
+    act(event.currentTarget, command(`/${to}`, undefined, to === "pause" ? "Asked for: from the next tick on nothing is sent" : "Asked for: the next tick goes on"));
+  });
+  $("journal").addEventListener("toggle", () => act($("journal"), drawJournal));
   asked("adopt", adoption,
     () => command("/adopt", { empty_index: $("adopt-empty").checked, configured: JSON.parse($("adopt").dataset.seen) }, "Asked for: the next tick adopts it"));
   document.addEventListener("visibilitychange", () => document.hidden || wake());

@@ -123,6 +123,13 @@ function reconciled(name, { recent = {}, walk = {}, deleted, braked, lag_seconds
 }
 
 function drawControls(status) {
+  const paused = status.paused_since;
+  show($("pause-text"), [paused ?? null], () => paused
+    ? ["Pushing is paused ", since(paused), ". Deliveries are taken, and wait."]
+    : ["While it is paused, deliveries are taken, and nothing is read from the PIM or sent."]);
+  put($("pause"), paused ? "Resume pushing" : "Pause pushing");
+  $("pause").dataset.to = paused ? "resume" : "pause";
+  $("pause").classList.toggle("primary", Boolean(paused));
   const { holding_since: held, released_until: until } = status.brake;
   const isFree = until && secondsSince(until) < 0;
   const braked = (status.queue?.braked ?? 0) + (status.reconciliation?.withheld ?? 0);
@@ -166,6 +173,13 @@ function adoption() {
   const deletes = isEmpty ? forgets : shape === "counted" ? "For an hour the brake lets every deletion through."
     : "It was not counted to the end what the shape does: the brake holds deletions back if they are many.";
   return ["Adopt the shape?", `The next walk pushes what differs. ${deletes}`, "Adopt", true];
+}
+
+async function drawJournal() {
+  if (!$("journal").open) return;
+  const { items } = await ask("GET", "/journal");
+  show($("journal-list"), items, () => items.length === 0 ? h("li", { class: "muted" }, "Nobody has asked for anything yet.")
+    : items.map(({ at, by, asked, sent }) => h("li", {}, since(at), ` by ${by}: ${asked}`, sent && h("code", {}, ` ${sent}`))));
 }
 
 function drawMore(status) {

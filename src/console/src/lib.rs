@@ -6,7 +6,7 @@ mod page;
 use config::answer::Answer;
 use config::{AdminConfig, ConsoleConfig};
 use host::{Head, SpinHost, VARIABLES};
-use people::admin::{self, Route};
+use people::admin::{self, Route, Who};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 
@@ -18,26 +18,26 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     }
     let answer = match admit(&head) {
         Err(refusal) => refusal,
-        Ok(route) => match host::read_body(request, &head, admin::BODY_MAX).await {
-            Ok(body) => carry_out(route, &body).await,
+        Ok(admitted) => match host::read_body(request, &head, admin::BODY_MAX).await {
+            Ok(body) => carry_out(admitted, &body).await,
             Err(why) => admin::unread(why),
         },
     };
     host::respond(out, answer).await;
 }
 
-fn admit(head: &Head) -> Result<Route, Answer> {
+fn admit(head: &Head) -> Result<(Route, Who), Answer> {
     let config = AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
     admin::admit(&config, &head.method, &head.path, &head.query, &head.headers)
 }
 
-async fn carry_out(route: Route, body: &[u8]) -> Answer {
+async fn carry_out(admitted: (Route, Who), body: &[u8]) -> Answer {
     let config = match ConsoleConfig::read(&VARIABLES) {
         Ok(config) => config,
         Err(error) => return Answer::misconfigured(&error),
     };
     match SpinHost::open() {
-        Ok(host) => admin::answer(&host, &config, route, body).await,
+        Ok(host) => admin::answer(&host, &config, admitted, body).await,
         Err(error) => admin::store_failed(&error),
     }
 }

@@ -127,6 +127,7 @@ fn nothing_is_there_twice(run: &Run) -> Vec<String> {
     // Who does not see what was kept a moment ago cannot know that it is there.
     let shop = shared.destination.shop.as_ref().filter(|_| shared.read_stale == 0);
     let doubled = shop.into_iter().flat_map(|shop| &shop.doubled);
+    let doubled = doubled.filter(|path| !shared.held_up.contains(path));
     doubled.map(|path| format!("{path} was made a second time")).collect()
 }
 

@@ -114,6 +114,10 @@ pub struct Shared {
     pub(super) landed: u64,
     /// Values that were read as they had been a moment before.
     pub(super) read_stale: u64,
+    /// How often that was the lease, so that two workers may have worked at once.
+    pub(super) stale_leases: u64,
+    /// What is made at the destination by requests that land late and that a worker sent after it had stood still.
+    pub(super) held_up: Vec<String>,
     /// When the worker last published what waits, in milliseconds.
     pub(super) published_ms: u64,
     /// Whether clocks of hosts may be further apart than what is asked of hosts' clocks.
@@ -168,6 +172,8 @@ impl Shared {
             landing: 0,
             landed: 0,
             read_stale: 0,
+            stale_leases: 0,
+            held_up: Vec::new(),
             published_ms: 0,
             has_far_clocks: false,
             entities: 0,

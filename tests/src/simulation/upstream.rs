@@ -90,14 +90,18 @@ impl SimHost {
             return (Reply::now(refusal), None);
         }
         if !is_pim {
-            let known = shared.destination.log.len();
+            let (known, landing) = (shared.destination.log.len(), shared.destination.landing());
             let lies_there = shared.product_at(plain.uri().path());
             let reply = shared.destination.handle(request, now_ms);
             // A worker that stood still between its decision and its request for longer than a call may last makes what
             // another one has made since, and nothing can keep it from that.
             let stood_still = now_ms - decided_ms > shared.nature.settings.call_timeout_s * 1000;
+            let lands_later = shared.destination.landing() > landing;
             if let Some(shop) = shared.destination.shop.as_mut().filter(|_| stood_still) {
                 shop.doubled.retain(|path| path != plain.uri().path());
+                if lands_later {
+                    shared.held_up.push(plain.uri().path().to_owned());
+                }
             }
             // What was turned away is nothing that an idempotency key is remembered for.
             let is_turned_away = shared.destination.log.get(known).is_some_and(|push| !push.applied);

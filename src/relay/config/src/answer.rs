@@ -82,32 +82,54 @@ impl Answer {
     }
 }
 
-/// Whether a request carries a bearer token of the administration's; if not, the answer to give: 401.
-pub fn authorize(config: &AdminConfig, headers: &HeaderMap) -> Result<(), Answer> {
+/// What a bearer token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// All of the administration, by the token of this variable.
+    All(&'static str),
+    /// How the application is, to read.
+    Reading,
+}
+
+/// The bearer token of a request; empty where there is none.
+fn bearer(headers: &HeaderMap) -> &[u8] {
+    let sent = headers.get("authorization").map(|value| value.as_bytes());
+    match sent.unwrap_or_default().split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token,
+        _ => b"",
+    }
+}
+
+/// What a request's bearer token opens; if nothing, the answer to give: 401.
+pub fn authorize(config: &AdminConfig, headers: &HeaderMap) -> Result<Access, Answer> {
+    let sent = bearer(headers);
+    let mut opened = None;
+    // Each is compared, so that the time does not tell which one it was.
+    for (access, known) in &config.tokens {
+        if same(known, sent) {
+            opened.get_or_insert(*access);
+        }
+    }
+    if let Some(access) = opened {
+        return Ok(access);
+    }
     if config.tokens.is_empty() {
         return Err(Answer::problem(
             401,
             "this is closed: set the variable `admin_token` and send it as a bearer token",
         ));
     }
-    let sent = headers
-        .get("authorization")
-        .map(|value| value.as_bytes())
-        .unwrap_or_default();
-    let token = match sent.split_at_checked(7) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token,
-        _ => b"",
-    };
-    if config
-        .tokens
-        .iter()
-        .fold(false, |found, known| found | same(known, token))
-    {
-        return Ok(());
-    }
     Err(
         Answer::problem(401, "send the administration's token as `authorization: Bearer ...`")
             .with("www-authenticate", "Bearer"),
+    )
+}
+
+/// The answer to somebody who may read alone, and asks for more: 403.
+pub fn only_reads() -> Answer {
+    Answer::problem(
+        403,
+        "`read_token` opens status, metrics, history and entities, to read: this wants `admin_token`",
     )
 }
 
@@ -128,8 +150,8 @@ pub fn watch_s(query: &str) -> Result<u64, Answer> {
     })
 }
 
-/// Whether a request may start a tick: by `POST` with a token of the administration's or, for schedulers that can send
-/// nothing else, by `GET` with the secret `tick_key` as `?key=`. If not, the answer to give: 401, or 405 to any other
+/// Whether a request may start a tick: by `POST` with the secret `tick_key` or a token of the administration's as a bearer
+/// or, for schedulers that can send nothing else, by `GET` with `tick_key` as `?key=`. If not, the answer to give: 401, or 405 to any other
 /// method.
 pub fn authorize_tick(
     config: &AdminConfig,
@@ -138,7 +160,17 @@ pub fn authorize_tick(
     headers: &HeaderMap,
 ) -> Result<(), Answer> {
     if method == http::Method::POST {
-        return authorize(config, headers);
+        if config
+            .tick_key
+            .as_ref()
+            .is_some_and(|known| same(known, bearer(headers)))
+        {
+            return Ok(());
+        }
+        return match authorize(config, headers)? {
+            Access::All(_) => Ok(()),
+            Access::Reading => Err(only_reads()),
+        };
     }
     if method != http::Method::GET {
         return Err(Answer::problem(405, "a tick is started by POST, or by GET with ?key=").with("allow", "GET, POST"));

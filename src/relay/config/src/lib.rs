@@ -15,6 +15,7 @@ pub mod answer;
 mod template;
 mod variables;
 
+use answer::Access;
 use model::entity::digest;
 use protocol::login::Login;
 use queue::keyspace::Keyspace;
@@ -481,17 +482,26 @@ impl ConsoleConfig {
 /// Who may use the administration and start a tick.
 #[derive(Clone)]
 pub struct AdminConfig {
-    /// The bearer tokens of the administration, the current one first; without any it is closed.
-    pub tokens: Vec<String>,
-    /// The secret with which a bare `GET` starts a tick; without it no `GET` does.
+    /// The bearer tokens that are set, each with what it opens.
+    pub tokens: Vec<(Access, String)>,
+    /// The secret that starts a tick and opens nothing else: as a bearer token, or by a bare `GET`.
     pub tick_key: Option<String>,
 }
 
 impl AdminConfig {
     /// Reads the variables. The error names the first that makes no sense.
     pub fn read(variables: &Variables) -> Result<AdminConfig, ConfigError> {
+        let mut tokens = Vec::new();
+        for name in ["admin_token", "admin_token_previous", "read_token"] {
+            let access = if name == "read_token" {
+                Access::Reading
+            } else {
+                Access::All(name)
+            };
+            tokens.extend(variables.token(name)?.map(|token| (access, token)));
+        }
         Ok(AdminConfig {
-            tokens: variables.tokens(&["admin_token", "admin_token_previous"])?,
+            tokens,
             tick_key: variables.set("tick_key")?,
         })
     }

@@ -148,7 +148,7 @@ fn what_surrounds_a_value_is_not_of_it() {
         assert!(read.wants_categories);
 
         let read = admin(&[("admin_token", &token), ("tick_key", &secret)]).expect("good");
-        assert_eq!(read.tokens, ["tok en-123"]);
+        assert_eq!(read.tokens, [(Access::All("admin_token"), "tok en-123".to_owned())]);
         assert_eq!(read.tick_key.as_deref(), Some("s"));
     }
 }

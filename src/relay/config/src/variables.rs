@@ -70,11 +70,6 @@ impl Variables<'_> {
         )))
     }
 
-    /// The tokens in these variables, as far as they are set.
-    pub(super) fn tokens(&self, names: &[&str]) -> Result<Vec<String>, ConfigError> {
-        names.iter().filter_map(|name| self.token(name).transpose()).collect()
-    }
-
     /// The items of a variable that is a list, with commas or line breaks between.
     pub(super) fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
         let text = self.text(name)?;

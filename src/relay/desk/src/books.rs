@@ -59,7 +59,10 @@ fn directories(desk: &Desk<'_, impl Host>, plan: &Plan) -> (Rc<Directory>, Rc<Di
 impl Books {
     /// Goes on with a new listing.
     pub(crate) fn plan_anew(&mut self, desk: &Desk<'_, impl Host>, plan: &Plan) {
-        (self.index, self.claims) = directories(desk, plan);
+        let (mut index, mut claims) = directories(desk, plan);
+        Rc::make_mut(&mut index).follow(&self.index);
+        Rc::make_mut(&mut claims).follow(&self.claims);
+        (self.index, self.claims) = (index, claims);
     }
 
     /// The books as a tick opens them. `worker` is the name of this worker in keys.
@@ -262,6 +265,9 @@ impl Books {
 
     /// Keeps the changed pages of the index, and counts the entities by which it grew.
     pub async fn save_pages(&mut self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
+        if !pages.has_changes() {
+            return Ok(());
+        }
         let directory = Rc::make_mut(&mut self.index);
         let added = pages.save(desk.host, &desk.config.keys, directory, &self.worker).await;
         self.state.indexed += added?;

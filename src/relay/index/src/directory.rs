@@ -4,8 +4,7 @@
 //! split a page, or was paused for so long that another one split it meanwhile: then all that overlap are one page,
 //! until somebody writes it.
 
-use crate::entry::place_of;
-use model::entity::{Entity, Kind};
+use model::entity::{Kind, Segment};
 use model::gathering::sort;
 use queue::key::{Extent, Key, PagePlace, Writer};
 use queue::keyspace::Keyspace;
@@ -53,6 +52,8 @@ pub struct Directory {
     pub(crate) entries_max: usize,
     /// In order, and without overlaps.
     pages: Vec<Listed>,
+    /// The number of the next part that is written: greater than that of any part before.
+    written: u32,
 }
 
 impl Directory {
@@ -63,11 +64,19 @@ impl Directory {
             order,
             entries_max,
             pages: Vec::new(),
+            written: 0,
         };
         for (kind, extent, writer) in places {
+            let number = writer.as_ref().map_or(0, |(_, number)| *number);
+            directory.written = directory.written.max(number.saturating_add(1));
             directory.append(kind, (extent, writer));
         }
         directory
+    }
+
+    /// Goes on with another listing: no key is used that was used before it.
+    pub fn follow(&mut self, before: &Directory) {
+        self.written = self.written.max(before.written);
     }
 
     /// Adds a part that begins behind the beginnings of all others.
@@ -124,9 +133,9 @@ impl Directory {
         Listed::new(kind, extent, Vec::new())
     }
 
-    /// The extent of the page that an entity lies on.
-    pub fn extent_of(&self, entity: &Entity) -> Extent {
-        self.page_at(entity.kind, place_of(entity)).extent
+    /// The extent of the page that holds a place.
+    pub fn extent_at(&self, kind: Kind, place: u128) -> Extent {
+        self.page_at(kind, place).extent
     }
 
     /// The extents of all pages of a kind, in order, from the one that holds a place: together they hold every place
@@ -134,7 +143,7 @@ impl Directory {
     pub fn extents(&self, kind: Kind, from: u128) -> impl Iterator<Item = Extent> {
         let mut next = Some(from);
         std::iter::from_fn(move || {
-            let extent = self.page_at(kind, next?).extent;
+            let extent = self.extent_at(kind, next?);
             next = extent.last.checked_add(1);
             Some(extent)
         })
@@ -146,10 +155,18 @@ impl Directory {
         pages.map(|page| page.extent)
     }
 
-    /// The pages whose parts are to be made one: those that several workers have written, or that one was splitting when
-    /// it was stopped.
-    pub(crate) fn divided(&self) -> impl Iterator<Item = &Listed> {
-        self.pages.iter().filter(|page| page.is_divided())
+    /// The pages whose parts are to be made one, by kind and extent: those that several workers have written, or that one
+    /// was splitting when it was stopped.
+    pub fn divided(&self) -> Vec<(Kind, Extent)> {
+        let divided = self.pages.iter().filter(|page| page.is_divided());
+        divided.map(|page| (page.kind, page.extent)).collect()
+    }
+
+    /// A part that is to be written by this worker, under a key that it has used for none before.
+    pub(crate) fn part(&mut self, extent: Extent, worker: &Segment) -> Part {
+        let number = self.written;
+        self.written = number.wrapping_add(1);
+        (extent, Some((worker.clone(), number)))
     }
 
     /// Puts parts in the place of those of a page.

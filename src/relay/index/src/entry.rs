@@ -61,6 +61,9 @@ pub struct Entry {
     pub(crate) was_announced: bool,
 }
 
+/// How many bytes a model's mark has.
+const MARK_BYTES: usize = 6;
+
 /// The first bytes of a model's digest: enough to find it by, and little room in every entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -73,14 +76,14 @@ impl ShortDigest {
     }
 
     pub(crate) fn of(segment: &Segment) -> ShortDigest {
-        ShortDigest(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..6]))
+        ShortDigest(URL_SAFE_NO_PAD.encode(&Sha256::digest(segment.as_str())[..MARK_BYTES]))
     }
 
     /// The places that begin like this: the model lies at one of them.
     pub(crate) fn extent(&self) -> Option<Extent> {
-        let digest = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
+        let digest: [u8; MARK_BYTES] = URL_SAFE_NO_PAD.decode(&self.0).ok()?.try_into().ok()?;
         let first = place_of_bytes(&digest);
-        let last = first | u128::MAX.checked_shr(8 * digest.len() as u32).unwrap_or(0);
+        let last = first | u128::MAX >> (8 * MARK_BYTES);
         Some(Extent { first, last })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::entry::{Entry, place_of};
 use model::entity::{Entity, Kind, Segment};
-use model::gathering::{gathered, sort};
+use model::gathering::sort;
 use queue::key::Extent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,8 +20,11 @@ pub(crate) struct Page {
 
 impl Page {
     /// The values that the page of an extent is written as, each with its extent: one, or, where the page has more than
-    /// so many entries or is larger than a value may be, as many as it takes.
+    /// so many entries or is larger than a value may be, as many as it takes; none where it has no entry.
     pub(crate) fn values(&self, kind: Kind, extent: Extent, entries_max: usize) -> Vec<(Extent, Vec<u8>)> {
+        if self.entries.is_empty() {
+            return Vec::new();
+        }
         let whole = json!(self).to_string().into_bytes();
         let count = match self.entries.len() > entries_max {
             // What was just split is not full at once.
@@ -36,20 +39,28 @@ impl Page {
         if count == 1 {
             return vec![(extent, whole)];
         }
-        let mut entries = in_order(kind, &self.entries);
-        let (mut values, most) = (Vec::new(), entries.len().div_ceil(count));
-        let mut first = extent.first;
-        while !entries.is_empty() {
-            let rest = entries.split_off(most.min(entries.len()));
-            let last = match (entries.last(), rest.first()) {
-                (Some((before, ..)), Some((behind, ..))) => beginning(*before, *behind) - 1,
-                _ => extent.last,
+        let entries = in_order(kind, &self.entries);
+        let most = entries.len().div_ceil(count);
+        let (mut values, mut first, mut begin) = (Vec::new(), extent.first, 0);
+        while begin < entries.len() {
+            let mut end = (begin + most).min(entries.len());
+            // Two at one place stay together.
+            while end < entries.len() && entries[end].0 == entries[end - 1].0 {
+                end += 1;
+            }
+            let last = match entries.get(end) {
+                Some((behind, ..)) => beginning(entries[end - 1].0, *behind) - 1,
+                None => extent.last,
             };
-            let part: BTreeMap<&Segment, &Entry> =
-                gathered(entries.iter().map(|(_, segment, entry)| (*segment, *entry)));
-            let value = json!({ "v": self.v, "entries": part }).to_string().into_bytes();
-            values.push((Extent { first, last }, value));
-            (entries, first) = (rest, last.wrapping_add(1));
+            let mut part = Page {
+                v: self.v,
+                ..Page::default()
+            };
+            for (_, segment, entry) in &entries[begin..end] {
+                part.entries.insert((*segment).clone(), (*entry).clone());
+            }
+            values.push((Extent { first, last }, json!(part).to_string().into_bytes()));
+            (begin, first) = (end, last.wrapping_add(1));
         }
         values
     }

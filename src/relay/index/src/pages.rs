@@ -13,11 +13,8 @@ use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
 use queue::key::Extent;
 use queue::keyspace::Keyspace;
-use world::host::{Clock, Store, StoreError, delete_all, set_all};
+use world::host::{Clock, Store, StoreError, delete_all};
 use world::mistake::{Mistake, made};
-
-/// How many bytes of pages are written at once, some more than that: what a worker holds twice meanwhile.
-const AT_ONCE_BYTES: usize = 1 << 20;
 
 /// How long it is remembered that an entity was removed, in seconds: a page that was written late must not bring it
 /// back, and the daily walk finds what went with a model.
@@ -153,18 +150,16 @@ impl Pages {
         }
     }
 
-    /// Reads the pages that several workers have written, to be saved as one; gives the entities of which the workers
-    /// pushed different contents, with their codes.
-    pub async fn unite<H: Store>(
+    /// Reads a page that several workers have written, to be saved as one; gives the entities of which the workers pushed
+    /// different contents, with their codes.
+    pub async fn united<H: Store>(
         host: &H,
         keys: &Keyspace,
         directory: &Directory,
+        (kind, extent): (Kind, Extent),
     ) -> Result<(Pages, Vec<(Entity, String)>), StoreError> {
         let mut pages = Pages::default();
-        for page in directory.divided() {
-            let (kind, place) = (page.kind, page.extent.first);
-            pages.read(host, keys, directory, kind, place).await?;
-        }
+        pages.read(host, keys, directory, kind, extent.first).await?;
         pages.pages.iter_mut().for_each(|page| page.is_changed = true);
         let unknown = std::mem::take(&mut pages.unknown).into_iter();
         let unknown = unknown.filter_map(|(entity, code)| Some((entity.segment.code().or(code)?, entity)));
@@ -408,9 +403,29 @@ impl Pages {
         directory: &mut Directory,
         worker: &Segment,
     ) -> Result<i64, StoreError> {
-        let now_s = host.now_ms() / 1000;
+        let (new, old) = self.changes(keys, directory, worker, host.now_ms() / 1000);
+        if made(Mistake::DeleteWholeFirst) {
+            delete_all(host, &old).await?;
+        }
+        // One by one, and a write that fails ends it: where it lands late after all, this worker must not have gone on and
+        // replaced the page meanwhile.
+        for (key, value) in new {
+            host.set(&key, &value).await?;
+        }
+        delete_all(host, &old).await?;
+        Ok(std::mem::take(&mut self.added))
+    }
+
+    /// What is to be written of the changed pages, and the keys that are to be deleted then.
+    fn changes(
+        &mut self,
+        keys: &Keyspace,
+        directory: &mut Directory,
+        worker: &Segment,
+        now_s: u64,
+    ) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
         let is_young = |removed_s: u64| removed_s.abs_diff(now_s) < REMOVED_S;
-        let (mut new, mut old, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut new, mut old) = (Vec::new(), Vec::new());
         for loaded in self.pages.iter_mut().filter(|page| page.is_changed) {
             let Loaded {
                 listed,
@@ -421,8 +436,7 @@ impl Pages {
             page.entries.retain(|_, entry| entry.removed_s.is_none_or(is_young));
             let mut parts = Vec::new();
             for (extent, value) in page.values(listed.kind, listed.extent, directory.entries_max) {
-                let part = (extent, Some((worker.clone(), 0)));
-                bytes += value.len();
+                let part = directory.part(extent, worker);
                 new.push((directory.key(keys, listed.kind, &part), value));
                 parts.push(part);
             }
@@ -434,23 +448,9 @@ impl Pages {
             directory.replace(listed, parts.clone());
             // In memory the page stays one.
             (listed.parts, *is_changed) = (parts, false);
-            if bytes > AT_ONCE_BYTES {
-                write(host, &mut new, &mut old).await?;
-                bytes = 0;
-            }
         }
-        write(host, &mut new, &mut old).await?;
-        Ok(std::mem::take(&mut self.added))
+        (new, old)
     }
-}
-
-/// Writes pages and then deletes those that they were made of.
-async fn write<H: Store>(host: &H, new: &mut Vec<(String, Vec<u8>)>, old: &mut Vec<String>) -> Result<(), StoreError> {
-    if made(Mistake::DeleteWholeFirst) {
-        delete_all(host, old).await?;
-    }
-    set_all(host, &std::mem::take(new)).await?;
-    delete_all(host, &std::mem::take(old)).await
 }
 
 #[cfg(test)]

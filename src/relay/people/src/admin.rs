@@ -6,20 +6,23 @@
 
 mod dead_letters;
 mod entity;
+mod journal;
 mod metrics;
 mod status;
 
-use config::answer::{Answer, Unread, authorize};
+use config::answer::{Access, Answer, Unread, authorize, only_reads};
 use config::{AdminConfig, ConsoleConfig};
 use http::{HeaderMap, Method};
-use model::entity::Kind;
+use model::entity::{Entity, Kind};
 use model::time;
 use percent_encoding::percent_decode_str;
+use queue::key::{Change, Key};
+use queue::raise;
 use records::command::{self, Command, ScanKind};
 use records::pair::Pair;
 use serde::Deserialize;
 use serde_json::json;
-use world::host::{Clock, Log, Random, Store, StoreError};
+use world::host::{Clock, Log, Random, Store, StoreError, set_all};
 use world::log;
 
 pub use dead_letters::Query;
@@ -54,17 +57,68 @@ pub enum Route {
     EndWaits,
     /// Reconciliation is to look now.
     Reconcile,
+    /// Nothing is to be pushed until somebody says so.
+    Pause,
+    /// Pushing is to go on.
+    Resume,
+    /// One entity is to be pushed now, changed or not.
+    Push(Kind, String),
+    /// What people asked for.
+    Journal,
 }
 
-/// Lets a request in and says what it asks for, by its head alone; or gives the answer to one that is not let in.
+impl Route {
+    /// Whether it only tells how the application is.
+    fn is_reading(&self) -> bool {
+        matches!(
+            self,
+            Route::Status | Route::Metrics | Route::History | Route::Entity(..)
+        )
+    }
+
+    /// What people asked for, for the journal; none of what changes nothing.
+    fn asked(&self) -> Option<String> {
+        Some(match self {
+            Route::List(_) | Route::Status | Route::Metrics | Route::History | Route::Entity(..) | Route::Journal => {
+                return None;
+            }
+            Route::Replay => "replay dead letters".to_owned(),
+            Route::Discard => "discard dead letters".to_owned(),
+            Route::DiscardOne(kind, code) => format!("discard the dead letter of {}/{code}", kind.name()),
+            Route::Adopt => "adopt".to_owned(),
+            Route::ReleaseBrake => "release the brake".to_owned(),
+            Route::EndWaits => "end waits".to_owned(),
+            Route::Reconcile => "reconcile".to_owned(),
+            Route::Pause => "pause".to_owned(),
+            Route::Resume => "resume".to_owned(),
+            Route::Push(kind, code) => format!("push {}/{code}", kind.name()),
+        })
+    }
+}
+
+/// Who asks: the name of the variable that has the token.
+pub type Who = &'static str;
+
+/// Lets a request in and says who asks for what, by its head alone; or gives the answer to one that is not let in.
 pub fn admit(
     config: &AdminConfig,
     method: &Method,
     path: &str,
     query: &str,
     headers: &HeaderMap,
-) -> Result<Route, Answer> {
-    authorize(config, headers)?;
+) -> Result<(Route, Who), Answer> {
+    let access = authorize(config, headers)?;
+    let route = route(method, path, query);
+    match (access, &route) {
+        (Access::All(who), _) => Ok((route?, who)),
+        (Access::Reading, Ok(reading)) if reading.is_reading() => Ok((route?, "read_token")),
+        // Whoever may only read learns nothing of what else there is.
+        (Access::Reading, _) => Err(only_reads()),
+    }
+}
+
+/// What a request that is let in asks for; or the answer to one that makes no sense.
+fn route(method: &Method, path: &str, query: &str) -> Result<Route, Answer> {
     let path = path.strip_prefix("/admin").unwrap_or(path).trim_end_matches('/');
     match path {
         "/dead-letters" => match *method {
@@ -82,8 +136,16 @@ pub fn admit(
         "/brake/release" => only(method, &Method::POST, Route::ReleaseBrake),
         "/waits/end" => only(method, &Method::POST, Route::EndWaits),
         "/reconcile" => only(method, &Method::POST, Route::Reconcile),
+        "/pause" => only(method, &Method::POST, Route::Pause),
+        "/resume" => only(method, &Method::POST, Route::Resume),
+        "/journal" => only(method, &Method::GET, Route::Journal),
         _ => {
-            if let Some((kind, code)) = entity_of(path, "/dead-letters/") {
+            if let Some((kind, code)) = path
+                .strip_suffix("/push")
+                .and_then(|path| entity_of(path, "/entities/"))
+            {
+                only(method, &Method::POST, Route::Push(kind, code))
+            } else if let Some((kind, code)) = entity_of(path, "/dead-letters/") {
                 only(method, &Method::DELETE, Route::DiscardOne(kind, code))
             } else if let Some((kind, code)) = entity_of(path, "/entities/") {
                 only(method, &Method::GET, Route::Entity(kind, code))
@@ -126,14 +188,38 @@ pub fn store_failed(error: &StoreError) -> Answer {
     Answer::problem(503, &format!("{error}; ask again"))
 }
 
-/// Does what was asked for.
+/// Does what was asked for, and notes in the journal who asked for it. Nobody else is to keep the answer.
 pub async fn answer<H: Store + Clock + Log + Random>(
+    host: &H,
+    config: &ConsoleConfig,
+    (route, who): (Route, Who),
+    body: &[u8],
+) -> Answer {
+    let asked = route.asked();
+    let result = carry_out(host, config, route, body).await;
+    let result = match (result, asked) {
+        (Ok(answer), Some(asked)) if answer.status < 300 => {
+            let noted = journal::note(host, &config.keys, who, &asked, body).await;
+            noted.map(|()| answer)
+        }
+        (result, _) => result,
+    };
+    let answer = result.unwrap_or_else(|error| {
+        log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
+        store_failed(&error)
+    });
+    answer
+        .with("cache-control", "no-store")
+        .with("x-content-type-options", "nosniff")
+}
+
+async fn carry_out<H: Store + Clock + Log + Random>(
     host: &H,
     config: &ConsoleConfig,
     route: Route,
     body: &[u8],
-) -> Answer {
-    let result = match route {
+) -> Result<Answer, StoreError> {
+    match route {
         Route::List(query) => dead_letters::list(host, config, &query).await,
         Route::Replay => dead_letters::replay(host, config, body).await,
         Route::Discard => dead_letters::discard(host, config, body).await,
@@ -158,11 +244,39 @@ pub async fn answer<H: Store + Clock + Log + Random>(
             Ok(command) => ask(host, config, command).await,
             Err(detail) => Ok(Answer::bad(&detail)),
         },
-    };
-    result.unwrap_or_else(|error| {
-        log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
-        store_failed(&error)
-    })
+        Route::Pause => ask(host, config, Command::Pause).await,
+        Route::Resume => ask(host, config, Command::Resume).await,
+        Route::Push(kind, code) => push(host, config, kind, &code).await,
+        Route::Journal => journal::read(host, &config.keys)
+            .await
+            .map(|journal| Answer::json(200, &journal)),
+    }
+}
+
+/// Queues an entity to be pushed now, changed or not: one event takes it before all that is only looked at again, the
+/// other one says that it goes out in any case.
+async fn push<H: Store + Clock + Log + Random>(
+    host: &H,
+    config: &ConsoleConfig,
+    kind: Kind,
+    code: &str,
+) -> Result<Answer, StoreError> {
+    let events = [Change::Replayed, Change::Forced].map(|change| {
+        let (key, value) = raise::raised(host, Entity::new(kind, code), code, change);
+        (config.keys.encode(&Key::Event(key)), value.to_bytes())
+    });
+    set_all(host, &events).await?;
+    log::write(
+        host,
+        config.log,
+        "admin",
+        false,
+        json!({ "asked": "push", "kind": kind.name(), "code": code }),
+    );
+    Ok(Answer::json(
+        202,
+        &json!({ "queued": { "kind": kind.name(), "code": code } }),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -225,15 +339,23 @@ async fn ask<H: Store + Clock + Log + Random>(
 mod tests {
     use super::*;
 
-    fn asked(method: Method, target: &str) -> Result<Route, u16> {
+    fn asked_with(token: &str, method: Method, target: &str) -> Result<Route, u16> {
         let config = AdminConfig {
-            tokens: vec!["open".to_owned()],
+            tokens: vec![
+                (Access::All("admin_token"), "open".to_owned()),
+                (Access::Reading, "read".to_owned()),
+            ],
             tick_key: None,
         };
         let mut headers = HeaderMap::new();
-        headers.insert("authorization", http::HeaderValue::from_static("Bearer open"));
+        headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        admit(&config, &method, path, query, &headers).map_err(|answer| answer.status)
+        let admitted = admit(&config, &method, path, query, &headers);
+        admitted.map(|(route, _)| route).map_err(|answer| answer.status)
+    }
+
+    fn asked(method: Method, target: &str) -> Result<Route, u16> {
+        asked_with("open", method, target)
     }
 
     #[test]
@@ -283,6 +405,45 @@ mod tests {
         assert_eq!(asked(Method::GET, "/admin/dead-letters?limit=many"), Err(400));
     }
 
+    /// Every route, with every method: whoever has `read_token` is let in at four of them, and learns nothing of others.
+    #[test]
+    fn who_may_read_alone_changes_nothing() {
+        let readable = [
+            "/admin/status",
+            "/admin/metrics",
+            "/admin/history",
+            "/admin/entities/products/x",
+        ];
+        let others = [
+            "/admin/dead-letters",
+            "/admin/dead-letters/replay",
+            "/admin/dead-letters/products/x",
+            "/admin/adopt",
+            "/admin/brake/release",
+            "/admin/waits/end",
+            "/admin/reconcile",
+            "/admin/pause",
+            "/admin/resume",
+            "/admin/entities/products/x/push",
+            "/admin/journal",
+            "/admin/other",
+        ];
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD] {
+            for path in readable {
+                let admitted = asked_with("read", method.clone(), path);
+                assert_eq!(admitted.is_ok(), method == Method::GET, "{method} {path}");
+            }
+            for path in others {
+                assert_eq!(asked_with("read", method.clone(), path), Err(403), "{method} {path}");
+            }
+        }
+        assert_eq!(asked_with("wrong", Method::GET, "/admin/status"), Err(401));
+        assert_eq!(
+            asked(Method::POST, "/admin/entities/product-models/a%2Fb/push"),
+            Ok(Route::Push(Kind::ProductModel, "a/b".to_owned()))
+        );
+    }
+
     #[test]
     fn reconciliation_is_asked_for_in_a_few_ways() {
         let command = |scan, since_s, force| Ok(Command::Reconcile { scan, since_s, force });
@@ -329,7 +490,7 @@ mod tests {
 
     #[test]
     fn nobody_is_told_anything_without_the_token() {
-        for tokens in [vec![], vec!["open".to_owned()]] {
+        for tokens in [vec![], vec![(Access::All("admin_token"), "open".to_owned())]] {
             let config = AdminConfig { tokens, tick_key: None };
             for path in ["/admin/status", "/admin/other", "/admin/dead-letters"] {
                 let answer = admit(&config, &Method::GET, path, "", &HeaderMap::new()).expect_err("a refusal");

@@ -7,7 +7,7 @@ use records::notification::{Notification, SubscriptionState};
 use records::pair::NOT_ADOPTED;
 use records::reconciliation::Reconciliation;
 use records::refused::Refused;
-use records::state::State;
+use records::state::{PAUSED, State};
 use records::status::Status;
 use serde::Serialize;
 use upstream::governor_state::{GovernorState, Open};
@@ -108,6 +108,7 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Reason> {
     let found = [
         ("worker-silent", facts.silent()),
         ("misconfigured", facts.misconfigured()),
+        ("paused", facts.paused()),
         ("not-adopted", facts.stopped()),
         ("pim-blocked", facts.blocked("the PIM", pim)),
         ("destination-blocked", facts.blocked("the destination", destination)),
@@ -167,6 +168,12 @@ impl Facts<'_> {
         reason
             .starts_with(NOT_ADOPTED)
             .then(|| (Level::Down, reason.to_owned()))
+    }
+
+    fn paused(&self) -> Option<(Level, String)> {
+        let since = time::text(self.state.paused_s?);
+        let text = format!("{PAUSED} since {since}: deliveries are taken, and nothing is pushed before it is resumed");
+        Some((Level::Degraded, text))
     }
 
     fn store(&self) -> Option<(Level, String)> {

@@ -289,6 +289,8 @@ pub enum Key {
     MediaPage(u16),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
     Command(u64, Segment),
+    /// Something a person asked for, to be read later: when (seconds since the Unix epoch), and an id.
+    Journal(u64, Segment),
     /// A PIM's token, by a digest of the credentials.
     Token(Segment),
     /// A list of the PIM, as it was last read.
@@ -301,8 +303,9 @@ pub enum Key {
     Record(Record),
 }
 
-/// Which worker wrote a page, and which part of it a key holds; none is of an older version, as are parts but the first.
-pub type Writer = Option<(Segment, u8)>;
+/// Which worker wrote a page, and how many parts of pages it had written before: it uses no key twice, so that no write or
+/// deletion of its own that lands late hits what it wrote since. None is of an older version.
+pub type Writer = Option<(Segment, u32)>;
 
 /// Which places of the index a page holds: from the first to the last, both included. A place is a UUID or the
 /// beginning of a hash, as a number.
@@ -315,16 +318,14 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// How many pages there are before any is split. They are as older versions had them, which split none.
-    const WHOLE: u128 = 128;
-
-    /// How many places a page has that was never split.
-    const PLACES: u128 = u128::MAX / Extent::WHOLE + 1;
+    /// By how many bits places differ that a page has which was never split: there are 128 such pages, as older versions
+    /// had them, which split none.
+    const BITS: u32 = 121;
 
     /// The page of a place, before it is ever split.
     pub fn around(place: u128) -> Extent {
-        let first = place / Extent::PLACES * Extent::PLACES;
-        let last = first + (Extent::PLACES - 1);
+        let first = place >> Extent::BITS << Extent::BITS;
+        let last = first | ((1 << Extent::BITS) - 1);
         Extent { first, last }
     }
 
@@ -336,22 +337,36 @@ impl Extent {
     /// Its text in a key: the number of a page that was never split; else the first digits of both ends.
     pub(crate) fn text(self) -> String {
         if self == Extent::around(self.first) {
-            return (self.first / Extent::PLACES).to_string();
+            return ((self.first >> Extent::BITS) as u8).to_string();
         }
         let (first, last) = (format!("{:032x}", self.first), format!("{:032x}", self.last));
         format!("{}-{}", first.trim_end_matches('0'), last.trim_end_matches('f'))
+    }
+
+    /// Reads an end of an extent, of which the digits that are left out are all this one.
+    fn end(text: &str, left_out: u32) -> Option<u128> {
+        if text.len() > 32 {
+            return None;
+        }
+        let mut digits = text.chars();
+        let mut place = 0;
+        for _ in 0..32 {
+            let digit = digits.next().map_or(Some(left_out), |digit| digit.to_digit(16))?;
+            place = place << 4 | u128::from(digit);
+        }
+        Some(place)
     }
 
     /// Reads the text of an extent; none where it is of another form than [`Extent::text`] gives.
     pub(crate) fn parse(text: &str) -> Option<Extent> {
         let extent = match text.split_once('-') {
             None => {
-                let number: u128 = text.parse().ok().filter(|number| *number < Extent::WHOLE)?;
-                Extent::around(number * Extent::PLACES)
+                let number: u8 = text.parse().ok()?;
+                Extent::around(u128::from(number) << Extent::BITS)
             }
             Some((first, last)) => Extent {
-                first: u128::from_str_radix(&format!("{first:0<32}"), 16).ok()?,
-                last: u128::from_str_radix(&format!("{last:f<32}"), 16).ok()?,
+                first: Extent::end(first, 0)?,
+                last: Extent::end(last, 15)?,
             },
         };
         (extent.first <= extent.last && extent.text() == text).then_some(extent)

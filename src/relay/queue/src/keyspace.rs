@@ -70,6 +70,7 @@ impl Keyspace {
             Key::SetAside(time_s, key) => format!("x.{time_s}.{}", key.as_str()),
             Key::MediaPage(page) => format!("m.{page}"),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
+            Key::Journal(time_s, id) => format!("l.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
             Key::List(list) => format!("k.{}", list.encode()),
             Key::Reading(list) => format!("w.{}", list.encode()),
@@ -121,6 +122,7 @@ impl Keyspace {
             ["x", time, key] => Key::SetAside(time.parse().ok()?, Segment::parse(key)?),
             ["m", page] => Key::MediaPage(page.parse().ok()?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
+            ["l", time, id] => Key::Journal(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
             ["k", ref list @ ..] => Key::List(ListKey::parse(list)?),
             ["w", ref list @ ..] => Key::Reading(ListKey::parse(list)?),
@@ -290,7 +292,7 @@ mod tests {
 
         #[test]
         fn the_other_keys_read_back(
-            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..5usize, time in 0..=9_999_999_999u64, first in any::<u128>(), other in any::<u128>(), part in 0..128u8, files in 0..1024u16,
+            kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..5usize, time in 0..=9_999_999_999u64, first in any::<u128>(), other in any::<u128>(), part in any::<u32>(), files in 0..1024u16,
         ) {
             let keys = Keyspace::new("main");
             let entity = Entity::new(kind, &code);
@@ -306,6 +308,7 @@ mod tests {
                 Key::SetAside(time, Segment::of(&code)),
                 Key::MediaPage(files),
                 Key::Command(time, Segment::of(&code)),
+                Key::Journal(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),
                 Key::List(ListKey::Attributes),
                 Key::List(ListKey::Families),

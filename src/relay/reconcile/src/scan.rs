@@ -15,9 +15,13 @@ use index::entry::place_of_bytes;
 use model::entity::{Kind, uuid_bytes};
 use model::failure::Class;
 use model::gap::Gap;
+use queue::key::Extent;
 use records::reconciliation::Scan;
 use serde_json::json;
 use world::host::{Host, StoreError};
+
+/// How many pages of the index are looked through for what is known behind a product.
+const NEAR: usize = 3;
 
 /// What a scan reads after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,12 +110,14 @@ async fn next_known<H: Host>(
     books: &Books,
     after: [u8; 16],
 ) -> Result<Option<[u8; 16]>, StoreError> {
-    let place = place_of_bytes(&after);
-    let pages = books.load_page(desk, Kind::Product, place).await?;
-    let entries = pages.entries(Kind::Product, place).into_iter();
-    let entries = entries.map(|(_, segment, _)| segment.clone());
+    let mut entries = Vec::new();
+    for Extent { first, .. } in books.index.extents(Kind::Product, place_of_bytes(&after)).take(NEAR) {
+        let pages = books.load_page(desk, Kind::Product, first).await?;
+        let on_page = pages.entries(Kind::Product, first).into_iter();
+        entries.extend(on_page.map(|(_, segment, _)| segment.clone()));
+    }
     let waiting = backlog.plan.names().filter(|entity| entity.kind == Kind::Product);
-    let known = entries.chain(waiting.map(|entity| entity.segment));
+    let known = entries.into_iter().chain(waiting.map(|entity| entity.segment));
     let uuids = known.filter_map(|segment| uuid_bytes(&segment.code()?));
     Ok(uuids.filter(|uuid| *uuid > after).min())
 }

@@ -241,14 +241,12 @@ async fn close<H: Host>(
     let date_s = page.date_s.unwrap_or_else(|| desk.now_s());
     let begin = from.map_or(0, |from| place_of_bytes(&from));
     let end = to.map_or(u128::MAX, |to| place_of_bytes(&to));
-    let index = books.index.clone();
-    for Extent { first, .. } in index
-        .extents(Kind::Product, begin)
-        .take_while(|extent| extent.first <= end)
-    {
-        let mut pages = books.load_page(desk, Kind::Product, first).await?;
+    let mut next = Some(begin);
+    while let Some(place) = next.filter(|place| *place <= end) {
+        next = books.index.extent_at(Kind::Product, place).last.checked_add(1);
+        let mut pages = books.load_page(desk, Kind::Product, place).await?;
         let (mut missed, mut met) = (Vec::new(), Vec::new());
-        for (_, segment, entry) in pages.entries(Kind::Product, first) {
+        for (_, segment, entry) in pages.entries(Kind::Product, place) {
             if is_listed(segment) {
                 met.push(Entity::of(Kind::Product, segment));
             } else if is_passed(segment) && !is_young(entry, date_s) {

@@ -26,6 +26,10 @@ pub enum Command {
     ReleaseBrake,
     /// Waits that upstreams asked for end now, and so do rates that they lowered: a person knows better.
     EndWaits,
+    /// Nothing is pushed, deleted or read until pushing is resumed; deliveries are taken all the same.
+    Pause,
+    /// Pushing goes on.
+    Resume,
     /// Reconciliation begins now.
     Reconcile {
         /// What it reads.

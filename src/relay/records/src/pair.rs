@@ -9,10 +9,14 @@ use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
 use world::host::{self, Store, StoreError};
 
+/// Which version of the index this one writes: since 2 its pages split. A worker of an earlier version knows no pages that
+/// were split, takes the record for that of another pair, and so does nothing.
+const VERSION: u32 = 2;
+
 /// The record; and what is configured, in the same form, as people see it and say it when they adopt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 pub struct Pair {
-    /// Version of this format.
+    /// Version of the index.
     pub v: u32,
     /// The PIM's origin.
     pub pim: String,
@@ -20,6 +24,13 @@ pub struct Pair {
     pub destination: String,
     /// The shape, by its name.
     pub shape: String,
+}
+
+/// Two pairs are one whatever version wrote their index.
+impl PartialEq for Pair {
+    fn eq(&self, other: &Pair) -> bool {
+        (&self.pim, &self.destination, &self.shape) == (&other.pim, &other.destination, &other.shape)
+    }
 }
 
 /// How the reason begins for which nothing at all is done.
@@ -30,10 +41,18 @@ impl Pair {
     pub fn of(config: &WorkerConfig) -> Option<Pair> {
         let destination = config.destination.as_ref()?;
         Some(Pair {
-            v: 1,
+            v: VERSION,
             pim: config.pim.origin.clone(),
             destination: format!("{}{}", destination.origin, destination.path),
             shape: config.shape.name().to_owned(),
+        })
+    }
+
+    /// The same pair with an index of this version, if it has one of an earlier version.
+    pub fn renewed(&self) -> Option<Pair> {
+        (self.v < VERSION).then(|| Pair {
+            v: VERSION,
+            ..self.clone()
         })
     }
 

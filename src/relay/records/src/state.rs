@@ -18,6 +18,9 @@ use world::host::{self, Clock, Store, StoreError};
 /// By how much the clocks of hosts may differ before people hear of it, in seconds.
 const SKEW_TOLD_S: u64 = 60;
 
+/// How the reason begins of a tick that did nothing since a person has paused the worker.
+pub const PAUSED: &str = "paused by a person";
+
 /// For how many ticks it is remembered that they differ.
 const SKEWED_TICKS: u32 = 10_000;
 
@@ -60,6 +63,9 @@ pub struct State {
     pub unwanted: u64,
     /// When each cause was last alerted, in seconds since the Unix epoch.
     pub alerts: BTreeMap<String, u64>,
+    /// Since when a person has paused the worker, in seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_s: Option<u64>,
     /// Dead letters up to this one have been thinned: when it failed, in seconds since the Unix epoch.
     pub thinned_s: u64,
     /// Of the dead letters of that very second, those up to this key have been thinned.

@@ -42,6 +42,11 @@ pub(crate) async fn carry_out<H: Host>(
             }
             Some(Command::ReleaseBrake) => release_brake(host, config, lease, plan, state).await?,
             Some(Command::EndWaits) => end_waits(host, config, lease, plan, state).await?,
+            Some(Command::Pause) => {
+                let since_s = state.paused_s.unwrap_or(host.now_ms() / 1000);
+                pause(host, config, state, Some(since_s)).await?
+            }
+            Some(Command::Resume) => pause(host, config, state, None).await?,
             None => {
                 let reason = "not in a format that this version reads: dropped";
                 log::write(
@@ -237,6 +242,20 @@ async fn let_come<H: Host>(
     }
     let fields = json!({ "do": command, "released": retries.len() });
     log::write(host, config.log, "command", false, fields);
+    Ok(true)
+}
+
+/// Pauses the worker, since when is given, or lets it go on.
+async fn pause<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    state: &mut State,
+    since_s: Option<u64>,
+) -> Result<bool, StoreError> {
+    state.paused_s = since_s;
+    state.save(host, &config.keys).await?;
+    let what = if since_s.is_some() { "pause" } else { "resume" };
+    log::write(host, config.log, "command", false, json!({ "do": what }));
     Ok(true)
 }
 

@@ -4,6 +4,7 @@
 //! It may assume the lease, and that whatever was in flight for ten minutes has arrived or never will. Whatever is not
 //! certain counts as never pushed and is read again, which costs work and loses nothing.
 
+use config::WorkerConfig;
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::stop::Stop;
@@ -13,26 +14,49 @@ use index::pages::Pages;
 use model::entity::{Entity, Kind};
 use model::time::SKEW_S;
 use queue::in_flight::InFlightValue;
-use queue::key::{Change, Key};
+use queue::key::{Change, Extent, Key, PagePlace};
+use queue::plan::Plan;
+use records::pair::Pair;
 use std::collections::BTreeMap;
-use world::host::{self, Host, StoreError, set_all};
+use world::host::{self, Host, StoreError, delete_all, set_all};
+
+/// Takes over an index of an earlier version, if it is one; says whether the listing is out of date. Pages that were split
+/// before an earlier version worked here, which did not know them, tell nothing any more.
+pub(crate) async fn take_over<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    plan: &Plan,
+    pair: Option<&Pair>,
+) -> Result<bool, StoreError> {
+    let Some(renewed) = pair.and_then(Pair::renewed) else {
+        return Ok(false);
+    };
+    let is_split = |(_, extent, _): &&PagePlace| *extent != Extent::around(extent.first);
+    let of_index = plan.index.iter().filter(is_split).cloned();
+    let of_index = of_index.map(|(kind, extent, writer)| Key::IndexPage(kind, extent, writer));
+    let of_claims = plan.claims.iter().filter(is_split).cloned();
+    let of_claims = of_claims.map(|(kind, extent, writer)| Key::ClaimPage(kind, extent, writer));
+    let split = of_index.chain(of_claims).map(|key| config.keys.encode(&key));
+    delete_all(host, &split.collect::<Vec<_>>()).await?;
+    renewed.save(host, &config.keys).await?;
+    Ok(true)
+}
 
 /// Makes one page of the index of those that several workers wrote. An entity of which they pushed different contents
 /// is pushed anew.
 pub(crate) async fn unite<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Stop> {
-    let directory = books.index.clone();
-    let (mut pages, unknown) = Pages::unite(desk.host, &desk.config.keys, &directory).await?;
-    if !pages.has_changes() {
-        return Ok(());
+    for place in books.index.divided() {
+        let (mut pages, unknown) = Pages::united(desk.host, &desk.config.keys, &books.index, place).await?;
+        desk.check_lease()?;
+        let raised: Vec<(String, Vec<u8>)> = unknown
+            .iter()
+            .map(|(entity, code)| desk.raise(entity.kind, code, Change::Recovered))
+            .collect();
+        set_all(desk.host, &raised).await?;
+        books.note_raised(backlog, raised.len());
+        books.save_pages(desk, &mut pages).await?;
     }
-    desk.check_lease()?;
-    let raised: Vec<(String, Vec<u8>)> = unknown
-        .iter()
-        .map(|(entity, code)| desk.raise(entity.kind, code, Change::Recovered))
-        .collect();
-    set_all(desk.host, &raised).await?;
-    books.note_raised(backlog, raised.len());
-    Ok(books.save_pages(desk, &mut pages).await?)
+    Ok(())
 }
 
 /// Lets the entities of a batch that was in flight long enough to have settled count as never pushed, and queues them.

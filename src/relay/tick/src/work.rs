@@ -4,6 +4,7 @@
 
 use crate::commands;
 use crate::damage;
+use crate::recover;
 use crate::rounds;
 use akeneo::pim;
 use config::{DestinationConfig, WorkerConfig};
@@ -12,6 +13,7 @@ use desk::session::{Parts, Session};
 use desk::stop::Stop;
 use desk::tools::Upstreams;
 use model::entity::digest;
+use model::time;
 use people::alert;
 use queue::dead_letter;
 use queue::key::Record;
@@ -22,7 +24,7 @@ use records::history::History;
 use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::report::Report;
-use records::state::State;
+use records::state::{PAUSED, State};
 use records::status::{self, Status};
 use serde_json::json;
 use upstream::governor::{Deadlines, Governor, Starts};
@@ -197,6 +199,9 @@ pub(crate) async fn work<H: Host>(
         (plan, planned_s) = rounds::list(host, config).await?;
     }
     let pair = Pair::load(host, &config.keys).await?;
+    if recover::take_over(host, config, &plan, pair.as_ref()).await? {
+        (plan, planned_s) = rounds::list(host, config).await?;
+    }
     let lease_ms = lease.end_ms();
     let tick_ms = started_ms + config.tick_s * 1000;
     let deadlines = Deadlines {
@@ -280,6 +285,9 @@ async fn rehearse_or_work<H: Host>(
     known: Option<Pair>,
     end_ms: u64,
 ) -> Result<Option<String>, Stop> {
+    if let Some(since_s) = session.books.state.paused_s {
+        return Ok(Some(format!("{PAUSED} since {}", time::text(since_s))));
+    }
     match (known, Pair::of(session.desk.config)) {
         (Some(known), Some(configured)) if known.is_of_other_shape(&configured) => {
             rehearsal::run(session, known).await.map(Some)

@@ -273,8 +273,10 @@ fn all(host: &Killed) -> BTreeMap<Segment, Entry> {
 /// Writes what a worker has pushed, as a batch does; gives its end.
 fn push(host: &Killed, worker: &str, most: usize, pushed: &[(Entity, &str)]) -> Result<i64, StoreError> {
     let mut directory = directory(host, most);
-    let (mut united, _) = at_once(Pages::unite(host, &keys(), &directory))?;
-    at_once(united.save(host, &keys(), &mut directory, &Segment::of(worker)))?;
+    for place in directory.divided() {
+        let (mut united, _) = at_once(Pages::united(host, &keys(), &directory, place))?;
+        at_once(united.save(host, &keys(), &mut directory, &Segment::of(worker)))?;
+    }
     let entities = pushed.iter().map(|(entity, _)| entity);
     let mut pages = at_once(Pages::load(host, &keys(), &directory, entities))?;
     for (entity, hash) in pushed {
@@ -329,7 +331,7 @@ fn pages_split_as_they_grow_whatever_the_uuids_are() {
 #[test]
 fn a_page_of_a_million_products_splits_into_values_that_any_store_takes() {
     for (count, bytes, most, values) in [
-        (0, 20, 200, 1),
+        (0, 20, 200, 0),
         (1, 20, 200, 1),
         (200, 20, 200, 1),
         (201, 20, 200, 2),
@@ -360,6 +362,45 @@ fn a_page_of_a_million_products_splits_into_values_that_any_store_takes() {
     }
 }
 
+/// A product that is known by a UUID, and another one that is not, can have one place: they stay on one page.
+#[test]
+fn two_at_one_place_stay_on_one_page() {
+    let uuid = |place: u128| Entity::new(Kind::Product, &uuid::Uuid::from_u128(place).to_string());
+    let other = Entity::new(Kind::Product, "not a UUID");
+    let mut entities: Vec<Entity> = (1..6).map(|more| uuid(place_of(&other) + more)).collect();
+    entities.extend([uuid(place_of(&other)), other.clone()]);
+    for most in 1..8 {
+        let entries = entities
+            .iter()
+            .map(|entity| (entity.segment.clone(), entry("a", 1)))
+            .collect();
+        let page = Page { v: 1, entries };
+        let values = page.values(Kind::Product, Extent::around(place_of(&other)), most);
+        let count = values
+            .iter()
+            .map(|(_, value)| read_page("a key", value).expect("a page").entries.len());
+        assert_eq!(count.sum::<usize>(), entities.len());
+        for (extent, value) in values {
+            assert!(extent.first <= extent.last);
+            for segment in read_page("a key", &value).expect("a page").entries.keys() {
+                assert!(extent.contains(place_of(&Entity::of(Kind::Product, segment))), "{most}");
+            }
+        }
+    }
+}
+
+/// What is gone for long leaves no page behind.
+#[test]
+fn a_page_with_nothing_in_it_is_deleted() {
+    let (host, product) = (unlimited(), products(1, false).remove(0));
+    push(&host, "one", 200, &[(product.clone(), "a")]).expect("a page");
+    let mut directory = directory(&host, 200);
+    let mut pages = at_once(Pages::load(&host, &keys(), &directory, [&product])).expect("a page");
+    pages.remove(&product, 1_000_000_000, true);
+    at_once(pages.save(&host, &keys(), &mut directory, &Segment::of("two"))).expect("a write");
+    assert_eq!((lengths(&host).len(), directory.divided()), (0, Vec::new()));
+}
+
 /// Wherever a worker is killed that splits a page, the next one finds every entry once, as it was pushed last.
 #[test]
 fn a_worker_that_is_killed_while_it_splits_a_page_loses_nothing() {
@@ -379,9 +420,9 @@ fn a_worker_that_is_killed_while_it_splits_a_page_loses_nothing() {
         assert!(all(&host).values().all(|entry| entry.hash.as_deref() == Some("c")));
         let places: Vec<PagePlace> = Plan::of(&keys(), at_once(host.keys()).expect("a listing")).index;
         assert!(
-            places
-                .iter()
-                .all(|(.., writer)| writer == &Some((Segment::of("three"), 0))),
+            places.iter().all(|(.., writer)| writer
+                .as_ref()
+                .is_some_and(|(worker, _)| *worker == Segment::of("three"))),
             "{places:?}"
         );
         writes += 1;
@@ -412,6 +453,10 @@ fn a_worker_with_a_stale_directory_takes_nobodys_entry_back() {
             .iter()
             .all(|product| found[&product.segment].hash.as_deref() == Some("b"))
     );
-    let (_, unknown) = at_once(Pages::unite(&host, &keys(), &directory(&host, 3))).expect("pages");
+    let directory = directory(&host, 3);
+    let [place] = directory.divided()[..] else {
+        panic!("one page of several parts: {directory:?}");
+    };
+    let (_, unknown) = at_once(Pages::united(&host, &keys(), &directory, place)).expect("a page");
     assert_eq!(unknown.len(), 1);
 }

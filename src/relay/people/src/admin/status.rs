@@ -68,6 +68,7 @@ pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> 
             "destination": upstream(&state.destination),
             "alert": upstream(&state.alert),
         },
+        "paused_since": state.paused_s.map(time::text),
         "brake": {
             "holding_since": moment(state.brake.holding_since_s.unwrap_or(0)),
             "released_until": moment(state.brake.released_until_s),
