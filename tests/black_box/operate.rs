@@ -178,7 +178,8 @@ async fn one_entity_is_pushed_now_though_nothing_changed_and_the_journal_tells_w
         .map(|(by, asked)| (by.to_owned(), asked.to_owned()))
         .collect();
     // Both may have been asked for in one second.
-    (told.sort(), expected.sort());
+    told.sort();
+    expected.sort();
     assert_eq!(told, expected, "{journal}");
     let sent: Vec<&Value> = journal["items"]
         .as_array()
