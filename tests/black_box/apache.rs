@@ -31,7 +31,7 @@ async fn behind_apache_with_php_fpm_no_body_arrives_empty() {
 #[ignore = "needs Apache, PHP-FPM and nginx: `cargo xtask test --full`"]
 async fn behind_apache_and_nginx_no_body_arrives_empty() {
     let apache = Apache::start(Packing::AsAsked).await;
-    let nginx = Nginx::start(&apache).await;
+    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", apache.url), "").await;
     play(&apache, &nginx.url).await;
 }
 
@@ -39,7 +39,7 @@ async fn behind_apache_and_nginx_no_body_arrives_empty() {
 #[ignore = "needs Apache, PHP-FPM and nginx: `cargo xtask test --full`"]
 async fn behind_apache_and_nginx_what_is_larger_than_nginx_takes_says_so() {
     let apache = Apache::start(Packing::AsAsked).await;
-    let nginx = Nginx::start(&apache).await;
+    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", apache.url), "").await;
     let world = World::start(Catalogue::generate(1, 0, 11)).await.unwrap();
     let product = world.products().remove(0);
     // By default nginx takes a megabyte. It answers before it has read the body.
@@ -267,16 +267,16 @@ fn modules() -> PathBuf {
         .unwrap_or_else(|| Path::new("/").join(below))
 }
 
-/// An nginx with its defaults before an Apache. Dropping it ends it.
-struct Nginx {
+/// An nginx with its defaults but for what is said. Dropping it ends it.
+pub(crate) struct Nginx {
     _process: Process,
     _folder: TempDir,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Nginx {
-    /// Starts the program that `NGINX` names.
-    async fn start(apache: &Apache) -> Nginx {
+    /// Starts the program that `NGINX` names, with one server of which this is said, and this beside it.
+    pub(crate) async fn start(server: &str, beside: &str) -> Nginx {
         let folder = open_folder();
         let (at, port) = (folder.path().display(), free_port());
         // Only where its files are is not by default.
@@ -286,9 +286,8 @@ impl Nginx {
             .collect();
         let text = format!(
             "daemon off;\nuser nobody nogroup;\npid {at}/nginx.pid;\nerror_log {at}/nginx.log;\nevents {{}}\n\
-             http {{\naccess_log off;\n{paths}\
-             server {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass {}; }}\n}}\n}}\n",
-            apache.url
+             http {{\naccess_log off;\n{paths}{beside}\n\
+             server {{\nlisten 127.0.0.1:{port};\n{server}\n}}\n}}\n"
         );
         std::fs::write(folder.path().join("nginx.conf"), text).unwrap();
         let mut command = program("NGINX", "nginx");
@@ -312,7 +311,7 @@ fn open_folder() -> TempDir {
     folder
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()
 }

@@ -54,6 +54,8 @@ pub struct Setup {
     pub unreadable: Vec<String>,
     /// Whether its cron triggers fire; tests drive the tick themselves.
     pub cron: bool,
+    /// The manifest; none is that of the checkout.
+    pub manifest: Option<PathBuf>,
     /// A runtime configuration file.
     pub runtime_config: Option<PathBuf>,
     /// Whether it is started without the administration's token.
@@ -116,7 +118,8 @@ impl Application {
     /// As [`Application::start`].
     pub async fn start_at(address: &str, state: Arc<TempDir>, setup: Setup) -> Result<Application> {
         let mut command = Command::new(runtime()?);
-        command.arg("--manifest").arg(root().join("spin.toml"));
+        let manifest = setup.manifest.clone().unwrap_or_else(|| root().join("spin.toml"));
+        command.arg("--manifest").arg(manifest);
         command.args(["--listen", address]).arg("--state-dir").arg(state.path());
         command.arg("--store-log").arg(state.path().join("store.log"));
         if !setup.cron {

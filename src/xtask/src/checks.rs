@@ -4,18 +4,19 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{axe, components, packages, real, toolchain::Toolchain, up, workspace};
+use crate::{axe, components, packages, real, release, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
 const WASM: [&str; 4] = ["host", "ingest", "worker", "console"];
 
 /// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
-const FULL: [(&str, &str); 5] = [
+const FULL: [(&str, &str); 6] = [
     ("on_one_redis", "two hosts on one Redis"),
     (
         "behind_apache",
         "PIM and destination behind Apache with PHP-FPM, and behind nginx",
     ),
+    ("behind_nginx", "the application behind nginx, as deploy/nginx says it"),
     ("by_promtool", "metrics and alert rules read by Prometheus' own tool"),
     ("in_the_browser", "the console in a browser"),
     (
@@ -45,9 +46,12 @@ pub(crate) struct Args {
 /// # Errors
 /// Something does not build, or a test fails.
 pub(crate) fn test(args: &Args) -> Result<()> {
-    components::build()?;
+    let built = components::build()?;
     up::runtime()?;
+    let release = workspace::target_dir().join("dist");
+    release::make(&release, None, &built)?;
     let mut tests = workspace::native("test");
+    tests.env("RELEASE", release);
     // What tests measured is printed, too.
     tests
         .args(args.filter.iter())

@@ -9,6 +9,7 @@
 //! | [`checks`] | tests, formatting, lints |
 //! | [`packages`], [`npm`], [`pypi`], [`axe`] | bring what some tests need; [`real`] the real systems of other tests |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
+//! | [`release`] | writes all that runs the application without this checkout |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
 //! | [`workspace`] | where things are, and how other programs are called |
 //! | [`progress`] | what is shown while somebody waits |
@@ -30,6 +31,7 @@ mod packages;
 mod progress;
 mod pypi;
 mod real;
+mod release;
 #[cfg(test)]
 mod security;
 mod shape;
@@ -69,6 +71,8 @@ enum Task {
     Simulate(simulate::Args),
     /// Measure how fast the application is, as ratios of what is measured in one run
     Bench(bench::Args),
+    /// Build the components and write all that runs them without this checkout into one folder
+    Release(release::Args),
     /// Check formatting and lints
     Check,
 }
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Task::Test(args) => checks::test(&args),
         Task::Simulate(args) => simulate::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Release(args) => release::run(&args),
         Task::Check => checks::check(),
     };
     match result {

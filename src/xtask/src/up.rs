@@ -118,7 +118,7 @@ pub(crate) fn prepare_store(state_dir: &Path) -> Result<()> {
 
 /// A database with no table and with write-ahead logging, as one page. It is all that is needed of SQLite here, and
 /// SQLite itself is large to build.
-fn empty_database() -> Vec<u8> {
+pub(crate) fn empty_database() -> Vec<u8> {
     const PAGE: u16 = 4096;
     let mut page = vec![0; usize::from(PAGE)];
     let mut put = |at: usize, bytes: &[u8]| page[at..at + bytes.len()].copy_from_slice(bytes);

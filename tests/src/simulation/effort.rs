@@ -69,13 +69,13 @@ impl Effort {
         self.writes += 1;
     }
 
-    /// The destination took a body, or an entity away; says if it was the same too often.
-    pub(super) fn taken(&mut self, path: &str, what: &str, now_ms: u64) -> Option<String> {
+    /// The destination took a body, or an entity away; says if it was the same too often: more than `most` times.
+    pub(super) fn taken(&mut self, path: &str, what: &str, most: u32, now_ms: u64) -> Option<String> {
         let (known, times) = self.taken.entry(path.to_owned()).or_default();
         if *times > 0 && known == what {
             *times += 1;
             self.most_alike = self.most_alike.max(*times);
-            return (*times == ALIKE_MAX + 1)
+            return (*times == most + 1)
                 .then(|| format!("{path} was pushed {times} times as it was, the last at {now_ms}"));
         }
         (*known, *times) = (what.to_owned(), 1);

@@ -324,7 +324,10 @@ impl Nature {
             nature.settings.watch_s = [10, 50, 50, 300][random.usize(..4)];
         }
         if let Some(mut random) = nature.random(Dimension::Splits) {
-            nature.settings.page_entries = random.usize(1..6);
+            // An index of thousands has as many pages then that the store alone takes an hour.
+            if !nature.has(Dimension::Values) {
+                nature.settings.page_entries = random.usize(1..6);
+            }
         }
         if let Some(mut random) = nature.random(Dimension::Latency) {
             nature.draw_latency(&mut random);

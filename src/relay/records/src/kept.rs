@@ -5,7 +5,7 @@
 use crate::history::History;
 use crate::notification::Notification;
 use crate::pair::Pair;
-use crate::reconciliation::{Reconciliation, Rehearsal};
+use crate::reconciliation::{Raising, Reconciliation, Rehearsal, Step};
 use crate::refused::Refused;
 use crate::state::State;
 use crate::status::Status;
@@ -14,6 +14,7 @@ use queue::in_flight::InFlightValue;
 use queue::raise::EventValue;
 use queue::retry::RetryValue;
 use serde_json::{Value, json};
+use world::host::decoded;
 use world::testing::reads_back;
 
 /// A count that no double holds.
@@ -55,7 +56,7 @@ fn what_the_worker_keeps_is_read_back() {
     let trouble = json!({ "since_ms": MANY, "last_ms": MANY, "reason": "r" });
     for step in [
         json!({ "list": { "kind": "product", "scan": scan, "passed": "u" } }),
-        json!({ "verify": { "kind": "product-model", "page": 127, "after": "tx" } }),
+        json!({ "verify": { "kind": "product-model", "after": "tx" } }),
         json!("judge"),
     ] {
         reads_back::<Reconciliation>(json!({
@@ -66,7 +67,7 @@ fn what_the_worker_keeps_is_read_back() {
             } },
             "walk": {
                 "number": MANY, "step": step, "asked": true, "last": { "product": { "finished_ms": MANY, "seen": 1 } },
-                "raising": { "walk": MANY, "pages": 3, "after": "tx" }, "trouble": trouble,
+                "raising": { "walk": MANY, "behind": ["product", "tx"] }, "trouble": trouble,
             },
         }));
     }
@@ -95,4 +96,18 @@ fn what_waits_is_read_back() {
         "v": 1, "state": "suspended", "kind": "k", "reason": "r", "subscription": "s", "sent_s": MANY, "at_ms": MANY,
         "missing_since_s": MANY,
     }));
+}
+
+/// What an earlier version kept of a walk on its way is read, and what cannot be gone on with begins anew.
+#[test]
+fn a_walk_of_an_earlier_version_goes_on() {
+    let kept = json!({
+        "v": 1, "walk": {
+            "number": 3, "step": { "verify": { "kind": "product-model", "page": 127, "after": "tx" } },
+            "raising": { "walk": 2, "pages": 3, "after": "tx" },
+        },
+    });
+    let read: Reconciliation = decoded(kept.to_string().as_bytes()).expect("a record");
+    assert!(matches!(read.walk.step, Some(Step::Verify { after: Some(_), .. })));
+    assert_eq!(read.walk.raising, Some(Raising::of(2)));
 }

@@ -1,0 +1,204 @@
+//! A release: all that runs the application without this checkout, in one folder.
+//!
+//! The manifest of the checkout names files of the build. The released ones name the components beside them, or, where a
+//! release lies at an address, that address and the digest that Spin asks for.
+
+use crate::{components, up, workspace};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the parts of a release are called, in its list of checksums.
+const CHECKSUMS: &str = "checksums.txt";
+
+/// What to make a release of.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the release; what is in it is overwritten
+    #[arg(long, value_name = "FOLDER", default_value = "dist")]
+    out: PathBuf,
+    /// Address at which the components will lie, such as that of a release's files: the manifests name them there, each
+    /// with its digest
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+}
+
+/// Builds the components and writes a release.
+///
+/// # Errors
+/// It cannot be built or written.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(url) = args.base_url.as_deref().filter(|url| !url.starts_with("https://")) {
+        bail!("--base-url is to begin with https://, since Spin fetches components from there: {url}");
+    }
+    let out = std::path::absolute(&args.out)?;
+    let count = make(&out, args.base_url.as_deref(), &components::build()?)?;
+    println!("{}: {count} files and {CHECKSUMS}", out.display());
+    Ok(())
+}
+
+/// Writes a release of built components; gives how many files it has.
+///
+/// # Errors
+/// A component cannot be read, or a file not written.
+pub(crate) fn make(out: &Path, base_url: Option<&str>, built: &[PathBuf]) -> Result<usize> {
+    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let manifest = fs::read_to_string(workspace::root().join("spin.toml"))?;
+    let mut digests = Vec::new();
+    for (name, built) in components::COMPONENTS.iter().zip(built) {
+        let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
+        write(out, &format!("{name}.wasm"), &bytes, &mut digests)?;
+    }
+    let base = base_url.map(|url| url.trim_end_matches('/'));
+    let released = released(&manifest, |name| source(name, base, &digests))?;
+    write(out, "spin.toml", released.as_bytes(), &mut digests)?;
+    write(out, "spin.http.toml", without_cron(&released).as_bytes(), &mut digests)?;
+    write(out, "sqlite_key_value.db", &up::empty_database(), &mut digests)?;
+    let changes = fs::read_to_string(workspace::root().join("CHANGELOG.md"))?;
+    write(out, "NOTES.md", notes(&changes).as_bytes(), &mut digests)?;
+    let mut list = String::new();
+    for (file, digest) in &digests {
+        writeln!(list, "{digest}  {file}")?;
+    }
+    fs::write(out.join(CHECKSUMS), list)?;
+    Ok(digests.len())
+}
+
+fn write(out: &Path, file: &str, bytes: &[u8], digests: &mut Vec<(String, String)>) -> Result<()> {
+    let path = out.join(file);
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    digests.push((file.to_owned(), hex(bytes)));
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where a released manifest finds a component.
+fn source(name: &str, base: Option<&str>, digests: &[(String, String)]) -> Option<String> {
+    let file = format!("{name}.wasm");
+    let (_, digest) = digests.iter().find(|(known, _)| *known == file)?;
+    Some(match base {
+        Some(base) => format!("{{ url = \"{base}/{file}\", digest = \"sha256:{digest}\" }}"),
+        None => format!("\"{file}\""),
+    })
+}
+
+/// The manifest as it is released: nothing is built, and components lie elsewhere.
+fn released(manifest: &str, source: impl Fn(&str) -> Option<String>) -> Result<String> {
+    let (mut released, mut table) = (String::new(), "");
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            table = line.trim_start_matches('[').trim_end_matches(']');
+        }
+        let component = table.strip_prefix("component.");
+        if component.is_some_and(|component| component.ends_with(".build")) {
+            continue;
+        }
+        match component.filter(|_| line.starts_with("source = ")) {
+            Some(name) => {
+                let source = source(name).with_context(|| format!("no component {name} was built"))?;
+                writeln!(released, "source = {source}")?;
+            }
+            None => writeln!(released, "{line}")?,
+        }
+    }
+    Ok(format!("{}\n", released.trim_end()))
+}
+
+/// The same for platforms that schedule by HTTP.
+fn without_cron(manifest: &str) -> String {
+    let (mut kept, mut is_cron) = (String::new(), false);
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_cron = line == "[[trigger.cron]]";
+        }
+        if !is_cron {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// What whoever takes the release has to know.
+fn notes(changelog: &str) -> String {
+    let changes = changelog.split("\n## ").nth(1).unwrap_or_default();
+    let (_, changes) = changes.split_once('\n').unwrap_or_default();
+    format!(
+        "# akeneo-relay {}\n\n\
+         Run it on Spin 3.2 or later with its cron plugin, in this folder:\n\n\
+         ```sh\n\
+         spin plugins update && spin plugins install trigger-cron --yes\n\
+         mkdir -p .spin && cp -n sqlite_key_value.db .spin/\n\
+         spin up --from spin.toml --listen 127.0.0.1:3000 --state-dir .spin\n\
+         ```\n\n\
+         Always give `--state-dir`: without it an application from a registry keeps its store in memory, for each of its\n\
+         processes alone, and what is acknowledged is lost. `spin.http.toml` is for platforms that schedule by HTTP.\n\
+         `{CHECKSUMS}` has the SHA-256 of every file.\n\n\
+         ## Stored formats\n\n\
+         Keys begin with `r1`; every value has a version `v`. This release reads and writes 1 of all of them, but of the\n\
+         record `meta`, of which it reads 1 and 2 and writes 2. A release that writes 1 of `meta` does nothing on a store of\n\
+         this one before a person adopts the configured pair.\n\n\
+         ## Changes\n{changes}",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> String {
+        fs::read_to_string(workspace::root().join("spin.toml")).expect("the manifest")
+    }
+
+    #[test]
+    fn a_released_manifest_names_each_component_where_it_lies_and_builds_nothing() {
+        let manifest = manifest();
+        let digests = components::COMPONENTS.map(|name| (format!("{name}.wasm"), "0f".repeat(32)));
+        for (base, expected) in [
+            (None, "source = \"worker.wasm\"\n".to_owned()),
+            (
+                Some("https://example.com/v1"),
+                format!(
+                    "source = {{ url = \"https://example.com/v1/worker.wasm\", digest = \"sha256:{}\" }}\n",
+                    "0f".repeat(32)
+                ),
+            ),
+        ] {
+            let released = released(&manifest, |name| source(name, base, &digests)).expect("a manifest");
+            assert!(released.contains(&expected), "{released}");
+            assert_eq!(released.matches("source = ").count(), 3);
+            for left_out in ["target/", ".build]", "cargo build", "watch = "] {
+                assert!(!released.contains(left_out), "{left_out}");
+            }
+            // All else is as it was.
+            let is_kept = |line: &&str| !line.starts_with("source = ") && !line.is_empty();
+            let variables = |text: &str| text.lines().filter(is_kept).filter(|line| line.contains("{{ ")).count();
+            assert_eq!(variables(&released), variables(&manifest));
+        }
+        assert!(released(&manifest, |_| None).is_err());
+    }
+
+    #[test]
+    fn without_a_schedule_all_but_its_trigger_stays() {
+        let (manifest, kept) = (manifest(), without_cron(&manifest()));
+        assert!(manifest.contains("[[trigger.cron]]") && !kept.contains("cron"));
+        assert_eq!(
+            kept.matches("[[trigger.http]]").count(),
+            manifest.matches("[[trigger.http]]").count()
+        );
+        assert!(kept.contains("[component.ingest]"));
+    }
+
+    #[test]
+    fn the_notes_tell_of_the_newest_changes_alone() {
+        let notes = notes("# Changelog\n\n## 0.2.0\n\n- new\n\n## 0.1.0\n\n- old\n");
+        assert!(notes.contains("- new") && !notes.contains("- old"), "{notes}");
+        assert!(notes.contains("--state-dir"));
+    }
+}

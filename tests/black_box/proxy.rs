@@ -1,0 +1,150 @@
+//! The application behind a proxy that is set up as `deploy/` says.
+
+use crate::apache::{Nginx, free_port};
+use crate::store::Store;
+use bytes::Bytes;
+use http::Method;
+use simulator::catalogue::{Action, Catalogue};
+use simulator::deliveries::Delivery;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tests::application::{Application, root};
+use tests::client;
+use tests::world::{World, platform_deliveries};
+use tokio::time::{interval, sleep};
+
+/// How often the application is restarted.
+const RESTARTS: usize = 10;
+
+/// The time between two deliveries: fifty come in a second.
+const EVERY: Duration = Duration::from_millis(20);
+
+async fn status(method: Method, url: &str) -> u16 {
+    let answer = client::request(method, url, &[], Bytes::new()).await.unwrap();
+    answer.status.as_u16()
+}
+
+/// The same nginx that stands before a real relay, but for TLS.
+async fn nginx_before(port: u16) -> Nginx {
+    let locations = root().join("deploy/nginx/locations.conf");
+    let beside = format!(
+        "limit_conn_zone $binary_remote_addr zone=akeneo_relay:1m;\nupstream akeneo_relay {{ server 127.0.0.1:{port}; keepalive 16; }}"
+    );
+    Nginx::start(&format!("include {};", locations.display()), &beside).await
+}
+
+/// Sends fifty changes a second until it is told to stop; gives what was answered 200, what was not, and all statuses.
+async fn send(
+    world: Arc<World>,
+    url: String,
+    sent: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+) -> (usize, Vec<Delivery>, BTreeSet<u16>) {
+    let (mut taken, mut again, mut statuses) = (0, Vec::new(), BTreeSet::new());
+    let (products, mut ticks) = (world.products(), interval(EVERY));
+    for (number, product) in (0u64..).zip(products.iter().cycle()) {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        ticks.tick().await;
+        let changes = world.edit(product, Action::Touch).unwrap();
+        for delivery in platform_deliveries(&changes, number) {
+            let target = format!("{url}{}", delivery.path);
+            let answer = client::request(Method::POST, &target, &delivery.headers, delivery.body.clone()).await;
+            let status = answer.map_or(0, |answer| answer.status.as_u16());
+            statuses.insert(status);
+            match status {
+                200 => taken += 1,
+                _ => again.push(delivery),
+            }
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    (taken, again, statuses)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nginx: `cargo xtask test --full`"]
+async fn restarts_behind_nginx_lose_nothing_and_are_no_reason_to_suspend() {
+    let world = Arc::new(World::start(Catalogue::generate(100, 0, 9)).await.unwrap());
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let state = Arc::new(TempDir::new().unwrap());
+    let mut application = Application::start_at(&address, state.clone(), world.setup())
+        .await
+        .unwrap();
+    let nginx = nginx_before(port).await;
+    let (sent, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let sending = tokio::spawn(send(world.clone(), nginx.url.clone(), sent.clone(), is_over.clone()));
+    for restart in 1..=RESTARTS {
+        while sent.load(Ordering::Relaxed) < restart * 30 {
+            sleep(EVERY).await;
+        }
+        let (state, setup) = application.kill().await.unwrap();
+        let before = sent.load(Ordering::Relaxed);
+        // Some come while nobody is there.
+        while sent.load(Ordering::Relaxed) < before + 5 {
+            sleep(EVERY).await;
+        }
+        application = Application::start_at(&address, state, setup).await.unwrap();
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let (taken, again, statuses) = sending.await.unwrap();
+    assert_eq!(statuses, [200, 429].into(), "{taken} taken, {} not", again.len());
+    let kept = Store::open(state.path()).keys("r1.main.e.").len();
+    assert!(kept >= taken, "{kept} of {taken} that were acknowledged are kept");
+    println!(
+        "{RESTARTS} restarts under fifty deliveries a second: {taken} acknowledged and kept, {} answered 429",
+        again.len()
+    );
+    // The Event Platform sends again what was answered 429.
+    for delivery in again {
+        assert_eq!(application.deliver(&delivery).await.unwrap().status, 200);
+    }
+    application.tick_until_idle().await.unwrap();
+    assert_eq!(world.differences(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nginx: `cargo xtask test --full`"]
+async fn below_webhooks_behind_nginx_nothing_is_missing_or_elsewhere() {
+    let world = World::start(Catalogue::generate(1, 0, 9)).await.unwrap();
+    let port = free_port();
+    let state = Arc::new(TempDir::new().unwrap());
+    let address = format!("127.0.0.1:{port}");
+    let application = Application::start_at(&address, state, world.setup()).await.unwrap();
+    let nginx = nginx_before(port).await;
+    let asked = async |method: Method, path: &str| status(method, &format!("{}{path}", nginx.url)).await;
+    for path in [
+        "/webhooks",
+        "/webhooks/",
+        "/webhooks/akeneo",
+        "/webhooks/akeneo/other",
+        "/webhooks//akeneo/events-api",
+    ] {
+        let status = asked(Method::POST, path).await;
+        assert!(![301, 302, 307, 308, 404].contains(&status), "{path}: {status}");
+    }
+    assert_eq!(asked(Method::GET, "/webhooks/akeneo/event-platform").await, 405);
+    assert_eq!(asked(Method::POST, "/webhooks/akeneo/event-platform").await, 401);
+    assert_eq!(asked(Method::GET, "/healthz").await, 200);
+    assert_eq!(asked(Method::GET, "/console").await, 200);
+    assert_eq!(asked(Method::GET, "/admin/status").await, 401);
+    for path in ["/", "/.well-known/spin/info", "/administrator", "//worker/tick"] {
+        let status = asked(Method::GET, path).await;
+        assert!([401, 403].contains(&status), "{path}: {status}");
+    }
+    application.kill().await.unwrap();
+    for (path, expected) in [
+        ("/webhooks/akeneo/event-platform", 429),
+        ("/webhooks/akeneo/event-platform/", 429),
+        ("/webhooks/akeneo/events-api", 503),
+        ("/webhooks/akeneo/notifications", 503),
+        ("/webhooks", 503),
+    ] {
+        assert_eq!(asked(Method::POST, path).await, expected, "{path}");
+    }
+}
