@@ -334,7 +334,7 @@ async fn pushing_is_paused_and_resumed_one_is_pushed_and_the_journal_tells_of_it
     scene.reads("#entity", "at the destination").await;
     browser.click("#entity .buttons button").await;
     browser.click("#confirm-yes").await;
-    scene.reads("#told", "pushes it").await;
+    scene.reads("#told", "pushed when").await;
     scene.application.tick_until_idle().await.unwrap();
     assert_eq!(pushes(), before + 1);
 

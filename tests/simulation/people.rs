@@ -363,7 +363,11 @@ fn what_an_earlier_version_did_not_know_is_forgotten() {
     let entry = json!({ "h": "of another content", "u": 5, "n": 99 });
     let page = json!({ "v": 1, "entries": { product.segment.as_str(): entry } }).to_string();
     let key = Keyspace::new("main").encode(&key);
-    stage.world().store.insert(key, page.into_bytes());
+    stage.world().store.insert(key, page.clone().into_bytes());
+    // Nor does it know a page that was never split, of a worker that had written hundreds before.
+    let key = Key::IndexPage(Kind::Product, Extent::around(place), Some((Segment::of("before"), 300)));
+    let unread = Keyspace::new("main").encode(&key);
+    stage.world().store.insert(unread.clone(), page.into_bytes());
     change_record(&stage, "meta", |meta| meta["v"] = json!(1));
     let changed = stage.products()[0].clone();
     stage.forget();
@@ -372,6 +376,7 @@ fn what_an_earlier_version_did_not_know_is_forgotten() {
         stage.is_quiet() && stage.pushes("PUT") == 1
     });
     assert_eq!(split(&stage), 0, "the page of before is gone");
+    assert!(!stage.world().store.contains_key(&unread), "and the other one, too");
     change_record(&stage, "meta", |meta| {
         assert_eq!(meta["v"], 2);
     });

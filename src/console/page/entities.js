@@ -164,7 +164,7 @@ function lookUp(kind, code) {
 async function pushNow(button, { kind, code }) {
   const text = "It is read from the PIM and sent, or deleted if the PIM has it no more, though nothing may have changed.";
   if (!(await confirmed(`Push ${code} now?`, text, "Push"))) return;
-  await act(button, command(`/entities/${kind}/${encodeURIComponent(code)}/push`, undefined, "Asked for: the next tick pushes it"));
+  await act(button, command(`/entities/${kind}/${encodeURIComponent(code)}/push`, undefined, "Asked for: it is pushed when its turn comes"));
 }
 
 async function loadEntity() {

@@ -23,6 +23,10 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
             Err(why) => admin::unread(why),
         },
     };
+    // Nobody else is to keep the answer, be it a refusal.
+    let answer = answer
+        .with("cache-control", "no-store")
+        .with("x-content-type-options", "nosniff");
     host::respond(out, answer).await;
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn answer(method: &Method) -> Answer {
     }
     let document = DOCUMENT.replace("{{style}}", STYLE).replace("{{script}}", SCRIPT);
     Answer {
-        body: document.into_bytes(),
+        body: flush(&document).into_bytes(),
         ..Answer::done()
     }
     .with("content-type", "text/html; charset=utf-8")
@@ -43,13 +43,19 @@ pub(crate) fn answer(method: &Method) -> Answer {
     .with("permissions-policy", "clipboard-write=(self)")
 }
 
+/// A text without its indentation, which is for whoever reads the source.
+fn flush(text: &str) -> String {
+    let lines: Vec<&str> = text.split('\n').map(str::trim_start).collect();
+    lines.join("\n")
+}
+
 /// Only this very style and script, calls to where the page came from, and no way to make markup of text.
 fn policy() -> String {
     format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        hash(SCRIPT),
-        hash(STYLE)
+        hash(&flush(SCRIPT)),
+        hash(&flush(STYLE))
     )
 }
 

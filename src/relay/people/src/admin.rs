@@ -188,7 +188,7 @@ pub fn store_failed(error: &StoreError) -> Answer {
     Answer::problem(503, &format!("{error}; ask again"))
 }
 
-/// Does what was asked for, and notes in the journal who asked for it. Nobody else is to keep the answer.
+/// Does what was asked for, and notes in the journal who asked for it.
 pub async fn answer<H: Store + Clock + Log + Random>(
     host: &H,
     config: &ConsoleConfig,
@@ -204,13 +204,10 @@ pub async fn answer<H: Store + Clock + Log + Random>(
         }
         (result, _) => result,
     };
-    let answer = result.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
         store_failed(&error)
-    });
-    answer
-        .with("cache-control", "no-store")
-        .with("x-content-type-options", "nosniff")
+    })
 }
 
 async fn carry_out<H: Store + Clock + Log + Random>(

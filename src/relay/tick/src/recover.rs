@@ -14,7 +14,7 @@ use index::pages::Pages;
 use model::entity::{Entity, Kind};
 use model::time::SKEW_S;
 use queue::in_flight::InFlightValue;
-use queue::key::{Change, Extent, Key, PagePlace};
+use queue::key::{Change, Extent, Key, PagePlace, Writer};
 use queue::plan::Plan;
 use records::pair::Pair;
 use std::collections::BTreeMap;
@@ -31,7 +31,9 @@ pub(crate) async fn take_over<H: Host>(
     let Some(renewed) = pair.and_then(Pair::renewed) else {
         return Ok(false);
     };
-    let is_split = |(_, extent, _): &&PagePlace| *extent != Extent::around(extent.first);
+    // Nor did it know keys of more parts than a byte counts.
+    let is_new = |writer: &Writer| writer.as_ref().is_some_and(|(_, number)| *number > u32::from(u8::MAX));
+    let is_split = |(_, extent, writer): &&PagePlace| *extent != Extent::around(extent.first) || is_new(writer);
     let of_index = plan.index.iter().filter(is_split).cloned();
     let of_index = of_index.map(|(kind, extent, writer)| Key::IndexPage(kind, extent, writer));
     let of_claims = plan.claims.iter().filter(is_split).cloned();
