@@ -150,9 +150,9 @@ pub fn watch_s(query: &str) -> Result<u64, Answer> {
     })
 }
 
-/// Whether a request may start a tick: by `POST` with the secret `tick_key` or a token of the administration's as a bearer
-/// or, for schedulers that can send nothing else, by `GET` with `tick_key` as `?key=`. If not, the answer to give: 401, or 405 to any other
-/// method.
+/// Whether a request may start a tick: by `POST` with the secret `tick_key` or a token of the administration's as a
+/// bearer or, for schedulers that can send nothing else, by `GET` with `tick_key` as `?key=`. If not, the answer to give:
+/// 401, or 405 to any other method.
 pub fn authorize_tick(
     config: &AdminConfig,
     method: &http::Method,

@@ -492,12 +492,11 @@ impl AdminConfig {
     /// Reads the variables. The error names the first that makes no sense.
     pub fn read(variables: &Variables) -> Result<AdminConfig, ConfigError> {
         let mut tokens = Vec::new();
-        for name in ["admin_token", "admin_token_previous", "read_token"] {
-            let access = if name == "read_token" {
-                Access::Reading
-            } else {
-                Access::All(name)
-            };
+        for (name, access) in [
+            ("admin_token", Access::All("admin_token")),
+            ("admin_token_previous", Access::All("admin_token_previous")),
+            ("read_token", Access::Reading),
+        ] {
             tokens.extend(variables.token(name)?.map(|token| (access, token)));
         }
         Ok(AdminConfig {

@@ -269,6 +269,18 @@ impl Plan {
         dead.map(|number| self.waiting(number))
     }
 
+    /// The keys of those pages of the index that are meant, and of those that say who holds which identity.
+    pub fn pages(&self, is_meant: impl Fn(&PagePlace) -> bool) -> Vec<String> {
+        let of_index = self.index.iter().map(|place| (place, true));
+        let all = of_index.chain(self.claims.iter().map(|place| (place, false)));
+        let key = |((kind, extent, writer), is_of_index): (&PagePlace, bool)| match is_of_index {
+            true => Key::IndexPage(*kind, *extent, writer.clone()),
+            false => Key::ClaimPage(*kind, *extent, writer.clone()),
+        };
+        let keys = all.filter(|(place, _)| is_meant(place)).map(key);
+        keys.filter_map(|key| Some(self.keys.as_ref()?.encode(&key))).collect()
+    }
+
     /// The keys of all dead letters.
     pub fn dead_letters(&self) -> impl Iterator<Item = &String> {
         let letters = self

@@ -96,12 +96,7 @@ async fn adopt<H: Host>(
     let known = Reconciliation::read(host, &config.keys).await?.unwrap_or_default();
     if empty_index {
         let files = (0..MEDIA_PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
-        let of_index = plan.index.iter().cloned();
-        let of_index = of_index.map(|(kind, extent, writer)| Key::IndexPage(kind, extent, writer));
-        let of_claims = plan.claims.iter().cloned();
-        let of_claims = of_claims.map(|(kind, extent, writer)| Key::ClaimPage(kind, extent, writer));
-        let pages = of_index.chain(of_claims).map(|key| config.keys.encode(&key));
-        let pages: Vec<String> = pages.chain(files).collect();
+        let pages: Vec<String> = plan.pages(|_| true).into_iter().chain(files).collect();
         delete_all(host, &pages).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;

@@ -33,13 +33,8 @@ pub(crate) async fn take_over<H: Host>(
     };
     // Nor did it know keys of more parts than a byte counts.
     let is_new = |writer: &Writer| writer.as_ref().is_some_and(|(_, number)| *number > u32::from(u8::MAX));
-    let is_split = |(_, extent, writer): &&PagePlace| *extent != Extent::around(extent.first) || is_new(writer);
-    let of_index = plan.index.iter().filter(is_split).cloned();
-    let of_index = of_index.map(|(kind, extent, writer)| Key::IndexPage(kind, extent, writer));
-    let of_claims = plan.claims.iter().filter(is_split).cloned();
-    let of_claims = of_claims.map(|(kind, extent, writer)| Key::ClaimPage(kind, extent, writer));
-    let split = of_index.chain(of_claims).map(|key| config.keys.encode(&key));
-    delete_all(host, &split.collect::<Vec<_>>()).await?;
+    let is_split = |(_, extent, writer): &PagePlace| *extent != Extent::around(extent.first) || is_new(writer);
+    delete_all(host, &plan.pages(is_split)).await?;
     renewed.save(host, &config.keys).await?;
     Ok(true)
 }
