@@ -108,7 +108,7 @@ fn a_hundred_thousand_products_cost_a_call_for_every_hundred() {
     );
 
     stage.run_for(10 * MINUTE_MS);
-    let last_ms = |stage: &Stage| stage.reconciliation().looks[&Kind::Product].finished_ms;
+    let last_ms = |stage: &Stage| stage.reconciliation().looks.at(Kind::Product).finished_ms;
     let before_ms = last_ms(&stage);
     stage.run_until(HOUR_MS, "a look to its end", |stage| last_ms(stage) > before_ms);
     stage.forget();

@@ -304,7 +304,10 @@ fn a_watermark_that_lies_ahead_hides_no_change() {
         stage.edit(&touch(&stage.products()[3]));
         stage.command(r#"{"v":1,"do":"reconcile","scan":"recent"}"#);
         stage.run_for(3 * MINUTE_MS);
-        let last = stage.reconciliation().looks[&Kind::Product]
+        let last = stage
+            .reconciliation()
+            .looks
+            .at(Kind::Product)
             .last
             .clone()
             .expect("a look");

@@ -335,7 +335,7 @@ fn two_hours_of_looks(seed: u64, mistake: Option<Mistake>) -> Option<String> {
         let last = stage
             .reconciliation()
             .looks
-            .get(&Kind::Product)
+            .get(Kind::Product)
             .and_then(|look| look.last.clone());
         let to_the_next_ms = last.map_or(0, |last| (last.began_ms + 300_000).saturating_sub(stage.now_ms()));
         let pause_ms = match stage.random.u8(..3) {
@@ -407,7 +407,7 @@ fn a_list_that_is_refused_is_told_and_one_model_does_not_stop_the_walk() {
     stage.walk();
     assert_eq!(stage.differences(), []);
     let trouble = stage.reconciliation();
-    assert!(trouble.walk.trouble.is_none() && trouble.looks.values().all(|look| look.trouble.is_none()));
+    assert!(trouble.walk.trouble.is_none() && trouble.looks.iter().all(|(_, look)| look.trouble.is_none()));
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_busy_queue_leaves_reconciliation_its_share() {
         .reconciliation()
         .walk
         .last
-        .get(&Kind::Product)
+        .get(Kind::Product)
         .is_none_or(|last| last.finished_ms == 0)
     {
         for _ in 0..60 {
@@ -488,8 +488,8 @@ impl Killed {
             let record = stage.reconciliation();
             let looked = record
                 .looks
-                .values()
-                .filter(|look| look.finished_ms > before_ms)
+                .iter()
+                .filter(|(_, look)| look.finished_ms > before_ms)
                 .count()
                 == 2;
             let walked = record.walk.finished_ms > before_ms && record.walk.raising.is_none();

@@ -186,8 +186,8 @@ fn a_list_without_an_end_is_not_read_again_and_again() {
     let reason = stage
         .reconciliation()
         .looks
-        .values()
-        .find_map(|look| look.trouble.clone());
+        .iter()
+        .find_map(|(_, look)| look.trouble.clone());
     assert!(reason.is_some_and(|trouble| trouble.reason.contains("more than 10,000 elements")));
 }
 

@@ -17,6 +17,7 @@ use protocol::remote::Remote;
 use queue::in_flight::InFlightValue;
 use queue::key::Key;
 use shape::{Removal, Shape};
+use std::cell::RefCell;
 use world::host::{Host, StoreError};
 
 /// Writes down which entities are about to be pushed and what their pushes are to bring; says under which key, or none
@@ -77,11 +78,16 @@ pub(crate) async fn push_all<H: Host>(
     let mut came: Results = items.iter().map(|_| None).collect();
     let mut left = vec![Left::default(); items.len()];
     if let Some(destination) = &upstreams.destination {
-        let deleted = at_once(deletions(destination, &items), upstreams.destination_at_once).await;
+        let staying = RefCell::default();
+        let deletions = deletions(destination, &items, &staying);
+        let deleted = at_once(deletions, upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
-        let renames = turns::renames(desk, &items);
+        let (renames, staying) = (turns::renames(desk, &items), staying.take());
         for (at, _) in deleted.iter().filter(|(_, result)| result.is_ok()) {
-            for Removal { identity, .. } in items[*at].removals() {
+            let removals = items[*at].removals().iter();
+            for Removal { identity, .. } in
+                removals.filter(|removal| !staying.contains(&(*at, removal.identity.as_str())))
+            {
                 let is_gone = |(other, item): &(usize, &Decided)| match other == at {
                     true => item.is_to_be_upserted(),
                     // Whoever left it to this one has nothing there any more either, whatever becomes of it.
@@ -141,8 +147,13 @@ fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[Over]) {
     }
 }
 
-/// The deletions of a batch: of entities, and of what its upserts leave under earlier identities.
-fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decided]) -> Vec<Push<'a>> {
+/// The deletions of a batch: of entities, and of what its upserts leave under earlier identities. Those that let
+/// something be where it lies, since it is the entity's own thing, add themselves to those.
+fn deletions<'a, H: Host>(
+    destination: &'a Destination<'a, H>,
+    items: &'a [Decided],
+    staying: &'a RefCell<Vec<(usize, &'a str)>>,
+) -> Vec<Push<'a>> {
     let mut pushes: Vec<Push<'_>> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let removals = item.removals();
@@ -151,8 +162,10 @@ fn deletions<'a, H: Host>(destination: &'a Destination<'a, H>, items: &'a [Decid
         }
         pushes.push(Box::pin(async move {
             for removal in removals {
-                if let Err(failure) = destination.delete(item.cargo_under(&removal.identity), removal).await {
-                    return (at, Err(failure));
+                match destination.delete(item.cargo_under(&removal.identity), removal).await {
+                    Ok(true) => {}
+                    Ok(false) => staying.borrow_mut().push((at, removal.identity.as_str())),
+                    Err(failure) => return (at, Err(failure)),
                 }
             }
             (at, Ok(Remote::new()))

@@ -153,7 +153,7 @@ impl Books {
     pub fn note_unannounced(&mut self, entity: &Entity) {
         let state = &mut self.state;
         state.brake.done(entity);
-        *state.deleted.entry(entity.kind).or_default() += 1;
+        *state.deleted.at(entity.kind) += 1;
     }
 
     /// Keeps the state if the brake was asked since this was last called. A batch calls this before it carries out what

@@ -230,11 +230,13 @@ impl<'a, H: Host> Destination<'a, H> {
         self.request(circuit, &self.shape.headers, (method, path), key, Vec::new(), token)
     }
 
-    /// Deletes an entity, or archives it. An entity that is not there counts as deleted.
+    /// Deletes an entity under an identity, or archives it. An entity that is not there counts as deleted. Says whether
+    /// nothing of the entity lies there any more: the entity's own thing is left alone, which lies or lay there under
+    /// this identity until a change tells, or told, the destination another one.
     ///
     /// # Errors
     /// Whatever keeps the entity from being gone.
-    pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<(), Failure> {
+    pub async fn delete(&self, cargo: Cargo<'_>, removal: &Removal) -> Result<bool, Failure> {
         let (mut own, mut has_looked) = (cargo.remote.cloned().unwrap_or_default(), false);
         let (former, cargo) = (cargo.former, Cargo { former: None, ..cargo });
         loop {
@@ -245,16 +247,16 @@ impl<'a, H: Host> Destination<'a, H> {
                 (Some(_), Some(find)) if !has_looked => {
                     has_looked = true;
                     match self.find(cargo, find, &removal.identity, false).await? {
-                        // The entity goes by another identity by now, which the destination's search does not know yet:
-                        // nothing is left under this one.
-                        Some(found) if self.is_one(cargo.kind, former, &found) => return Ok(()),
+                        // The entity goes by another identity by now, which the destination's search does not know yet;
+                        // or it was called so by a request whose end nobody saw, and goes by this one still.
+                        Some(found) if self.is_one(cargo.kind, former, &found) => return Ok(false),
                         Some(found) => own.extend(found),
-                        None => return Ok(()),
+                        None => return Ok(true),
                     }
                     continue;
                 }
                 // Nothing that is known ties the entity to anything at the destination.
-                (Some(_), None) if cargo.remote.is_none() => return Ok(()),
+                (Some(_), None) if cargo.remote.is_none() => return Ok(true),
                 (Some(place), _) => return Err(self.not_given(cargo, place)),
             }
             let sending = self
@@ -262,13 +264,13 @@ impl<'a, H: Host> Destination<'a, H> {
                 .following(has_looked);
             let find = removal.find.as_ref().filter(|_| !has_looked);
             match (self.send(cargo, sending, find.is_some()).await?, find) {
-                (Sent::Done(_), _) => return Ok(()),
+                (Sent::Done(_), _) => return Ok(true),
                 // The destination has another version of the entity than is known.
                 (Sent::LedOn(..), Some(find)) => {
                     has_looked = true;
                     match self.find(cargo, find, &removal.identity, true).await? {
                         Some(found) => own.extend(found),
-                        None => return Ok(()),
+                        None => return Ok(true),
                     }
                 }
                 (Sent::LedOn(.., failure), None) => return Err(*failure),

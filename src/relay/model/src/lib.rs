@@ -4,6 +4,7 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | [`by_kind`] | something that there is once for each kind, or not |
 //! | [`document`] | documents that people write, read with the place of every mistake |
 //! | [`entity`] | kinds of entity, their codes, and how a code stands in a key |
 //! | [`failure`] | what can go wrong with a call, and what follows from it |
@@ -16,6 +17,7 @@
 //! | [`text`] | JSON as text: mended where it was cut, unescaped for people, taken apart |
 //! | [`time`] | moments, as Akeneo and HTTP write them |
 
+pub mod by_kind;
 pub mod document;
 pub mod entity;
 pub mod failure;

@@ -447,7 +447,7 @@ mod tests {
             depth: 1000,
             oldest_s: Some(NOW_S - 901),
             dead: 1,
-            braked: [(Kind::Product, 2)].into(),
+            braked: model::by_kind::ByKind::of(Kind::Product, 2),
             ..status()
         };
         let mut state = State::default();

@@ -8,10 +8,11 @@ use crate::waiting::Waiting;
 use crate::in_flight::SETTLED_S;
 use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, PagePlace, RetryKey};
 use crate::keyspace::Keyspace;
+use model::by_kind::ByKind;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use model::gathering::sort;
 use model::time::SKEW_S;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use world::mistake::{Mistake, made};
 
 /// A batch whose pushes had begun.
@@ -86,7 +87,7 @@ pub struct Plan {
     /// How many entities lie in the dead letters.
     pub dead: u64,
     /// How many deletions the brake holds back, by kind.
-    pub braked: BTreeMap<Kind, u64>,
+    pub braked: ByKind<u64>,
 }
 
 impl Plan {
@@ -172,7 +173,7 @@ impl Plan {
 
     /// Counts what people and limits want to know.
     fn count(&mut self) {
-        let mut braked = BTreeMap::new();
+        let mut braked = ByKind::default();
         let (mut told, mut own, mut reconciling, mut retrying, mut dead) = (0, 0, 0, 0, 0);
         let mut oldest_s: Option<u64> = None;
         let mut depth = 0;
@@ -191,7 +192,7 @@ impl Plan {
             retrying += u64::from(facts.attempts() > 0 && !facts.is_own_try());
             dead += u64::from(facts.is_dead());
             if facts.is_braked() {
-                *braked.entry(facts.kind()).or_default() += 1;
+                *braked.at(facts.kind()) += 1;
             }
         }
         self.depth += depth;

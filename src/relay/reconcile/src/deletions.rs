@@ -53,7 +53,7 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
         if kind == Kind::Product && walk.is_unordered {
             continue;
         }
-        walk.last.entry(kind).or_default().missing += missed.len() as u64;
+        walk.last.at(kind).missing += missed.len() as u64;
         missing += missed.len();
         // Where the shape removes nothing from the destination, a missed entity is only let go, and no brake need hold
         // it.

@@ -22,7 +22,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
         .books
         .reconciliation
         .looks
-        .get(&kind)
+        .get(kind)
         .cloned()
         .unwrap_or_default();
     let known = look.scan.take();
@@ -39,7 +39,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
                 queue_unread(&session.desk, &mut session.backlog, &mut session.books, kind, &codes).await?;
             }
             look.scan = Some(scan);
-            session.books.reconciliation.looks.insert(kind, look);
+            session.books.reconciliation.looks.set(kind, Some(look));
             return Ok(());
         }
     };
@@ -49,7 +49,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
         Err(Halt::Failure(failure)) => {
             // A cursor that is refused is not tried for ever: the look begins anew, the watermark where it was.
             look.scan = (failure.class != Class::Permanent).then_some(scan);
-            session.books.reconciliation.looks.insert(kind, look);
+            session.books.reconciliation.looks.set(kind, Some(look));
             return Err(failure.into());
         }
     };
@@ -68,6 +68,6 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>, kind: Kind) -> R
     } else {
         look.scan = Some(scan);
     }
-    session.books.reconciliation.looks.insert(kind, look);
+    session.books.reconciliation.looks.set(kind, Some(look));
     Ok(())
 }

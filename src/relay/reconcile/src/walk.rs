@@ -186,7 +186,7 @@ fn end_list(walk: &mut Walk, kind: Kind, scan: &Scan, now_ms: u64, cut: Option<S
         unread: scan.unread,
         cut,
     };
-    walk.last.insert(kind, figures);
+    walk.last.set(kind, Some(figures));
     match kind {
         Kind::Product => Step::Judge,
         kind => Step::Verify {
@@ -334,7 +334,7 @@ async fn verify<H: Host>(
     if is_doubted {
         return match upstreams.pim.answers(kind).await {
             Ok(()) => {
-                walk.last.entry(kind).or_default().unread += 1;
+                walk.last.at(kind).unread += 1;
                 let codes: Vec<&String> = asked.iter().map(|(_, code)| code).collect();
                 desk.log_failure("unread", json!({ "kind": kind.name(), "ids": codes }));
                 Ok(next)

@@ -4,9 +4,9 @@
 //! again. What even alone comes to nothing is put behind all others. So whatever is slow, too large, or stuck takes its
 //! share of a tick and no more, and people hear of it.
 
+use model::by_kind::ByKind;
 use model::entity::{BATCH_MAX, Kind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use world::mistake::{Mistake, made};
 
 /// How many ticks in a row may have work and come to nothing before people hear of it.
@@ -31,10 +31,10 @@ pub struct Came {
 #[serde(default)]
 pub struct Pace {
     /// How often the batches of a kind have been halved.
-    halved: BTreeMap<Kind, u64>,
+    halved: ByKind<u64>,
     /// How many batches of a kind in a row came to nothing while calls of the PIM were held back.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    held: BTreeMap<Kind, u64>,
+    #[serde(skip_serializing_if = "ByKind::is_empty")]
+    held: ByKind<u64>,
     /// How many ticks in a row had work and came to nothing.
     pub stalled: u32,
     /// Since when, in seconds since the Unix epoch.
@@ -46,7 +46,7 @@ pub struct Pace {
 impl Pace {
     /// The most entities in a batch of a kind.
     pub fn size(&self, kind: Kind) -> usize {
-        let halved = self.halved.get(&kind).copied().unwrap_or(0).min(HALVED_MAX);
+        let halved = self.halved.count(kind).min(HALVED_MAX);
         (BATCH_MAX >> halved).max(1)
     }
 
@@ -54,16 +54,16 @@ impl Pace {
     /// batches come to nothing again and again, what they ask for may be too much for the PIM, which answers all else.
     pub fn note_held(&mut self, kind: Kind, came: Came) {
         if came.through > 0 {
-            self.held.remove(&kind);
+            self.held.set(kind, None);
             return;
         }
-        let times = self.held.entry(kind).or_default();
+        let times = self.held.at(kind);
         *times += 1;
         if *times < u64::from(PATIENCE) {
             return;
         }
-        self.held.remove(&kind);
-        let halved = self.halved.entry(kind).or_default();
+        self.held.set(kind, None);
+        let halved = self.halved.at(kind);
         while *halved < HALVED_MAX && BATCH_MAX >> *halved >= came.of {
             *halved += 1;
         }
@@ -71,8 +71,8 @@ impl Pace {
 
     /// Takes note of how far a batch came before its time was up.
     pub fn note(&mut self, kind: Kind, came: Came) {
-        self.held.remove(&kind);
-        let halved = self.halved.entry(kind).or_default();
+        self.held.set(kind, None);
+        let halved = self.halved.at(kind);
         if came.through >= came.of {
             *halved = halved.saturating_sub(1);
         } else if came.through * 2 < came.of && !made(Mistake::NeverHalve) {

@@ -18,13 +18,13 @@ pub use walk::{Figures, Raising, Step, UNORDERED, Walk};
 use crate::notification::Notification;
 use crate::pair::Pair;
 use config::WorkerConfig;
+use model::by_kind::ByKind;
 use model::entity::Kind;
 use model::failure::{Class, Failure};
 use model::time;
 use queue::key::Record;
 use queue::keyspace::Keyspace;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use world::host::{self, Store, StoreError};
 
 /// How long a walk may take before people hear of it, in milliseconds: ten million entities' worth, or a list that goes
@@ -41,7 +41,7 @@ pub struct Reconciliation {
     pub pair: Option<Pair>,
     /// The looks for recent changes.
     #[serde(rename = "recent")]
-    pub looks: BTreeMap<Kind, Look>,
+    pub looks: ByKind<Look>,
     /// The walk over everything.
     pub walk: Walk,
     /// The last notification of the Event Platform that was acted on: when it was taken, in milliseconds since the
@@ -116,7 +116,7 @@ impl Reconciliation {
     /// given.
     pub fn ask_recent(&mut self, kinds: &[Kind], since_s: Option<u64>) {
         for kind in kinds {
-            self.looks.entry(*kind).or_default().ask(since_s);
+            self.looks.at(*kind).ask(since_s);
         }
     }
 
@@ -125,7 +125,7 @@ impl Reconciliation {
         let periods = &config.reconciliation;
         let kinds = config.shape.kinds().iter().copied();
         let looks = kinds.filter(|kind| !is_held(*kind)).filter_map(|kind| {
-            let due_ms = match self.looks.get(&kind) {
+            let due_ms = match self.looks.get(kind) {
                 Some(look) => look.due_ms(periods, now_ms),
                 None => periods.recent_s.map(|_| 0),
             };
@@ -199,7 +199,7 @@ impl Reconciliation {
     /// Takes note that a task failed, which is left alone for a while then.
     pub fn put_off(&mut self, task: Task, failure: &Failure, now_ms: u64) {
         let trouble = match task {
-            Task::Look(kind) => &mut self.looks.entry(kind).or_default().trouble,
+            Task::Look(kind) => &mut self.looks.at(kind).trouble,
             Task::Walk | Task::Raise => &mut self.walk.trouble,
         };
         let known = trouble.as_ref();
@@ -260,16 +260,16 @@ mod tests {
         assert!(!record.look_back(None, 600, &Kind::ALL, NOW_S));
         let suspended = told(2_000_000, 2000, 2000);
         assert!(record.look_back(Some(&suspended), 600, &Kind::ALL, NOW_S));
-        assert_eq!(record.looks[&Kind::Product].since_s, Some(1400));
+        assert_eq!(record.looks.at(Kind::Product).since_s, Some(1400));
         assert!(record.walk.asked.is_some());
         assert!(!record.look_back(Some(&suspended), 600, &Kind::ALL, NOW_S));
         // The record of notifications keeps its first moment for ever; what lies before the last one was looked at.
-        record.looks.clear();
+        record.looks = ByKind::default();
         assert!(record.look_back(Some(&told(9_000_000, 9000, 2000)), 600, &Kind::ALL, NOW_S));
-        assert_eq!(record.looks[&Kind::Product].since_s, Some(1400));
-        record.looks.clear();
+        assert_eq!(record.looks.at(Kind::Product).since_s, Some(1400));
+        record.looks = ByKind::default();
         assert!(record.look_back(Some(&told(99_000_000, 99_000, 2000)), 600, &Kind::ALL, NOW_S));
-        assert_eq!(record.looks[&Kind::Product].since_s, Some(8400));
+        assert_eq!(record.looks.at(Kind::Product).since_s, Some(8400));
     }
 
     #[test]
@@ -278,11 +278,11 @@ mod tests {
             let mut record = Reconciliation::default();
             let ahead = told(NOW_S * 1000, NOW_S + ahead_s, NOW_S + ahead_s);
             assert!(record.look_back(Some(&ahead), 600, &Kind::ALL, NOW_S));
-            assert_eq!(record.looks[&Kind::Product].since_s, Some(NOW_S - 600));
-            record.looks.clear();
+            assert_eq!(record.looks.at(Kind::Product).since_s, Some(NOW_S - 600));
+            record.looks = ByKind::default();
             let now_s = NOW_S + 7200;
             record.look_back(Some(&told(now_s * 1000, now_s, NOW_S + 100)), 600, &Kind::ALL, now_s);
-            let since_s = record.looks[&Kind::Product].since_s;
+            let since_s = record.looks.at(Kind::Product).since_s;
             assert_eq!(since_s, Some(NOW_S - 500), "{ahead_s} s ahead");
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::brake::Brake;
 use crate::pace::Pace;
-use model::entity::Kind;
+use model::by_kind::ByKind;
 use model::page_size::PageSizes;
 use model::time::SKEW_S;
 use queue::key::{RECHECK_S, Record};
@@ -58,7 +58,7 @@ pub struct State {
     /// By how much at least they differ, in seconds.
     pub skew_s: u64,
     /// How many deletions that nobody announced came through, by kind.
-    pub deleted: BTreeMap<Kind, u64>,
+    pub deleted: ByKind<u64>,
     /// How often the selection refused an entity.
     pub unwanted: u64,
     /// When each cause was last alerted, in seconds since the Unix epoch.

@@ -5,12 +5,11 @@
 
 use crate::pair::Pair;
 use crate::state::State;
-use model::entity::Kind;
+use model::by_kind::ByKind;
 use queue::key::Record;
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use world::host::{self, Clock, Store, StoreError};
 
 /// How old the published status may become while nothing happens, in milliseconds: a little less than the ten seconds
@@ -34,7 +33,7 @@ pub struct Status {
     /// Entities in the dead letters.
     pub dead: u64,
     /// Deletions that the brake held back, by kind.
-    pub braked: BTreeMap<Kind, u64>,
+    pub braked: ByKind<u64>,
     /// When the destination last took anything, in seconds since the Unix epoch.
     pub done_s: u64,
     /// When a tick last did something, in milliseconds since the Unix epoch.
@@ -51,7 +50,7 @@ pub struct Status {
 impl Status {
     /// Deletions that the brake held back, of all kinds.
     pub fn braked(&self) -> u64 {
-        self.braked.values().sum()
+        self.braked.sum()
     }
 
     /// Reads the record; a format that is not known reads as none.

@@ -191,17 +191,18 @@ fn subscription(notification: &Notification, is_looked_back_to: bool) -> Value {
 
 fn reconciliation(known: &Reconciliation, state: &State, status: &Status, now_ms: u64) -> Value {
     // Categories are there only where the shape wants them, which is not known here.
-    let is_kept =
-        |kind: &Kind| *kind != Kind::Category || known.looks.contains_key(kind) || known.walk.last.contains_key(kind);
+    let is_kept = |kind: &Kind| {
+        *kind != Kind::Category || known.looks.get(*kind).is_some() || known.walk.last.get(*kind).is_some()
+    };
     let kinds = Kind::ALL.into_iter().filter(is_kept).map(|kind| {
-        let look = known.looks.get(&kind).cloned().unwrap_or_default();
-        let missing = known.walk.last.get(&kind).map_or(0, |last| last.missing);
+        let look = known.looks.get(kind).cloned().unwrap_or_default();
+        let missing = known.walk.last.get(kind).map_or(0, |last| last.missing);
         let withheld = if known.walk.withheld > 0 { missing } else { 0 };
         let fields = json!({
             "recent": looks(&look),
             "walk": walk(&known.walk, kind),
-            "deleted": state.deleted.get(&kind).copied().unwrap_or(0),
-            "braked": status.braked.get(&kind).copied().unwrap_or(0) + withheld,
+            "deleted": state.deleted.count(kind),
+            "braked": status.braked.count(kind) + withheld,
             "lag_seconds": look.last.as_ref().map(|last| now_ms.saturating_sub(last.began_ms) / 1000),
             "blocked": blocked(&look, &known.walk, kind),
         });
@@ -240,7 +241,7 @@ fn looks(look: &Look) -> Value {
 }
 
 fn walk(walk: &Walk, kind: Kind) -> Value {
-    let last = walk.last.get(&kind).cloned().unwrap_or_default();
+    let last = walk.last.get(kind).cloned().unwrap_or_default();
     let running = match &walk.step {
         Some(Step::List {
             kind: at, scan, passed, ..

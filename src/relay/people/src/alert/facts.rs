@@ -295,7 +295,7 @@ impl<'a> Facts<'a> {
 
     fn braked(&self) -> Option<String> {
         let since_s = self.state.brake.holding_since_s?;
-        let held = usize::try_from(self.plan.braked.values().sum::<u64>()).unwrap_or(usize::MAX);
+        let held = usize::try_from(self.plan.braked.sum()).unwrap_or(usize::MAX);
         let withheld = self.reconciliation.as_ref().map_or(0, |known| known.walk.withheld);
         let held = held + usize::try_from(withheld).unwrap_or(usize::MAX);
         (held > 0).then(|| {

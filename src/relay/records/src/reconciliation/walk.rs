@@ -6,10 +6,10 @@
 use super::scan::Scan;
 use super::trouble::{Trouble, after_trouble};
 use config::ReconciliationConfig;
+use model::by_kind::ByKind;
 use model::entity::{Kind, Segment};
 use model::time::SKEW_S;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// How much time lies between two pages at least, in milliseconds: the PIM has more to do than to serve a walk.
 const PACE_MS: u64 = 1000;
@@ -42,7 +42,7 @@ pub struct Walk {
     /// it.
     pub next_ms: u64,
     /// What the last one saw of each kind.
-    pub last: BTreeMap<Kind, Figures>,
+    pub last: ByKind<Figures>,
     /// The number of the last one that was judged.
     pub judged: u64,
     /// How many entities the walk missed that the brake keeps from being looked at.
