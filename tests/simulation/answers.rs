@@ -55,6 +55,22 @@ fn of_all_that_a_destination_answered_only_the_last_is_kept_whole() {
     }
 }
 
+/// GraphQL's servers may list their errors behind the data.
+#[test]
+fn errors_behind_much_data_are_heard_without_any_rule() {
+    let body = json!({ "data": { "much": "x".repeat(300_000) }, "errors": [{ "message": "no such brand" }] });
+    let refuse = |stage: &Stage, id: &str| {
+        let effect = Effect::Status {
+            status: 200,
+            headers: Vec::new(),
+            body: Some(body.clone()),
+        };
+        stage.world().destination.faults.add(Fault::always(effect).entity(id));
+    };
+    let mut stage = told_under("{}", refuse);
+    stage.run_until(MINUTE_MS, "it is given up", |stage| stage.dead_letters() == 1);
+}
+
 #[test]
 fn no_alert_holds_what_an_upstream_said() {
     for (seed, status, says) in [

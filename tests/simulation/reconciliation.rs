@@ -155,6 +155,38 @@ fn deletions_that_nobody_told_of_are_found_by_one_walk() {
     assert_eq!(stage.differences(), []);
 }
 
+/// Reading the whole index takes longer than a tick, whose worker must be done before its lease is over: judging what was
+/// missed, and queueing it, go on where they were.
+#[test]
+fn a_large_index_on_a_slow_store_is_judged_over_many_ticks() {
+    let mut stage = equal(600, 0, 25);
+    let products: Vec<EntityId> = stage.products().into_iter().step_by(150).collect();
+    for product in &products {
+        stage.edit(&delete(product));
+    }
+    stage.forget();
+    // A read takes half a second, and the index of the products lies on 128 pages.
+    stage.world().nature.store_ms = 1000;
+    let has_paused = |stage: &Stage| {
+        let walk = stage.reconciliation().walk;
+        walk.judging
+            .is_some_and(|judging| judging.indexed > 0 && judging.indexed < 600)
+    };
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_until(3 * HOUR_MS, "judging", has_paused);
+    stage.run_until(3 * HOUR_MS, "the end of the walk", |stage| {
+        let walk = stage.reconciliation().walk;
+        walk.step.is_none() && walk.raising.is_none() && stage.is_quiet()
+    });
+    let figures = stage.reconciliation().walk.last;
+    assert_eq!(
+        figures.get(Kind::Product).map(|figures| figures.missing),
+        Some(products.len() as u64)
+    );
+    assert_eq!(stage.pushes("DELETE"), products.len());
+    assert_eq!(stage.differences(), []);
+}
+
 /// Two were given up: one whose deletion the destination refused, one that could not be read. Both are gone now.
 #[test]
 fn only_a_deletion_that_was_refused_is_not_asked_for_again() {

@@ -15,68 +15,75 @@ use index::entry::place_of;
 use index::pages::Pages;
 use model::entity::{BATCH_MAX, Entity, Kind};
 use queue::key::Change;
-use records::reconciliation::{Raising, UNORDERED, Walk};
+use records::reconciliation::{Judging, Place, Raising, UNORDERED, Walk};
 use serde_json::json;
 use world::host::{Host, StoreError};
 
-/// Every page of the index of these kinds, from an entity's on, by the first of its places.
-fn pages_of(books: &Books, kinds: &[Kind], from: Option<&Entity>) -> Vec<(Kind, u128)> {
-    let behind = from.and_then(|from| kinds.iter().position(|kind| *kind == from.kind));
+/// How long pages of the index are read in one step, in milliseconds: a step is to end long before the lease does, however
+/// slow the store is and however large the index.
+const STEP_MS: u64 = 1000;
+
+/// Every page of the index of these kinds that holds something from a place on, by the first of its places.
+fn pages_of(books: &Books, kinds: &[Kind], from: Option<(Kind, u128)>) -> Vec<(Kind, u128)> {
+    let behind = from.and_then(|(from, _)| kinds.iter().position(|kind| *kind == from));
     let kinds = kinds.iter().skip(behind.unwrap_or(0));
-    let begin = |kind: &Kind| from.filter(|from| from.kind == *kind).map_or(0, place_of);
     let of = |kind: &Kind| {
-        let extents = books.index.extents(*kind, begin(kind));
+        let extents = books.index.extents(*kind, begin_of(*kind, from));
         extents.map(|extent| (*kind, extent.first)).collect::<Vec<_>>()
     };
     kinds.flat_map(of).collect()
 }
 
-/// Judges what a walk that has come to its end did not meet; and counts the index.
-pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk) -> Result<(), Stop> {
-    let (mut indexed, mut missing, mut unannounced) = (0, 0, 0);
-    for figures in walk.last.values_mut() {
-        figures.missing = 0;
-    }
-    for (kind, place) in pages_of(&session.books, session.desk.config.shape.kinds(), None) {
+/// The first place of a kind that counts, from a place on.
+fn begin_of(kind: Kind, from: Option<(Kind, u128)>) -> u128 {
+    from.filter(|(from, _)| *from == kind).map_or(0, |(_, place)| place)
+}
+
+/// Judges what a walk that has come to its end did not meet; and counts the index. Says whether it is done, or has more
+/// pages to read.
+pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk) -> Result<bool, Stop> {
+    let mut judging = walk.judging.take().unwrap_or_else(|| {
+        walk.last.values_mut().for_each(|figures| figures.missing = 0);
+        Judging::default()
+    });
+    let from = judging.from.as_ref().and_then(Place::get);
+    let end_ms = session.desk.host.monotonic_ms() + STEP_MS;
+    for (kind, place) in pages_of(&session.books, session.desk.config.shape.kinds(), from) {
+        if session.desk.host.monotonic_ms() >= end_ms {
+            judging.from = Some(Place::of(kind, place));
+            walk.judging = Some(judging);
+            return Ok(false);
+        }
         let mut pages = session.books.load_page(&session.desk, kind, place).await?;
-        let missed = missed_on(
-            &session.desk,
-            &session.backlog,
-            &session.books,
-            &pages,
-            walk.number,
-            (kind, place),
-            None,
-        )
-        .await?;
-        indexed += pages.entries(kind, place).len();
+        let (desk, backlog) = (&session.desk, &session.backlog);
+        let missed = missed_on(desk, backlog, &session.books, &pages, walk.number, (kind, place), from).await?;
+        let begin = begin_of(kind, from);
+        let entries = pages.entries(kind, place);
+        judging.indexed += entries.iter().filter(|(place, ..)| *place >= begin).count() as u64;
         if kind == Kind::Product && walk.is_unordered {
             continue;
         }
         walk.last.at(kind).missing += missed.len() as u64;
-        missing += missed.len();
         // Where the shape removes nothing from the destination, a missed entity is only let go, and no brake need hold
         // it.
         if !session.desk.config.shape.removes(kind) {
             continue;
         }
         for (entity, _) in &missed {
-            unannounced += usize::from(
-                !session
-                    .books
-                    .went_with_a_model(&session.desk, &mut pages, entity)
-                    .await?,
-            );
+            let books = &session.books;
+            judging.unannounced += u64::from(!books.went_with_a_model(&session.desk, &mut pages, entity).await?);
         }
     }
+    let missing: u64 = walk.last.iter().map(|(_, figures)| figures.missing).sum();
+    let indexed = usize::try_from(judging.indexed).unwrap_or(usize::MAX);
     let now_s = session.desk.now_s();
     (walk.judged, walk.withheld, walk.raising) = (walk.number, 0, None);
     let let_through = {
         let state = &mut session.books.state;
         state.indexed = i64::try_from(indexed).unwrap_or(i64::MAX);
         let let_through = state.brake.left(indexed, now_s);
-        if unannounced > let_through {
-            walk.withheld = missing as u64;
+        if judging.unannounced > let_through as u64 {
+            walk.withheld = missing;
             state.brake.hold(now_s);
         } else {
             walk.raising = (missing > 0).then(|| Raising::of(walk.number));
@@ -95,10 +102,10 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
     }
     session.desk.check_lease()?;
     session.books.save_state(&session.desk, &session.upstreams).await?;
-    Ok(())
+    Ok(true)
 }
 
-/// The entities of a page of the index, behind one of them, that a walk did not meet, with their codes. What the
+/// The entities of a page of the index, from a place on, that a walk did not meet, with their codes. What the
 /// destination refused to delete is left to people.
 async fn missed_on<H: Host>(
     desk: &Desk<'_, H>,
@@ -107,12 +114,11 @@ async fn missed_on<H: Host>(
     pages: &Pages,
     walk: u64,
     (kind, place): (Kind, u128),
-    behind: Option<&Entity>,
+    from: Option<(Kind, u128)>,
 ) -> Result<Vec<(Entity, String)>, StoreError> {
     let mut missed = Vec::new();
-    let after = behind.filter(|behind| behind.kind == kind).map(place_of);
+    let begin = begin_of(kind, from);
     for (place, segment, entry) in pages.entries(kind, place) {
-        let is_behind = Some(place) > after;
         let Some(code) = segment.code().or_else(|| entry.code.clone()) else {
             continue;
         };
@@ -120,7 +126,7 @@ async fn missed_on<H: Host>(
         // The note names the first walk that missed the entity. It counts up to the walk that was judged: a later walk
         // that has met the entity has taken the note away.
         let is_missed = entry.missed_by.is_some_and(|missed_by| missed_by <= walk);
-        if is_missed && is_behind && !is_refused(desk, backlog, books, &entity, &Verdict::Delete).await? {
+        if is_missed && place >= begin && !is_refused(desk, backlog, books, &entity, &Verdict::Delete).await? {
             missed.push((entity, code));
         }
     }
@@ -129,38 +135,29 @@ async fn missed_on<H: Host>(
 
 /// Queues what was missed, a hundred at a time.
 pub(super) async fn raise<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, books: &mut Books) -> Result<(), Halt> {
-    let Some(mut raising) = books.reconciliation.walk.raising.clone() else {
+    let Some(Raising { walk, from }) = books.reconciliation.walk.raising.clone() else {
         return Ok(());
     };
-    let mut missed: Vec<(Entity, String)> = Vec::new();
-    let kinds = desk.config.shape.kinds();
-    let behind = raising
-        .behind
-        .as_ref()
-        .map(|(kind, segment)| Entity::of(*kind, segment));
-    let mut is_end = true;
-    for (kind, place) in pages_of(books, kinds, behind.as_ref()) {
+    let from = from.as_ref().and_then(Place::get);
+    let (mut missed, mut next): (Vec<(Entity, String)>, Option<Place>) = Default::default();
+    let end_ms = desk.host.monotonic_ms() + STEP_MS;
+    for (kind, place) in pages_of(books, desk.config.shape.kinds(), from) {
+        if desk.host.monotonic_ms() >= end_ms {
+            next = Some(Place::of(kind, place));
+            break;
+        }
         let pages = books.load_page(desk, kind, place).await?;
-        let more = missed_on(
-            desk,
-            backlog,
-            books,
-            &pages,
-            raising.walk,
-            (kind, place),
-            behind.as_ref(),
-        )
-        .await?;
+        let more = missed_on(desk, backlog, books, &pages, walk, (kind, place), from).await?;
         let room = BATCH_MAX - missed.len();
-        is_end = more.len() <= room;
+        next = more.get(room).map(|(entity, _)| Place::of(kind, place_of(entity)));
         missed.extend(more.into_iter().take(room));
-        if !is_end {
-            raising.behind = missed.last().map(|(last, _)| (last.kind, last.segment.clone()));
+        if next.is_some() {
             break;
         }
     }
     let entities: Vec<(&Entity, &str)> = missed.iter().map(|(entity, code)| (entity, code.as_str())).collect();
     queue(desk, backlog, books, &entities, Change::Reconciled).await?;
-    books.reconciliation.walk.raising = (!is_end).then_some(raising);
+    let from = next.is_some().then_some(next);
+    books.reconciliation.walk.raising = from.map(|from| Raising { walk, from });
     Ok(())
 }

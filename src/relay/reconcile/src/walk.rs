@@ -52,12 +52,14 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Ha
                 .map(Some)
         }
         Step::Judge => {
-            deletions::judge(session, &mut walk).await?;
-            sweep(&session.desk, &session.upstreams, &session.backlog, walk.began_ms).await?;
-            (walk.finished_ms, walk.trouble) = (now_ms, None);
-            let period_s = session.desk.config.reconciliation.walk_s;
-            walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
-            Ok(None)
+            let is_judged = deletions::judge(session, &mut walk).await?;
+            if is_judged {
+                sweep(&session.desk, &session.upstreams, &session.backlog, walk.began_ms).await?;
+                (walk.finished_ms, walk.trouble) = (now_ms, None);
+                let period_s = session.desk.config.reconciliation.walk_s;
+                walk.next_ms = period_s.map_or(0, |period_s| walk.began_ms + period_s * 1000);
+            }
+            Ok((!is_judged).then_some(Step::Judge))
         }
     };
     let result = match next {

@@ -67,7 +67,8 @@ fn what_the_worker_keeps_is_read_back() {
             } },
             "walk": {
                 "number": MANY, "step": step, "asked": true, "last": { "product": { "finished_ms": MANY, "seen": 1 } },
-                "raising": { "walk": MANY, "behind": ["product", "tx"] }, "trouble": trouble,
+                "raising": { "walk": MANY, "from": ["product", "0a1b2c3d-0000-4000-8000-00000000000a"] }, "trouble": trouble,
+                "judging": { "from": ["category", "0a1b2c3d-0000-4000-8000-00000000000a"], "indexed": MANY, "unannounced": MANY },
             },
         }));
     }
@@ -104,7 +105,7 @@ fn a_walk_of_an_earlier_version_goes_on() {
     let kept = json!({
         "v": 1, "walk": {
             "number": 3, "step": { "verify": { "kind": "product-model", "page": 127, "after": "tx" } },
-            "raising": { "walk": 2, "pages": 3, "after": "tx" },
+            "raising": { "walk": 2, "pages": 3, "after": "tx", "behind": ["product", "tx"] },
         },
     });
     let read: Reconciliation = decoded(kept.to_string().as_bytes()).expect("a record");

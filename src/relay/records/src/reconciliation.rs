@@ -13,7 +13,7 @@ pub use look::Look;
 pub use rehearsal::{Counts, Rehearsal};
 pub use scan::Scan;
 pub use trouble::{STALLED_MS, Trouble, page_came};
-pub use walk::{Figures, Raising, Step, UNORDERED, Walk};
+pub use walk::{Figures, Judging, Place, Raising, Step, UNORDERED, Walk};
 
 use crate::notification::Notification;
 use crate::pair::Pair;

@@ -115,9 +115,10 @@ impl CallLimits {
         self.needs_body && status.is_success()
     }
 
-    /// How much of the body of an answer of this status is read at most, in bytes.
+    /// How much of the body of an answer of this status is read at most, in bytes. A good answer may say further down that
+    /// it is none.
     pub fn most_bytes(&self, status: StatusCode) -> usize {
-        if self.needs_body_of(status) {
+        if status.is_success() {
             self.body_bytes
         } else {
             self.body_bytes.min(BEGINNING_BYTES)
@@ -125,7 +126,7 @@ impl CallLimits {
     }
 }
 
-/// How much is read of a body that is not needed, in bytes: enough to see what it is, and what was wrong.
+/// How much is read of the body of an answer that is not good, in bytes: enough to see what it is, and what was wrong.
 pub const BEGINNING_BYTES: usize = 64 << 10;
 
 /// How long a body that is not needed is read, in milliseconds.

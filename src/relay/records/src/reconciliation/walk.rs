@@ -7,7 +7,7 @@ use super::scan::Scan;
 use super::trouble::{Trouble, after_trouble};
 use config::ReconciliationConfig;
 use model::by_kind::ByKind;
-use model::entity::{Kind, Segment};
+use model::entity::{Kind, Segment, uuid_bytes, uuid_text};
 use model::time::SKEW_S;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct Walk {
     pub next_ms: u64,
     /// What the last one saw of each kind.
     pub last: ByKind<Figures>,
+    /// How far the judging of what the walk missed has come, while it goes on.
+    pub judging: Option<Judging>,
     /// The number of the last one that was judged.
     pub judged: u64,
     /// How many entities the walk missed that the brake keeps from being looked at.
@@ -146,6 +148,7 @@ impl Walk {
         self.began_ms = now_ms;
         self.is_forced = self.asked.take().unwrap_or(false);
         self.is_unordered = false;
+        self.judging = None;
         let is_first = |kind: &&Kind| **kind == Kind::Category;
         let first = kinds.iter().find(is_first).copied().unwrap_or(Kind::ProductModel);
         self.step = Some(Step::list(first, now_ms));
@@ -174,15 +177,42 @@ impl Step {
     }
 }
 
+/// How far the index is counted, of which a walk may have missed something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Judging {
+    /// From where on it is not counted yet.
+    pub from: Option<Place>,
+    /// How many entities were counted.
+    pub indexed: u64,
+    /// How many of those that the walk missed are to be deleted, and no event announced it.
+    pub unannounced: u64,
+}
+
+/// A place in the order of the index, one kind after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place(Kind, String);
+
+impl Place {
+    /// A place among those of a kind.
+    pub fn of(kind: Kind, place: u128) -> Place {
+        Place(kind, uuid_text(&place.to_be_bytes()))
+    }
+
+    /// The kind, and the place; none if that cannot be read.
+    pub fn get(&self) -> Option<(Kind, u128)> {
+        Some((self.0, u128::from_be_bytes(uuid_bytes(&self.1)?)))
+    }
+}
+
 /// What a walk missed, on its way into the queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Raising {
     /// The walk's number.
     pub walk: u64,
-    /// The last entity that is done with, in the order of the index, one kind after the other. Older versions kept
-    /// something else, and then it begins anew.
-    pub behind: Option<(Kind, Segment)>,
+    /// From where on nothing is queued yet. Older versions kept something else, and then it begins anew.
+    pub from: Option<Place>,
 }
 
 impl Raising {
