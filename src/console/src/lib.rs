@@ -3,8 +3,9 @@
 
 mod page;
 
+use config::ConsoleConfig;
+use config::access::AdminConfig;
 use config::answer::Answer;
-use config::{AdminConfig, ConsoleConfig};
 use host::{Head, SpinHost, VARIABLES};
 use people::admin::{self, Route, Who};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};

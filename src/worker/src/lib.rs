@@ -1,8 +1,9 @@
 //! The component that works: one tick, by the cron trigger or by authenticated HTTP. What it decides is in the room
 //! `tick`, and the rooms below it.
 
-use config::answer::{Answer, authorize_tick, watch_s};
-use config::{AdminConfig, Telling, WorkerConfig};
+use config::access::{AdminConfig, authorize_tick};
+use config::answer::{Answer, watch_s};
+use config::{Telling, WorkerConfig};
 use host::{Console, Head, SpinHost, VARIABLES};
 use records::report::Report;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};

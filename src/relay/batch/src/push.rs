@@ -51,9 +51,8 @@ pub(crate) async fn note_late_pushes<H: Host>(desk: &Desk<'_, H>, items: &[Pushe
         is_sent || item.left.has_any
     };
     let pushed = items.iter().filter(is_pushed);
-    keep_in_flight(desk, InFlightValue::of(pushed.map(Pushed::in_flight)))
-        .await
-        .map(|_| ())
+    keep_in_flight(desk, InFlightValue::of(pushed.map(Pushed::in_flight))).await?;
+    Ok(())
 }
 
 /// The number of an item, and what came of its push, with what the destination gave.
@@ -78,27 +77,20 @@ pub(crate) async fn push_all<H: Host>(
     let mut came: Results = items.iter().map(|_| None).collect();
     let mut left = vec![Left::default(); items.len()];
     if let Some(destination) = &upstreams.destination {
-        let staying = RefCell::default();
-        let deletions = deletions(destination, &items, &staying);
-        let deleted = at_once(deletions, upstreams.destination_at_once).await;
+        let (renames, gone) = (turns::renames(desk, &items), RefCell::default());
+        let deleted = at_once(deletions(destination, &items, &gone), upstreams.destination_at_once).await;
         note_come(desk, books, &deleted);
-        let (renames, staying) = (turns::renames(desk, &items), staying.take());
-        for (at, _) in deleted.iter().filter(|(_, result)| result.is_ok()) {
-            let removals = items[*at].removals().iter();
-            for Removal { identity, .. } in
-                removals.filter(|removal| !staying.contains(&(*at, removal.identity.as_str())))
-            {
-                let is_gone = |(other, item): &(usize, &Decided)| match other == at {
-                    true => item.is_to_be_upserted(),
-                    // Whoever left it to this one has nothing there any more either, whatever becomes of it.
-                    false => {
-                        let left_it = item.leaves(renames).contains(identity) && !item.deletes(identity);
-                        left_it && items[*at].goes_by_identity(&desk.config.shape, identity)
-                    }
-                };
-                for (other, _) in items.iter().enumerate().filter(is_gone) {
-                    left[other].gone.push(identity.clone());
+        for (at, identity) in gone.take() {
+            let is_gone = |(other, item): &(usize, &Decided)| match *other == at {
+                true => item.is_to_be_upserted(),
+                // Whoever left it to this one has nothing there any more either, whatever becomes of it.
+                false => {
+                    let left_it = item.leaves(renames).contains(identity) && !item.deletes(identity);
+                    left_it && items[at].goes_by_identity(&desk.config.shape, identity)
                 }
+            };
+            for (other, _) in items.iter().enumerate().filter(is_gone) {
+                left[other].gone.push(identity.clone());
             }
         }
         // Where something was to be deleted before an upsert and was not, the upsert is not made.
@@ -117,11 +109,8 @@ pub(crate) async fn push_all<H: Host>(
     for (at, item) in items.iter().enumerate() {
         let has_come = |by: &usize| matches!(came[*by], Some(Ok(_)));
         for (identity, by) in &item.overwritten {
-            let over = if has_come(by) {
-                &mut left[at].gone
-            } else {
-                &mut left[at].still
-            };
+            let left = &mut left[at];
+            let over = if has_come(by) { &mut left.gone } else { &mut left.still };
             over.push(identity.clone());
         }
         if let (Decision::Delete(_), [_, ..]) = (&item.what, &left[at].still[..]) {
@@ -135,9 +124,7 @@ pub(crate) async fn push_all<H: Host>(
         .zip(ends)
         .map(|(item, (left, came))| pushed(item, left, came))
         .collect();
-    for item in &pushed {
-        note(books, item);
-    }
+    pushed.iter().for_each(|item| note(books, item));
     pushed
 }
 
@@ -147,12 +134,12 @@ fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[Over]) {
     }
 }
 
-/// The deletions of a batch: of entities, and of what its upserts leave under earlier identities. Those that let
-/// something be where it lies, since it is the entity's own thing, add themselves to those.
+/// The deletions of a batch: of entities, and of what its upserts leave under earlier identities. Each adds to `gone` under
+/// which identity nothing of which item lies any more.
 fn deletions<'a, H: Host>(
     destination: &'a Destination<'a, H>,
     items: &'a [Decided],
-    staying: &'a RefCell<Vec<(usize, &'a str)>>,
+    gone: &'a RefCell<Vec<(usize, &'a String)>>,
 ) -> Vec<Push<'a>> {
     let mut pushes: Vec<Push<'_>> = Vec::new();
     for (at, item) in items.iter().enumerate() {
@@ -163,8 +150,8 @@ fn deletions<'a, H: Host>(
         pushes.push(Box::pin(async move {
             for removal in removals {
                 match destination.delete(item.cargo_under(&removal.identity), removal).await {
-                    Ok(true) => {}
-                    Ok(false) => staying.borrow_mut().push((at, removal.identity.as_str())),
+                    Ok(true) => gone.borrow_mut().push((at, &removal.identity)),
+                    Ok(false) => {}
                     Err(failure) => return (at, Err(failure)),
                 }
             }

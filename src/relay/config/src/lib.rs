@@ -9,13 +9,14 @@
 //! | this file | what ingest, worker and console need to know, with every default and bound |
 //! | `variables` | how a variable is read, whatever it is about |
 //! | `template` | the document that gives alerts their form |
-//! | [`answer`] | answers to callers, and whether a caller may ask |
+//! | [`access`] | who may ask what of the administration, and who may start a tick |
+//! | [`answer`] | answers to callers |
 
+pub mod access;
 pub mod answer;
 mod template;
 mod variables;
 
-use answer::Access;
 use model::entity::digest;
 use protocol::login::Login;
 use queue::keyspace::Keyspace;
@@ -475,33 +476,6 @@ impl ConsoleConfig {
             keys: variables.instance()?,
             high_water: high_water(variables)?,
             log: log_level(variables)?,
-        })
-    }
-}
-
-/// Who may use the administration and start a tick.
-#[derive(Clone)]
-pub struct AdminConfig {
-    /// The bearer tokens that are set, each with what it opens.
-    pub tokens: Vec<(Access, String)>,
-    /// The secret that starts a tick and opens nothing else: as a bearer token, or by a bare `GET`.
-    pub tick_key: Option<String>,
-}
-
-impl AdminConfig {
-    /// Reads the variables. The error names the first that makes no sense.
-    pub fn read(variables: &Variables) -> Result<AdminConfig, ConfigError> {
-        let mut tokens = Vec::new();
-        for (name, access) in [
-            ("admin_token", Access::All("admin_token")),
-            ("admin_token_previous", Access::All("admin_token_previous")),
-            ("read_token", Access::Reading),
-        ] {
-            tokens.extend(variables.token(name)?.map(|token| (access, token)));
-        }
-        Ok(AdminConfig {
-            tokens,
-            tick_key: variables.set("tick_key")?,
         })
     }
 }

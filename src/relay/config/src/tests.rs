@@ -1,6 +1,7 @@
 //! What is read out of variables as people write them, and what is told of those that make no sense.
 
 use super::*;
+use access::{Access, AdminConfig};
 
 /// Reads variables that all make sense, with these values besides or instead. The provider of `failing` fails.
 fn read<T>(

@@ -10,8 +10,9 @@ mod journal;
 mod metrics;
 mod status;
 
-use config::answer::{Access, Answer, Unread, authorize, only_reads};
-use config::{AdminConfig, ConsoleConfig};
+use config::ConsoleConfig;
+use config::access::{Access, AdminConfig, authorize, only_reads};
+use config::answer::{Answer, Unread};
 use http::{HeaderMap, Method};
 use model::entity::{Entity, Kind};
 use model::time;
