@@ -23,6 +23,7 @@ mod login;
 mod media;
 mod observation;
 mod operate;
+mod preflight;
 mod preview;
 mod proxy;
 mod real;

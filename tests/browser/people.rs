@@ -1,5 +1,6 @@
 //! What people do with the console.
 
+use crate::driver::ENTER;
 use crate::scene::Scene;
 use http::Method;
 use serde_json::{Value, json};
@@ -344,5 +345,25 @@ async fn pushing_is_paused_and_resumed_one_is_pushed_and_the_journal_tells_of_it
         .reads("#journal-list", &format!("push products/{}", products[2].key()))
         .await;
     assert_eq!(browser.violations().await, [""; 0]);
+    scene.browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: `cargo xtask test --full`"]
+async fn the_set_up_is_checked_by_keyboard_in_the_browser() {
+    let scene = Scene::begin().await;
+    let browser = &scene.browser;
+    let forbidden = Fault::always(Fault::status(403)).path("/api/rest/v1/product-models");
+    scene.world.pim.with(|pim| pim.faults.add(forbidden));
+    scene.sign_in().await;
+    browser.run("document.querySelector('#check').focus()").await;
+    browser.press(ENTER).await;
+    scene.reads("#findings", "tick `List products`").await;
+    scene.reads("#findings .down", "rights").await;
+    browser.picture("set-up").await;
+    assert_eq!(browser.violations().await, [""; 0]);
+    scene.world.pim.with(|pim| pim.faults.clear());
+    browser.click("#check").await;
+    browser.until("!document.querySelector('#findings .down')").await;
     scene.browser.end().await;
 }

@@ -7,14 +7,14 @@ const PATIENCE_MS = 15000;
 class Refused extends Error {} // The token is not, or no longer, the right one.
 class Lost extends Error {} // Nobody answered.
 
-async function ask(method, path, body) {
+async function ask(method, path, body, patience = PATIENCE_MS) {
   const token = sessionStorage.getItem(KEPT) || "";
   if (!/^[\x21-\x7e]+$/.test(token)) throw new Refused("A token has letters, digits and signs only, and no spaces.");
   const request = { method, headers: { authorization: `Bearer ${token}` }, cache: "no-store", redirect: "error" };
   if (body !== undefined) request.body = JSON.stringify(body);
   let answer, text;
   try {
-    answer = await fetch(BASE + path, { ...request, signal: AbortSignal.timeout(PATIENCE_MS) });
+    answer = await fetch(BASE + path, { ...request, signal: AbortSignal.timeout(patience) });
     text = await answer.text();
   } catch (error) {
     throw new Lost(error.message);

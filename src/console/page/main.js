@@ -141,6 +141,7 @@ function listen() {
     const to = event.currentTarget.dataset.to || "pause";
     act(event.currentTarget, command(`/${to}`, undefined, to === "pause" ? "Asked for: from the next tick on nothing is sent" : "Asked for: the next tick goes on"));
   });
+  $("check").addEventListener("click", (event) => act(event.currentTarget, check));
   $("journal").addEventListener("toggle", () => act($("journal"), drawJournal));
   asked("adopt", adoption,
     () => command("/adopt", { empty_index: $("adopt-empty").checked, configured: JSON.parse($("adopt").dataset.seen) }, "Asked for: the next tick adopts it"));
@@ -150,6 +151,16 @@ function listen() {
     renewTimes();
     drawLive();
   }, 1000);
+}
+
+/** Has the set-up looked at, for which a tick under way is waited for. */
+async function check() {
+  tell("Looking: this takes up to a minute");
+  const { findings } = await ask("POST", "/check", undefined, 120000);
+  const levels = { error: "down", warning: "degraded", note: "ok" };
+  show($("findings"), findings, () => findings.map(({ level, about, what, remedy }) => h("li", { class: levels[level] },
+    h("span", { class: "badge" }, capital(level)), h("span", {}, `${about}: ${what}. ${capital(remedy)}.`))));
+  return findings.some(({ level }) => level === "error") ? "Something has to be mended" : "Nothing has to be mended";
 }
 
 function asked(id, question, work) {

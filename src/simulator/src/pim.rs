@@ -241,7 +241,10 @@ impl Pim {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         if path.is_empty() || path == ["system-information"] {
             get_only(request)?;
-            let body = json!({ "version": "20260801000000", "edition": "Serenity" });
+            let body = match path.is_empty() {
+                true => json!({ "host": self.config.link_origin, "authentication": {}, "routes": {} }),
+                false => json!({ "version": "20260801000000", "edition": "Serenity" }),
+            };
             return Ok(respond(200, &body));
         }
         self.authorize(request, now_ms)?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{axe, components, packages, real, release, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
-const WASM: [&str; 4] = ["host", "ingest", "worker", "console"];
+const WASM: [&str; 5] = ["host", "ingest", "worker", "console", "setup"];
 
 /// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
 const FULL: [(&str, &str); 6] = [

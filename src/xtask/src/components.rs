@@ -9,7 +9,7 @@ use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace;
 
 /// The packages that `spin.toml` names as components.
-pub(crate) const COMPONENTS: [&str; 3] = ["ingest", "worker", "console"];
+pub(crate) const COMPONENTS: [&str; 4] = ["ingest", "worker", "console", "setup"];
 
 /// Builds all components and returns their files, in the order of [`COMPONENTS`], where `spin.toml` expects them.
 ///

@@ -5,6 +5,7 @@
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
 //! | [`bench`] | measures how fast it is |
+//! | [`preflight`] | tells what is wrong with a running application's set-up |
 //! | [`shape`] | shows what a shape makes of entities |
 //! | [`checks`] | tests, formatting, lints |
 //! | [`packages`], [`npm`], [`pypi`], [`axe`] | bring what some tests need; [`real`] the real systems of other tests |
@@ -28,6 +29,7 @@ mod links;
 mod mirror;
 mod npm;
 mod packages;
+mod preflight;
 mod progress;
 mod pypi;
 mod real;
@@ -63,6 +65,8 @@ enum Task {
     Up(up::Args),
     /// Run the application between a simulated PIM and destination, and prove that they end equal
     Demo(demo::Args),
+    /// Tell what is wrong with the set-up of a running application, before the first event comes
+    Preflight(preflight::Args),
     /// Show what a shape makes of an entity, or what a run with it would send
     Shape(shape::Args),
     /// Build everything and run the tests
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Task::Build => components::build().map(drop),
         Task::Up(args) => up::run(&args),
         Task::Demo(args) => demo::run(&args),
+        Task::Preflight(args) => preflight::run(&args),
         Task::Shape(args) => shape::run(&args),
         Task::Test(args) => checks::test(&args),
         Task::Simulate(args) => simulate::run(&args),

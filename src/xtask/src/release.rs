@@ -172,7 +172,7 @@ mod tests {
         ] {
             let released = released(&manifest, |name| source(name, base, &digests)).expect("a manifest");
             assert!(released.contains(&expected), "{released}");
-            assert_eq!(released.matches("source = ").count(), 3);
+            assert_eq!(released.matches("source = ").count(), 4);
             for left_out in ["target/", ".build]", "cargo build", "watch = "] {
                 assert!(!released.contains(left_out), "{left_out}");
             }

@@ -27,7 +27,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The packages that do not run natively: the components, and what adapts them to Spin, are for WebAssembly.
-const FOR_WASM: [&str; 4] = ["console", "host", "ingest", "worker"];
+const FOR_WASM: [&str; 5] = ["console", "host", "ingest", "setup", "worker"];
 
 /// cargo for the native packages, always for all of them: with fewer, cargo would choose other features of the
 /// libraries that they share, and build these once more.

@@ -17,21 +17,35 @@ pub struct AdminConfig {
     pub tick_key: Option<String>,
 }
 
+/// The variables of bearer tokens, and what each opens.
+const TOKENS: [(&str, Access); 3] = [
+    ("admin_token", Access::All("admin_token")),
+    ("admin_token_previous", Access::All("admin_token_previous")),
+    ("read_token", Access::Reading),
+];
+
 impl AdminConfig {
     /// Reads the variables. The error names the first that makes no sense.
     pub fn read(variables: &Variables) -> Result<AdminConfig, ConfigError> {
         let mut tokens = Vec::new();
-        for (name, access) in [
-            ("admin_token", Access::All("admin_token")),
-            ("admin_token_previous", Access::All("admin_token_previous")),
-            ("read_token", Access::Reading),
-        ] {
+        for (name, access) in TOKENS {
             tokens.extend(variables.token(name)?.map(|token| (access, token)));
         }
         Ok(AdminConfig {
             tokens,
             tick_key: variables.set("tick_key")?,
         })
+    }
+
+    /// Reads those of the variables that make sense, for whoever looks for those that do not.
+    pub fn read_leniently(variables: &Variables) -> AdminConfig {
+        let readable = TOKENS
+            .iter()
+            .filter_map(|(name, access)| Some((*access, variables.token(name).ok()??)));
+        AdminConfig {
+            tokens: readable.collect(),
+            tick_key: None,
+        }
     }
 }
 
@@ -42,6 +56,16 @@ pub enum Access {
     All(&'static str),
     /// How the application is, to read.
     Reading,
+}
+
+impl Access {
+    /// The variable that has the token.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Access::All(variable) => variable,
+            Access::Reading => "read_token",
+        }
+    }
 }
 
 /// The bearer token of a request; empty where there is none.

@@ -167,6 +167,11 @@ impl Variables<'_> {
         })
     }
 
+    /// The origin at which the PIM comes to us; none where it is not known.
+    pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
+        self.origin("public_url")
+    }
+
     /// The keys of the instance that the variable names; those of `main` where it is unset.
     pub(super) fn instance(&self) -> Result<Keyspace, ConfigError> {
         let name = self.set("instance")?;
@@ -189,7 +194,7 @@ impl Variables<'_> {
 
     /// What to change about a variable that Spin does not read as it is read here; none where nothing is known to be
     /// wrong with it.
-    fn misread(&self, name: &str) -> Option<String> {
+    pub fn misread(&self, name: &str) -> Option<String> {
         let raw = match self.raw(name) {
             Ok(raw) => raw,
             Err(error) => return Some(error.0),

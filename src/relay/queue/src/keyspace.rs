@@ -33,6 +33,11 @@ impl Keyspace {
         self.prefix.split('.').nth(1).unwrap_or_default()
     }
 
+    /// The key that a look at the store writes and takes away again. It is no key of the queue's, and left alone.
+    pub fn preflight(&self) -> String {
+        format!("{}preflight", self.prefix)
+    }
+
     /// The text of a key.
     pub fn encode(&self, key: &Key) -> String {
         let rest = match key {

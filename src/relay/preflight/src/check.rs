@@ -1,0 +1,143 @@
+//! All of it, in the order in which one thing rests on another.
+
+use crate::finding::Findings;
+use crate::mentions::Mentions;
+use crate::variables::Judged;
+use crate::{address, calls, destination, names, pim, store, variables};
+use ::destination::Destination;
+use akeneo::pim::Pim;
+use config::{Variables, WorkerConfig};
+use model::time;
+use queue::lease::Lease;
+use serde_json::{Value, json};
+use upstream::governor::{Deadlines, Governor, Limits};
+use upstream::governor_state::GovernorState;
+use world::host::Host;
+
+/// How long one call may take, in milliseconds.
+const CALL_MS: u64 = 10_000;
+
+/// How long all calls of one upstream may take, in milliseconds.
+const UPSTREAM_MS: u64 = 40_000;
+
+/// How long to wait between two looks whether the lease is free, in milliseconds.
+const PAUSE_MS: u64 = 250;
+
+/// Looks at everything; waits up to `wait_ms` milliseconds for the lease, without which the PIM is not asked.
+pub async fn check<H: Host>(host: &H, variables: &Variables<'_>, document: &str, wait_ms: u64) -> Value {
+    let began_ms = host.monotonic_ms();
+    let mut findings = Findings::default();
+    let judged = variables::judge(variables, &mut findings);
+    let mut seen = None;
+    if let Some(config) = &judged.worker {
+        store::look(host, &config.keys, &mut findings).await;
+        look_outside(host, variables, &judged, config, &mut findings).await;
+        if judged.knows_the_pim() {
+            seen = look_at_the_pim(host, config, document, wait_ms, &mut findings).await;
+        }
+    }
+    json!({
+        "v": 1,
+        "at": time::text(host.now_ms() / 1000),
+        "ready": findings.is_ready(),
+        "findings": findings.document(),
+        "pim": seen.map(|seen| json!({ "version": seen.version, "edition": seen.edition })),
+        "took_ms": host.monotonic_ms() - began_ms,
+    })
+}
+
+/// The destination and the public address: neither needs the lease.
+async fn look_outside<H: Host>(
+    host: &H,
+    variables: &Variables<'_>,
+    judged: &Judged,
+    config: &WorkerConfig,
+    findings: &mut Findings,
+) {
+    let alone = Lease::alone();
+    let is_right = judged.is_right(&[
+        "destination_url",
+        "destination_path",
+        "destination_token",
+        "login_url",
+        "login_id",
+        "login_secret",
+        "shape",
+    ]);
+    if let Some(known) = config.destination.as_ref().filter(|_| is_right) {
+        let governor = governor(host, config, &alone, calls::limits("destination", CALL_MS));
+        let destination = Destination::new(host, &governor, &config.keys, known, &config.shape);
+        destination::look(&destination, &governor, (known, &config.shape), findings).await;
+    }
+    if judged.is_right(&["public_url"]) {
+        let governor = governor(host, config, &alone, calls::limits("public address", CALL_MS));
+        let origin = variables.public_url().ok().flatten();
+        address::look(&governor, origin.as_deref(), findings).await;
+    }
+}
+
+/// The PIM, asked by the holder of the lease alone, so that it is never asked more at once than it bears.
+async fn look_at_the_pim<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    document: &str,
+    wait_ms: u64,
+    findings: &mut Findings,
+) -> Option<pim::Seen> {
+    let until_ms = host.monotonic_ms() + wait_ms;
+    let lease = loop {
+        let taken = Lease::take(host, &config.keys, 0).await;
+        if let Some(lease) = taken.ok()?.ours() {
+            break lease;
+        }
+        if host.monotonic_ms() >= until_ms {
+            findings.warning(
+                "pim",
+                "ticks were at work all the time, so the PIM was not asked",
+                "ask again, with ?wait_seconds= for longer; a tick stays for up to watch_seconds",
+            );
+            return None;
+        }
+        host.sleep_ms(PAUSE_MS).await;
+    };
+    let look = ask_the_pim(host, config, document, &lease, findings);
+    let seen = lease.while_working(host, &config.keys, look).await;
+    // A lease that is not given back passes by itself.
+    drop(lease.give_back(host, &config.keys).await);
+    seen
+}
+
+async fn ask_the_pim<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    document: &str,
+    lease: &Lease,
+    findings: &mut Findings,
+) -> Option<pim::Seen> {
+    let governor = governor(host, config, lease, akeneo::pim::limits(CALL_MS));
+    let mut pim = Pim::new(host, &governor, &config.keys, &config.pim, true);
+    let mentions = Mentions::of(document);
+    let named = names::lists_named(&mentions);
+    let seen = pim::look(&pim, (&config.pim, &config.shape), &named, findings).await?;
+    names::look(&mut pim, &mentions, &seen.readable, findings).await;
+    Some(seen)
+}
+
+fn governor<'a, H: Host>(host: &'a H, config: &WorkerConfig, lease: &'a Lease, limits: Limits) -> Governor<'a, H> {
+    let end_ms = host.monotonic_ms() + UPSTREAM_MS;
+    let deadlines = Deadlines {
+        lease,
+        begin_ms: end_ms,
+        end_ms: end_ms + CALL_MS,
+    };
+    let state = GovernorState::default();
+    Governor::new(
+        host,
+        limits,
+        config.log,
+        &config.tracking_header,
+        deadlines,
+        state,
+        String::new(),
+    )
+}

@@ -1,0 +1,247 @@
+//! The PIM: its address, login, version, clock and rights (the contract's part on kinds, 4.1 to 4.3).
+//!
+//! What is asked reads only. Roles alone show in the answers: rights on categories, attribute groups and locales do not.
+
+use crate::calls::{ask, led_to};
+use crate::finding::Findings;
+use akeneo::pim::Pim;
+use config::PimConfig;
+use http::{Request, Response, header};
+use model::entity::Kind;
+use model::json;
+use serde_json::Value;
+use shape::{Need, Shape};
+use std::collections::BTreeSet;
+use std::time::UNIX_EPOCH;
+use upstream::governor::Governor;
+use world::host::Host;
+
+/// How far the clocks may differ before it is told, and before deliveries are refused for it, in seconds
+/// (`timestamp_tolerance_seconds` is 300 by default).
+const CLOCK_S: u64 = 30;
+const CLOCK_MOST_S: u64 = 240;
+
+/// What was seen of the PIM.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Its version, as it says; empty where it does not.
+    pub version: String,
+    /// Its edition, as it says; empty where it does not.
+    pub edition: String,
+    /// The lists that may be read.
+    pub readable: BTreeSet<&'static str>,
+}
+
+/// A list, the right that it needs, and whether the relay cannot work without it.
+type List = (&'static str, &'static str, bool);
+
+/// Looks at the PIM; gives what was seen, or none where nothing more can be asked.
+pub async fn look<H: Host>(
+    pim: &Pim<'_, H>,
+    (config, shape): (&PimConfig, &Shape),
+    lists_named: &BTreeSet<&'static str>,
+    findings: &mut Findings,
+) -> Option<Seen> {
+    let governor = pim.governor;
+    if !is_there(governor, config, findings).await {
+        return None;
+    }
+    let token = match pim.tokens.access().await {
+        Ok(token) => token,
+        Err(failure) => {
+            findings.error(
+                "pim",
+                format!("the PIM gives no token: {}", failure.reason),
+                "see pim_client_id, pim_client_secret, pim_username and pim_password as the connection's page shows them, or pim_app_token; behind Apache, see that the header Authorization reaches the PIM",
+            );
+            return None;
+        }
+    };
+    let get = |path: &str| {
+        let request = Request::get(format!("{}/api/rest/v1/{path}", config.origin));
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        ask(
+            governor,
+            request.header(header::ACCEPT, "application/json").body(Vec::new()),
+        )
+    };
+    let mut seen = Seen::default();
+    match get("system-information").await {
+        Ok(answer) if answer.status() == 200 => {
+            let said = json::read(answer.body()).map(|read| read.value).unwrap_or_default();
+            let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            (seen.version, seen.edition) = (text("version"), text("edition"));
+        }
+        Ok(answer) if answer.status() != 404 => {}
+        Err(_) => {}
+        Ok(_) => findings.note(
+            "pim",
+            "the PIM does not tell its version, so it is older than 6.0",
+            "see docs/connect-a-pim.md for the versions that are known to work",
+        ),
+    }
+    for (list, right, is_needed) in lists(shape, lists_named) {
+        let answer = match get(&format!("{list}?limit=1")).await {
+            Ok(answer) => answer,
+            Err(reason) => {
+                findings.error(
+                    "pim",
+                    format!("the list of {list} cannot be read: {reason}"),
+                    "ask again once the PIM answers",
+                );
+                continue;
+            }
+        };
+        match answer.status().as_u16() {
+            200 => drop(seen.readable.insert(list)),
+            401 => {
+                findings.error(
+                    "pim",
+                    "the PIM answers 401 although it has just given the token",
+                    "see that the connection's user is enabled, and that pim_url and the connection are of one PIM",
+                );
+                return Some(seen);
+            }
+            403 if is_about_the_api(&answer) => {
+                findings.error(
+                    "rights",
+                    "the connection's role may not use the web API at all",
+                    "tick `Overall Web API access` in the role's Web API permissions",
+                );
+                return Some(seen);
+            }
+            403 if is_needed => findings.error(
+                "rights",
+                format!("the connection may not read the list of {list}"),
+                format!("tick `{right}` in the role's Web API permissions"),
+            ),
+            403 => findings.warning(
+                "rights",
+                format!(
+                    "the connection may not read the list of {list}, so what the shape names of it was not looked at"
+                ),
+                format!("tick `{right}` in the role's Web API permissions"),
+            ),
+            404 if list == "products-uuid" => findings.error(
+                "pim",
+                "the PIM has no products by UUID, so it is older than 7.0",
+                "see docs/connect-a-pim.md for the versions that are known to work",
+            ),
+            status => findings.warning(
+                "pim",
+                format!("the PIM answers {status} to the list of {list}"),
+                "see the PIM's log, and what stands between",
+            ),
+        }
+    }
+    Some(seen)
+}
+
+/// Whether a PIM answers at the address; tells how far its clock is from this host's.
+async fn is_there<H: Host>(governor: &Governor<'_, H>, config: &PimConfig, findings: &mut Findings) -> bool {
+    let request = Request::get(format!("{}/api/rest/v1", config.origin));
+    let answer = match ask(
+        governor,
+        request.header(header::ACCEPT, "application/json").body(Vec::new()),
+    )
+    .await
+    {
+        Ok(answer) => answer,
+        Err(reason) => {
+            findings.error(
+                "pim_url",
+                format!("the PIM cannot be reached: {reason}"),
+                "see pim_url, the network between, and the PIM's certificate",
+            );
+            return false;
+        }
+    };
+    tell_of_clock(governor.now_ms() / 1000, &answer, findings);
+    if answer.status().is_redirection() {
+        findings.error(
+            "pim_url",
+            format!(
+                "what answers at pim_url leads to {}, and no redirect is followed",
+                led_to(answer.headers())
+            ),
+            "give that as pim_url, if it is the PIM",
+        );
+        return false;
+    }
+    if answer.status().is_server_error() {
+        findings.error(
+            "pim",
+            format!("the PIM answers {}", answer.status().as_u16()),
+            "see that the PIM is well, and no maintenance is under way",
+        );
+        return false;
+    }
+    if !json::read(answer.body()).is_some_and(|read| read.value.is_object()) {
+        findings.error(
+            "pim_url",
+            format!("what answers {} at pim_url is no Akeneo PIM's API", answer.status().as_u16()),
+            "give the origin at which people open the PIM in their browser; the API must not stand behind another login",
+        );
+        return false;
+    }
+    true
+}
+
+fn tell_of_clock(now_s: u64, answer: &Response<Vec<u8>>, findings: &mut Findings) {
+    let date = answer.headers().get(header::DATE).and_then(|value| value.to_str().ok());
+    let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let Some(theirs_s) = theirs
+        .and_then(|theirs| theirs.duration_since(UNIX_EPOCH).ok())
+        .map(|since| since.as_secs())
+    else {
+        return;
+    };
+    let apart_s = now_s.abs_diff(theirs_s);
+    let (what, remedy) = (
+        format!("the clocks of the PIM and of this host are {apart_s} seconds apart"),
+        "set the host's clock by NTP, and have the PIM's looked at: the Events API's deliveries are refused when they seem too old",
+    );
+    match apart_s {
+        CLOCK_MOST_S.. => findings.error("clock", what, remedy),
+        CLOCK_S.. => findings.warning("clock", what, remedy),
+        _ => {}
+    }
+}
+
+/// The lists that the relay reads, or that say whether what the shape names is there.
+fn lists(shape: &Shape, named: &BTreeSet<&'static str>) -> Vec<List> {
+    let mut needed: BTreeSet<&'static str> = BTreeSet::new();
+    for kind in shape.kinds() {
+        needed.insert(match kind {
+            Kind::Product => "products-uuid",
+            Kind::ProductModel => "product-models",
+            Kind::Category => "categories",
+        });
+        for (need, _) in shape.needs(*kind) {
+            needed.insert(match need {
+                Need::Categories => "categories",
+                Need::Families => "families",
+                _ => "attributes",
+            });
+        }
+    }
+    let all = [
+        ("products-uuid", "List products"),
+        ("product-models", "List products"),
+        ("categories", "List categories"),
+        ("families", "List families"),
+        ("attributes", "List attributes"),
+        ("channels", "List channels"),
+        ("locales", "List locales"),
+    ];
+    let read = all
+        .into_iter()
+        .filter(|(list, _)| needed.contains(list) || named.contains(list));
+    read.map(|(list, right)| (list, right, needed.contains(list))).collect()
+}
+
+/// Whether a refusal is of the whole API: Akeneo names it so.
+fn is_about_the_api(answer: &Response<Vec<u8>>) -> bool {
+    let body = String::from_utf8_lossy(answer.body());
+    body.contains("access the web API")
+}
