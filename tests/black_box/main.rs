@@ -8,6 +8,7 @@ mod backlog;
 mod bench;
 mod categories;
 mod configuration;
+mod connect;
 mod contracts;
 mod damage;
 mod deliveries;

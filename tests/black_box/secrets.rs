@@ -140,9 +140,12 @@ fn guarded(setup: Setup, alerts: &Server<Echo>) -> Setup {
 /// All that an application has written and says to people.
 async fn told(application: &Application) -> String {
     let mut told = String::new();
-    for component in ["ingest", "worker", "console"] {
+    for component in ["ingest", "worker", "console", "setup"] {
         let lines = application.log_lines(component);
-        assert!(component == "console" || !lines.is_empty(), "{component} has no log");
+        assert!(
+            ["console", "setup"].contains(&component) || !lines.is_empty(),
+            "{component} has no log"
+        );
         lines.iter().for_each(|line| read_into(&mut told, line));
     }
     let store = Connection::open(application.state().path().join("sqlite_key_value.db")).unwrap();

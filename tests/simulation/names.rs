@@ -354,31 +354,42 @@ fn what_somebody_else_renamed_is_not_made_twice_while_the_search_lags() {
 }
 
 /// A change may have told the shop a second name although its answer was lost. While the shop refuses the third one, the
-/// thing still goes by the second, which is no other's then.
+/// thing still goes by the second, which is no other's then; and whoever waited for it so long that it was given up comes
+/// by itself.
 #[test]
 fn a_name_that_the_thing_may_have_by_a_lost_answer_is_let_go_only_with_the_next_one() {
-    let shape = SHOP.replace(r#""unique": true, "#, "");
-    let (mut stage, products) = stage_at(6, 94, &shape, Some(ShopConfig::default()));
-    let of_the_first = |effect| Fault::always(effect).method("PUT").entity(&products[0].key());
-    let lost = Fault {
-        times: Some(1),
-        ..of_the_first(Effect::Cut { applied: true })
-    };
-    stage.world().destination.faults.add(lost);
-    stage.world().destination.faults.add(of_the_first(Fault::status(503)));
-    stage.tell(&call(&products[0], "SECOND"));
-    stage.run_until(MINUTE_MS, "its end is not known", |stage| {
-        lies_at(stage, "SECOND").is_some()
-    });
-    stage.tell(&call(&products[0], "THIRD"));
-    stage.tell(&call(&products[1], "SECOND"));
-    stage.run_for(10 * MINUTE_MS);
-    assert_eq!(lies_at(&stage, "SECOND"), Some(products[0].key()));
-    assert_eq!(doubled(&stage), Vec::<String>::new());
+    let looked_up = SHOP.replace(r#""unique": true, "#, "");
+    let find = r#""find": { "path": "/shop/products?ref={identity}", "list": "/found", "settle_seconds": 1 },"#;
+    let never_looked_up = SHOP.replace(find, "");
+    assert!(looked_up != SHOP && never_looked_up != SHOP);
+    for (shape, is_unique) in [(looked_up, false), (never_looked_up, true)] {
+        let shop = ShopConfig {
+            is_unique,
+            ..ShopConfig::default()
+        };
+        let (mut stage, products) = stage_at(6, 94, &shape, Some(shop));
+        let of_the_first = |effect| Fault::always(effect).method("PUT").entity(&products[0].key());
+        let lost = Fault {
+            times: Some(1),
+            ..of_the_first(Effect::Cut { applied: true })
+        };
+        stage.world().destination.faults.add(lost);
+        stage.world().destination.faults.add(of_the_first(Fault::status(503)));
+        stage.tell(&call(&products[0], "SECOND"));
+        stage.run_until(MINUTE_MS, "its end is not known", |stage| {
+            lies_at(stage, "SECOND").is_some()
+        });
+        stage.tell(&call(&products[0], "THIRD"));
+        stage.tell(&call(&products[1], "SECOND"));
+        stage.run_until(24 * HOUR_MS, "both are given up", |stage| stage.dead_letters() == 2);
+        assert_eq!(lies_at(&stage, "SECOND"), Some(products[0].key()));
+        assert_eq!(doubled(&stage), Vec::<String>::new());
 
-    stage.world().destination.faults.clear();
-    stage.run_until(3 * HOUR_MS, "each under its name", is_equal);
-    assert_eq!(doubled(&stage), Vec::<String>::new());
+        stage.world().destination.faults.clear();
+        stage.tell(&touch(&products[0]));
+        stage.run_until(3 * HOUR_MS, "each under its name", is_equal);
+        assert_eq!((stage.dead_letters(), doubled(&stage)), (0, Vec::new()));
+    }
 }
 
 /// An index from before `remember` was of the shape knows nothing that the destination gave, and other entries do: what is

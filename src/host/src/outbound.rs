@@ -49,11 +49,7 @@ pub(crate) async fn transfer(
     limits: CallLimits,
     max_bytes: u64,
 ) -> Transfer {
-    let limits = CallLimits {
-        needs_body: false,
-        ..limits
-    };
-    match pass_on(from, to, limits, max_bytes).await {
+    match pass_on(from, to, limits.for_a_status(), max_bytes).await {
         Ok((told, to)) => Transfer { from: Ok(told), to },
         Err(error) => Transfer {
             from: Err(error),

@@ -1,9 +1,14 @@
-//! The component for whoever sets up: it looks at everything that can be wrong, over the very network and with the very
-//! variables with which the others work. What it decides is in the room `preflight`.
+//! The component for whoever sets up: it looks at everything that can be wrong, and subscribes to the PIM's events, over
+//! the very network and with the very variables with which the others work. What it decides is in the rooms `preflight`
+//! and `connection`.
 
+use config::ConsoleConfig;
 use config::access::AdminConfig;
 use config::answer::Answer;
+use connection::connect;
 use host::{Head, SpinHost, VARIABLES};
+use people::admin::{self, journal};
+use preflight::request::Admitted;
 use preflight::{check, request};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
@@ -11,10 +16,15 @@ use spin_sdk::http_component;
 #[http_component]
 async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let head = host::head(&request);
-    drop(request);
     let answer = match admit(&head) {
         Err(refusal) => refusal,
-        Ok(wait_ms) => host::eager(look(wait_ms)).await,
+        Ok(admitted) => match host::read_body(request, &head, admin::BODY_MAX).await {
+            Err(why) => admin::unread(why),
+            Ok(body) if head.path.trim_end_matches('/').ends_with("/connect") => {
+                host::eager(connect(&admitted, &body)).await
+            }
+            Ok(_) => host::eager(look(&admitted)).await,
+        },
     };
     let answer = answer
         .with("cache-control", "no-store")
@@ -22,19 +32,39 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     host::respond(out, answer).await;
 }
 
-fn admit(head: &Head) -> Result<u64, Answer> {
+fn admit(head: &Head) -> Result<Admitted, Answer> {
     // A token that makes no sense is a finding, and keeps nobody out who has another one.
     let config = AdminConfig::read_leniently(&VARIABLES);
+    if config.tokens.is_empty() {
+        AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
+    }
     request::admit(&config, &head.method, &head.query, &head.headers)
 }
 
-async fn look(wait_ms: u64) -> Answer {
+async fn look(admitted: &Admitted) -> Answer {
     let document = host::variable("shape").ok().flatten().unwrap_or_default();
     match SpinHost::open() {
-        Ok(host) => Answer::json(200, &check::check(&host, &VARIABLES, &document, wait_ms).await),
-        Err(error) => Answer::problem(
-            503,
-            &format!("{error}: see that the store's server answers and its folder may be written to"),
-        ),
+        Ok(host) => Answer::json(200, &check::check(&host, &VARIABLES, &document, admitted.wait_ms).await),
+        Err(error) => admin::store_failed(&error),
     }
+}
+
+/// Does what is asked for at Akeneo, and notes in the journal who asked for it.
+async fn connect(admitted: &Admitted, body: &[u8]) -> Answer {
+    let asked = match connect::read(body) {
+        Ok(asked) => asked,
+        Err(detail) => return Answer::bad(&detail),
+    };
+    let (host, config) = match (SpinHost::open(), ConsoleConfig::read(&VARIABLES)) {
+        (Ok(host), Ok(config)) => (host, config),
+        (Err(error), _) => return admin::store_failed(&error),
+        (_, Err(error)) => return Answer::misconfigured(&error),
+    };
+    if let Some(changes) = asked.0.changes() {
+        let noted = journal::note(&host, &config.keys, admitted.who, changes, body).await;
+        if let Err(error) = noted {
+            return admin::store_failed(&error);
+        }
+    }
+    connect::carry_out(&host, &VARIABLES, asked, admitted.wait_ms).await
 }

@@ -31,6 +31,7 @@ pub mod compare;
 pub mod control;
 pub mod deliveries;
 pub mod destination;
+pub mod event_platform;
 pub mod fault;
 pub mod meter;
 pub mod payloads;

@@ -5,6 +5,7 @@
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
 //! | [`bench`] | measures how fast it is |
+//! | [`connect`] | shows or changes a running application's subscription at Akeneo |
 //! | [`preflight`] | tells what is wrong with a running application's set-up |
 //! | [`shape`] | shows what a shape makes of entities |
 //! | [`checks`] | tests, formatting, lints |
@@ -22,6 +23,7 @@ mod axe;
 mod bench;
 mod checks;
 mod components;
+mod connect;
 mod debian;
 mod demo;
 #[cfg(test)]
@@ -65,6 +67,8 @@ enum Task {
     Up(up::Args),
     /// Run the application between a simulated PIM and destination, and prove that they end equal
     Demo(demo::Args),
+    /// Show, make, move, resume or remove a running application's subscription to the PIM's events
+    Connect(connect::Args),
     /// Tell what is wrong with the set-up of a running application, before the first event comes
     Preflight(preflight::Args),
     /// Show what a shape makes of an entity, or what a run with it would send
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Task::Build => components::build().map(drop),
         Task::Up(args) => up::run(&args),
         Task::Demo(args) => demo::run(&args),
+        Task::Connect(args) => connect::run(&args),
         Task::Preflight(args) => preflight::run(&args),
         Task::Shape(args) => shape::run(&args),
         Task::Test(args) => checks::test(&args),

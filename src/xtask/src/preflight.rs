@@ -13,7 +13,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "http://127.0.0.1:3000", value_name = "ORIGIN")]
     url: String,
     /// How long a tick under way is waited for, in seconds
-    #[arg(long, default_value_t = 55, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 75, value_name = "SECONDS")]
     wait: u64,
     /// Print the application's answer as it is
     #[arg(long)]

@@ -418,6 +418,10 @@ pub(crate) fn let_go<H: Host>(
             waiting.push((item.waiting.entity.kind, item.code.clone()));
         }
         let kind = item.waiting.entity.kind;
+        if let Some(wanted) = item.wanted.as_ref().filter(|_| item.is_late()) {
+            // It has claimed what another one may lie under still, and is woken by that one.
+            claims.wait(kind, wanted, &item.code, &item.code);
+        }
         if let (Outcome::Failed(failure, _), Some(wanted)) = (&item.what, &item.wanted) {
             // The entity was refused, and so does not lie under what it wanted: others may.
             let is_refused = failure.class == Class::Permanent && !failure.may_have_changed_something();

@@ -438,6 +438,12 @@ impl Decided {
 }
 
 impl Pushed {
+    /// Whether it was not sent because another one has not let its identity go.
+    pub(crate) fn is_late(&self) -> bool {
+        let is_late = |failure: &Failure| failure.tries == 0 && failure.status.is_none() && !failure.unsettled;
+        self.has_waited && matches!(&self.what, Outcome::Failed(failure, _) if is_late(failure))
+    }
+
     /// The entity, and what its push was to bring.
     pub(crate) fn parts(&mut self) -> (&mut Item, &Option<Tried>) {
         (&mut self.item, &self.tried)

@@ -99,10 +99,9 @@ fn keep_in_index(item: &Pushed, pages: &mut Pages, (now_s, is_dry): (u64, bool))
             pages.remove(entity, now_s, true);
         }
         // What lies at the destination now is not known, so no content may count as being there already.
-        Outcome::PutOff if item.left.has_any => forget_content(item, pages),
-        Outcome::Failed(..) if item.left.has_any => forget_content(item, pages),
+        Outcome::PutOff | Outcome::Failed(..) if item.left.has_any => forget_content(item, pages),
         // Nothing was sent of the entity.
-        Outcome::Failed(failure, Some(_)) if is_late(item, failure) => {}
+        Outcome::Failed(_, Some(_)) if item.is_late() => {}
         Outcome::Failed(failure, Some(_))
             if failure.class != Class::Permanent || failure.may_have_changed_something() =>
         {
@@ -110,11 +109,6 @@ fn keep_in_index(item: &Pushed, pages: &mut Pages, (now_s, is_dry): (u64, bool))
         }
         _ => {}
     }
-}
-
-/// Whether an entity was not sent because another one has not let its identity go.
-fn is_late(item: &Pushed, failure: &Failure) -> bool {
-    item.has_waited && failure.tries == 0 && failure.status.is_none() && !failure.unsettled
 }
 
 /// Has the index forget which content of an entity lies at the destination, but not under which identities it may lie.
@@ -139,8 +133,7 @@ async fn keep_one<H: Host>(
     let fate = match &item.what {
         Outcome::PutOff => Fate::PutOff,
         Outcome::Upserted { .. } | Outcome::Deleted => Fate::Over { has_reached: true },
-        Outcome::LetGo => Fate::Over { has_reached: false },
-        Outcome::Done => Fate::Over { has_reached: false },
+        Outcome::LetGo | Outcome::Done => Fate::Over { has_reached: false },
         Outcome::Braked | Outcome::Doubted => Fate::Later,
         Outcome::Failed(failure, _) if is_buried(item, failure, &desk.config.shape) => {
             Fate::Over { has_reached: false }

@@ -118,12 +118,8 @@ pub(crate) async fn push_all<H: Host>(
             came[at] = Some(Err(late_for(upstreams, reason)));
         }
     }
-    let ends = left.into_iter().zip(came);
-    let pushed: Vec<Pushed> = items
-        .into_iter()
-        .zip(ends)
-        .map(|(item, (left, came))| pushed(item, left, came))
-        .collect();
+    let ended = items.into_iter().zip(left.into_iter().zip(came));
+    let pushed: Vec<Pushed> = ended.map(|(item, (left, came))| pushed(item, left, came)).collect();
     pushed.iter().for_each(|item| note(books, item));
     pushed
 }

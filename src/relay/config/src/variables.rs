@@ -172,6 +172,16 @@ impl Variables<'_> {
         self.origin("public_url")
     }
 
+    /// The origin of the Event Platform's management API; none where it is not known.
+    pub fn event_platform_url(&self) -> Result<Option<String>, ConfigError> {
+        self.origin("event_platform_url")
+    }
+
+    /// The connection's or the App's client id, if one is given.
+    pub fn client_id(&self) -> Result<Option<String>, ConfigError> {
+        self.set("pim_client_id")
+    }
+
     /// The keys of the instance that the variable names; those of `main` where it is unset.
     pub(super) fn instance(&self) -> Result<Keyspace, ConfigError> {
         let name = self.set("instance")?;

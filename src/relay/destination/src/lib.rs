@@ -18,7 +18,7 @@ use cargo::Sending;
 use config::DestinationConfig;
 use http::{Method, Request, Response, header};
 use login::ByLogin;
-use model::entity::digest;
+use model::entity::{Kind, digest};
 use model::failure::{Class, Failure};
 use model::gathering::gathered;
 use protocol::answers::Meaning;
@@ -255,8 +255,9 @@ impl<'a, H: Host> Destination<'a, H> {
                     }
                     continue;
                 }
-                // Nothing that is known ties the entity to anything at the destination.
-                (Some(_), None) if cargo.remote.is_none() => return Ok(true),
+                // Nothing that is known ties the entity to anything at the destination, unless the entity's own thing goes by
+                // this identity.
+                (Some(_), None) if cargo.remote.is_none() => return Ok(former.is_none()),
                 (Some(place), _) => return Err(self.not_given(cargo, place)),
             }
             let sending = self
@@ -379,6 +380,25 @@ impl<'a, H: Host> Destination<'a, H> {
             }
             return Err(failure);
         }
+    }
+
+    /// A request that only asks for the address itself, with the headers and the token that those for a kind have.
+    ///
+    /// # Errors
+    /// It cannot be formed.
+    pub fn greeting(&self, kind: Kind, token: Option<&str>) -> Result<Request<Vec<u8>>, Failure> {
+        let headers = &self.shape.operation(kind, Act::Upsert).headers;
+        let path = if self.config.path.is_empty() { "/" } else { "" };
+        let mut request = self.request(
+            kind.name(),
+            headers,
+            (&Method::GET, path),
+            String::new(),
+            Vec::new(),
+            token,
+        )?;
+        request.headers_mut().remove("idempotency-key");
+        Ok(request)
     }
 
     /// User and password in the form that a header carries. Neither this form nor the password may be told.

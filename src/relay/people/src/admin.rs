@@ -6,7 +6,7 @@
 
 mod dead_letters;
 mod entity;
-mod journal;
+pub mod journal;
 mod metrics;
 mod status;
 

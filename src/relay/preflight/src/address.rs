@@ -54,7 +54,7 @@ pub async fn look<H: Host>(governor: &Governor<'_, H>, origin: Option<&str>, fin
         405 => {}
         300..=399 => findings.error(
             "address",
-            format!("{ROUTE} answers {status} and leads to {}: Akeneo suspends a subscription whose address redirects", led_to(answer.headers())),
+            format!("{ROUTE} answers {status} and leads to {}: Akeneo suspends a subscription whose address redirects", led_to(answer.headers()).unwrap_or_else(|| "another path".to_owned())),
             "give Akeneo, and public_url, the address that it leads to, or take the redirect out of the proxy",
         ),
         404 => findings.error(

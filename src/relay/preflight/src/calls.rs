@@ -12,11 +12,12 @@ pub fn limits(name: &'static str, timeout_ms: u64) -> Limits {
         at_once: 1,
         per_second: 20,
         timeout_ms,
-        writes: false,
+        // An answer whose body is cut short, or packed in a way that is not understood, is an answer all the same.
+        writes: true,
     }
 }
 
-/// Makes one call and gives its answer, whatever its status.
+/// Makes one call and gives its answer, whatever its status. Its body is there as far as it could be read.
 ///
 /// # Errors
 /// Why there was none, without any secret.
@@ -24,10 +25,29 @@ pub async fn ask<H: Host>(
     governor: &Governor<'_, H>,
     request: http::Result<Request<Vec<u8>>>,
 ) -> Result<Response<Vec<u8>>, String> {
+    make(governor, request, false).await
+}
+
+/// The same, where an answer is worth nothing without the whole of its body.
+///
+/// # Errors
+/// Why there was none, or not all of it, without any secret.
+pub async fn ask_for_all<H: Host>(
+    governor: &Governor<'_, H>,
+    request: http::Result<Request<Vec<u8>>>,
+) -> Result<Response<Vec<u8>>, String> {
+    make(governor, request, true).await
+}
+
+async fn make<H: Host>(
+    governor: &Governor<'_, H>,
+    request: http::Result<Request<Vec<u8>>>,
+    needs_body: bool,
+) -> Result<Response<Vec<u8>>, String> {
     let request = request.map_err(|error| error.to_string())?;
     let call = Call {
         is_question: true,
-        needs_body: true,
+        needs_body,
         is_answer_secret: true,
         ..Call::of("preflight", request)
     };
@@ -35,10 +55,11 @@ pub async fn ask<H: Host>(
     answer.map_err(|failure| failure.reason)
 }
 
-/// Where a redirect leads, without path and query, which may hold what is not to be told.
-pub fn led_to(headers: &HeaderMap) -> String {
-    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let uri = location.and_then(|location| location.parse::<http::Uri>().ok());
-    let origin = uri.and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
-    origin.unwrap_or_else(|| "another path".to_owned())
+/// Where a redirect leads: scheme, host and port alone, for the rest may hold what is not to be told. None where it leads
+/// to another path of the same host.
+pub fn led_to(headers: &HeaderMap) -> Option<String> {
+    let location = headers.get(header::LOCATION)?.to_str().ok()?;
+    let uri = location.parse::<http::Uri>().ok()?;
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{}{port}", uri.scheme_str()?, uri.host()?))
 }

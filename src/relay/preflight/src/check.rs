@@ -6,8 +6,9 @@ use crate::variables::Judged;
 use crate::{address, calls, destination, names, pim, store, variables};
 use ::destination::Destination;
 use akeneo::pim::Pim;
-use config::{Variables, WorkerConfig};
+use config::{EVENTS_API_SECRET, IngestConfig, Variables, WorkerConfig};
 use model::time;
+use queue::keyspace::Keyspace;
 use queue::lease::Lease;
 use serde_json::{Value, json};
 use upstream::governor::{Deadlines, Governor, Limits};
@@ -20,8 +21,8 @@ const CALL_MS: u64 = 10_000;
 /// How long all calls of one upstream may take, in milliseconds.
 const UPSTREAM_MS: u64 = 40_000;
 
-/// How long to wait between two looks whether the lease is free, in milliseconds.
-const PAUSE_MS: u64 = 250;
+/// How long to wait between two looks whether the lease is free, in milliseconds: shorter than ticks wait that want it, too.
+const PAUSE_MS: u64 = 50;
 
 /// Looks at everything; waits up to `wait_ms` milliseconds for the lease, without which the PIM is not asked.
 pub async fn check<H: Host>(host: &H, variables: &Variables<'_>, document: &str, wait_ms: u64) -> Value {
@@ -29,11 +30,23 @@ pub async fn check<H: Host>(host: &H, variables: &Variables<'_>, document: &str,
     let mut findings = Findings::default();
     let judged = variables::judge(variables, &mut findings);
     let mut seen = None;
-    if let Some(config) = &judged.worker {
+    if let Some(config) = judged.worker.as_ref().filter(|_| judged.is_right(&["instance"])) {
         store::look(host, &config.keys, &mut findings).await;
-        look_outside(host, variables, &judged, config, &mut findings).await;
-        if judged.knows_the_pim() {
-            seen = look_at_the_pim(host, config, document, wait_ms, &mut findings).await;
+        let is_free = judged.is_right(&variables::ADDRESSES) && !judged.is_misread;
+        if !is_free {
+            findings.error(
+                "address",
+                "nobody was asked: Spin denies every call while one of the addresses makes no sense",
+                "mend the addresses that are told, and ask again",
+            );
+        }
+        if is_free {
+            look_outside(host, variables, &judged, config, &mut findings).await;
+        }
+        if is_free && judged.knows_the_pim() {
+            let tolerance_s = tolerance_s(variables);
+            let findings = (tolerance_s, &mut findings);
+            seen = look_at_the_pim(host, config, document, wait_ms, findings).await;
         }
     }
     json!({
@@ -67,7 +80,7 @@ async fn look_outside<H: Host>(
     if let Some(known) = config.destination.as_ref().filter(|_| is_right) {
         let governor = governor(host, config, &alone, calls::limits("destination", CALL_MS));
         let destination = Destination::new(host, &governor, &config.keys, known, &config.shape);
-        destination::look(&destination, &governor, (known, &config.shape), findings).await;
+        destination::look(host, &destination, &governor, (known, &config.shape), findings).await;
     }
     if judged.is_right(&["public_url"]) {
         let governor = governor(host, config, &alone, calls::limits("public address", CALL_MS));
@@ -76,35 +89,49 @@ async fn look_outside<H: Host>(
     }
 }
 
+/// How far the clocks may differ before a delivery of the Events API is refused for it, in seconds; none where none is
+/// taken.
+fn tolerance_s(variables: &Variables<'_>) -> Option<u64> {
+    let ingest = IngestConfig::read(variables).ok()?;
+    ingest.secrets(EVENTS_API_SECRET).next()?.ok()?;
+    ingest.tolerance_s().ok()
+}
+
 /// The PIM, asked by the holder of the lease alone, so that it is never asked more at once than it bears.
 async fn look_at_the_pim<H: Host>(
     host: &H,
     config: &WorkerConfig,
     document: &str,
     wait_ms: u64,
-    findings: &mut Findings,
+    (tolerance_s, findings): (Option<u64>, &mut Findings),
 ) -> Option<pim::Seen> {
-    let until_ms = host.monotonic_ms() + wait_ms;
-    let lease = loop {
-        let taken = Lease::take(host, &config.keys, 0).await;
-        if let Some(lease) = taken.ok()?.ours() {
-            break lease;
-        }
-        if host.monotonic_ms() >= until_ms {
-            findings.warning(
-                "pim",
-                "ticks were at work all the time, so the PIM was not asked",
-                "ask again, with ?wait_seconds= for longer; a tick stays for up to watch_seconds",
-            );
-            return None;
-        }
-        host.sleep_ms(PAUSE_MS).await;
+    let Some(lease) = take_lease(host, &config.keys, wait_ms).await else {
+        findings.error(
+            "pim",
+            "ticks were at work all the time, so the PIM was not looked at",
+            "ask again, with ?wait_seconds= for longer; a tick stays for up to watch_seconds",
+        );
+        return None;
     };
-    let look = ask_the_pim(host, config, document, &lease, findings);
+    let look = ask_the_pim(host, config, document, &lease, (tolerance_s, findings));
     let seen = lease.while_working(host, &config.keys, look).await;
     // A lease that is not given back passes by itself.
     drop(lease.give_back(host, &config.keys).await);
     seen
+}
+
+/// The lease, as soon as no tick has it; none where that takes longer than this, in milliseconds, or the store fails.
+pub async fn take_lease<H: Host>(host: &H, keys: &Keyspace, wait_ms: u64) -> Option<Lease> {
+    let until_ms = host.monotonic_ms() + wait_ms;
+    loop {
+        if let Some(lease) = Lease::take(host, keys, 0).await.ok()?.ours() {
+            return Some(lease);
+        }
+        if host.monotonic_ms() >= until_ms {
+            return None;
+        }
+        host.sleep_ms(PAUSE_MS).await;
+    }
 }
 
 async fn ask_the_pim<H: Host>(
@@ -112,18 +139,20 @@ async fn ask_the_pim<H: Host>(
     config: &WorkerConfig,
     document: &str,
     lease: &Lease,
-    findings: &mut Findings,
+    (tolerance_s, findings): (Option<u64>, &mut Findings),
 ) -> Option<pim::Seen> {
     let governor = governor(host, config, lease, akeneo::pim::limits(CALL_MS));
     let mut pim = Pim::new(host, &governor, &config.keys, &config.pim, true);
     let mentions = Mentions::of(document);
     let named = names::lists_named(&mentions);
-    let seen = pim::look(&pim, (&config.pim, &config.shape), &named, findings).await?;
+    let told = (tolerance_s, &mut *findings);
+    let seen = pim::look(host, &pim, (config, &config.shape), &named, told).await?;
     names::look(&mut pim, &mentions, &seen.readable, findings).await;
     Some(seen)
 }
 
-fn governor<'a, H: Host>(host: &'a H, config: &WorkerConfig, lease: &'a Lease, limits: Limits) -> Governor<'a, H> {
+/// A governor that knows nothing of what was before.
+pub fn governor<'a, H: Host>(host: &'a H, config: &WorkerConfig, lease: &'a Lease, limits: Limits) -> Governor<'a, H> {
     let end_ms = host.monotonic_ms() + UPSTREAM_MS;
     let deadlines = Deadlines {
         lease,

@@ -4,7 +4,7 @@ use crate::calls::{ask, led_to};
 use crate::finding::Findings;
 use ::destination::Destination;
 use config::DestinationConfig;
-use http::{Request, header};
+use model::entity::Kind;
 use model::failure::Failure;
 use shape::Shape;
 use upstream::governor::Governor;
@@ -12,24 +12,26 @@ use world::host::Host;
 
 /// Looks at the destination.
 pub async fn look<H: Host>(
+    host: &H,
     destination: &Destination<'_, H>,
     governor: &Governor<'_, H>,
     (config, shape): (&DestinationConfig, &Shape),
     findings: &mut Findings,
 ) {
+    // A token that is kept says nothing of the login: it is tried anew.
+    if let Some(tokens) = &destination.tokens {
+        drop(host.delete(tokens.key()).await);
+    }
     let token = match destination.token().await {
         Ok(token) => token,
         Err(failure) => return tell_of_login(&failure, findings),
     };
-    let mut request = Request::get(format!("{}{}/", config.origin, config.path));
-    let authentication = &shape.headers.authentication;
-    if let Some(token) = token.filter(|_| authentication.scheme != "Basic") {
-        request = request.header(
-            &authentication.header,
-            format!("{} {token}", authentication.scheme).trim_start(),
-        );
-    }
-    let answer = match ask(governor, request.body(Vec::new())).await {
+    let kind = shape.kinds().first().copied().unwrap_or(Kind::Product);
+    let answer = match destination.greeting(kind, token.as_deref()) {
+        Ok(request) => ask(governor, Ok(request)).await,
+        Err(failure) => Err(failure.reason),
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(reason) => {
             return findings.error(
@@ -39,12 +41,13 @@ pub async fn look<H: Host>(
             );
         }
     };
+    let leads_away = led_to(answer.headers()).is_some_and(|to| to != config.origin);
     match answer.status().as_u16() {
-        status @ (301 | 302 | 303 | 307 | 308) if answer.headers().contains_key(header::LOCATION) => findings.warning(
+        status @ 300..=399 if leads_away => findings.warning(
             "destination",
             format!(
                 "the destination answers {status} and leads to {}; no redirect is followed when entities are sent",
-                led_to(answer.headers())
+                led_to(answer.headers()).unwrap_or_default()
             ),
             "give destination_url and destination_path as the address that it leads to, if that is the API's",
         ),

@@ -29,18 +29,18 @@ impl Mentions {
         let document = json::read(document.as_bytes()).map(|read| read.value);
         for kind in ["products", "product-models", "categories"] {
             if let Some(rules) = document.as_ref().and_then(|document| document.get(kind)) {
-                mentions.gather(rules);
+                mentions.gather(rules, kind != "categories");
             }
         }
         if let Some(media) = document.as_ref().and_then(|document| document.get("media")) {
-            mentions.gather(media);
+            mentions.gather(media, true);
         }
         mentions
     }
 
-    fn gather(&mut self, node: &Value) {
+    fn gather(&mut self, node: &Value, has_values: bool) {
         if let Value::Array(list) = node {
-            list.iter().for_each(|node| self.gather(node));
+            list.iter().for_each(|node| self.gather(node, has_values));
         }
         for (name, value) in node.as_object().into_iter().flatten() {
             let codes = match name.as_str() {
@@ -56,10 +56,13 @@ impl Mentions {
                 (Some(codes), Value::Array(list)) => {
                     codes.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
                 }
-                (_, Value::String(text)) if matches!(name.as_str(), "from" | "template") => self.gather_places(text),
-                // A constant is the destination's, whatever its members are called.
-                _ if name == "constant" => {}
-                _ => self.gather(value),
+                // The values of a category are of another form (contract 4.3).
+                (_, Value::String(text)) if has_values && matches!(name.as_str(), "from" | "template") => {
+                    self.gather_places(text);
+                }
+                // What is sent as it stands, and what answers say, is the destination's, whatever its members are called.
+                _ if ["constant", "default", "headers", "answers", "remember", "find"].contains(&name.as_str()) => {}
+                _ => self.gather(value, has_values),
             }
         }
     }
@@ -100,6 +103,7 @@ mod tests {
                     { "to": "/c", "constant": { "attribute": "theirs" } },
                 ],
             },
+            "categories": { "fields": [{ "to": "/d", "from": "/values/description|1|ecommerce|en_US/data" }] },
         });
         let of = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<BTreeSet<_>>();
         let mentions = Mentions::of(&document.to_string());

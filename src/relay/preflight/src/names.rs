@@ -38,7 +38,7 @@ pub fn lists_named(mentions: &Mentions) -> BTreeSet<&'static str> {
 pub async fn look<H: Host>(
     pim: &mut Pim<'_, H>,
     mentions: &Mentions,
-    readable: &BTreeSet<&'static str>,
+    readable: &BTreeSet<String>,
     findings: &mut Findings,
 ) {
     for (list, what, named) in lists(mentions) {
@@ -47,7 +47,14 @@ pub async fn look<H: Host>(
         }
         let known = match codes(pim, list).await {
             Ok(Some(known)) => known,
-            Ok(None) => continue,
+            Ok(None) => {
+                findings.note(
+                    "shape",
+                    format!("the list of {list} is too long to be read here, so what the shape names of it was not looked for"),
+                    "see these codes in the PIM yourself",
+                );
+                continue;
+            }
             Err(reason) => {
                 findings.warning(
                     "pim",

@@ -5,7 +5,7 @@
 use crate::calls::{ask, led_to};
 use crate::finding::Findings;
 use akeneo::pim::Pim;
-use config::PimConfig;
+use config::{Credentials, PimConfig, WorkerConfig};
 use http::{Request, Response, header};
 use model::entity::Kind;
 use model::json;
@@ -16,10 +16,8 @@ use std::time::UNIX_EPOCH;
 use upstream::governor::Governor;
 use world::host::Host;
 
-/// How far the clocks may differ before it is told, and before deliveries are refused for it, in seconds
-/// (`timestamp_tolerance_seconds` is 300 by default).
+/// How far the clocks may differ before it is told, in seconds.
 const CLOCK_S: u64 = 30;
-const CLOCK_MOST_S: u64 = 240;
 
 /// What was seen of the PIM.
 #[derive(Debug, Default)]
@@ -29,30 +27,40 @@ pub struct Seen {
     /// Its edition, as it says; empty where it does not.
     pub edition: String,
     /// The lists that may be read.
-    pub readable: BTreeSet<&'static str>,
+    pub readable: BTreeSet<String>,
 }
 
 /// A list, the right that it needs, and whether the relay cannot work without it.
-type List = (&'static str, &'static str, bool);
+type List = (String, &'static str, bool);
 
 /// Looks at the PIM; gives what was seen, or none where nothing more can be asked.
 pub async fn look<H: Host>(
+    host: &H,
     pim: &Pim<'_, H>,
-    (config, shape): (&PimConfig, &Shape),
+    (config, shape): (&WorkerConfig, &Shape),
     lists_named: &BTreeSet<&'static str>,
-    findings: &mut Findings,
+    (tolerance_s, findings): (Option<u64>, &mut Findings),
 ) -> Option<Seen> {
-    let governor = pim.governor;
-    if !is_there(governor, config, findings).await {
+    let (governor, is_app) = (pim.governor, matches!(config.pim.credentials, Credentials::App(_)));
+    let config = &config.pim;
+    if !is_there(governor, config, (tolerance_s, findings)).await {
         return None;
     }
+    // A token that is kept says nothing of the login: it is tried anew. That no token was kept is no failure.
+    drop(host.delete(pim.tokens.key()).await);
     let token = match pim.tokens.access().await {
         Ok(token) => token,
         Err(failure) => {
+            let refuses = failure
+                .status
+                .is_some_and(|status| (400..500).contains(&status) && status != 429);
             findings.error(
                 "pim",
                 format!("the PIM gives no token: {}", failure.reason),
-                "see pim_client_id, pim_client_secret, pim_username and pim_password as the connection's page shows them, or pim_app_token; behind Apache, see that the header Authorization reaches the PIM",
+                match refuses {
+                    true => "see pim_client_id, pim_client_secret, pim_username and pim_password as the connection's page shows them; behind Apache, see that the header Authorization reaches the PIM",
+                    false => "see that the PIM is well, and ask again",
+                },
             );
             return None;
         }
@@ -95,13 +103,24 @@ pub async fn look<H: Host>(
         match answer.status().as_u16() {
             200 => drop(seen.readable.insert(list)),
             401 => {
-                findings.error(
-                    "pim",
-                    "the PIM answers 401 although it has just given the token",
-                    "see that the connection's user is enabled, and that pim_url and the connection are of one PIM",
-                );
+                let (what, remedy) = match is_app {
+                    true => (
+                        "the PIM takes the App's token no more",
+                        "have the App connected again, and give its new token as pim_app_token",
+                    ),
+                    false => (
+                        "the PIM answers 401 although it has just given the token",
+                        "see that the connection's user is enabled, and that pim_url and the connection are of one PIM",
+                    ),
+                };
+                findings.error("pim", what, remedy);
                 return Some(seen);
             }
+            403 if !is_akeneos(&answer) => findings.error(
+                "pim",
+                format!("something before the PIM answers 403 to the list of {list}"),
+                "let the relay's requests below /api/ through: see what stands before the PIM",
+            ),
             403 if is_about_the_api(&answer) => {
                 findings.error(
                     "rights",
@@ -113,32 +132,39 @@ pub async fn look<H: Host>(
             403 if is_needed => findings.error(
                 "rights",
                 format!("the connection may not read the list of {list}"),
-                format!("tick `{right}` in the role's Web API permissions"),
+                grant(right, is_app),
             ),
             403 => findings.warning(
                 "rights",
                 format!(
                     "the connection may not read the list of {list}, so what the shape names of it was not looked at"
                 ),
-                format!("tick `{right}` in the role's Web API permissions"),
+                grant(right, is_app),
             ),
             404 if list == "products-uuid" => findings.error(
                 "pim",
                 "the PIM has no products by UUID, so it is older than 7.0",
                 "see docs/connect-a-pim.md for the versions that are known to work",
             ),
-            status => findings.warning(
-                "pim",
-                format!("the PIM answers {status} to the list of {list}"),
-                "see the PIM's log, and what stands between",
-            ),
+            status => {
+                let what = format!("the PIM answers {status} to the list of {list}");
+                let remedy = "see the PIM's log, and what stands between";
+                match is_needed {
+                    true => findings.error("pim", what, remedy),
+                    false => findings.warning("pim", what, remedy),
+                }
+            }
         }
     }
     Some(seen)
 }
 
 /// Whether a PIM answers at the address; tells how far its clock is from this host's.
-async fn is_there<H: Host>(governor: &Governor<'_, H>, config: &PimConfig, findings: &mut Findings) -> bool {
+async fn is_there<H: Host>(
+    governor: &Governor<'_, H>,
+    config: &PimConfig,
+    (tolerance_s, findings): (Option<u64>, &mut Findings),
+) -> bool {
     let request = Request::get(format!("{}/api/rest/v1", config.origin));
     let answer = match ask(
         governor,
@@ -156,13 +182,13 @@ async fn is_there<H: Host>(governor: &Governor<'_, H>, config: &PimConfig, findi
             return false;
         }
     };
-    tell_of_clock(governor.now_ms() / 1000, &answer, findings);
+    tell_of_clock(governor.now_ms() / 1000, &answer, (tolerance_s, findings));
     if answer.status().is_redirection() {
         findings.error(
             "pim_url",
             format!(
                 "what answers at pim_url leads to {}, and no redirect is followed",
-                led_to(answer.headers())
+                led_to(answer.headers()).unwrap_or_else(|| "another path".to_owned())
             ),
             "give that as pim_url, if it is the PIM",
         );
@@ -176,7 +202,8 @@ async fn is_there<H: Host>(governor: &Governor<'_, H>, config: &PimConfig, findi
         );
         return false;
     }
-    if !json::read(answer.body()).is_some_and(|read| read.value.is_object()) {
+    let is_root = |root: Value| root.get("routes").or(root.get("authentication")).is_some();
+    if answer.status() != 200 || !json::read(answer.body()).is_some_and(|read| is_root(read.value)) {
         findings.error(
             "pim_url",
             format!("what answers {} at pim_url is no Akeneo PIM's API", answer.status().as_u16()),
@@ -187,30 +214,38 @@ async fn is_there<H: Host>(governor: &Governor<'_, H>, config: &PimConfig, findi
     true
 }
 
-fn tell_of_clock(now_s: u64, answer: &Response<Vec<u8>>, findings: &mut Findings) {
+fn tell_of_clock(now_s: u64, answer: &Response<Vec<u8>>, (tolerance_s, findings): (Option<u64>, &mut Findings)) {
     let date = answer.headers().get(header::DATE).and_then(|value| value.to_str().ok());
     let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok());
-    let Some(theirs_s) = theirs
-        .and_then(|theirs| theirs.duration_since(UNIX_EPOCH).ok())
-        .map(|since| since.as_secs())
-    else {
+    let Some(theirs) = theirs.and_then(|theirs| theirs.duration_since(UNIX_EPOCH).ok()) else {
         return;
     };
-    let apart_s = now_s.abs_diff(theirs_s);
-    let (what, remedy) = (
-        format!("the clocks of the PIM and of this host are {apart_s} seconds apart"),
-        "set the host's clock by NTP, and have the PIM's looked at: the Events API's deliveries are refused when they seem too old",
-    );
-    match apart_s {
-        CLOCK_MOST_S.. => findings.error("clock", what, remedy),
-        CLOCK_S.. => findings.warning("clock", what, remedy),
-        _ => {}
+    let apart_s = now_s.abs_diff(theirs.as_secs());
+    let what = format!("the clocks of the PIM and of this host are {apart_s} seconds apart");
+    let remedy = "set the host's clock by NTP, and have the PIM's looked at";
+    if tolerance_s.is_some_and(|tolerance_s| apart_s >= tolerance_s) {
+        findings.error(
+            "clock",
+            format!("{what}, and the Events API's deliveries are refused for it"),
+            remedy,
+        );
+    } else if apart_s >= CLOCK_S {
+        findings.warning("clock", what, remedy);
+    }
+}
+
+/// How a right is given.
+fn grant(right: &str, is_app: bool) -> String {
+    match is_app {
+        true => format!("give the App the scope with which it may do as by `{right}`, and have it connected again"),
+        false => format!("tick `{right}` in the role's Web API permissions"),
     }
 }
 
 /// The lists that the relay reads, or that say whether what the shape names is there.
 fn lists(shape: &Shape, named: &BTreeSet<&'static str>) -> Vec<List> {
     let mut needed: BTreeSet<&'static str> = BTreeSet::new();
+    let mut options: BTreeSet<String> = BTreeSet::new();
     for kind in shape.kinds() {
         needed.insert(match kind {
             Kind::Product => "products-uuid",
@@ -218,11 +253,12 @@ fn lists(shape: &Shape, named: &BTreeSet<&'static str>) -> Vec<List> {
             Kind::Category => "categories",
         });
         for (need, _) in shape.needs(*kind) {
-            needed.insert(match need {
-                Need::Categories => "categories",
-                Need::Families => "families",
-                _ => "attributes",
-            });
+            match need {
+                Need::Categories => drop(needed.insert("categories")),
+                Need::Families => drop(needed.insert("families")),
+                Need::Attributes => drop(needed.insert("attributes")),
+                Need::Options(attribute) => drop(options.insert(attribute)),
+            }
         }
     }
     let all = [
@@ -237,7 +273,21 @@ fn lists(shape: &Shape, named: &BTreeSet<&'static str>) -> Vec<List> {
     let read = all
         .into_iter()
         .filter(|(list, _)| needed.contains(list) || named.contains(list));
-    read.map(|(list, right)| (list, right, needed.contains(list))).collect()
+    let mut lists: Vec<List> = read
+        .map(|(list, right)| (list.to_owned(), right, needed.contains(list)))
+        .collect();
+    let of = |attribute: &String| format!("attributes/{}/options", model::path::path_segment(attribute));
+    lists.extend(
+        options
+            .iter()
+            .map(|attribute| (of(attribute), "List attribute options", true)),
+    );
+    lists
+}
+
+/// Whether Akeneo itself refuses, in its own form.
+fn is_akeneos(answer: &Response<Vec<u8>>) -> bool {
+    json::read(answer.body()).is_some_and(|read| read.value.get("code").is_some())
 }
 
 /// Whether a refusal is of the whole API: Akeneo names it so.

@@ -7,6 +7,7 @@
 use crate::finding::Findings;
 use queue::key::Record;
 use queue::keyspace::Keyspace;
+use queue::raise::fresh_id;
 use records::status::Status;
 use world::host::{Clock, Random, Store, StoreError};
 
@@ -49,7 +50,7 @@ pub async fn look<H: Store + Clock + Random>(host: &H, keys: &Keyspace, findings
 
 /// Whether what is written is read back, listed, and gone once it is deleted.
 async fn keeps<H: Store + Random>(host: &H, keys: &Keyspace) -> Result<bool, StoreError> {
-    let key = keys.preflight();
+    let key = keys.preflight(&fresh_id(host));
     let value = host.bytes();
     host.set(&key, &value).await?;
     let is_read = host.get(&key).await?.is_some_and(|read| read == value);

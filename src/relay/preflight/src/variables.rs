@@ -22,8 +22,18 @@ const SECRET_MOST: usize = 256;
 /// The secrets with which deliveries are signed.
 const SECRETS: [SecretNames; 3] = [EVENT_PLATFORM_SECRET, EVENTS_API_SECRET, NOTIFICATION_SECRET];
 
+/// The addresses that the component may call. If Spin cannot read one of them, it denies every call.
+pub const ADDRESSES: [&str; 5] = [
+    "pim_url",
+    "destination_url",
+    "login_url",
+    "public_url",
+    "event_platform_url",
+];
+
 /// What stands in for a variable that has to be set, so that the others can be read. Nothing is called with it.
-const STAND_INS: [(&str, &str); 8] = [
+const STAND_INS: [(&str, &str); 9] = [
+    ("pim_app_token", "unset"),
     ("destination_url", "https://destination.invalid"),
     ("pim_url", "https://pim.invalid"),
     ("pim_client_id", "unset"),
@@ -40,6 +50,8 @@ pub struct Judged {
     pub worker: Option<WorkerConfig>,
     /// The variables that are wrong.
     pub wrong: Vec<String>,
+    /// Whether an address that is right is written otherwise than Spin reads it.
+    pub is_misread: bool,
 }
 
 impl Judged {
@@ -79,7 +91,9 @@ pub fn judge(variables: &Variables, findings: &mut Findings) -> Judged {
             Some("") if !stand_in.is_empty() => stand_in,
             Some(_) => break,
         };
-        if known.is_none() {
+        // What a shape that cannot be read says of a login is not known.
+        let is_of_the_shape = name == "login_secret" && wrong.iter().any(|wrong| wrong == "shape");
+        if known.is_none() && !is_of_the_shape {
             let variable = name.to_ascii_uppercase();
             let set = format!("set {name} in the environment (SPIN_VARIABLE_{variable}), or by --variable");
             findings.error(&name, text, set);
@@ -88,10 +102,14 @@ pub fn judge(variables: &Variables, findings: &mut Findings) -> Judged {
         instead.borrow_mut().insert(name, value.to_owned());
     }
     let worker = WorkerConfig::read(&readable).ok();
-    let judged = Judged { worker, wrong };
+    let mut judged = Judged {
+        worker,
+        wrong,
+        is_misread: false,
+    };
     tell_of_secrets(&readable, findings);
     tell_of_tokens(&readable, &judged, findings);
-    tell_of_addresses(variables, &judged, findings);
+    judged.is_misread = tell_of_addresses(variables, &judged, findings);
     judged
 }
 
@@ -113,6 +131,7 @@ fn read_all(variables: &Variables) -> Result<(), ConfigError> {
     ingest.own_authors()?;
     ingest.tolerance_s()?;
     variables.public_url()?;
+    variables.event_platform_url()?;
     Ok(())
 }
 
@@ -185,19 +204,29 @@ fn tell_of_tokens(variables: &Variables, judged: &Judged, findings: &mut Finding
     }
 }
 
-/// Tells of addresses that Spin reads otherwise than the relay, and of those without encryption.
-fn tell_of_addresses(variables: &Variables, judged: &Judged, findings: &mut Findings) {
-    for name in ["pim_url", "destination_url", "login_url", "alert_url", "public_url"] {
+/// Tells of addresses that Spin reads otherwise than the relay, and of those without encryption; says whether there is one
+/// of the former.
+fn tell_of_addresses(variables: &Variables, judged: &Judged, findings: &mut Findings) -> bool {
+    let mut is_misread = false;
+    for name in ADDRESSES.into_iter().chain(["alert_url"]) {
         if !judged.is_right(&[name]) {
             continue;
         }
         if let Some(misread) = variables.misread(name) {
             findings.error(name, misread, "write it as told, and start anew");
+            is_misread |= name != "alert_url";
         }
     }
-    let Some(worker) = &judged.worker else { return };
+    let Some(worker) = &judged.worker else {
+        return is_misread;
+    };
     let destination = worker.destination.as_ref().map(|destination| &destination.origin);
-    for (name, origin) in [("pim_url", Some(&worker.pim.origin)), ("destination_url", destination)] {
+    let alert = worker.alert.as_ref().map(|alert| &alert.origin);
+    for (name, origin) in [
+        ("pim_url", Some(&worker.pim.origin)),
+        ("destination_url", destination),
+        ("alert_url", alert),
+    ] {
         if origin.is_some_and(|origin| is_open(origin)) {
             findings.warning(
                 name,
@@ -206,6 +235,7 @@ fn tell_of_addresses(variables: &Variables, judged: &Judged, findings: &mut Find
             );
         }
     }
+    is_misread
 }
 
 /// Whether an origin is reached over a network without encryption.

@@ -33,9 +33,14 @@ impl Keyspace {
         self.prefix.split('.').nth(1).unwrap_or_default()
     }
 
-    /// The key that a look at the store writes and takes away again. It is no key of the queue's, and left alone.
-    pub fn preflight(&self) -> String {
-        format!("{}preflight", self.prefix)
+    /// A key that a look at the store writes and takes away again. It is no key of the queue's, and left alone.
+    pub fn preflight(&self, id: &Segment) -> String {
+        format!("{}preflight.{}", self.prefix, id.as_str())
+    }
+
+    /// The key of what was sent to the Event Platform's management API. It is no key of the queue's, either.
+    pub fn connection(&self) -> String {
+        format!("{}connection", self.prefix)
     }
 
     /// The text of a key.

@@ -48,8 +48,10 @@ pub(super) async fn judge<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk
     });
     let from = judging.from.as_ref().and_then(Place::get);
     let end_ms = session.desk.host.monotonic_ms() + STEP_MS;
-    for (kind, place) in pages_of(&session.books, session.desk.config.shape.kinds(), from) {
-        if session.desk.host.monotonic_ms() >= end_ms {
+    let pages = pages_of(&session.books, session.desk.config.shape.kinds(), from);
+    for (at, (kind, place)) in pages.into_iter().enumerate() {
+        if at > 0 && session.desk.host.monotonic_ms() >= end_ms {
+            session.books.note_progress();
             judging.from = Some(Place::of(kind, place));
             walk.judging = Some(judging);
             return Ok(false);
@@ -141,8 +143,10 @@ pub(super) async fn raise<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, bo
     let from = from.as_ref().and_then(Place::get);
     let (mut missed, mut next): (Vec<(Entity, String)>, Option<Place>) = Default::default();
     let end_ms = desk.host.monotonic_ms() + STEP_MS;
-    for (kind, place) in pages_of(books, desk.config.shape.kinds(), from) {
-        if desk.host.monotonic_ms() >= end_ms {
+    let pages = pages_of(books, desk.config.shape.kinds(), from);
+    for (at, (kind, place)) in pages.into_iter().enumerate() {
+        if at > 0 && desk.host.monotonic_ms() >= end_ms {
+            books.note_progress();
             next = Some(Place::of(kind, place));
             break;
         }

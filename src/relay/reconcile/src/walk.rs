@@ -53,6 +53,7 @@ pub(super) async fn step<H: Host>(session: &mut Session<'_, H>) -> Result<(), Ha
         }
         Step::Judge => {
             let is_judged = deletions::judge(session, &mut walk).await?;
+            walk.page_ms = now_ms;
             if is_judged {
                 sweep(&session.desk, &session.upstreams, &session.backlog, walk.began_ms).await?;
                 (walk.finished_ms, walk.trouble) = (now_ms, None);

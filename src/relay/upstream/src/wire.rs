@@ -33,10 +33,7 @@ pub async fn transfer<H: Http>(
     max_bytes: u64,
 ) -> Transfer {
     let mut became = host.transfer(dressed(from), dressed(to), limits, max_bytes).await;
-    let limits = CallLimits {
-        needs_body: false,
-        ..limits
-    };
+    let limits = limits.for_a_status();
     became.from = became.from.and_then(|response| unpacked(response, limits));
     became.to = became
         .to

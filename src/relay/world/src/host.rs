@@ -110,6 +110,16 @@ pub struct CallLimits {
 }
 
 impl CallLimits {
+    /// The same for a call of whose answer the status alone counts.
+    #[must_use]
+    pub fn for_a_status(self) -> CallLimits {
+        CallLimits {
+            needs_body: false,
+            body_bytes: self.body_bytes.min(BEGINNING_BYTES),
+            ..self
+        }
+    }
+
     /// Whether an answer of this status needs the whole of its body.
     pub fn needs_body_of(&self, status: StatusCode) -> bool {
         self.needs_body && status.is_success()
@@ -198,11 +208,7 @@ pub trait Http {
             to.headers_mut().insert(name, value.clone());
         }
         *to.body_mut() = content;
-        let beginning = CallLimits {
-            needs_body: false,
-            ..limits
-        };
-        let to = Some(self.send(to, beginning).await);
+        let to = Some(self.send(to, limits.for_a_status()).await);
         Transfer { from, to }
     }
 }

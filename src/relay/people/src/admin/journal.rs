@@ -17,7 +17,7 @@ const KEPT: usize = 500;
 const BODY_KEPT: usize = 1000;
 
 /// Notes that somebody asked for something, and forgets what is too old.
-pub(super) async fn note<H: Store + Clock + Random>(
+pub async fn note<H: Store + Clock + Random>(
     host: &H,
     keys: &Keyspace,
     who: &str,

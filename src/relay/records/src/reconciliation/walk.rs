@@ -124,7 +124,8 @@ impl Walk {
         let due_ms = match &self.step {
             Some(Step::List { scan, .. }) => scan.due_ms(now_ms).max(page_ms + PACE_MS),
             Some(Step::Verify { .. }) => page_ms + PACE_MS,
-            Some(Step::Judge) => 0,
+            // Looks that are due go between two of its steps.
+            Some(Step::Judge) => page_ms,
             None if self.asked.is_some() => 0,
             None if self.finished_ms > 0 && self.began_ms <= now_ms + SKEW_S * 1000 => {
                 self.began_ms + periods.walk_s? * 1000

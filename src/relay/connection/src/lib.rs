@@ -1,0 +1,24 @@
+//! The subscription by which the Event Platform tells the relay of changes, kept as the variables say.
+//!
+//! What is wanted follows from the variables and the shape. What is there is read from Akeneo's management API. The
+//! difference is told, and carried out if somebody asks for it; done again, nothing is left to do. Secrets come from the
+//! variables of those components that verify with them; Akeneo never gives one back, so that a digest of what was sent is
+//! remembered. Nothing is sent to Akeneo before the public address has taken a delivery that is signed with it.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`wanted`] | the subscriber and the subscription that are wanted |
+//! | [`found`] | those that are there, as the management API tells |
+//! | [`memory`] | what was sent, remembered by digest |
+//! | [`plan`] | what is to be done, out of the three above: pure |
+//! | [`management`] | the calls of the management API |
+//! | [`proof`] | a signed delivery to the public address, before Akeneo is told of it |
+//! | [`connect`] | all of it: show, connect, resume, remove, a new secret |
+
+pub mod connect;
+pub mod found;
+pub mod management;
+pub mod memory;
+pub mod plan;
+pub mod proof;
+pub mod wanted;

@@ -1,0 +1,146 @@
+//! The subscriber and the subscription that are wanted, by the variables and the shape.
+
+use config::WorkerConfig;
+use model::entity::{Kind, digest};
+use serde_json::{Value, json};
+use shape::Need;
+use std::collections::BTreeSet;
+
+/// What every type of the Event Platform begins with (contract 3.4).
+const PREFIX: &str = "com.akeneo.pim.v1.";
+
+/// The paths at which the relay takes events and notifications.
+pub const EVENTS: &str = "/webhooks/akeneo/event-platform";
+const NOTIFICATIONS: &str = "/webhooks/akeneo/notifications";
+
+/// The secrets that Akeneo signs with, as the variables have them.
+#[derive(Clone)]
+pub struct Secrets {
+    /// The subscription's primary secret.
+    pub primary: String,
+    /// The one that it had before, while that is still taken.
+    pub secondary: Option<String>,
+    /// The subscriber's secret for notifications, if they are taken.
+    pub notification: Option<String>,
+}
+
+/// What is wanted.
+#[derive(Clone)]
+pub struct Wanted {
+    /// The subscriber's name: it tells this relay's from others'.
+    pub name: String,
+    /// The PIM's address.
+    pub subject: String,
+    /// Where Akeneo writes to people; none leaves it as it is.
+    pub email: Option<String>,
+    /// The origin at which Akeneo comes to the relay.
+    pub origin: String,
+    /// The types of events.
+    pub events: BTreeSet<String>,
+    /// What deliveries are signed with.
+    pub secrets: Secrets,
+}
+
+impl Wanted {
+    /// What is wanted by this configuration, at this public address.
+    pub fn of(config: &WorkerConfig, origin: &str, email: Option<String>, secrets: Secrets) -> Wanted {
+        Wanted {
+            name: format!("akeneo-relay {}", config.keys.instance()),
+            subject: config.pim.origin.clone(),
+            email,
+            origin: origin.to_owned(),
+            events: events(config),
+            secrets,
+        }
+    }
+
+    /// Where events are delivered.
+    pub fn url(&self) -> String {
+        format!("{}{EVENTS}", self.origin)
+    }
+
+    /// The subscriber's contact, with its secret; the address of people as it is known already where none is wanted.
+    fn contact(&self, known: Option<&str>) -> Value {
+        let mut contact = json!({ "notification_channels": ["email"] });
+        if let Some(email) = self.email.as_deref().or(known) {
+            contact["technical_email"] = json!(email);
+        }
+        if let Some(secret) = &self.secrets.notification {
+            contact["notification_channels"] = json!(["email", "webhook"]);
+            contact["notification_webhook_url"] = json!(format!("{}{NOTIFICATIONS}", self.origin));
+            contact["notification_webhook_secret"] = json!(secret);
+        }
+        contact
+    }
+
+    /// The subscriber as it is sent: whole, since whether an absent member is kept is not said (the contract's part on
+    /// kinds, 3.2).
+    pub fn subscriber(&self, known_email: Option<&str>) -> Value {
+        json!({ "name": self.name, "contact": self.contact(known_email) })
+    }
+
+    /// Where notifications are delivered, if they are.
+    pub fn notification_url(&self) -> Option<String> {
+        let secret = self.secrets.notification.as_ref();
+        secret.map(|_| format!("{}{NOTIFICATIONS}", self.origin))
+    }
+
+    /// The subscription as it is sent: whole, secrets included, of which none is ever one that was read back.
+    pub fn subscription(&self) -> Value {
+        let mut secret = json!({ "primary": self.secrets.primary });
+        if let Some(secondary) = &self.secrets.secondary {
+            secret["secondary"] = json!(secondary);
+        }
+        json!({
+            "source": "pim",
+            "subject": self.subject,
+            "type": "https",
+            "events": self.events,
+            "config": { "url": self.url(), "secret": secret },
+        })
+    }
+
+    /// A digest that tells the secrets of the subscription from all others.
+    pub fn mark_of_secrets(&self) -> String {
+        let secondary = self.secrets.secondary.as_deref().unwrap_or_default();
+        digest(format!("{}\n{}\n{secondary}", self.name, self.secrets.primary).as_bytes())
+    }
+
+    /// A digest that tells the secret of notifications from all others; empty where there is none.
+    pub fn mark_of_notification(&self) -> String {
+        let secret = self.secrets.notification.as_ref();
+        secret.map_or_else(String::new, |secret| {
+            digest(format!("{}\n{secret}", self.name).as_bytes())
+        })
+    }
+}
+
+/// The types of events that the shape needs: of the kinds that are sent, of completeness where entities are chosen by it,
+/// and of the lists in which it looks things up.
+fn events(config: &WorkerConfig) -> BTreeSet<String> {
+    let shape = &config.shape;
+    let mut types: Vec<String> = Vec::new();
+    let mut three = |noun: &str, updated: &str| {
+        types.extend(["created", updated, "deleted"].map(|what| format!("{PREFIX}{noun}.{what}")));
+    };
+    for kind in shape.kinds().iter().filter(|kind| shape.wants(**kind)) {
+        match kind {
+            Kind::Product => three("product", "updated.delta"),
+            Kind::ProductModel => three("product-model", "updated.delta"),
+            Kind::Category => three("category", "updated"),
+        }
+    }
+    let needs = shape.kinds().iter().flat_map(|kind| shape.needs(*kind));
+    for (need, _) in needs {
+        match need {
+            Need::Attributes => three("attribute", "updated"),
+            Need::Families => three("family", "updated"),
+            Need::Categories => three("category", "updated"),
+            Need::Options(_) => three("attribute-option", "updated"),
+        }
+    }
+    if shape.asks_completenesses() {
+        types.extend(["became-complete", "became-incomplete"].map(|what| format!("{PREFIX}product.{what}")));
+    }
+    types.into_iter().collect()
+}

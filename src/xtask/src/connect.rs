@@ -1,0 +1,59 @@
+//! The subscription of a running application at Akeneo: `cargo xtask connect`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::workspace;
+
+/// Which application is asked, and for what.
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("what").multiple(false)))]
+pub(crate) struct Args {
+    /// The application's origin
+    #[arg(long, default_value = "http://127.0.0.1:3000", value_name = "ORIGIN")]
+    url: String,
+    /// How long a tick under way is waited for, in seconds
+    #[arg(long, default_value_t = 75, value_name = "SECONDS")]
+    wait: u64,
+    /// Where Akeneo writes to people; needed once
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// Do what is shown
+    #[arg(long)]
+    yes: bool,
+    /// Resume a suspended subscription
+    #[arg(long, group = "what")]
+    resume: bool,
+    /// Delete the subscription, for good
+    #[arg(long, group = "what")]
+    remove: bool,
+    /// Write a new secret to this file, and change nothing
+    #[arg(long, group = "what", value_name = "FILE")]
+    new_secret: Option<PathBuf>,
+}
+
+/// Builds and runs the program that asks. The administration's token is read from the environment.
+///
+/// # Errors
+/// It does not build, nobody answers, or what was asked for could not be done.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut program = Command::new(workspace::native_program("connecting")?);
+    program.args(["--url", &args.url, "--wait", &args.wait.to_string()]);
+    if let Some(email) = &args.email {
+        program.args(["--email", email]);
+    }
+    for (is_set, name) in [
+        (args.yes, "--yes"),
+        (args.resume, "--resume"),
+        (args.remove, "--remove"),
+    ] {
+        program.args(is_set.then_some(name));
+    }
+    if let Some(file) = &args.new_secret {
+        program.arg("--new-secret").arg(file);
+    }
+    ensure!(program.status()?.success(), "it was not done: see above");
+    Ok(())
+}

@@ -1,0 +1,434 @@
+//! The subscription at Akeneo, made and kept as the variables say, against a management API that is simulated.
+
+use http::Method;
+use serde_json::{Value, json};
+use simulator::catalogue::{Action, Catalogue};
+use simulator::deliveries::{Delivery, Format, Plan, Secrets};
+use simulator::event_platform::EventPlatform;
+use simulator::fault::Fault;
+use simulator::server::Server;
+use simulator::times::now_ms;
+use std::net::TcpListener;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tests::application::{ADMIN_TOKEN, Application, Setup};
+use tests::client::{Answer, bearer};
+use tests::world::{NOTIFICATION_SECRET, PLATFORM_SECRET, World};
+
+const NEW_SECRET: &str = "another-secret-of-the-subscription";
+
+/// A PIM and Akeneo's platform beside it.
+struct Scene {
+    world: World,
+    platform: Server<EventPlatform>,
+}
+
+impl Scene {
+    async fn begin() -> Scene {
+        let world = World::start(Catalogue::generate(10, 2, 5)).await.unwrap();
+        let client_id = world.pim.with(|pim| pim.config.client_id.clone());
+        let platform = EventPlatform::new(&world.pim.url(), &client_id);
+        Scene {
+            platform: Server::start(platform, "127.0.0.1:0".parse().unwrap()).await.unwrap(),
+            world,
+        }
+    }
+
+    /// The setup of an application at an address that Akeneo comes to.
+    fn setup(&self, address: &str) -> Setup {
+        self.world
+            .setup()
+            .with("public_url", &format!("http://{address}"))
+            .with("event_platform_url", &self.platform.url())
+    }
+
+    async fn application(&self) -> Application {
+        let address = free_address();
+        Application::start_at(&address, state(), self.setup(&address))
+            .await
+            .unwrap()
+    }
+
+    /// The one subscription that is there.
+    fn subscription(&self) -> Value {
+        self.platform.with(|platform| {
+            assert_eq!((platform.subscribers.len(), platform.subscriptions.len()), (1, 1));
+            platform.subscriptions.values().next().cloned().unwrap()
+        })
+    }
+
+    fn changes(&self) -> usize {
+        self.platform.with(|platform| platform.changes())
+    }
+
+    /// A delivery as Akeneo would sign it now.
+    fn delivery(&self, seed: u64) -> Delivery {
+        let secrets = &self.subscription()["config"]["secret"];
+        let text = |name: &str| secrets[name].as_str().map(str::to_owned);
+        let product = &self.world.products()[0];
+        let changes = self.world.edit(product, Action::Touch).unwrap();
+        let secrets = Secrets {
+            primary: text("primary").unwrap(),
+            secondary: text("secondary"),
+        };
+        let plan = Plan::new(Format::EventPlatform(secrets), now_ms() / 1000, seed);
+        plan.deliveries(&changes).remove(0)
+    }
+}
+
+fn state() -> Arc<TempDir> {
+    Arc::new(TempDir::new().unwrap())
+}
+
+/// An address that nobody listens at yet.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+async fn ask(application: &Application, body: Value) -> Answer {
+    let path = "/admin/connect?wait_seconds=20";
+    let answer = application
+        .request(Method::POST, path, &[bearer(ADMIN_TOKEN)], body.to_string())
+        .await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    answer
+}
+
+/// Connects, and gives what was done.
+async fn connect(application: &Application) -> Vec<String> {
+    let answer = ask(application, json!({ "do": "connect", "email": "ops@example.com" })).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    let done = answer.json()["done"].as_array().unwrap().clone();
+    done.iter().map(|step| step.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn connecting_makes_both_and_a_second_time_changes_nothing() {
+    let scene = Scene::begin().await;
+    // Somebody else's, of another name, is nobody's business.
+    let foreign = json!({ "id": "f1", "name": "translations", "status": "active", "subject": scene.world.pim.url() });
+    scene
+        .platform
+        .with(|platform| platform.subscribers.insert("f1".to_owned(), foreign.clone()));
+    let application = scene.application().await;
+
+    let shown = ask(&application, json!({})).await.json();
+    assert_eq!(shown["would"], json!(["make the subscriber", "make the subscription"]));
+    assert_eq!(scene.changes(), 0);
+    let without = ask(&application, json!({ "do": "connect" })).await;
+    assert_eq!(without.status, 502);
+    assert!(
+        without.json()["detail"].as_str().unwrap().contains("`email`"),
+        "{:?}",
+        without.body
+    );
+
+    assert_eq!(
+        connect(&application).await,
+        ["make the subscriber", "make the subscription"]
+    );
+    assert_eq!(
+        scene.platform.with(|platform| platform.subscribers.remove("f1")),
+        Some(foreign)
+    );
+    let made = scene.subscription();
+    let public = application.url.clone();
+    assert_eq!(
+        made["config"]["url"],
+        json!(format!("{public}/webhooks/akeneo/event-platform"))
+    );
+    assert_eq!(made["config"]["secret"], json!({ "primary": PLATFORM_SECRET }));
+    let expected: Vec<String> = ["product", "product-model"]
+        .iter()
+        .flat_map(|noun| ["created", "deleted", "updated.delta"].map(|what| format!("com.akeneo.pim.v1.{noun}.{what}")))
+        .collect();
+    let mut events: Vec<String> = serde_json::from_value(made["events"].clone()).unwrap();
+    events.sort();
+    let mut expected = expected;
+    expected.sort();
+    assert_eq!(events, expected);
+    let contact = scene
+        .platform
+        .with(|platform| platform.subscribers.values().next().unwrap()["contact"].clone());
+    assert_eq!(
+        contact["notification_webhook_url"],
+        json!(format!("{public}/webhooks/akeneo/notifications"))
+    );
+    assert_eq!(contact["notification_webhook_secret"], NOTIFICATION_SECRET);
+
+    let changes = scene.changes();
+    assert_eq!(connect(&application).await, Vec::<String>::new());
+    let again = ask(&application, json!({ "do": "connect" })).await.json();
+    assert_eq!((again["done"].clone(), scene.changes()), (json!([]), changes));
+    assert_eq!(application.deliver(&scene.delivery(1)).await.unwrap().status, 200);
+    // The event that proved the address led to nothing.
+    application.tick_until_idle().await.unwrap();
+    assert_eq!(scene.world.pushes("PUT"), 1);
+    let journal = application
+        .request(Method::GET, "/admin/journal", &[bearer(ADMIN_TOKEN)], "")
+        .await
+        .unwrap();
+    assert!(journal.json().to_string().contains("connect to the Event Platform"));
+}
+
+/// The new secret is set beside the old one, Akeneo is told of both, and later of the new one alone: whatever it signs with
+/// in between is taken.
+#[tokio::test]
+async fn a_secret_is_changed_under_deliveries_and_none_is_refused() {
+    let scene = Scene::begin().await;
+    let address = free_address();
+    let mut application = Application::start_at(&address, state(), scene.setup(&address))
+        .await
+        .unwrap();
+    connect(&application).await;
+    let both = scene
+        .setup(&address)
+        .with("event_platform_secret", NEW_SECRET)
+        .with("event_platform_secret_previous", PLATFORM_SECRET);
+    let one = scene.setup(&address).with("event_platform_secret", NEW_SECRET);
+    let mut seed = 0;
+    for (setup, secret) in [
+        (both, json!({ "primary": NEW_SECRET, "secondary": PLATFORM_SECRET })),
+        (one, json!({ "primary": NEW_SECRET })),
+    ] {
+        let (state, _) = application.kill().await.unwrap();
+        application = Application::start_at(&address, state, setup).await.unwrap();
+        for _ in 0..2 {
+            seed += 1;
+            assert_eq!(application.deliver(&scene.delivery(seed)).await.unwrap().status, 200);
+            connect(&application).await;
+        }
+        assert_eq!(scene.subscription()["config"]["secret"], secret);
+        assert_eq!(connect(&application).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn another_address_is_told_while_the_old_one_goes_on_answering() {
+    let scene = Scene::begin().await;
+    let old = scene.application().await;
+    connect(&old).await;
+    let address = free_address();
+    let new = Application::start_at(&address, old.state(), scene.setup(&address))
+        .await
+        .unwrap();
+    let done = connect(&new).await;
+    assert_eq!(done.len(), 2, "{done:?}");
+    assert!(
+        done[1].contains(&format!("events go to http://{address}/webhooks/akeneo/event-platform")),
+        "{done:?}"
+    );
+    assert_eq!(
+        scene.subscription()["config"]["url"],
+        json!(format!("http://{address}/webhooks/akeneo/event-platform"))
+    );
+    for application in [&old, &new] {
+        assert_eq!(application.deliver(&scene.delivery(7)).await.unwrap().status, 200);
+    }
+    assert_eq!(connect(&new).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_suspended_is_resumed_and_what_is_removed_is_gone() {
+    let scene = Scene::begin().await;
+    let application = scene.application().await;
+    connect(&application).await;
+    assert_eq!(
+        ask(&application, json!({ "do": "resume" })).await.json()["done"],
+        json!([])
+    );
+    scene.platform.with(|platform| {
+        platform
+            .subscriptions
+            .values_mut()
+            .for_each(|known| known["status"] = json!("suspended"));
+    });
+    assert_eq!(
+        ask(&application, json!({})).await.json()["subscription"]["status"],
+        "suspended"
+    );
+    let done = ask(&application, json!({ "do": "resume" })).await.json()["done"].clone();
+    assert_eq!(
+        (done, &scene.subscription()["status"]),
+        (json!(["resume the subscription"]), &json!("active"))
+    );
+
+    let done = ask(&application, json!({ "do": "remove" })).await.json()["done"].clone();
+    assert_eq!(done, json!(["delete the subscription", "delete the subscriber"]));
+    assert!(
+        scene
+            .platform
+            .with(|platform| platform.subscribers.is_empty() && platform.subscriptions.is_empty())
+    );
+    assert_eq!(
+        ask(&application, json!({ "do": "remove" })).await.json()["done"],
+        json!([])
+    );
+    assert_eq!(connect(&application).await.len(), 2, "and again");
+}
+
+/// Nobody knows whether a call that was cut off had its effect: the next run finds out, and makes nothing twice.
+#[tokio::test]
+async fn cut_off_at_any_call_the_next_run_mends_it() {
+    let scene = Scene::begin().await;
+    let mut application = scene.application().await;
+    let address = application.url.trim_start_matches("http://").to_owned();
+    connect(&application).await;
+    let calls = scene.platform.with(|platform| platform.calls.len());
+    assert!(calls >= 3);
+    for number in 0..calls {
+        for has_effect in [false, true] {
+            application.kill().await.unwrap();
+            scene.platform.with(|platform| {
+                *platform = EventPlatform::new(&platform.pim_url, &platform.client_id);
+                platform.cut = Some((number, has_effect));
+            });
+            application = Application::start_at(&address, state(), scene.setup(&address))
+                .await
+                .unwrap();
+            let cut = ask(&application, json!({ "do": "connect", "email": "ops@example.com" })).await;
+            assert_eq!(cut.status, 502, "{number}: {:?}", cut.body);
+            connect(&application).await;
+            assert_eq!(
+                scene.subscription()["config"]["secret"],
+                json!({ "primary": PLATFORM_SECRET }),
+                "{number}"
+            );
+            assert_eq!(connect(&application).await, Vec::<String>::new(), "{number}");
+        }
+    }
+}
+
+/// Akeneo would suspend a subscription whose address does not take what it signs.
+#[tokio::test]
+async fn nothing_is_told_before_the_address_takes_what_is_signed() {
+    let scene = Scene::begin().await;
+    let address = free_address();
+    // Another relay, which does not know the secret.
+    let other = scene.world.setup().with("event_platform_secret", NEW_SECRET);
+    let _other = Application::start_at(&address, state(), other).await.unwrap();
+    let application = Application::start(scene.setup(&address)).await.unwrap();
+    let answer = ask(&application, json!({ "do": "connect", "email": "ops@example.com" })).await;
+    assert_eq!((answer.status.as_u16(), scene.changes()), (502, 0));
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.contains("401") && detail.contains("Akeneo was told nothing"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_missing_or_refused_is_told_with_what_to_do() {
+    let scene = Scene::begin().await;
+    let address = free_address();
+    for (name, says) in [
+        ("event_platform_url", "event.prd.sdk"),
+        ("public_url", "relay.example.com"),
+        ("event_platform_secret", "secret"),
+    ] {
+        let value = if name == "event_platform_secret" {
+            ""
+        } else {
+            "https://unset.invalid"
+        };
+        let application = Application::start(scene.setup(&address).with(name, value))
+            .await
+            .unwrap();
+        let answer = ask(&application, json!({})).await;
+        assert_eq!(answer.status, 409);
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(says),
+            "{:?}",
+            answer.body
+        );
+    }
+    let application = scene.application().await;
+    for body in [r#"{"do":"everything"}"#, r#"{"url":"x"}"#, "{"] {
+        let answer = application
+            .request(Method::POST, "/admin/connect", &[bearer(ADMIN_TOKEN)], body)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 400, "{body}");
+    }
+    scene
+        .platform
+        .with(|platform| platform.client_id = "another".to_owned());
+    let refused = ask(&application, json!({})).await;
+    assert_eq!(refused.status, 502);
+    assert!(
+        refused.json()["detail"].as_str().unwrap().contains("pim_client_id"),
+        "{:?}",
+        refused.body
+    );
+    scene
+        .world
+        .pim
+        .with(|pim| pim.faults.add(Fault::always(Fault::status(422)).path("/api/oauth")));
+    let (answer, secrets) = (ask(&application, json!({})).await, scene.world.setup());
+    let told = String::from_utf8_lossy(&answer.body).into_owned();
+    for name in [
+        "pim_client_secret",
+        "pim_password",
+        "event_platform_secret",
+        "notification_secret",
+    ] {
+        assert!(!told.contains(secrets.variable(name)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_made_and_kept_nowhere() {
+    let scene = Scene::begin().await;
+    let application = scene.application().await;
+    let made = ask(&application, json!({ "do": "secret" })).await.json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let other = ask(&application, json!({ "do": "secret" })).await.json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(made.len() == 64 && made.chars().all(|c| c.is_ascii_hexdigit()) && made != other);
+    connect(&application).await;
+    let state = application.state();
+    let secrets = [made.as_str(), PLATFORM_SECRET, NOTIFICATION_SECRET];
+    drop(application);
+    let mut folders = vec![state.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let content = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            assert!(
+                secrets.iter().all(|secret| !content.contains(secret)),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_administration_may_connect() {
+    let scene = Scene::begin().await;
+    let application = Application::start(scene.world.setup().with("read_token", "reads"))
+        .await
+        .unwrap();
+    for (headers, expected) in [
+        (vec![], 401),
+        (vec![bearer("wrong")], 401),
+        (vec![bearer("reads")], 403),
+    ] {
+        let answer = application
+            .request(Method::POST, "/admin/connect", &headers, "{}")
+            .await
+            .unwrap();
+        assert_eq!(answer.status, expected);
+    }
+    assert_eq!(scene.platform.with(|platform| platform.calls.len()), 0);
+}
