@@ -174,7 +174,7 @@ async fn connecting_makes_both_and_a_second_time_changes_nothing() {
 }
 
 /// The new secret is set beside the old one, Akeneo is told of both, and later of the new one alone: whatever it signs with
-/// in between is taken.
+/// in between is taken. What would have deliveries refused is not done, unless somebody insists.
 #[tokio::test]
 async fn a_secret_is_changed_under_deliveries_and_none_is_refused() {
     let scene = Scene::begin().await;
@@ -183,26 +183,112 @@ async fn a_secret_is_changed_under_deliveries_and_none_is_refused() {
         .await
         .unwrap();
     connect(&application).await;
-    let both = scene
-        .setup(&address)
-        .with("event_platform_secret", NEW_SECRET)
-        .with("event_platform_secret_previous", PLATFORM_SECRET);
     let one = scene.setup(&address).with("event_platform_secret", NEW_SECRET);
-    let mut seed = 0;
-    for (setup, secret) in [
-        (both, json!({ "primary": NEW_SECRET, "secondary": PLATFORM_SECRET })),
-        (one, json!({ "primary": NEW_SECRET })),
-    ] {
+    let both = one.clone().with("event_platform_secret_previous", PLATFORM_SECRET);
+    let before = json!({ "primary": PLATFORM_SECRET });
+    let changing = json!({ "primary": NEW_SECRET, "secondary": PLATFORM_SECRET });
+    let after = json!({ "primary": NEW_SECRET });
+    for (number, (setup, says, secrets)) in [
+        (one.clone(), Some("in neither variable"), before),
+        (both, None, changing.clone()),
+        (one, Some("for 60 minutes more"), changing),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let (state, _) = application.kill().await.unwrap();
         application = Application::start_at(&address, state, setup).await.unwrap();
-        for _ in 0..2 {
-            seed += 1;
-            assert_eq!(application.deliver(&scene.delivery(seed)).await.unwrap().status, 200);
-            connect(&application).await;
+        let answer = ask(&application, json!({ "do": "connect" })).await;
+        match says {
+            Some(says) => {
+                assert_eq!(answer.status, 502);
+                assert!(
+                    answer.json()["detail"].as_str().unwrap().contains(says),
+                    "{:?}",
+                    answer.body
+                );
+            }
+            None => assert_eq!(answer.json()["done"].as_array().unwrap().len(), 1),
         }
-        assert_eq!(scene.subscription()["config"]["secret"], secret);
-        assert_eq!(connect(&application).await, Vec::<String>::new());
+        assert_eq!(scene.subscription()["config"]["secret"], secrets);
+        if says.is_none() {
+            let delivery = scene.delivery(number as u64);
+            assert_eq!(application.deliver(&delivery).await.unwrap().status, 200);
+            assert_eq!(connect(&application).await, Vec::<String>::new());
+        }
     }
+    ask(&application, json!({ "do": "connect", "force": true })).await;
+    assert_eq!(scene.subscription()["config"]["secret"], after);
+    assert_eq!(connect(&application).await, Vec::<String>::new());
+    assert_eq!(application.deliver(&scene.delivery(9)).await.unwrap().status, 200);
+}
+
+/// Two relays on one connection, and a subscription that somebody made by hand.
+#[tokio::test]
+async fn each_relay_keeps_its_own_and_takes_what_delivers_to_it() {
+    let scene = Scene::begin().await;
+    let (production, staging) = (scene.application().await, scene.application().await);
+    for application in [&production, &staging] {
+        assert_eq!(connect(application).await.len(), 2);
+    }
+    for application in [&production, &staging] {
+        assert_eq!(connect(application).await, Vec::<String>::new());
+    }
+    ask(&staging, json!({ "do": "remove" })).await;
+    let left = scene.subscription();
+    assert_eq!(
+        left["config"]["url"],
+        json!(format!("{}/webhooks/akeneo/event-platform", production.url))
+    );
+
+    // By hand, under another name, with a slash at the end and a filter: it is this relay's all the same.
+    let subscriber = left["subscriber_id"].as_str().unwrap().to_owned();
+    scene.platform.with(|platform| {
+        platform.subscribers.get_mut(&subscriber).unwrap()["name"] = json!("made by hand");
+        let known = platform.subscriptions.values_mut().next().unwrap();
+        known["config"]["url"] = json!(format!("{}/webhooks/akeneo/event-platform/", production.url));
+        known["filter"] = json!("not user_type=\"api\"");
+    });
+    let (address, _) = (
+        production.url.trim_start_matches("http://").to_owned(),
+        production.kill().await.unwrap(),
+    );
+    let again = Application::start_at(&address, state(), scene.setup(&address))
+        .await
+        .unwrap();
+    assert_eq!(connect(&again).await.len(), 2);
+    assert_eq!(scene.subscription()["filter"], "not user_type=\"api\"");
+    let shown = ask(&again, json!({})).await.json();
+    assert_eq!(shown["would"], json!([]));
+    assert!(shown["warnings"].to_string().contains("dropped in silence"), "{shown}");
+}
+
+/// Types of events by the shape: a product inherits from models that are not sent themselves.
+#[tokio::test]
+async fn the_types_of_events_follow_from_the_shape() {
+    let scene = Scene::begin().await;
+    let address = free_address();
+    let shape = r#"{
+        "products": { "selection": { "categories": ["master"],
+            "completeness": { "channel": "ecommerce", "locale": "en_US", "at_least": 1 } } },
+        "product-models": false
+    }"#;
+    let setup = scene.setup(&address).with("shape", shape);
+    let application = Application::start_at(&address, state(), setup).await.unwrap();
+    connect(&application).await;
+    let events = scene.subscription()["events"].to_string();
+    for wanted in [
+        "product.created",
+        "product-model.updated.delta",
+        "category.updated",
+        "product.became-incomplete",
+    ] {
+        assert!(
+            events.contains(&format!("com.akeneo.pim.v1.{wanted}\"")),
+            "{wanted}: {events}"
+        );
+    }
+    assert!(!events.contains("attribute"), "{events}");
 }
 
 #[tokio::test]

@@ -33,6 +33,9 @@ struct Cli {
     /// Delete the subscription, for good
     #[arg(long)]
     remove: bool,
+    /// Change secrets although deliveries may be refused meanwhile
+    #[arg(long)]
+    force: bool,
     /// Write a new secret to this file
     #[arg(long)]
     new_secret: Option<PathBuf>,
@@ -49,13 +52,20 @@ async fn main() -> Result<()> {
         let made = ask(&cli, &token, &json!({ "do": "secret" })).await?;
         return keep(file, made["secret"].as_str().context("no secret came")?);
     }
-    if !cli.resume && !cli.remove {
-        let shown = ask(&cli, &token, &json!({ "do": "show" })).await?;
-        println!("{shown:#}");
-        if shown["would"].as_array().is_none_or(Vec::is_empty) {
-            println!("nothing is to be done");
-            return Ok(());
+    let of_people = |mut body: Value| {
+        if let Some(email) = &cli.email {
+            body["email"] = json!(email);
         }
+        body
+    };
+    let shown = ask(&cli, &token, &of_people(json!({ "do": "show" }))).await?;
+    println!("{shown:#}");
+    let is_idle = shown["would"].as_array().is_none_or(Vec::is_empty);
+    let is_well = shown["subscription"]["status"] == "active";
+    if is_idle && !cli.resume && !cli.remove {
+        ensure!(is_well, "nothing can be done by connecting: see the warnings");
+        println!("nothing is to be done");
+        return Ok(());
     }
     if !cli.yes {
         println!("nothing was done: run this again with --yes");
@@ -66,13 +76,18 @@ async fn main() -> Result<()> {
         (_, true) => "remove",
         _ => "connect",
     };
-    let mut body = json!({ "do": what });
-    if let Some(email) = &cli.email {
-        body["email"] = json!(email);
+    let mut body = of_people(json!({ "do": what }));
+    if cli.force {
+        body["force"] = json!(true);
     }
     let done = ask(&cli, &token, &body).await?;
-    for step in done["done"].as_array().into_iter().flatten() {
+    let done = done["done"].as_array().cloned().unwrap_or_default();
+    for step in &done {
         println!("done: {}", step.as_str().unwrap_or_default());
+    }
+    if done.is_empty() {
+        println!("nothing was to be done");
+        return Ok(());
     }
     println!("Akeneo takes some minutes to act on it");
     Ok(())
@@ -110,7 +125,7 @@ fn keep(file: &Path, secret: &str) -> Result<()> {
         .with_context(|| format!("cannot make {}", file.display()))?;
     to.write_all(secret.as_bytes())?;
     println!(
-        "a new secret is in {}: set event_platform_secret to it (and event_platform_secret_previous to the old one), restart, and connect",
+        "a new secret is in {}: set event_platform_secret to it (and event_platform_secret_previous to the old one) or notification_secret, restart, and connect",
         file.display()
     );
     Ok(())

@@ -5,6 +5,7 @@
 use config::ConsoleConfig;
 use config::access::AdminConfig;
 use config::answer::Answer;
+use connection::asked::Asked;
 use connection::connect;
 use host::{Head, SpinHost, VARIABLES};
 use people::admin::{self, journal};
@@ -51,7 +52,7 @@ async fn look(admitted: &Admitted) -> Answer {
 
 /// Does what is asked for at Akeneo, and notes in the journal who asked for it.
 async fn connect(admitted: &Admitted, body: &[u8]) -> Answer {
-    let asked = match connect::read(body) {
+    let asked = match Asked::read(body) {
         Ok(asked) => asked,
         Err(detail) => return Answer::bad(&detail),
     };
@@ -60,7 +61,7 @@ async fn connect(admitted: &Admitted, body: &[u8]) -> Answer {
         (Err(error), _) => return admin::store_failed(&error),
         (_, Err(error)) => return Answer::misconfigured(&error),
     };
-    if let Some(changes) = asked.0.changes() {
+    if let Some(changes) = asked.changes() {
         let noted = journal::note(&host, &config.keys, admitted.who, changes, body).await;
         if let Err(error) = noted {
             return admin::store_failed(&error);

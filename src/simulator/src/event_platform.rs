@@ -110,9 +110,6 @@ impl EventPlatform {
                 for (name, value) in sent.as_object().into_iter().flatten() {
                     known[name] = value.clone();
                 }
-                if sent.get("filter").is_none() {
-                    known.as_object_mut().map(|members| members.remove("filter"));
-                }
                 Ok((200, shown(known)))
             }
             ("DELETE", [.., "subscriptions", id]) => {

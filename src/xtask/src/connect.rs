@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Do what is shown
     #[arg(long)]
     yes: bool,
+    /// Change secrets although deliveries may be refused meanwhile
+    #[arg(long)]
+    force: bool,
     /// Resume a suspended subscription
     #[arg(long, group = "what")]
     resume: bool,
@@ -46,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for (is_set, name) in [
         (args.yes, "--yes"),
+        (args.force, "--force"),
         (args.resume, "--resume"),
         (args.remove, "--remove"),
     ] {

@@ -1,5 +1,6 @@
 //! All of it: show what is there and what would be done, connect, resume, remove, make a new secret.
 
+use crate::asked::{Asked, What};
 use crate::found::{Subscriber, Subscription};
 use crate::management::{Management, Trouble};
 use crate::memory::Memory;
@@ -11,80 +12,22 @@ use config::answer::Answer;
 use config::{Credentials, EVENT_PLATFORM_SECRET, IngestConfig, NOTIFICATION_SECRET, Variables, WorkerConfig};
 use preflight::calls;
 use preflight::check::{governor, take_lease};
+use preflight::variables::is_open;
 use queue::lease::Lease;
 use serde_json::{Value, json};
+use upstream::governor::Governor;
 use world::host::{Host, StoreError};
 
 /// How long one call may take, in milliseconds.
 const CALL_MS: u64 = 10_000;
 
-/// What somebody asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// What is there, and what connecting would do.
-    Show,
-    /// What is wanted, at Akeneo.
-    Connect,
-    /// A suspended subscription, again.
-    Resume,
-    /// Nothing, at Akeneo.
-    Remove,
-    /// A new secret, to be set as a variable. It is kept nowhere.
-    Secret,
-}
-
-impl Asked {
-    /// What it is called in the journal; none where nothing is changed.
-    pub fn changes(&self) -> Option<&'static str> {
-        match self {
-            Asked::Show | Asked::Secret => None,
-            Asked::Connect => Some("connect to the Event Platform"),
-            Asked::Resume => Some("resume the subscription"),
-            Asked::Remove => Some("remove the subscription"),
-        }
-    }
-}
-
-/// Reads what is asked for: `do`, and for connecting the address of people, `email`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn read(body: &[u8]) -> Result<(Asked, Option<String>), String> {
-    let document: Value = match body.is_empty() {
-        true => json!({}),
-        false => serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?,
-    };
-    let known = |name: &String| ["do", "email"].contains(&name.as_str());
-    if let Some(unknown) = document
-        .as_object()
-        .and_then(|members| members.keys().find(|name| !known(name)))
-    {
-        return Err(format!("`{unknown}` is not understood: `do` and `email` are"));
-    }
-    let asked = match document.get("do").map(|asked| asked.as_str().unwrap_or_default()) {
-        None | Some("show") => Asked::Show,
-        Some("connect") => Asked::Connect,
-        Some("resume") => Asked::Resume,
-        Some("remove") => Asked::Remove,
-        Some("secret") => Asked::Secret,
-        Some(_) => return Err("`do` must be `show`, `connect`, `resume`, `remove` or `secret`".to_owned()),
-    };
-    let email = document.get("email").and_then(Value::as_str).map(str::to_owned);
-    Ok((asked, email))
-}
-
 /// Does what is asked for; waits up to `wait_ms` milliseconds for the lease, under which the PIM is asked for a token.
-pub async fn carry_out<H: Host>(
-    host: &H,
-    variables: &Variables<'_>,
-    (asked, email): (Asked, Option<String>),
-    wait_ms: u64,
-) -> Answer {
-    if asked == Asked::Secret {
+pub async fn carry_out<H: Host>(host: &H, variables: &Variables<'_>, asked: Asked, wait_ms: u64) -> Answer {
+    if asked.what == What::Secret {
         return Answer::json(200, &json!({ "secret": new_secret(host) }));
     }
-    let result = match Setting::read(variables, email) {
-        Ok(setting) => with_token(host, &setting, &asked, wait_ms).await,
+    let result = match Setting::read(variables, asked.email.clone()) {
+        Ok(setting) => at_akeneo(host, &setting, &asked, wait_ms).await,
         Err(remedy) => return Answer::problem(409, &remedy),
     };
     match result {
@@ -123,6 +66,11 @@ impl Setting {
                 "give the management API's origin, https://event.prd.sdk.akeneo.cloud",
             )
         })?;
+        if is_open(&api) {
+            return Err(
+                "variable `event_platform_url` has no TLS, and secrets are sent there: give it as https://".to_owned(),
+            );
+        }
         let public = variables.public_url().map_err(|error| error.0)?;
         let public = public.ok_or_else(|| {
             missing(
@@ -175,44 +123,57 @@ fn of_store(error: StoreError) -> Trouble {
     }
 }
 
-/// Asks the PIM for a token under the lease, and then works at Akeneo without it.
-async fn with_token<H: Host>(host: &H, setting: &Setting, asked: &Asked, wait_ms: u64) -> Result<Value, Trouble> {
-    let config = &setting.config;
-    let lease = take_lease(host, &config.keys, wait_ms).await.ok_or_else(|| Trouble {
-        what: "ticks were at work all the time, so the PIM was not asked for a token".to_owned(),
+/// Works at Akeneo under the lease, so that two that ask at once make nothing twice.
+async fn at_akeneo<H: Host>(host: &H, setting: &Setting, asked: &Asked, wait_ms: u64) -> Result<Value, Trouble> {
+    let keys = &setting.config.keys;
+    let lease = take_lease(host, keys, wait_ms).await.ok_or_else(|| Trouble {
+        what: "ticks were at work all the time, or the store fails, so nobody was asked".to_owned(),
         remedy: "ask again, with ?wait_seconds= for longer".to_owned(),
     })?;
-    let token = {
-        let governor = governor(host, config, &lease, akeneo::pim::limits(CALL_MS));
-        let pim = Pim::new(host, &governor, &config.keys, &config.pim, true);
-        lease.while_working(host, &config.keys, pim.tokens.access()).await
-    };
+    let work = under_lease(host, setting, asked, &lease);
+    let result = lease.while_working(host, keys, work).await;
     // A lease that is not given back passes by itself.
-    drop(lease.give_back(host, &config.keys).await);
-    let token = token.map_err(|failure| Trouble {
+    drop(lease.give_back(host, keys).await);
+    result
+}
+
+async fn under_lease<H: Host>(host: &H, setting: &Setting, asked: &Asked, lease: &Lease) -> Result<Value, Trouble> {
+    let config = &setting.config;
+    let of_pim = governor(host, config, lease, akeneo::pim::limits(CALL_MS));
+    let pim = Pim::new(host, &of_pim, &config.keys, &config.pim, true);
+    // A token that is kept may be one that the PIM takes no more, which Akeneo answers as it answers any mistake.
+    drop(host.delete(pim.tokens.key()).await);
+    let token = pim.tokens.access().await.map_err(|failure| Trouble {
         what: format!("the PIM gives no token: {}", failure.reason),
         remedy: "see the connection by `cargo xtask preflight`".to_owned(),
     })?;
-    let alone = Lease::alone();
-    let governor = governor(host, config, &alone, calls::limits("event platform", CALL_MS));
-    for secret in [
-        Some(&setting.wanted.secrets.primary),
-        setting.wanted.secrets.secondary.as_ref(),
-        setting.wanted.secrets.notification.as_ref(),
-    ] {
-        secret.into_iter().for_each(|secret| governor.keep_secret(secret));
+    let of_akeneo = governor(host, config, lease, calls::limits("event platform", CALL_MS));
+    let Secrets {
+        primary,
+        secondary,
+        notification,
+    } = &setting.wanted.secrets;
+    for secret in [Some(primary), secondary.as_ref(), notification.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        of_akeneo.keep_secret(secret);
     }
-    let management = Management::new(&governor, &setting.api, &config.pim.origin, (&setting.client_id, token));
-    let mut memory = Memory::load(host, &config.keys).await.map_err(of_store)?;
+    let client = (setting.client_id.as_str(), token);
+    let management = Management::new(&of_akeneo, &setting.api, &config.pim.origin, client);
+    let at = At {
+        host,
+        setting,
+        management: &management,
+        governor: &of_akeneo,
+    };
+    let memory = Memory::load(host, &config.keys).await.map_err(of_store)?;
     let there = There::read(&management, &setting.wanted, &memory).await?;
-    match asked {
-        Asked::Connect => {
-            let done = connect(host, setting, &management, &mut memory, there, &governor).await?;
-            Ok(json!({ "done": done }))
-        }
-        Asked::Resume => resume(&management, &there).await,
-        Asked::Remove => remove(host, setting, &management, there).await,
-        Asked::Show | Asked::Secret => Ok(there.shown(&setting.wanted, &memory)),
+    match asked.what {
+        What::Connect => at.connect(memory, there, asked.force).await,
+        What::Resume => at.resume(&memory, &there).await,
+        What::Remove => at.remove(&there).await,
+        What::Show | What::Secret => Ok(there.shown(&setting.wanted, &memory)),
     }
 }
 
@@ -224,23 +185,21 @@ struct There {
 
 impl There {
     async fn read<H: Host>(management: &Management<'_, H>, wanted: &Wanted, memory: &Memory) -> Result<There, Trouble> {
-        let subscribers: Vec<Subscriber> = management
-            .subscribers()
-            .await?
-            .iter()
-            .filter_map(Subscriber::read)
-            .collect();
-        let Some(subscriber) = plan::own_subscriber(wanted, memory, &subscribers).cloned() else {
-            return Ok(There {
-                subscriber: None,
-                subscription: None,
-            });
-        };
-        let subscriptions = management.subscriptions(&subscriber.id).await?;
-        let subscriptions: Vec<Subscription> = subscriptions.iter().filter_map(Subscription::read).collect();
+        let mut found = Vec::new();
+        let subscribers = management.subscribers().await?;
+        for subscriber in subscribers.iter().filter_map(Subscriber::read) {
+            if subscriber.status == "active" {
+                let subscriptions = management.subscriptions(&subscriber.id).await?;
+                found.push((
+                    subscriber,
+                    subscriptions.iter().filter_map(Subscription::read).collect(),
+                ));
+            }
+        }
+        let own = plan::own_subscriber(wanted, memory, &found);
         Ok(There {
-            subscription: plan::own_subscription(wanted, memory, &subscriptions).cloned(),
-            subscriber: Some(subscriber),
+            subscriber: own.map(|(subscriber, _)| subscriber.clone()),
+            subscription: own.and_then(|(_, of_it)| plan::own_subscription(wanted, memory, of_it).cloned()),
         })
     }
 
@@ -248,6 +207,32 @@ impl There {
         let of_subscriber = plan::for_subscriber(wanted, memory, self.subscriber.as_ref());
         let of_subscription = plan::for_subscription(wanted, memory, self.subscription.as_ref());
         of_subscriber.into_iter().chain(of_subscription).collect()
+    }
+
+    /// What nobody but people can mend.
+    fn warnings(&self) -> Vec<String> {
+        let Some(subscription) = &self.subscription else {
+            return Vec::new();
+        };
+        let mut warnings = Vec::new();
+        if subscription.status != "active" {
+            warnings.push(format!(
+                "the subscription is {}, and what happens meanwhile is never sent: mend the reason, then resume it",
+                subscription.status
+            ));
+        }
+        if let Some(filter) = &subscription.filter {
+            warnings.push(format!(
+                "the subscription has the filter `{filter}`: an event that lacks what it asks for is dropped in silence"
+            ));
+        }
+        if !subscription.headers.is_empty() {
+            warnings.push(format!(
+                "the subscription adds the headers {}: Akeneo tells no values, so set them anew after a change",
+                subscription.headers.join(", ")
+            ));
+        }
+        warnings
     }
 
     fn shown(&self, wanted: &Wanted, memory: &Memory) -> Value {
@@ -261,99 +246,133 @@ impl There {
                 "id": subscription.id, "status": subscription.status, "url": subscription.url,
                 "events": subscription.events,
             })),
-            "would": steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "would": told(&steps),
+            "warnings": self.warnings(),
         })
     }
 }
 
-/// Carries the steps out, the subscriber's first. What is sent is remembered after each, so that whoever is killed between
-/// two sends no more than one again.
-async fn connect<H: Host>(
-    host: &H,
-    setting: &Setting,
-    management: &Management<'_, H>,
-    memory: &mut Memory,
-    there: There,
-    governor: &upstream::governor::Governor<'_, H>,
-) -> Result<Vec<String>, Trouble> {
-    let (wanted, keys) = (&setting.wanted, &setting.config.keys);
-    let steps = there.steps(wanted, memory);
-    if !steps.is_empty() {
-        proof::prove(governor, wanted).await?;
-    }
-    let (mut subscriber, subscription) = (there.subscriber, there.subscription);
-    for step in &steps {
-        let id_of =
-            |subscriber: &Option<Subscriber>| subscriber.as_ref().map(|known| known.id.clone()).unwrap_or_default();
-        match step {
-            Step::MakeSubscriber | Step::ChangeSubscriber(_) => {
-                let email = subscriber.as_ref().and_then(|known| known.email.clone());
-                if wanted.email.is_none() && email.is_none() {
-                    return Err(Trouble {
-                        what: "Akeneo wants an address of people to write to".to_owned(),
-                        remedy: "give it once, as `email`".to_owned(),
-                    });
+fn told(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(ToString::to_string).collect()
+}
+
+fn refused<T>(what: impl Into<String>, remedy: &str) -> Result<T, Trouble> {
+    Err(Trouble {
+        what: what.into(),
+        remedy: remedy.to_owned(),
+    })
+}
+
+/// What works at Akeneo works with this.
+struct At<'a, H> {
+    host: &'a H,
+    setting: &'a Setting,
+    management: &'a Management<'a, H>,
+    governor: &'a Governor<'a, H>,
+}
+
+impl<H: Host> At<'_, H> {
+    /// Carries the steps out, the subscriber's first. What is sent is remembered after each, so that whoever is killed
+    /// between two sends no more than one again.
+    async fn connect(&self, mut memory: Memory, there: There, force: bool) -> Result<Value, Trouble> {
+        let (wanted, keys) = (&self.setting.wanted, &self.setting.config.keys);
+        let steps = there.steps(wanted, &memory);
+        let (mut subscriber, subscription) = (there.subscriber.clone(), &there.subscription);
+        let known_email = subscriber.as_ref().and_then(|known| known.email.clone());
+        if !steps.is_empty() && wanted.email.is_none() && known_email.is_none() {
+            return refused(
+                "Akeneo wants an address of people to write to",
+                "give it once, as `email`",
+            );
+        }
+        let now_s = self.host.now_ms() / 1000;
+        let too_early = plan::too_early(wanted, &memory, now_s).filter(|_| subscription.is_some() && !force);
+        if let Some(why) = too_early {
+            return refused(why, "or ask with `force`, if deliveries may be refused meanwhile");
+        }
+        if !steps.is_empty() {
+            proof::prove(self.governor, wanted).await?;
+        }
+        let id_of = |known: &Option<Subscriber>| known.as_ref().map(|known| known.id.clone()).unwrap_or_default();
+        for step in &steps {
+            match step {
+                Step::MakeSubscriber | Step::ChangeSubscriber(_) => {
+                    let body = wanted.subscriber(known_email.as_deref());
+                    let said = match &subscriber {
+                        None => self.management.make_subscriber(&body).await?,
+                        Some(known) => self.management.change_subscriber(&known.id, &body).await?,
+                    };
+                    subscriber = Subscriber::read(&said).or(subscriber);
+                    memory.notification = wanted.mark_of_notification();
                 }
-                let body = wanted.subscriber(email.as_deref());
-                let said = match &subscriber {
-                    None => management.make_subscriber(&body).await?,
-                    Some(known) => management.change_subscriber(&known.id, &body).await?,
-                };
-                subscriber = Subscriber::read(&said).or(subscriber);
-                memory.notification = wanted.mark_of_notification();
+                Step::MakeSubscription | Step::ChangeSubscription(_) => {
+                    let (of, body) = (id_of(&subscriber), wanted.subscription(subscription.as_ref()));
+                    let id = match subscription {
+                        None => {
+                            let said = self.management.make_subscription(&of, &body).await?;
+                            Subscription::read(&said).map(|made| made.id).unwrap_or_default()
+                        }
+                        Some(known) => {
+                            self.management.change_subscription(&of, &known.id, &body).await?;
+                            known.id.clone()
+                        }
+                    };
+                    memory.subscription = id;
+                    (memory.primary, memory.secondary) = wanted.marks();
+                    memory.sent_s = now_s;
+                }
             }
-            Step::MakeSubscription => {
-                let said = management
-                    .make_subscription(&id_of(&subscriber), &wanted.subscription())
-                    .await?;
-                memory.subscription = Subscription::read(&said).map(|made| made.id).unwrap_or_default();
-                memory.secrets = wanted.mark_of_secrets();
-            }
-            Step::ChangeSubscription(_) => {
-                let id = subscription.as_ref().map(|known| known.id.clone()).unwrap_or_default();
-                management
-                    .change_subscription(&id_of(&subscriber), &id, &wanted.subscription())
-                    .await?;
-                (memory.subscription, memory.secrets) = (id, wanted.mark_of_secrets());
-            }
+            memory.subscriber = id_of(&subscriber);
+            memory.save(self.host, keys).await.map_err(of_store)?;
         }
-        memory.subscriber = id_of(&subscriber);
-        memory.save(host, keys).await.map_err(of_store)?;
+        Ok(json!({ "done": told(&steps), "warnings": there.warnings() }))
     }
-    Ok(steps.iter().map(ToString::to_string).collect())
-}
 
-async fn resume<H: Host>(management: &Management<'_, H>, there: &There) -> Result<Value, Trouble> {
-    match (&there.subscriber, &there.subscription) {
-        (Some(subscriber), Some(subscription)) if subscription.status == "suspended" => {
-            management.resume(&subscriber.id, &subscription.id).await?;
-            Ok(json!({ "done": ["resume the subscription"] }))
+    /// Resumes what is suspended, once the address takes what is signed: who resumes a broken one again and again is
+    /// revoked.
+    async fn resume(&self, memory: &Memory, there: &There) -> Result<Value, Trouble> {
+        let wanted = &self.setting.wanted;
+        let (Some(subscriber), Some(subscription)) = (&there.subscriber, &there.subscription) else {
+            return Ok(json!({ "done": [] }));
+        };
+        if subscription.status != "suspended" {
+            return Ok(json!({ "done": [] }));
         }
-        _ => Ok(json!({ "done": [] })),
+        let steps = there.steps(wanted, memory);
+        if !steps.is_empty() {
+            return refused(
+                format!("first has to be done: {}", told(&steps).join("; ")),
+                "connect, then resume",
+            );
+        }
+        proof::prove(self.governor, wanted).await?;
+        self.management.resume(&subscriber.id, &subscription.id).await?;
+        Ok(json!({ "done": ["resume the subscription"] }))
     }
-}
 
-/// Deletes the subscription, and the subscriber if it has no other. The relay has to go on answering for a while: Akeneo
-/// takes some minutes.
-async fn remove<H: Host>(
-    host: &H,
-    setting: &Setting,
-    management: &Management<'_, H>,
-    there: There,
-) -> Result<Value, Trouble> {
-    let mut done = Vec::new();
-    if let (Some(subscriber), Some(subscription)) = (&there.subscriber, &there.subscription) {
-        management.delete_subscription(&subscriber.id, &subscription.id).await?;
-        done.push("delete the subscription");
-    }
-    if let Some(subscriber) = &there.subscriber {
-        let others = management.subscriptions(&subscriber.id).await?;
-        if !others.iter().filter_map(Subscription::read).any(|other| other.lives()) {
-            management.delete_subscriber(&subscriber.id).await?;
-            done.push("delete the subscriber");
+    /// Deletes the subscription, and the subscriber if it has no other. The relay has to go on answering for a while:
+    /// Akeneo takes some minutes.
+    async fn remove(&self, there: &There) -> Result<Value, Trouble> {
+        let mut done = Vec::new();
+        if let (Some(subscriber), Some(subscription)) = (&there.subscriber, &there.subscription) {
+            self.management
+                .delete_subscription(&subscriber.id, &subscription.id)
+                .await?;
+            done.push("delete the subscription");
         }
+        if let Some(subscriber) = &there.subscriber {
+            let others = self.management.subscriptions(&subscriber.id).await?;
+            let is_over = |known: &Value| {
+                let status = known.get("status").and_then(Value::as_str);
+                matches!(status, Some("revoked" | "deleted"))
+            };
+            if others.iter().all(is_over) {
+                self.management.delete_subscriber(&subscriber.id).await?;
+                done.push("delete the subscriber");
+            }
+        }
+        let forgotten = self.host.delete(&self.setting.config.keys.connection()).await;
+        forgotten.map_err(of_store)?;
+        Ok(json!({ "done": done }))
     }
-    let forgotten = host.delete(&setting.config.keys.connection()).await;
-    forgotten.map_err(of_store)?;
-    Ok(json!({ "done": done }))
 }

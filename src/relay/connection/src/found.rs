@@ -19,6 +19,8 @@ pub struct Subscriber {
     pub email: Option<String>,
     /// Where notifications are delivered, if they are.
     pub notification_url: Option<String>,
+    /// Whether notifications are delivered at all, and not only written to people.
+    pub notifies: bool,
 }
 
 /// A subscription.
@@ -32,8 +34,12 @@ pub struct Subscription {
     pub url: String,
     /// The types of events that it delivers.
     pub events: BTreeSet<String>,
-    /// Whether it has a filter, which drops events in silence.
-    pub is_filtered: bool,
+    /// Its filter, which drops events in silence.
+    pub filter: Option<String>,
+    /// Whether its events have the products' identifiers besides.
+    pub sends_identifiers: bool,
+    /// The names of headers that it adds; their values are not told.
+    pub headers: Vec<String>,
 }
 
 fn text(value: &Value, name: &str) -> String {
@@ -49,6 +55,7 @@ impl Subscriber {
     /// Reads what the API gives; none for what has no id.
     pub fn read(value: &Value) -> Option<Subscriber> {
         let contact = value.get("contact").unwrap_or(&Value::Null);
+        let channels = contact.get("notification_channels").and_then(Value::as_array);
         let said = |name: &str| Some(text(contact, name)).filter(|said| !said.is_empty());
         let subscriber = Subscriber {
             id: text(value, "id"),
@@ -57,6 +64,7 @@ impl Subscriber {
             status: text(value, "status"),
             email: said("technical_email"),
             notification_url: said("notification_webhook_url"),
+            notifies: channels.is_some_and(|channels| channels.iter().any(|channel| channel == "webhook")),
         };
         Some(subscriber).filter(|subscriber| !subscriber.id.is_empty())
     }
@@ -66,6 +74,7 @@ impl Subscription {
     /// Reads what the API gives; none for what has no id, or delivers otherwise than by HTTPS.
     pub fn read(value: &Value) -> Option<Subscription> {
         let events = value.get("events").and_then(Value::as_array).into_iter().flatten();
+        let headers = value.pointer("/config/headers").and_then(Value::as_object);
         let subscription = Subscription {
             id: text(value, "id"),
             status: text(value, "status"),
@@ -74,10 +83,9 @@ impl Subscription {
                 .map(|config| text(config, "url"))
                 .unwrap_or_default(),
             events: events.filter_map(|event| event.as_str().map(str::to_owned)).collect(),
-            is_filtered: value
-                .get("filter")
-                .and_then(Value::as_str)
-                .is_some_and(|filter| !filter.is_empty()),
+            filter: Some(text(value, "filter")).filter(|filter| !filter.is_empty()),
+            sends_identifiers: value.get("send_product_identifier") == Some(&Value::Bool(true)),
+            headers: headers.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
         };
         Some(subscription).filter(|subscription| !subscription.id.is_empty() && text(value, "type") == "https")
     }

@@ -3,10 +3,12 @@
 //! What is wanted follows from the variables and the shape. What is there is read from Akeneo's management API. The
 //! difference is told, and carried out if somebody asks for it; done again, nothing is left to do. Secrets come from the
 //! variables of those components that verify with them; Akeneo never gives one back, so that a digest of what was sent is
-//! remembered. Nothing is sent to Akeneo before the public address has taken a delivery that is signed with it.
+//! remembered. Akeneo is told of no address and no secret of events before the address has taken a delivery that is signed
+//! with that secret.
 //!
 //! | where | what |
 //! |---|---|
+//! | [`asked`] | what somebody asks for |
 //! | [`wanted`] | the subscriber and the subscription that are wanted |
 //! | [`found`] | those that are there, as the management API tells |
 //! | [`memory`] | what was sent, remembered by digest |
@@ -15,6 +17,7 @@
 //! | [`proof`] | a signed delivery to the public address, before Akeneo is told of it |
 //! | [`connect`] | all of it: show, connect, resume, remove, a new secret |
 
+pub mod asked;
 pub mod connect;
 pub mod found;
 pub mod management;

@@ -3,7 +3,7 @@
 use http::{Method, Request};
 use model::json;
 use preflight::calls::ask_for_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 use upstream::governor::Governor;
 use world::host::Host;
 
@@ -64,7 +64,8 @@ impl<'a, H: Host> Management<'a, H> {
         }
         let said = said.unwrap_or_default();
         let why = said.pointer("/errors/0/message").and_then(Value::as_str);
-        let why: String = why.unwrap_or("no more is said").chars().take(200).collect();
+        // Akeneo may quote what was sent.
+        let why = self.governor.excerpt(why.unwrap_or("no more is said").as_bytes(), 200);
         Err(Trouble {
             what: format!("the management API answers {status} to {method} {path}: {why}"),
             remedy: remedy(status).to_owned(),
@@ -129,7 +130,7 @@ impl<'a, H: Host> Management<'a, H> {
     /// What came of the call instead.
     pub async fn resume(&self, subscriber: &str, id: &str) -> Result<Value, Trouble> {
         let path = format!("/subscribers/{subscriber}/subscriptions/{id}/resume");
-        self.call(Method::POST, &path, Some(&json!({}))).await
+        self.call(Method::POST, &path, None).await
     }
 
     /// Deletes a subscription, for good.

@@ -14,8 +14,12 @@ pub struct Memory {
     pub subscriber: String,
     /// The subscription's id.
     pub subscription: String,
-    /// A digest of the subscription's secrets.
-    pub secrets: String,
+    /// A digest of the subscription's secret.
+    pub primary: String,
+    /// A digest of the one that it had before, while that is taken; empty where none was sent.
+    pub secondary: String,
+    /// When these were sent, in seconds since the Unix epoch.
+    pub sent_s: u64,
     /// A digest of the secret of notifications; empty where none was sent.
     pub notification: String,
 }

@@ -5,6 +5,10 @@ use crate::memory::Memory;
 use crate::wanted::Wanted;
 use std::fmt;
 
+/// How long Akeneo may go on signing with an earlier secret, in seconds: some minutes until a change acts, and 35 minutes of
+/// retries (the contract's part on kinds, 3.4).
+const CHANGE_S: u64 = 3600;
+
 /// One change at Akeneo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -29,28 +33,34 @@ impl fmt::Display for Step {
     }
 }
 
-/// This relay's subscriber among those that are there: the one that is remembered, else the one of its name for this PIM.
-pub fn own_subscriber<'a>(wanted: &Wanted, memory: &Memory, found: &'a [Subscriber]) -> Option<&'a Subscriber> {
-    let mut lives = found.iter().filter(|subscriber| subscriber.status == "active");
-    let is_own =
-        |subscriber: &&Subscriber| subscriber.name == wanted.name && subscriber.subject == address(&wanted.subject);
-    let remembered = found
-        .iter()
-        .find(|subscriber| subscriber.id == memory.subscriber && subscriber.status == "active");
-    remembered.or_else(|| lives.find(is_own))
+/// A subscriber with its subscriptions.
+pub type Found = (Subscriber, Vec<Subscription>);
+
+/// This relay's subscriber among those that work: the one that is remembered, else the one that delivers to the relay's
+/// address, else the one of its name for this PIM.
+pub fn own_subscriber<'a>(wanted: &Wanted, memory: &Memory, found: &'a [Found]) -> Option<&'a Found> {
+    let delivers =
+        |(_, subscriptions): &&Found| subscriptions.iter().any(|known| known.lives() && is_at(wanted, known));
+    let is_called_so =
+        |(subscriber, _): &&Found| subscriber.name == wanted.name && subscriber.subject == address(&wanted.subject);
+    let remembered = found.iter().find(|(subscriber, _)| subscriber.id == memory.subscriber);
+    let remembered = remembered.or_else(|| found.iter().find(delivers));
+    remembered.or_else(|| found.iter().find(is_called_so))
+}
+
+/// Whether a subscription delivers to the relay's address; a slash at its end is let through there.
+pub fn is_at(wanted: &Wanted, subscription: &Subscription) -> bool {
+    address(&subscription.url) == wanted.url()
 }
 
 /// This relay's subscription among those of its subscriber: the one that is remembered, else the one that delivers to its
-/// address, else the only one.
+/// address.
 pub fn own_subscription<'a>(wanted: &Wanted, memory: &Memory, found: &'a [Subscription]) -> Option<&'a Subscription> {
-    let lives: Vec<&Subscription> = found.iter().filter(|subscription| subscription.lives()).collect();
-    let remembered = lives.iter().find(|subscription| subscription.id == memory.subscription);
-    let at_the_address = lives.iter().find(|subscription| subscription.url == wanted.url());
-    match (remembered.or(at_the_address), &lives[..]) {
-        (Some(own), _) => Some(own),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    }
+    let mut lives = found.iter().filter(|subscription| subscription.lives());
+    let remembered = lives
+        .clone()
+        .find(|subscription| subscription.id == memory.subscription);
+    remembered.or_else(|| lives.find(|subscription| is_at(wanted, subscription)))
 }
 
 /// What is to be done with the subscriber.
@@ -67,8 +77,10 @@ pub fn for_subscriber(wanted: &Wanted, memory: &Memory, own: Option<&Subscriber>
     }
     let url = wanted.notification_url();
     match &url {
-        Some(url) if own.notification_url.as_ref() != Some(url) => what.push(format!("notifications go to {url}")),
-        None if own.notification_url.is_some() => what.push("notifications go nowhere any more".to_owned()),
+        Some(url) if own.notification_url.as_ref() != Some(url) || !own.notifies => {
+            what.push(format!("notifications go to {url}"));
+        }
+        None if own.notifies => what.push("notifications go nowhere any more".to_owned()),
         Some(_) if memory.notification != wanted.mark_of_notification() => {
             what.push("the secret of notifications becomes that of `notification_secret`".to_owned());
         }
@@ -83,7 +95,7 @@ pub fn for_subscription(wanted: &Wanted, memory: &Memory, own: Option<&Subscript
         return Some(Step::MakeSubscription);
     };
     let mut what = Vec::new();
-    if own.url != wanted.url() {
+    if !is_at(wanted, own) {
         what.push(format!("events go to {} instead of {}", wanted.url(), own.url));
     }
     let more: Vec<&str> = wanted.events.difference(&own.events).map(String::as_str).collect();
@@ -94,10 +106,8 @@ pub fn for_subscription(wanted: &Wanted, memory: &Memory, own: Option<&Subscript
     if !less.is_empty() {
         what.push(format!("no more {}", less.join(", ")));
     }
-    if own.is_filtered {
-        what.push("its filter, which drops events in silence, goes".to_owned());
-    }
-    if memory.secrets != wanted.mark_of_secrets() || memory.subscription != own.id {
+    let are_known = (memory.primary.clone(), memory.secondary.clone()) == wanted.marks();
+    if !are_known || memory.subscription != own.id {
         what.push(match wanted.secrets.secondary {
             Some(_) => {
                 "its secrets become those of `event_platform_secret` and `event_platform_secret_previous`".to_owned()
@@ -106,4 +116,21 @@ pub fn for_subscription(wanted: &Wanted, memory: &Memory, own: Option<&Subscript
         });
     }
     (!what.is_empty()).then_some(Step::ChangeSubscription(what))
+}
+
+/// Why changing the secrets now would have deliveries refused; none where nothing is known to be in the way.
+pub fn too_early(wanted: &Wanted, memory: &Memory, now_s: u64) -> Option<String> {
+    let (primary, secondary) = wanted.marks();
+    if memory.primary.is_empty() {
+        return None;
+    }
+    if memory.primary != primary && memory.primary != secondary {
+        return Some("the secret that Akeneo signs with is in neither variable: set event_platform_secret_previous to it and restart, or deliveries are refused until Akeneo has changed over".to_owned());
+    }
+    let was_both = !memory.secondary.is_empty() && secondary.is_empty();
+    let left_s = (memory.sent_s + CHANGE_S).saturating_sub(now_s);
+    (was_both && left_s > 0).then(|| {
+        let minutes = left_s.div_ceil(60);
+        format!("Akeneo may sign with the previous secret still: leave event_platform_secret_previous set for {minutes} minutes more")
+    })
 }

@@ -1,8 +1,11 @@
 //! The subscriber and the subscription that are wanted, by the variables and the shape.
 
-use config::WorkerConfig;
+use crate::found::Subscription;
+use config::{Credentials, WorkerConfig};
+use hmac::{Hmac, Mac};
 use model::entity::{Kind, digest};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use shape::Need;
 use std::collections::BTreeSet;
 
@@ -39,13 +42,22 @@ pub struct Wanted {
     pub events: BTreeSet<String>,
     /// What deliveries are signed with.
     pub secrets: Secrets,
+    /// A secret of the PIM's, without which nobody can tell by their digests which secrets were sent.
+    key: String,
 }
 
 impl Wanted {
     /// What is wanted by this configuration, at this public address.
     pub fn of(config: &WorkerConfig, origin: &str, email: Option<String>, secrets: Secrets) -> Wanted {
+        let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+        let key = match &config.pim.credentials {
+            Credentials::Connection { client_secret, .. } => client_secret,
+            Credentials::App(token) => token,
+        };
         Wanted {
-            name: format!("akeneo-relay {}", config.keys.instance()),
+            key: key.clone(),
+            // Another relay on the same connection has another address.
+            name: format!("akeneo-relay {} at {host}", config.keys.instance()),
             subject: config.pim.origin.clone(),
             email,
             origin: origin.to_owned(),
@@ -85,33 +97,51 @@ impl Wanted {
         secret.map(|_| format!("{}{NOTIFICATIONS}", self.origin))
     }
 
-    /// The subscription as it is sent: whole, secrets included, of which none is ever one that was read back.
-    pub fn subscription(&self) -> Value {
+    /// The subscription as it is sent: whole, secrets included, of which none is ever one that was read back. What people
+    /// have set there besides is sent as it is known.
+    pub fn subscription(&self, known: Option<&Subscription>) -> Value {
         let mut secret = json!({ "primary": self.secrets.primary });
         if let Some(secondary) = &self.secrets.secondary {
             secret["secondary"] = json!(secondary);
         }
-        json!({
+        let mut sent = json!({
             "source": "pim",
             "subject": self.subject,
             "type": "https",
             "events": self.events,
             "config": { "url": self.url(), "secret": secret },
-        })
+        });
+        if let Some(filter) = known.and_then(|known| known.filter.as_ref()) {
+            sent["filter"] = json!(filter);
+        }
+        if known.is_some_and(|known| known.sends_identifiers) {
+            sent["send_product_identifier"] = json!(true);
+        }
+        sent
     }
 
-    /// A digest that tells the secrets of the subscription from all others.
-    pub fn mark_of_secrets(&self) -> String {
-        let secondary = self.secrets.secondary.as_deref().unwrap_or_default();
-        digest(format!("{}\n{}\n{secondary}", self.name, self.secrets.primary).as_bytes())
+    /// A digest that tells a secret from all others.
+    pub fn mark(&self, secret: &str) -> String {
+        let keyed = Hmac::<Sha256>::new_from_slice(self.key.as_bytes());
+        keyed.map_or_else(
+            |_| String::new(),
+            |mac| digest(&mac.chain_update(secret).finalize().into_bytes()),
+        )
     }
 
-    /// A digest that tells the secret of notifications from all others; empty where there is none.
+    /// What is remembered of the subscription's secrets: the present one, and the one that it had before.
+    pub fn marks(&self) -> (String, String) {
+        let secondary = self.secrets.secondary.as_deref();
+        (
+            self.mark(&self.secrets.primary),
+            secondary.map_or_else(String::new, |secret| self.mark(secret)),
+        )
+    }
+
+    /// What is remembered of the secret of notifications; empty where there is none.
     pub fn mark_of_notification(&self) -> String {
-        let secret = self.secrets.notification.as_ref();
-        secret.map_or_else(String::new, |secret| {
-            digest(format!("{}\n{secret}", self.name).as_bytes())
-        })
+        let secret = self.secrets.notification.as_deref();
+        secret.map_or_else(String::new, |secret| self.mark(secret))
     }
 }
 
@@ -123,12 +153,15 @@ fn events(config: &WorkerConfig) -> BTreeSet<String> {
     let mut three = |noun: &str, updated: &str| {
         types.extend(["created", updated, "deleted"].map(|what| format!("{PREFIX}{noun}.{what}")));
     };
-    for kind in shape.kinds().iter().filter(|kind| shape.wants(**kind)) {
-        match kind {
-            Kind::Product => three("product", "updated.delta"),
-            Kind::ProductModel => three("product-model", "updated.delta"),
-            Kind::Category => three("category", "updated"),
-        }
+    if shape.wants(Kind::Product) {
+        three("product", "updated.delta");
+    }
+    // A product inherits from its models, whether these are sent or not.
+    if shape.wants(Kind::Product) || shape.wants(Kind::ProductModel) {
+        three("product-model", "updated.delta");
+    }
+    if shape.wants(Kind::Category) {
+        three("category", "updated");
     }
     let needs = shape.kinds().iter().flat_map(|kind| shape.needs(*kind));
     for (need, _) in needs {

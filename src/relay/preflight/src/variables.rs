@@ -239,7 +239,7 @@ fn tell_of_addresses(variables: &Variables, judged: &Judged, findings: &mut Find
 }
 
 /// Whether an origin is reached over a network without encryption.
-pub(crate) fn is_open(origin: &str) -> bool {
+pub fn is_open(origin: &str) -> bool {
     let host = origin
         .strip_prefix("http://")
         .map(|rest| rest.rsplit_once(':').map_or(rest, |(host, _)| host));

@@ -193,7 +193,8 @@ impl<H: Host> Governor<'_, H> {
         }
     }
 
-    pub(crate) fn excerpt(&self, body: &[u8], bytes: usize) -> String {
+    /// The beginning of a text that somebody sent, in which no secret stands, in at most so many bytes.
+    pub fn excerpt(&self, body: &[u8], bytes: usize) -> String {
         excerpt(body, &self.secrets.borrow(), bytes)
     }
 

@@ -1,0 +1,77 @@
+//! What somebody asks for.
+
+use serde_json::{Value, json};
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// What is there is shown, and what connecting would do.
+    Show,
+    /// What is wanted is done at Akeneo.
+    Connect,
+    /// A suspended subscription is resumed.
+    Resume,
+    /// Nothing is to be left at Akeneo.
+    Remove,
+    /// A new secret is made, to be set as a variable. It is kept nowhere.
+    Secret,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What is to be done.
+    pub what: What,
+    /// Where Akeneo is to write to people.
+    pub email: Option<String>,
+    /// Whether secrets are changed although deliveries may be refused meanwhile.
+    pub force: bool,
+}
+
+impl Asked {
+    /// Reads what is asked for: `do`, and for connecting `email` and `force`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(body: &[u8]) -> Result<Asked, String> {
+        let document: Value = match body.is_empty() {
+            true => json!({}),
+            false => serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?,
+        };
+        let members = document.as_object().ok_or("the body must be an object")?;
+        if let Some(unknown) = members
+            .keys()
+            .find(|name| !["do", "email", "force"].contains(&name.as_str()))
+        {
+            return Err(format!("`{unknown}` is not understood: `do`, `email` and `force` are"));
+        }
+        let what = match members.get("do").map(|what| what.as_str().unwrap_or_default()) {
+            None | Some("show") => What::Show,
+            Some("connect") => What::Connect,
+            Some("resume") => What::Resume,
+            Some("remove") => What::Remove,
+            Some("secret") => What::Secret,
+            Some(_) => return Err("`do` must be `show`, `connect`, `resume`, `remove` or `secret`".to_owned()),
+        };
+        let email = match members.get("email") {
+            None => None,
+            Some(Value::String(email)) => Some(email.clone()),
+            Some(_) => return Err("`email` must be a text".to_owned()),
+        };
+        let force = match members.get("force") {
+            None => false,
+            Some(force) => force.as_bool().ok_or("`force` must be true or false")?,
+        };
+        Ok(Asked { what, email, force })
+    }
+
+    /// What it is called in the journal; none where nothing is changed.
+    pub fn changes(&self) -> Option<&'static str> {
+        match self.what {
+            What::Show | What::Secret => None,
+            What::Connect => Some("connect to the Event Platform"),
+            What::Resume => Some("resume the subscription"),
+            What::Remove => Some("remove the subscription"),
+        }
+    }
+}
