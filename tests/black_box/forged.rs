@@ -45,3 +45,28 @@ async fn announced_deletions_of_what_the_index_lacks_are_bounded() {
     application.tick_until_idle().await.unwrap();
     assert_eq!((world.differences(), world.pushes("DELETE")), (vec![], 10));
 }
+
+/// Where the destination calls entities by a hash of their codes, or by a prefix before their ids, nothing ties what the
+/// index lacks to what may go by such a name there: nothing is sent.
+#[tokio::test]
+async fn an_announced_deletion_of_what_nothing_ties_to_the_destination_is_not_sent() {
+    for identity in [
+        r#"{ "form": "hash" }"#,
+        r#"{ "form": "hex", "prefix": "pim-" }"#,
+        r#"{ "form": "attribute", "attribute": "sku" }"#,
+    ] {
+        let shape = format!(
+            r#"{{ "products": {{ "identity": {identity},
+                "upsert": {{ "path": "/products/{{identity}}" }}, "delete": {{ "path": "/products/{{identity}}" }} }},
+                "product-models": false }}"#
+        );
+        let world = World::start(Catalogue::generate(20, 0, 7)).await.unwrap();
+        let application = Application::start(world.setup().with("shape", &shape)).await.unwrap();
+        let deleted = world.edit(&world.products()[0], Action::Delete).unwrap();
+        deliver_all(&application, &platform_deliveries(&forged(&deleted[0], 1, 9), 2))
+            .await
+            .unwrap();
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(world.pushes("DELETE"), 0, "{identity}");
+    }
+}

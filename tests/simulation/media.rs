@@ -87,3 +87,41 @@ fn no_entity_is_at_the_destination_before_its_files() {
     let files = SEEDS * FILES.len() as u64;
     println!("{SEEDS} seeds, {killed} kills: {files} files, sent {sent} times in all");
 }
+
+/// The destination asks for a pause before the next file in a way of its own, which the shape tells.
+#[test]
+fn a_wait_that_is_told_otherwise_is_kept_to_for_files_too() {
+    const WAIT_MS: u64 = 900_000;
+    let mut stage = Stage::with(4, 0, 9, |shared, config| {
+        let limits = r#"{ "media": {}, "limits": { "reset": { "header": "x-reset-ms", "unit": "milliseconds" } } }"#;
+        config.shape = Shape::read(limits).expect("a good shape");
+        shared.pim.config.media = FILES.map(|code| (code.to_owned(), 5000)).into();
+    });
+    stage.walk();
+    let busy = Effect::Status {
+        status: 429,
+        headers: vec![("x-reset-ms".to_owned(), WAIT_MS.to_string())],
+        body: None,
+    };
+    stage
+        .world()
+        .destination
+        .faults
+        .add(Fault::next(1, busy).path("/media/"));
+    let product = stage.products()[0].clone();
+    let set = Action::SetValue {
+        attribute: "packshot".to_owned(),
+        locale: None,
+        scope: None,
+        data: FILES[0].into(),
+    };
+    stage.forget();
+    stage.tell(&Edit::new(product, set));
+    stage.run_until(3_600_000, "the file", |stage| {
+        named(stage) == (BTreeSet::from([FILES[0]]), Vec::new())
+    });
+    let world = stage.world();
+    let puts = world.destination.log.iter().filter(|request| request.method == "PUT");
+    let at_ms: Vec<u64> = puts.map(|request| request.at_ms).collect();
+    assert!(at_ms.windows(2).any(|two| two[1] - two[0] >= WAIT_MS), "{at_ms:?}");
+}

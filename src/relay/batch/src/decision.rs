@@ -73,7 +73,7 @@ fn decide_gone<H: Host>(
     is_doubtful: bool,
     was_removed: bool,
 ) -> Decision {
-    let entity = &item.waiting.entity;
+    let (entity, shape) = (&item.waiting.entity, &desk.config.shape);
     let may_be_there = entry.is_some() || item.waiting.may_be_there();
     let removal = match farewell(desk, item) {
         Some(_) if may_be_there && is_doubtful => return Decision::Doubted,
@@ -90,8 +90,8 @@ fn decide_gone<H: Host>(
         None if item.waiting.is_recovered() => true,
         None if is_announced && (was_removed || item.waiting.was_made || item.may_arrive_until_s.is_some()) => true,
         None if item.waiting.was_made => books.brake_lets_unindexed_through(desk, entity),
-        // The shape wants nothing of this kind, so that nothing of it is sent.
-        None if !desk.config.shape.wants(entity.kind) => return Decision::Done,
+        // The shape wants nothing of this kind, or nothing ties the entity to what may go by such a name there.
+        None if !shape.wants(entity.kind) || !shape.ties_what_is_unknown(entity.kind) => return Decision::Done,
         // The index may have lost an entity that the destination has. But whoever knows the secret of a webhook can
         // announce any deletion, so the brake lets only so many of these through in a day.
         None if is_announced => books.brake_lets_unindexed_through(desk, entity),
@@ -192,10 +192,8 @@ fn decide_unwanted<H: Host>(
 /// What the shape has sent for an entity that the destination is to have no more, by the first identity that the entity
 /// lies under there.
 fn farewell(desk: &Desk<'_, impl Host>, item: &Decided) -> Option<Farewell> {
-    let identity = item.under.first().map(String::as_str);
-    desk.config
-        .shape
-        .farewell(item.waiting.entity.kind, &item.code, identity)
+    let (kind, identity) = (item.waiting.entity.kind, item.under.first().map(String::as_str));
+    desk.config.shape.farewell(kind, &item.code, identity)
 }
 
 /// Logs what would be pushed, where no destination is configured; nothing is to be done then.

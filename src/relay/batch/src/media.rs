@@ -273,13 +273,11 @@ async fn transfer<H: Host>(
             }
             Err(failure) => return Err(of_file(code, failure)),
         };
-        match status {
-            StatusCode::NOT_FOUND => {
-                let failure = upstreams.pim_failure(Class::Transient, "404: the PIM does not have its content");
-                return Err(of_file(code, failure));
-            }
-            _ => return passed.arrived.map_err(|failure| of_file(code, failure)),
+        if status == StatusCode::NOT_FOUND {
+            let failure = upstreams.pim_failure(Class::Transient, "404: the PIM does not have its content");
+            return Err(of_file(code, failure));
         }
+        return passed.arrived.map_err(|failure| of_file(code, failure));
     }
 }
 
@@ -319,7 +317,12 @@ async fn pass_on<H: Host>(
     };
     let from = call(upstreams.pim.file(CIRCUIT, &missing.file.code, tokens.from)?);
     let path = &missing.file.path;
-    let to = call(destination.file(CIRCUIT, media.method(), path, missing.forced_s, tokens.to)?);
+    let wait = |response: &Response<Vec<u8>>| destination.wait_of_file(response);
+    let to = destination.file(CIRCUIT, media.method(), path, missing.forced_s, tokens.to)?;
+    let to = Call {
+        wait: Some(&wait),
+        ..call(to)
+    };
     let at_destination = upstreams.destination_governor.enter(&to, 1).await?;
     let at_pim = match upstreams.pim_governor.enter(&from, 1).await {
         Ok(entered) => entered,
@@ -328,9 +331,8 @@ async fn pass_on<H: Host>(
             return Err(failure);
         }
     };
-    let requests = (from.request.clone(), to.request.clone());
-    let transfer = wire::transfer(desk.host, requests.0, requests.1, at_pim.limits, media.max_bytes);
-    let became = transfer.await;
+    let (get, put) = (from.request.clone(), to.request.clone());
+    let became = wire::transfer(desk.host, get, put, at_pim.limits, media.max_bytes).await;
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
     let mut judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,

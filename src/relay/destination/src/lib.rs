@@ -9,6 +9,7 @@
 //! `cargo` is an entity on its way, `finding` how it is looked up, `login` how a token is had.
 
 mod cargo;
+mod files;
 mod finding;
 mod login;
 
@@ -18,7 +19,7 @@ use cargo::Sending;
 use config::DestinationConfig;
 use http::{Method, Request, Response, header};
 use login::ByLogin;
-use model::entity::{Kind, digest};
+use model::entity::Kind;
 use model::failure::{Class, Failure};
 use model::gathering::gathered;
 use protocol::answers::Meaning;
@@ -212,24 +213,6 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// The request that a file is sent with, its content still to come. The content of a file never changes under its
-    /// path, so the idempotency key comes of the path alone; and of `forced_s`, in seconds since the Unix epoch, if a
-    /// person asked at that moment for the file once more.
-    pub fn file(
-        &self,
-        circuit: &str,
-        method: &Method,
-        path: &str,
-        forced_s: Option<u64>,
-        token: Option<&str>,
-    ) -> Result<Request<Vec<u8>>, Failure> {
-        let key = match forced_s {
-            Some(forced_s) => digest(format!("{path}\n{forced_s}").as_bytes()),
-            None => digest(path.as_bytes()),
-        };
-        self.request(circuit, &self.shape.headers, (method, path), key, Vec::new(), token)
-    }
-
     /// Deletes an entity under an identity, or archives it. An entity that is not there counts as deleted. Says whether
     /// nothing of the entity lies there any more: the entity's own thing is left alone, which lies or lay there under
     /// this identity until a change tells, or told, the destination another one.
@@ -338,6 +321,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 is_once: act == Act::Create,
                 is_lookup: act == Act::Find,
                 needs_body: act == Act::Find || operation.needs_bodies(),
+                needs_refusals: answers.need_refusals(),
                 why: Some(&why),
                 wait: Some(&wait),
                 ..Call::of(circuit, request)

@@ -119,11 +119,17 @@ impl Answers {
         self.required.is_some() || self.rules.iter().any(is_of_body)
     }
 
+    /// Whether what a refusal means cannot be told without the whole of its body.
+    pub fn need_refusals(&self) -> bool {
+        let refuses = |(from, to): &(u16, u16)| *from < 500 && *to >= 400;
+        let is_of = |rule: &Rule| rule.statuses.is_empty() || rule.statuses.iter().any(refuses);
+        self.rules.iter().any(|rule| rule.condition.is_some() && is_of(rule))
+    }
+
     /// What an answer to a request means.
     pub fn meaning(&self, act: Act, status: u16, body: &[u8]) -> Meaning {
         let read = read(body);
-        let rule = self.rules.iter().find(|rule| rule.fits(status, read.as_ref()));
-        if let Some(rule) = rule {
+        if let Some(rule) = self.rules.iter().find(|rule| rule.fits(status, read.as_ref())) {
             return rule.means;
         }
         match self.of_status(act, status, body) {
@@ -254,10 +260,7 @@ fn statuses(node: &Node<'_>) -> Vec<(u16, u16)> {
         let first = first.parse::<u16>().ok()?;
         Some((first * 100, first * 100 + 99))
     };
-    let one = |number: u64| {
-        let status = u16::try_from(number).ok()?;
-        Some((status, status))
-    };
+    let one = |number: u64| u16::try_from(number).ok().map(|status| (status, status));
     let read = match node.value {
         Value::String(text) => hundred(text),
         value => value.as_u64().and_then(one),

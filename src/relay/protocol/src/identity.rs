@@ -63,6 +63,11 @@ impl Identity {
         identity
     }
 
+    /// Whether it is the id in the PIM itself, with or without its dashes, which nothing else at a destination goes by.
+    pub fn is_the_pims(&self) -> bool {
+        matches!(self.form, Form::Id | Form::Hex) && self.prefix.is_empty()
+    }
+
     fn read_attribute(&mut self, node: &Node<'_>) {
         self.attribute = node.member("attribute").and_then(|node| Some(node.text()?.to_owned()));
         match (self.form, &self.attribute) {

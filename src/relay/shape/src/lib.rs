@@ -331,6 +331,13 @@ impl Shape {
         Some(Farewell::Sent(Box::new(Removal { delete, find, identity })))
     }
 
+    /// Whether a deletion is known to be of the entity although nothing is known of it: it goes by the id in the PIM, or the
+    /// entity is looked up first.
+    pub fn ties_what_is_unknown(&self, kind: Kind) -> bool {
+        let protocol = &self.rules(kind).protocol;
+        protocol.identity.is_the_pims() || protocol.find.is_some()
+    }
+
     /// Whether entities of a kind are called by an attribute, so that what they are called can change.
     pub fn has_changing_identities(&self, kind: Kind) -> bool {
         self.rules(kind).protocol.identity.attribute().is_some()

@@ -32,6 +32,8 @@ pub struct Call<'a> {
     pub shown_path: Option<&'a str>,
     /// Whether what a good answer means cannot be told without the whole of its body.
     pub needs_body: bool,
+    /// Whether what a refusal means cannot be told without the whole of its body, either.
+    pub needs_refusals: bool,
     /// Whether a good answer holds a secret, known or not: nothing of its body is told then.
     pub is_answer_secret: bool,
     /// The part of an answer that says why it refuses, where that is not the beginning.
@@ -75,6 +77,7 @@ impl<'a> Call<'a> {
             is_last_resort: false,
             shown_path: None,
             needs_body: false,
+            needs_refusals: false,
             is_answer_secret: false,
             why: None,
             is_once: false,

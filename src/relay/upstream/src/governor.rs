@@ -397,6 +397,7 @@ impl<'a, H: Host> Governor<'a, H> {
             },
             // Where calls change something, the status tells whether they did, unless more is said of it.
             needs_body: !self.limits.writes || call.needs_body,
+            needs_refusals: call.needs_refusals,
         };
         self.under_way.set(self.under_way.get() + 1);
         Ok(Entered {

@@ -178,6 +178,7 @@ mod tests {
         total_ms: 1,
         body_bytes: 1 << 20,
         needs_body: true,
+        needs_refusals: false,
     };
 
     const STATUS_ALONE: CallLimits = CallLimits {
@@ -310,6 +311,28 @@ mod tests {
                 let beginning = body(unpacked(answer(500, coding, &bomb), limits)).expect("the status is enough");
                 assert_eq!(beginning.len(), limits.most_bytes(StatusCode::INTERNAL_SERVER_ERROR));
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_a_rule_needs_is_worth_nothing_without_its_body() {
+        let needed = CallLimits {
+            needs_refusals: true,
+            ..STATUS_ALONE
+        };
+        let broken = &packed("gzip", b"exists already")[..12];
+        for (status, limits, is_worth_nothing) in [
+            (400, needed, true),
+            (403, needed, true),
+            (400, STATUS_ALONE, false),
+            (429, needed, false),
+            (500, needed, false),
+            (200, needed, false),
+        ] {
+            let result = body(unpacked(answer(status, "gzip", broken), limits));
+            assert_eq!(result.is_err(), is_worth_nothing, "{status}");
+            let is_read_whole = limits.most_bytes(StatusCode::from_u16(status).expect("a status")) == LIMITS.body_bytes;
+            assert_eq!(is_read_whole, is_worth_nothing || status == 200, "{status}");
         }
     }
 

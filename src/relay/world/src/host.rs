@@ -107,6 +107,8 @@ pub struct CallLimits {
     /// Whether a good answer (2xx) is worth nothing without the whole of its body. Else, and with any other status, the
     /// status decides: of the body its beginning is read, and one that is cut short, slow or endless is no failure.
     pub needs_body: bool,
+    /// Whether what a refusal (4xx, but for 429) means cannot be told without the whole of its body, either.
+    pub needs_refusals: bool,
 }
 
 impl CallLimits {
@@ -115,6 +117,7 @@ impl CallLimits {
     pub fn for_a_status(self) -> CallLimits {
         CallLimits {
             needs_body: false,
+            needs_refusals: false,
             body_bytes: self.body_bytes.min(BEGINNING_BYTES),
             ..self
         }
@@ -122,13 +125,14 @@ impl CallLimits {
 
     /// Whether an answer of this status needs the whole of its body.
     pub fn needs_body_of(&self, status: StatusCode) -> bool {
-        self.needs_body && status.is_success()
+        let is_refusal = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+        (self.needs_body && status.is_success()) || (self.needs_refusals && is_refusal)
     }
 
     /// How much of the body of an answer of this status is read at most, in bytes. A good answer may say further down that
     /// it is none.
     pub fn most_bytes(&self, status: StatusCode) -> usize {
-        if status.is_success() {
+        if status.is_success() || self.needs_body_of(status) {
             self.body_bytes
         } else {
             self.body_bytes.min(BEGINNING_BYTES)
