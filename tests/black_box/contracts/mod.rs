@@ -69,7 +69,7 @@ const PLAIN: System = System {
     tells_by_400: false,
 };
 
-const SYSTEMS: [&System; 21] = [
+const SYSTEMS: [&System; 23] = [
     &search::ELASTICSEARCH,
     &search::SOLR,
     &search::ALGOLIA,
@@ -78,6 +78,8 @@ const SYSTEMS: [&System; 21] = [
     &stores::KAFKA_REST,
     &stores::DATAVERSE,
     &stores::POSTGREST,
+    &stores::DATA_API_BUILDER,
+    &stores::WEBHOOK,
     &stores::COUCHDB,
     &erps::ERPNEXT,
     &erps::SALESFORCE,

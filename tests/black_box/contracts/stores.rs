@@ -120,6 +120,94 @@ pub(super) const POSTGREST: System = System {
     ..PLAIN
 };
 
+pub(super) const DATA_API_BUILDER: System = System {
+    name: "data-api-builder",
+    login: ("x-api-key", "secret"),
+    answer: |held, asked| {
+        const SOURCE: &str = "learn.microsoft.com, data-api-builder, Use Data API builder with REST";
+        let fail = |status: u16, code: &str, message: &str| {
+            let error = json!({ "error": { "code": code, "message": message, "status": status } });
+            Answer(status, error, SOURCE)
+        };
+        let Some(id) = asked.path.strip_prefix("/api/products/uuid/") else {
+            return fail(404, "EntityNotFound", "No entity of that path");
+        };
+        // The key stands in the path, and may not stand in the body.
+        let has_columns = ["sku", "name", "enabled"]
+            .iter()
+            .all(|column| asked.body.get(column).is_some());
+        match (&asked.method, held.has(id)) {
+            (&Method::PUT, was_there) if has_columns && asked.body.get("uuid").is_none() => {
+                held.put(id.to_owned(), asked.body.clone());
+                Answer(
+                    if was_there { 200 } else { 201 },
+                    json!({ "value": [asked.body] }),
+                    SOURCE,
+                )
+            }
+            (&Method::DELETE, true) => {
+                held.remove(id);
+                Answer(204, Value::Null, SOURCE)
+            }
+            (&Method::DELETE, false) => fail(404, "ItemNotFound", "Could not find item"),
+            _ => fail(
+                400,
+                "BadRequest",
+                "Invalid request body. Contained unexpected fields in body",
+            ),
+        }
+    },
+    throttled: || {
+        let error = json!({ "error": { "code": "UnexpectedError", "message": "timeout", "status": 503 } });
+        Answer(
+            503,
+            error,
+            "learn.microsoft.com, data-api-builder, Use Data API builder with REST",
+        )
+    },
+    refused: || {
+        let error = json!({ "error": { "code": "BadRequest", "message": "Invalid value provided for field: name", "status": 400 } });
+        Answer(
+            400,
+            error,
+            "learn.microsoft.com, data-api-builder, Use Data API builder with REST",
+        )
+    },
+    reason: "Invalid value provided",
+    ..PLAIN
+};
+
+pub(super) const WEBHOOK: System = System {
+    name: "webhook",
+    login: ("x-webhook-token", "secret"),
+    answer: |held, asked| {
+        const SOURCE: &str = "docs.n8n.io, Webhook node, Respond to Webhook node";
+        let id = asked
+            .path
+            .strip_prefix("/webhook/akeneo/")
+            .and_then(|rest| rest.split_once('/'));
+        let Some((_, id)) = id else {
+            let error = json!({ "code": 404, "message": "The requested webhook is not registered." });
+            return Answer(404, error, SOURCE);
+        };
+        match asked.method {
+            Method::PUT => drop(held.put(id.to_owned(), asked.body.clone())),
+            _ => drop(held.remove(id)),
+        }
+        Answer(200, json!({ "message": "done" }), SOURCE)
+    },
+    refused: || {
+        let error = json!({ "code": 422, "message": "the workflow refuses this name" });
+        Answer(
+            422,
+            error,
+            "docs.n8n.io, Respond to Webhook node: a response code of one's own",
+        )
+    },
+    reason: "refuses this name",
+    ..PLAIN
+};
+
 pub(super) const COUCHDB: System = System {
     name: "couchdb",
     login: ("authorization", "Basic dXNlcjpwYXNzd29yZA=="),
