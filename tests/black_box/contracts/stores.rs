@@ -133,7 +133,7 @@ pub(super) const DATA_API_BUILDER: System = System {
             return fail(404, "EntityNotFound", "No entity of that path");
         };
         // The key stands in the path, and may not stand in the body.
-        let has_columns = ["sku", "name", "enabled"]
+        let has_columns = ["sku", "name", "revision", "enabled"]
             .iter()
             .all(|column| asked.body.get(column).is_some());
         match (&asked.method, held.has(id)) {
