@@ -1,14 +1,11 @@
 //! Has a running application look at its own set-up, and tells what it found. `cargo xtask preflight` builds and calls
 //! this.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use clap::Parser;
-use http::Method;
-use indicatif::ProgressBar;
 use serde_json::Value;
 use std::process::ExitCode;
-use std::time::Duration;
-use tests::client::{bearer, request};
+use tests::administration::ask;
 
 /// Tells what is wrong with the set-up of a running application
 #[derive(Parser)]
@@ -24,18 +21,17 @@ struct Cli {
     json: bool,
 }
 
-/// The variable that has the administration's token.
-const TOKEN: &str = "SPIN_VARIABLE_ADMIN_TOKEN";
-
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the administration's token"))?;
-    let progress = ProgressBar::new_spinner().with_message("looking at variables, store, addresses and the PIM");
-    progress.enable_steady_tick(Duration::from_millis(100));
-    let found = ask(&cli, &token).await;
-    progress.finish_and_clear();
-    let found = found?;
+    let path = format!("/admin/check?wait_seconds={}", cli.wait);
+    let found = ask(
+        &cli.url,
+        &path,
+        "",
+        "looking at variables, store, addresses and the PIM",
+    )
+    .await?;
     if cli.json {
         println!("{found:#}");
     } else {
@@ -46,25 +42,6 @@ async fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-async fn ask(cli: &Cli, token: &str) -> Result<Value> {
-    let origin = cli.url.trim_end_matches('/');
-    ensure!(
-        origin.starts_with("http://"),
-        "only http:// is spoken here: for an address with TLS use curl -X POST -H 'Authorization: Bearer ...' {origin}/admin/check"
-    );
-    let url = format!("{origin}/admin/check?wait_seconds={}", cli.wait);
-    let answer = request(Method::POST, &url, &[bearer(token.trim())], "").await;
-    let answer = answer.with_context(|| format!("nobody answers at {origin}: is the application running?"))?;
-    let document = answer.json();
-    match answer.status.as_u16() {
-        200 => Ok(document),
-        status => bail!(
-            "it answers {status}: {}",
-            document["detail"].as_str().unwrap_or("no more is said")
-        ),
-    }
 }
 
 fn tell(found: &Value) {

@@ -1,16 +1,13 @@
 //! Has a running application show, make, move or remove its subscription at Akeneo. `cargo xtask connect` builds and calls
 //! this.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use http::Method;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tests::client::{bearer, request};
+use tests::administration::ask;
 
 /// Shows or changes the subscription of a running application
 #[derive(Parser)]
@@ -41,15 +38,11 @@ struct Cli {
     new_secret: Option<PathBuf>,
 }
 
-/// The variable that has the administration's token.
-const TOKEN: &str = "SPIN_VARIABLE_ADMIN_TOKEN";
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
-    let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the administration's token"))?;
     if let Some(file) = &cli.new_secret {
-        let made = ask(&cli, &token, &json!({ "do": "secret" })).await?;
+        let made = ask_of(&cli, &json!({ "do": "secret" })).await?;
         return keep(file, made["secret"].as_str().context("no secret came")?);
     }
     let of_people = |mut body: Value| {
@@ -58,7 +51,7 @@ async fn main() -> Result<()> {
         }
         body
     };
-    let shown = ask(&cli, &token, &of_people(json!({ "do": "show" }))).await?;
+    let shown = ask_of(&cli, &of_people(json!({ "do": "show" }))).await?;
     println!("{shown:#}");
     let is_idle = shown["would"].as_array().is_none_or(Vec::is_empty);
     let is_well = shown["subscription"]["status"] == "active";
@@ -80,7 +73,7 @@ async fn main() -> Result<()> {
     if cli.force {
         body["force"] = json!(true);
     }
-    let done = ask(&cli, &token, &body).await?;
+    let done = ask_of(&cli, &body).await?;
     let done = done["done"].as_array().cloned().unwrap_or_default();
     for step in &done {
         println!("done: {}", step.as_str().unwrap_or_default());
@@ -93,25 +86,10 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn ask(cli: &Cli, token: &str, body: &Value) -> Result<Value> {
-    let origin = cli.url.trim_end_matches('/');
-    ensure!(
-        origin.starts_with("http://"),
-        "only http:// is spoken here: for an address with TLS use curl -X POST -H 'Authorization: Bearer ...' -d '{body}' {origin}/admin/connect"
-    );
-    let progress = ProgressBar::new_spinner().with_message("asking the relay, which asks the PIM and Akeneo");
-    progress.enable_steady_tick(Duration::from_millis(100));
-    let url = format!("{origin}/admin/connect?wait_seconds={}", cli.wait);
-    let answer = request(Method::POST, &url, &[bearer(token.trim())], body.to_string()).await;
-    progress.finish_and_clear();
-    let answer = answer.with_context(|| format!("nobody answers at {origin}: is the application running?"))?;
-    match answer.status.as_u16() {
-        200 => Ok(answer.json()),
-        status => bail!(
-            "it answers {status}: {}",
-            answer.json()["detail"].as_str().unwrap_or("no more is said")
-        ),
-    }
+async fn ask_of(cli: &Cli, body: &Value) -> Result<Value> {
+    let path = format!("/admin/connect?wait_seconds={}", cli.wait);
+    let shown = "asking the relay, which asks the PIM and Akeneo";
+    ask(&cli.url, &path, &body.to_string(), shown).await
 }
 
 /// Writes a secret to a new file that nobody else may read.

@@ -1,6 +1,7 @@
 //! The application under test: the components as deployed, run as a process of their own, and a world around it.
 //!
 //! - [`application`]: starts, asks, kills it; counts what it does at its store
+//! - [`administration`]: asks one that runs already, for the programs that `cargo xtask` starts
 //! - [`world`]: a simulated PIM and destination, and an application between them
 //! - [`playground`]: what the demonstration leaves running for people
 //! - [`shaped`]: what a destination should hold under a shape
@@ -8,6 +9,7 @@
 //! - `demo`, `preview`, `simulate`, `bench`: the programs that `cargo xtask demo`, `shape`, `simulate` and `bench` start
 //! - [`simulation`]: the relay alone, in a seeded world where everything fails
 
+pub mod administration;
 pub mod application;
 pub mod client;
 pub mod fixtures;
