@@ -90,12 +90,7 @@ impl Setting {
         let ingest = IngestConfig::read(variables).map_err(|error| error.0)?;
         let secret = |name: &'static &'static str| ingest.secrets(std::slice::from_ref(name)).next().transpose();
         let secret = |name| secret(name).map_err(|error| error.0);
-        let [present, previous] = EVENT_PLATFORM_SECRET else {
-            return Err(String::new());
-        };
-        let [notification] = NOTIFICATION_SECRET else {
-            return Err(String::new());
-        };
+        let [present, previous] = [&EVENT_PLATFORM_SECRET[0], &EVENT_PLATFORM_SECRET[1]];
         let secrets = Secrets {
             primary: secret(present)?.ok_or_else(|| {
                 missing(
@@ -104,7 +99,7 @@ impl Setting {
                 )
             })?,
             secondary: secret(previous)?,
-            notification: secret(notification)?,
+            notification: secret(&NOTIFICATION_SECRET[0])?,
         };
         let wanted = Wanted::of(&config, &public, email, secrets);
         Ok(Setting {
@@ -141,9 +136,7 @@ async fn under_lease<H: Host>(host: &H, setting: &Setting, asked: &Asked, lease:
     let config = &setting.config;
     let of_pim = governor(host, config, lease, akeneo::pim::limits(CALL_MS));
     let pim = Pim::new(host, &of_pim, &config.keys, &config.pim, true);
-    // A token that is kept may be one that the PIM takes no more, which Akeneo answers as it answers any mistake.
-    drop(host.delete(pim.tokens.key()).await);
-    let token = pim.tokens.access().await.map_err(|failure| Trouble {
+    let token = calls::fresh_token(host, &pim.tokens).await.map_err(|failure| Trouble {
         what: format!("the PIM gives no token: {}", failure.reason),
         remedy: "see the connection by `cargo xtask preflight`".to_owned(),
     })?;

@@ -1,8 +1,10 @@
 //! Single calls, whose every answer is an answer: what its status means is for whoever asks.
 
 use http::{HeaderMap, Request, Response, header};
+use model::failure::Failure;
 use upstream::call::Call;
 use upstream::governor::{Governor, Limits};
+use upstream::token::Tokens;
 use world::host::Host;
 
 /// What the calls to an upstream that is only looked at are bound by.
@@ -53,6 +55,16 @@ async fn make<H: Host>(
     };
     let answer = governor.call(call, &mut |_| None).await;
     answer.map_err(|failure| failure.reason)
+}
+
+/// A token that was given just now: one that is kept says nothing of the login, and may be refused by now.
+///
+/// # Errors
+/// Why none is to be had.
+pub async fn fresh_token<H: Host>(host: &H, tokens: &Tokens<'_, H>) -> Result<String, Failure> {
+    // That none was kept, or that it stays, is no failure: the next one takes its place.
+    drop(host.delete(tokens.key()).await);
+    tokens.access().await
 }
 
 /// Where a redirect leads: scheme, host and port alone, for the rest may hold what is not to be told. None where it leads

@@ -59,7 +59,7 @@ pub async fn check<H: Host>(host: &H, variables: &Variables<'_>, document: &str,
     })
 }
 
-/// The destination and the public address: neither needs the lease.
+/// The destination and the public address: neither needs the lease. All addresses make sense.
 async fn look_outside<H: Host>(
     host: &H,
     variables: &Variables<'_>,
@@ -69,10 +69,8 @@ async fn look_outside<H: Host>(
 ) {
     let alone = Lease::alone();
     let is_right = judged.is_right(&[
-        "destination_url",
         "destination_path",
         "destination_token",
-        "login_url",
         "login_id",
         "login_secret",
         "shape",
@@ -82,11 +80,9 @@ async fn look_outside<H: Host>(
         let destination = Destination::new(host, &governor, &config.keys, known, &config.shape);
         destination::look(host, &destination, &governor, (known, &config.shape), findings).await;
     }
-    if judged.is_right(&["public_url"]) {
-        let governor = governor(host, config, &alone, calls::limits("public address", CALL_MS));
-        let origin = variables.public_url().ok().flatten();
-        address::look(&governor, origin.as_deref(), findings).await;
-    }
+    let governor = governor(host, config, &alone, calls::limits("public address", CALL_MS));
+    let origin = variables.public_url().ok().flatten();
+    address::look(&governor, origin.as_deref(), findings).await;
 }
 
 /// How far the clocks may differ before a delivery of the Events API is refused for it, in seconds; none where none is

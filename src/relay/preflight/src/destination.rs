@@ -1,6 +1,6 @@
 //! The destination: its address and its login. Nothing is written there.
 
-use crate::calls::{ask, led_to};
+use crate::calls::{ask, fresh_token, led_to};
 use crate::finding::Findings;
 use ::destination::Destination;
 use config::DestinationConfig;
@@ -18,11 +18,11 @@ pub async fn look<H: Host>(
     (config, shape): (&DestinationConfig, &Shape),
     findings: &mut Findings,
 ) {
-    // A token that is kept says nothing of the login: it is tried anew.
-    if let Some(tokens) = &destination.tokens {
-        drop(host.delete(tokens.key()).await);
-    }
-    let token = match destination.token().await {
+    let token = match &destination.tokens {
+        Some(tokens) => fresh_token(host, tokens).await.map(Some),
+        None => Ok(config.token.clone()),
+    };
+    let token = match token {
         Ok(token) => token,
         Err(failure) => return tell_of_login(&failure, findings),
     };

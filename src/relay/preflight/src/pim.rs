@@ -2,7 +2,7 @@
 //!
 //! What is asked reads only. Roles alone show in the answers: rights on categories, attribute groups and locales do not.
 
-use crate::calls::{ask, led_to};
+use crate::calls::{self, ask, led_to};
 use crate::finding::Findings;
 use akeneo::pim::Pim;
 use config::{Credentials, PimConfig, WorkerConfig};
@@ -46,9 +46,7 @@ pub async fn look<H: Host>(
     if !is_there(governor, config, (tolerance_s, findings)).await {
         return None;
     }
-    // A token that is kept says nothing of the login: it is tried anew. That no token was kept is no failure.
-    drop(host.delete(pim.tokens.key()).await);
-    let token = match pim.tokens.access().await {
+    let token = match calls::fresh_token(host, &pim.tokens).await {
         Ok(token) => token,
         Err(failure) => {
             let refuses = failure
@@ -80,13 +78,12 @@ pub async fn look<H: Host>(
             let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             (seen.version, seen.edition) = (text("version"), text("edition"));
         }
-        Ok(answer) if answer.status() != 404 => {}
-        Err(_) => {}
-        Ok(_) => findings.note(
+        Ok(answer) if answer.status() == 404 => findings.note(
             "pim",
             "the PIM does not tell its version, so it is older than 6.0",
             "see docs/connect-a-pim.md for the versions that are known to work",
         ),
+        _ => {}
     }
     for (list, right, is_needed) in lists(shape, lists_named) {
         let answer = match get(&format!("{list}?limit=1")).await {
