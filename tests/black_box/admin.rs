@@ -137,7 +137,7 @@ pub(crate) fn alerting(setup: Setup, receiver: &DestinationServer) -> Setup {
 }
 
 /// The alerts received: path and body.
-fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
+pub(crate) fn alerts(receiver: &DestinationServer) -> Vec<(String, Value)> {
     let received: Vec<Received> = receiver.with(|receiver| receiver.log.clone());
     received
         .into_iter()

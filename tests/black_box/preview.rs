@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use simulator::catalogue::Catalogue;
 use std::process::{Command, Output};
+use tests::application::root;
 use tests::world::World;
 
 /// Runs the program with this shape; and with a PIM, if there is one.
@@ -53,7 +54,11 @@ async fn one_entity_is_shown_as_it_would_be_sent() {
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     let shown = text(&shown.stdout);
     let parts: Vec<&str> = shown.split("\n\n").collect();
-    assert_eq!(parts[0], "upsert: PUT /items/25566245-55c3-42ce-86d9-8610ac459fa8");
+    let authentication = "authentication: authorization: Bearer TOKEN";
+    assert_eq!(
+        parts[0],
+        format!("upsert: PUT /items/25566245-55c3-42ce-86d9-8610ac459fa8\n{authentication}")
+    );
     let body: Value = serde_json::from_str(parts[1]).unwrap();
     assert_eq!(body, json!({ "article": { "number": "mug-1" } }));
     assert!(
@@ -62,7 +67,7 @@ async fn one_entity_is_shown_as_it_would_be_sent() {
     );
     assert_eq!(
         parts[3],
-        "delete: DELETE /products/25566245-55c3-42ce-86d9-8610ac459fa8"
+        format!("delete: DELETE /products/25566245-55c3-42ce-86d9-8610ac459fa8\n{authentication}")
     );
     assert!(parts[4].contains("it is not there: done"), "{shown}");
 
@@ -97,6 +102,75 @@ async fn archive_login_and_limits_are_shown() {
         assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
     }
     assert!(!shown.contains("delete:"), "{shown}");
+}
+
+/// What a look-up finds, how files go and what their answers mean, and how the token is borne.
+#[tokio::test]
+async fn find_files_and_authentication_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mug.json");
+    let image =
+        json!([{ "locale": null, "scope": null, "data": "a/b/mug.png", "attribute_type": "pim_catalog_image" }]);
+    let product = json!({ "uuid": "25566245-55c3-42ce-86d9-8610ac459fa8", "values": { "image": image } });
+    std::fs::write(&file, product.to_string()).unwrap();
+    let shape = json!({
+        "authentication": { "header": "X-Key" }, "media": { "max_bytes": 5000 },
+        "answers": { "reason": "/error/text", "rules": [{ "status": 400, "means": "busy", "wait": { "seconds": 9 } }] },
+        "products": {
+            "remember": { "id": "/id" },
+            "find": { "path": "/items?ref={id}", "list": "/found", "matching": { "/ref": "{id}" }, "several": "first", "settle_seconds": 5 },
+            "create": { "path": "/items" }, "update": { "path": "/items/{remote.id}" }, "delete": false,
+        },
+    });
+    let shown = preview(None, &shape, &[file.to_str().unwrap()]).await;
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    let shown = text(&shown.stdout);
+    for line in [
+        "file: PUT /media/a%2Fb%2Fmug.png with the file a/b/mug.png",
+        "  larger than 5000 bytes: a dead letter",
+        "  what needs the file is a dead letter: 400, 402, 406 to 407, 410 to 422, 424, 426 to 428, 430 to 499",
+        "authentication: x-key: TOKEN",
+        "find: GET /items?ref=25566245-55c3-42ce-86d9-8610ac459fa8",
+        "  it is not there: it is made (missing): 404, 410",
+        "  found is the element of the list in /found where /ref is {id}",
+        "  of several elements the first is taken",
+        "  after a lost answer that nothing was found is believed once a request can arrive no more and 5 seconds have passed",
+        "create: POST /items",
+        "  of a good answer is remembered: id",
+        "  tried again later, after 9 seconds (busy): 400",
+        "  people read why it is refused in /error/text of the answer",
+        "update: PUT /items/{remote.id}",
+        "delete: nothing is sent, it stays there",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+}
+
+/// Every document that is given out is shown whole, each of its requests with what follows from a good answer.
+#[tokio::test]
+async fn every_ready_shape_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mug.json");
+    let value = |data: &str| json!([{ "locale": null, "scope": null, "data": data }]);
+    let product = json!({
+        "uuid": "25566245-55c3-42ce-86d9-8610ac459fa8", "enabled": true, "family": "mugs",
+        "values": { "sku": value("mug-1"), "name": value("Mug") },
+    });
+    std::fs::write(&file, product.to_string()).unwrap();
+    for entry in std::fs::read_dir(root().join("shapes")).unwrap() {
+        let path = entry.unwrap().path();
+        let document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let shown = preview(None, &document, &[file.to_str().unwrap()]).await;
+        assert!(shown.status.success(), "{path:?}: {}", text(&shown.stderr));
+        let shown = text(&shown.stdout);
+        let products = &document["products"];
+        for name in ["find", "create", "update", "archive"] {
+            let is_shown = shown.lines().any(|line| line.starts_with(&format!("{name}: ")));
+            assert_eq!(is_shown, products[name].is_object(), "{path:?}: {name} in\n{shown}");
+        }
+        assert!(shown.contains("  done (done): "), "{path:?}:\n{shown}");
+        assert!(shown.contains("\nauthentication: "), "{path:?}:\n{shown}");
+    }
 }
 
 #[tokio::test]

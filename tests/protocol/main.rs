@@ -13,5 +13,7 @@ mod documents;
 mod drafts;
 mod found;
 mod given;
+mod meanings;
 mod recipe;
+mod told;
 mod waits;

@@ -23,6 +23,7 @@ mod shape;
 mod staying;
 mod stuck;
 mod throttled;
+mod told;
 mod wire;
 
 use std::sync::{Mutex, PoisonError};

@@ -10,11 +10,13 @@ use model::entity::Kind;
 use model::failure::Failure;
 use model::json;
 use protocol::draft::{self, Draft};
+use protocol::headers::Authentication;
 use protocol::request::Act;
+use protocol::told::follows_of_file;
 use queue::keyspace::Keyspace;
 use queue::lease::Lease;
 use serde_json::Value;
-use shape::{Farewell, Lookups, Shape, Shaped};
+use shape::{Farewell, File, Lookups, Shape, Shaped};
 use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
@@ -52,7 +54,10 @@ async fn main() -> Result<()> {
         Some(file) => {
             show(&shape, &document(&cli.shape)?, file)?;
             show_login(&shape);
-            show_limits(&document(&cli.shape)?);
+            println!(
+                "limits: when to come back is told by {}",
+                shape.limits.told().join("; by ")
+            );
             Ok(())
         }
         None => sum_up(&shape).await,
@@ -86,25 +91,14 @@ fn show_login(shape: &Shape) {
     println!("\n{}\n", String::from_utf8_lossy(&request.body));
 }
 
-/// Where answers say when to come back.
-fn show_limits(document: &Value) {
-    let limits = &document["limits"];
-    let mut told = vec!["the header retry-after".to_owned()];
-    let reset = &limits["reset"];
-    let unit = reset["unit"].as_str().unwrap_or("seconds");
-    if let Some(header) = reset["header"].as_str() {
-        told.push(format!("the header {header}, in {unit}"));
-    }
-    if let Some(place) = reset["at"].as_str() {
-        told.push(format!("{place} in the body, in {unit}"));
-    }
-    if let Some(header) = limits["left"].as_str() {
-        told.push(format!("the header {header}: with no call left, none goes before that"));
-    }
-    if limits["ratelimit"] == true {
-        told.push("the headers ratelimit and ratelimit-policy".to_owned());
-    }
-    println!("limits: when to come back is told by {}", told.join("; by "));
+/// How requests bear the token.
+fn show_authentication(authentication: &Authentication) {
+    let token = match authentication.scheme.as_str() {
+        "" => "TOKEN".to_owned(),
+        "Basic" => "Basic TOKEN, in base64 where it is a user and a password with a colon between them".to_owned(),
+        scheme => format!("{scheme} TOKEN"),
+    };
+    println!("authentication: {}: {token}", authentication.header);
 }
 
 /// One entity, without a PIM to look anything up in.
@@ -128,9 +122,7 @@ fn show(shape: &Shape, document: &Value, file: &Path) -> Result<()> {
     }
     match shape.apply(kind, code, &entity, &Lookups::default()) {
         Shaped::Wanted(upsert) => {
-            for file in &upsert.files {
-                println!("PUT {} with the file {}\n", file.path, file.code);
-            }
+            show_files(shape, &upsert.files);
             let change = if upsert.create.is_some() {
                 ("update", Act::Update)
             } else {
@@ -160,11 +152,29 @@ fn show(shape: &Shape, document: &Value, file: &Path) -> Result<()> {
     }
 }
 
+/// The files that go before an entity, and what every answer to one means.
+fn show_files(shape: &Shape, files: &[File]) {
+    let Some(media) = shape.media.as_ref().filter(|_| !files.is_empty()) else {
+        return;
+    };
+    for file in files {
+        println!("file: {} {} with the file {}", media.method(), file.path, file.code);
+    }
+    show_authentication(&shape.headers.authentication);
+    println!();
+    println!("  larger than {} bytes: a dead letter", media.max_bytes);
+    for told in shape.answers.told_of_files() {
+        println!("  {}: {}", follows_of_file(told.meaning), told.which);
+    }
+    println!();
+}
+
 /// A request of the shape, and what every answer to it means.
 fn show_request(shape: &Shape, kind: Kind, name: &str, act: Act, draft: Option<&Draft>) -> Result<()> {
     let Some(draft) = draft else { return Ok(()) };
     let operation = shape.operation(kind, act);
     println!("{name}: {} {}", draft.method, draft.shown_path());
+    show_authentication(&operation.headers.authentication);
     for (name, value) in &operation.headers.others {
         println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
@@ -179,9 +189,16 @@ fn show_request(shape: &Shape, kind: Kind, name: &str, act: Act, draft: Option<&
     if !remembered.is_empty() {
         println!("  of a good answer is remembered: {}", remembered.join(", "));
     }
-    let told = operation.answers.told(act);
-    for (which, follows) in told {
+    for (which, follows) in shape.told(kind, act) {
         println!("  {follows}: {which}");
+    }
+    if let Some(place) = operation.answers.told_reason() {
+        println!("  people read why it is refused in {place} of the answer");
+    }
+    if let Some(find) = shape.find_of(kind).filter(|_| act == Act::Find) {
+        for told in find.told() {
+            println!("  {told}");
+        }
     }
     println!();
     Ok(())

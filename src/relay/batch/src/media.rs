@@ -16,7 +16,6 @@ use destination::{Destination, class_of};
 use http::{Response, StatusCode};
 use model::entity::digest;
 use model::failure::{Class, Failure};
-use protocol::answers::Answers;
 use protocol::remote::Remote;
 use protocol::request::Act;
 use queue::key::{Key, MEDIA_PAGES};
@@ -333,6 +332,7 @@ async fn pass_on<H: Host>(
     };
     let (get, put) = (from.request.clone(), to.request.clone());
     let became = wire::transfer(desk.host, get, put, at_pim.limits, media.max_bytes).await;
+    let answers = &desk.config.shape.answers;
     let is_too_large = matches!(became.from, Err(SendError::TooLarge));
     let mut judge = |response: &Response<Vec<u8>>| match response.status().as_u16() {
         404 => None,
@@ -347,7 +347,7 @@ async fn pass_on<H: Host>(
             .destination_governor
             .leave(&to, at_destination, sent, &mut |response| match response.status() {
                 StatusCode::UNAUTHORIZED if tokens.may_renew => Some(Class::NotCalled),
-                status => judge_file(status, &desk.config.shape.answers),
+                status => class_of(Act::Upsert, answers.meaning_of_file(status.as_u16())),
             })
             .map(|_| ()),
         None => {
@@ -360,15 +360,6 @@ async fn pass_on<H: Host>(
         arrived,
         is_too_large,
     })
-}
-
-/// What a status of the destination's means for a file. A file brings a type of its own, so that a refused type is that
-/// file's fault and no other's.
-fn judge_file(status: StatusCode, answers: &Answers) -> Option<Class> {
-    match status {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Class::Permanent),
-        status => class_of(Act::Upsert, answers.meaning_of_file(status.as_u16())),
-    }
 }
 
 /// A failure that names its file and, where no other try will help, says what does.

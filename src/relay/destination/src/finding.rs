@@ -108,6 +108,19 @@ impl<H: Host> Destination<'_, H> {
         }
     }
 
+    /// The failure of an entity that the destination refused to make since it has it, and does not find. Its search may lag,
+    /// so the entity is looked up once more when that has passed.
+    pub(crate) fn has_what_it_does_not_find(&self, kind: Kind, failure: Failure) -> Failure {
+        let settle_s = self.shape.find_of(kind).map(|find| find.settle_s);
+        Failure {
+            class: Class::Transient,
+            reason: format!("it says that it has it, and does not find it: {}", failure.reason),
+            retry_after_s: failure.retry_after_s.max(settle_s),
+            may_have_made: true,
+            ..failure
+        }
+    }
+
     /// Whether the destination gave two sets of values of one and the same thing; not if the first is not known.
     pub(crate) fn is_one(&self, kind: Kind, known: Option<&Remote>, other: &Remote) -> bool {
         known.is_some_and(|known| self.shape.is_of_one(kind, known, other))

@@ -124,18 +124,26 @@ impl<'a, H: Host> Destination<'a, H> {
                 Sent::LedOn(meaning, gave, failure) => (meaning, gave, failure),
             };
             is_second = true;
-            known = match (meaning, &upsert.find) {
+            let given = Some(gathered(own.clone().into_iter().chain(gave)));
+            // What is known to have settled is not waited for once more.
+            let has_settled = cargo.may_arrive_until_s.is_some() || cargo.is_last_resort;
+            known = match (act, meaning, &upsert.find) {
+                (Act::Create, Meaning::Exists, Some(find)) if lacks(&given) => {
+                    let found = self.find(cargo, find, &upsert.identity, true).await?;
+                    if found.is_none() && !has_settled {
+                        return Err(self.has_what_it_does_not_find(cargo.kind, *failure));
+                    }
+                    found
+                }
                 // Nothing at the destination goes by the values that it gave before.
-                (Meaning::Missing, None) => None,
-                (_, Some(find)) if !has_looked => {
+                (_, Meaning::Missing, None) => None,
+                (_, _, Some(find)) if !has_looked => {
                     has_looked = true;
                     match self.find(cargo, find, &upsert.identity, true).await? {
                         // The destination has another version than is known. It has not been told the identity yet, or
                         // its search lags.
                         None if meaning == Meaning::Exists && act == Act::Update => {
                             let found = self.find_as_it_was(cargo, &own).await?;
-                            // What may have moved it is known to have settled, or this is the first word of it.
-                            let has_settled = cargo.may_arrive_until_s.is_some() || cargo.is_last_resort;
                             if found.is_none() && !has_settled {
                                 return Err(self.not_found_yet());
                             }
@@ -144,8 +152,8 @@ impl<'a, H: Host> Destination<'a, H> {
                         found => found,
                     }
                 }
-                (Meaning::Missing, Some(_)) => None,
-                _ => Some(gathered(own.into_iter().chain(gave))),
+                (_, Meaning::Missing, Some(_)) => None,
+                _ => given,
             };
             let goes_on = match (act, &known) {
                 (Act::Create, None) => false,

@@ -156,9 +156,13 @@ impl Answers {
         of_rule.or_else(|| limits.seconds(turns_away, headers, read.as_ref(), now_ms))
     }
 
-    /// What the status of an answer to a file means: bodies and rules are about entities.
+    /// What the status of an answer to a file means: bodies and rules are about entities. A file brings a type of its own,
+    /// so that a refused type (415) is that file's fault and no other's.
     pub fn meaning_of_file(&self, status: u16) -> Meaning {
-        self.of_status(Act::Upsert, status, &[])
+        match status {
+            415 => Meaning::Refused,
+            status => self.of_status(Act::Upsert, status, &[]),
+        }
     }
 
     /// The part of an answer that says why, where the document tells its place and it is there.
@@ -239,9 +243,13 @@ impl Rule {
         })
     }
 
+    /// Whether it is for answers of this status.
+    fn is_of(&self, status: u16) -> bool {
+        self.statuses.is_empty() || self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
+    }
+
     fn fits(&self, status: u16, body: Option<&Value>) -> bool {
-        let is_of = self.statuses.is_empty() || self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status));
-        is_of && self.condition.as_ref().is_none_or(|condition| condition.holds(body))
+        self.is_of(status) && self.condition.as_ref().is_none_or(|condition| condition.holds(body))
     }
 }
 
@@ -291,6 +299,4 @@ fn is_own_word(body: &[u8]) -> bool {
     text.is_empty() || read(body).is_some() || says_so.contains(&plain.as_str())
 }
 
-#[cfg(test)]
-mod tests;
 mod told;

@@ -2,7 +2,7 @@
 //! A condition holds or does not, whatever the body is. Of a body that is no JSON only "it is not there" holds, and
 //! numbers are compared by their value, to the last digit.
 
-use crate::place::{DEPTH_MAX, at, tokens};
+use crate::place::{DEPTH_MAX, at, shown, tokens};
 use model::document::Node;
 use model::json;
 use model::number;
@@ -93,8 +93,7 @@ impl Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.iter().map(|token| format!("/{token}")).collect::<String>();
-        let place = if place.is_empty() { "the whole" } else { &place };
+        let place = shown(&self.place);
         match &self.test {
             Test::There(true) => write!(f, "{place} is there"),
             Test::There(false) => write!(f, "{place} is not there"),

@@ -8,7 +8,7 @@ use crate::condition::pointer;
 use crate::draft;
 use crate::headers::Headers;
 use crate::operation::{self, KnownField, Operation};
-use crate::place::at;
+use crate::place::{at, shown};
 use crate::remote::Remember;
 use crate::request::Names;
 use crate::request_line::RequestLine;
@@ -131,6 +131,35 @@ impl Find {
             (Some(_), more @ 1..) if !self.takes_first => Found::Several(more + 1),
             (Some(element), _) => Found::One(self.operation.remember.take(headers, Some(element))),
         }
+    }
+
+    /// What a good answer has found, in words.
+    pub fn told(&self) -> Vec<String> {
+        let meant = self.matching.iter().map(|(place, template)| {
+            let wanted = draft::shown(template);
+            format!("{} is {wanted}", shown(place))
+        });
+        let meant: Vec<String> = meant.collect();
+        let meant = if meant.is_empty() {
+            String::new()
+        } else {
+            format!(" where {}", meant.join(" and "))
+        };
+        let mut told = match &self.found {
+            Place::One(place) => vec![format!("found is what stands in {}{meant}", shown(place))],
+            Place::List(place) => vec![
+                format!("found is the element of the list in {}{meant}", shown(place)),
+                match self.takes_first {
+                    true => "of several elements the first is taken".to_owned(),
+                    false => "of several elements none is taken: a dead letter".to_owned(),
+                },
+            ],
+        };
+        told.push(format!(
+            "after a lost answer that nothing was found is believed once a request can arrive no more and {} seconds have passed",
+            self.settle_s
+        ));
+        told
     }
 
     fn is_meant(&self, element: &Value, names: &Names<'_>) -> bool {

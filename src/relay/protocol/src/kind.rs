@@ -8,6 +8,7 @@ use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::operation::{KnownField, Operation, fields};
 use crate::remote::{NAMES_MAX, Remember, own_name};
+use crate::request::Act;
 use crate::request_line::RequestLine;
 use http::Method;
 use model::document::Node;
@@ -115,6 +116,16 @@ impl Protocol {
         }
         self.amend_removing(node);
         self.check_remote(node);
+    }
+
+    /// How requests are made that do this, and what their answers mean.
+    pub fn operation(&self, act: Act) -> &Operation {
+        match (act, &self.create, &self.remove, &self.find) {
+            (Act::Create, Some(create), ..) => create,
+            (Act::Delete, _, Removing::By(operation, _), _) => operation,
+            (Act::Find, .., Some(find)) => &find.operation,
+            _ => &self.upsert,
+        }
     }
 
     /// Every operation, with its name in the document.

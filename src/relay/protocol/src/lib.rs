@@ -16,6 +16,7 @@
 //! | [`limits`] | when to come back, where it is told otherwise than by `Retry-After` |
 //! | [`login`] | how a token is had that ends |
 //! | [`place`] | places in documents |
+//! | [`told`] | what follows from answers, in words |
 
 pub mod answers;
 pub mod condition;
@@ -32,3 +33,4 @@ pub mod place;
 pub mod remote;
 pub mod request;
 pub mod request_line;
+pub mod told;

@@ -3,12 +3,13 @@
 
 use crate::condition::pointer;
 use crate::header_name::named;
-use crate::place::at;
+use crate::place::{at, shown};
 use http::{HeaderMap, HeaderName};
 use model::document::Node;
 use model::number;
 use model::time;
 use serde_json::Value;
+use std::fmt;
 
 /// The longest wait that is heeded, in seconds.
 const WAIT_MAX_S: u64 = 86_400;
@@ -28,6 +29,12 @@ enum Unit {
     /// A moment: a date, or seconds or milliseconds since the Unix epoch.
     Moment,
 }
+
+const UNITS: [(&str, Unit); 3] = [
+    ("seconds", Unit::Seconds),
+    ("milliseconds", Unit::Milliseconds),
+    ("moment", Unit::Moment),
+];
 
 /// Where a wait is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,12 +66,7 @@ impl Wait {
         if !node.is_object_of(&["header", "at", "seconds", "unit"]) {
             return None;
         }
-        let units = [
-            ("seconds", Unit::Seconds),
-            ("milliseconds", Unit::Milliseconds),
-            ("moment", Unit::Moment),
-        ];
-        let unit = node.member("unit").and_then(|node| node.choice(&units));
+        let unit = node.member("unit").and_then(|node| node.choice(&UNITS));
         let source = match (node.member("header"), node.member("at"), node.member("seconds")) {
             (Some(node), None, None) => Source::Header(named(&node)?),
             (None, Some(node), None) => Source::Place(pointer(&node)?),
@@ -102,6 +104,22 @@ impl Wait {
     }
 }
 
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::Seconds => "in seconds",
+            Unit::Milliseconds => "in milliseconds",
+            Unit::Moment => "as a moment",
+        };
+        match &self.source {
+            Source::Header(name) => write!(f, "the header {name}, {unit}"),
+            Source::Place(place) => write!(f, "{} in the body, {unit}", shown(place)),
+            Source::Fixed(1) => write!(f, "1 second"),
+            Source::Fixed(seconds) => write!(f, "{seconds} seconds"),
+        }
+    }
+}
+
 impl Unit {
     fn seconds(self, text: &str, now_ms: u64) -> Option<u64> {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
@@ -130,6 +148,19 @@ impl Limits {
             left: node.member("left").and_then(|node| named(&node)),
             is_standard: node.member("ratelimit").is_some_and(|node| node.flag()),
         }
+    }
+
+    /// What tells when to come back, in words.
+    pub fn told(&self) -> Vec<String> {
+        let mut told = vec!["the header retry-after".to_owned()];
+        told.extend(self.reset.iter().map(Wait::to_string));
+        if let Some(header) = &self.left {
+            told.push(format!("the header {header}: with no call left, none goes before that"));
+        }
+        if self.is_standard {
+            told.push("the headers ratelimit and ratelimit-policy".to_owned());
+        }
+        told
     }
 
     /// How long an answer asks to wait, in seconds: where it turns a call away, or says that none is left.

@@ -38,6 +38,14 @@ pub fn at<'a>(value: &'a Value, tokens: &[String]) -> Option<&'a Value> {
     })
 }
 
+/// A place as people are told of it.
+pub fn shown(tokens: &[String]) -> String {
+    match tokens {
+        [] => "the whole".to_owned(),
+        tokens => tokens.iter().map(|token| format!("/{token}")).collect(),
+    }
+}
+
 /// A token that names an element of a list.
 pub fn index(token: &str) -> Option<usize> {
     let is_plain = token == "0" || (!token.starts_with('0') && token.chars().all(|c| c.is_ascii_digit()));

@@ -381,13 +381,12 @@ impl Shape {
 
     /// How the requests of a kind are made that do this, and what their answers mean.
     pub fn operation(&self, kind: Kind, act: Act) -> &Operation {
-        let protocol = &self.rules(kind).protocol;
-        match (act, &protocol.create, &protocol.remove, &protocol.find) {
-            (Act::Create, Some(create), ..) => create,
-            (Act::Delete, _, Removing::By(operation, _), _) => operation,
-            (Act::Find, .., Some(find)) => &find.operation,
-            _ => &protocol.upsert,
-        }
+        self.rules(kind).protocol.operation(act)
+    }
+
+    /// What every answer to such a request means, in words: which answers, and what follows.
+    pub fn told(&self, kind: Kind, act: Act) -> Vec<(String, String)> {
+        self.rules(kind).protocol.told(act)
     }
 
     /// The headers of the requests of a kind that do this.

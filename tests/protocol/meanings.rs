@@ -1,10 +1,11 @@
 //! What answers mean, in tables: by status, by body and by the rules of a document.
 //! Any answer has a meaning, and whatever makes no sense in a document is told with its place.
 
-use super::*;
-use model::document::Flaws;
+use model::document::{Flaws, Node};
 use proptest::prelude::*;
-use serde_json::json;
+use protocol::answers::{Answers, Meaning};
+use protocol::request::Act;
+use serde_json::{Value, json};
 
 fn read(answers: Value) -> Answers {
     let (document, flaws) = (json!({ "answers": answers }), Flaws::default());
