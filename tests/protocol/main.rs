@@ -1,5 +1,6 @@
 //! Any document and any answer: a meaning or a told mistake, never a panic, and what comes of them keeps what it
 //! promises.
+//! And documents of before, which mean what they meant.
 //!
 //! Nothing here is timed. A property runs on documents of some kilobytes and answers of as much, a few hundred times; that
 //! more of either costs in proportion follows from how they are read: a document and a body once from front to back,
@@ -9,6 +10,7 @@
 
 mod answers;
 mod any;
+mod before;
 mod documents;
 mod drafts;
 mod found;
