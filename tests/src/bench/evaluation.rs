@@ -32,8 +32,11 @@ fn asking() -> Value {
     })
 }
 
+/// A form, and how a text of it is written that has about so many bytes.
+type Form = (&'static str, fn(usize) -> String);
+
 /// Bodies of about so many bytes, each of a form that costs much in a way of its own.
-const BODIES: [(&str, fn(usize) -> String); 7] = [
+const BODIES: [Form; 7] = [
     ("one text", |size| {
         json!({ "error": { "text": "x".repeat(size) } }).to_string()
     }),
@@ -55,7 +58,7 @@ const BODIES: [(&str, fn(usize) -> String); 7] = [
 ];
 
 /// Documents of about so many bytes.
-const DOCUMENTS: [(&str, fn(usize) -> String); 3] = [
+const DOCUMENTS: [Form; 3] = [
     ("fields", |size| {
         let field = |number: usize| json!({ "from": format!("/values/a{number:06}"), "to": format!("/a{number:06}") });
         of_products("fields", (0..size / 45).map(field).collect())
