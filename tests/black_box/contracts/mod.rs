@@ -36,6 +36,8 @@ struct System {
     token: &'static str,
     /// Where a token is had, for those whose document has a `login`.
     endpoint: Option<&'static str>,
+    /// What it takes for the type of a body.
+    media_types: &'static [&'static str],
     answer: fn(&mut Held, &Asked) -> Answer,
     /// The product that a request writes; none for one that looks something up.
     writes: fn(&Held, &Asked) -> Option<String>,
@@ -57,6 +59,7 @@ const PLAIN: System = System {
     login: ("authorization", "Bearer secret"),
     token: "secret",
     endpoint: None,
+    media_types: &["application/json"],
     answer: |_, _| Answer(404, Value::Null, ""),
     writes: |held, asked| {
         let is_read = [Method::GET, Method::DELETE].contains(&asked.method);
@@ -69,7 +72,7 @@ const PLAIN: System = System {
     tells_by_400: false,
 };
 
-const SYSTEMS: [&System; 23] = [
+const SYSTEMS: [&System; 26] = [
     &search::ELASTICSEARCH,
     &search::SOLR,
     &search::ALGOLIA,
@@ -81,6 +84,7 @@ const SYSTEMS: [&System; 23] = [
     &stores::DATA_API_BUILDER,
     &stores::WEBHOOK,
     &stores::COUCHDB,
+    &stores::PARSE_SERVER,
     &erps::ERPNEXT,
     &erps::SALESFORCE,
     &erps::BUSINESS_CENTRAL,
@@ -93,6 +97,8 @@ const SYSTEMS: [&System; 23] = [
     &shops::SHOPIFY,
     &shops::WOOCOMMERCE,
     &shops::BIGCOMMERCE,
+    &shops::OROCOMMERCE,
+    &shops::PRESTASHOP,
 ];
 
 /// A request, read.
@@ -184,9 +190,9 @@ impl Destination {
         if asked.header(name) != Some(value) {
             self.wrong.push(format!("the login is {:?}", asked.header(name)));
         }
-        if !body.is_empty() && asked.header("content-type") != Some("application/json") {
-            self.wrong
-                .push(format!("a body of type {:?}", asked.header("content-type")));
+        let media_type = asked.header("content-type").unwrap_or_default();
+        if !body.is_empty() && !self.system.media_types.contains(&media_type) {
+            self.wrong.push(format!("a body of type {media_type:?}"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Shops.
 
 use super::held::Record;
-use super::{Answer, Asked, PLAIN, System, dashed, text};
+use super::{Answer, Asked, PLAIN, Play, System, dashed, text};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -263,3 +263,190 @@ pub(super) const BIGCOMMERCE: System = System {
     reason: "sku is a duplicate",
     ..PLAIN
 };
+
+/// Whether a document of JSON:API has what it names in its relationships and makes along with itself.
+fn includes(document: &Value, relationship: &str, of_type: &str) -> bool {
+    let named = document["data"]["relationships"][relationship]["data"].clone();
+    let named = match named {
+        Value::Array(named) => named,
+        one => vec![one],
+    };
+    let mut included = document["included"].as_array().into_iter().flatten();
+    named.iter().all(|named| {
+        let is_it = |made: &Value| made["type"] == named["type"] && made["id"] == named["id"];
+        named["type"] == of_type && included.any(is_it)
+    })
+}
+
+pub(super) const OROCOMMERCE: System = System {
+    name: "orocommerce-6",
+    endpoint: Some("/oauth2-token"),
+    media_types: &["application/vnd.api+json"],
+    answer: |held, asked| {
+        const SOURCE: &str = "oroinc/orocommerce: src/Oro/Bundle/ProductBundle/Resources/doc/api/product.md, Tests/Functional/Api/RestJsonApi/ProductTest.php";
+        const PRODUCTS: &str = "/admin/api/products";
+        let fail = |status: u16, title: &str, detail: &str| {
+            let error = json!({ "status": status.to_string(), "title": title, "detail": detail });
+            Answer(status, json!({ "errors": [error] }), SOURCE)
+        };
+        let shown =
+            |record: &Record| json!({ "type": "products", "id": record.id, "attributes": { "akeneo": record.uuid } });
+        if asked.header("accept") != Some("application/vnd.api+json") {
+            return fail(
+                406,
+                "not acceptable http exception",
+                "Only JSON API representation is supported.",
+            );
+        }
+        let (body, data) = (&asked.body, &asked.body["data"]);
+        let uuid = text(&data["attributes"]["akeneo"]);
+        let is_whole = data["type"] == "products"
+            && data["attributes"]["sku"].is_string()
+            && includes(body, "names", "productnames")
+            && includes(body, "shortDescriptions", "productshortdescriptions");
+        if asked.path == PRODUCTS {
+            let is_new = data.get("id").is_none()
+                && data["relationships"]["attributeFamily"]["data"]["type"] == "attributefamilies"
+                && data["relationships"]["inventory_status"]["data"]["type"] == "prodinventorystatuses"
+                && includes(body, "primaryUnitPrecision", "productunitprecisions")
+                && includes(body, "unitPrecisions", "productunitprecisions");
+            return match asked.method {
+                Method::GET => {
+                    let wanted = asked.parameter("filter[akeneo]").unwrap_or_default();
+                    let found: Vec<Value> = held.all(&wanted).map(shown).collect();
+                    Answer(200, json!({ "data": found }), SOURCE)
+                }
+                Method::POST if held.has(&uuid) => {
+                    let detail = "Value for field \"akeneo\" must be unique";
+                    fail(400, "unique entity constraint", detail)
+                }
+                Method::POST if is_whole && is_new && !uuid.is_empty() => {
+                    Answer(201, json!({ "data": shown(held.make(&uuid, body)) }), SOURCE)
+                }
+                _ => fail(400, "not blank constraint", "This value should not be blank."),
+            };
+        }
+        let id = asked.behind(PRODUCTS).unwrap_or_default();
+        match (&asked.method, held.called(&id)) {
+            (_, None) => {
+                let detail = "An entity with the requested identifier does not exist.";
+                fail(404, "not found http exception", detail)
+            }
+            (&Method::DELETE, Some(_)) => {
+                held.remove_id(&id);
+                Answer(204, Value::Null, SOURCE)
+            }
+            (&Method::PATCH, Some(record)) if is_whole && data["id"] == *id => {
+                record.write(body);
+                Answer(200, json!({ "data": shown(record) }), SOURCE)
+            }
+            _ => fail(
+                409,
+                "conflict constraint",
+                "The identifiers in the path and in the body differ.",
+            ),
+        }
+    },
+    throttled: || Answer(503, Value::Null, "RFC 9110, section 15.6.4"),
+    limits: &[("retry-after", "1")],
+    refused: || {
+        let pointer = json!({ "pointer": "/data/attributes/sku" });
+        let error = json!({ "status": "400", "title": "unique entity constraint", "detail": "This value is already used.", "source": pointer });
+        let source = "oroinc/orocommerce: src/Oro/Bundle/ProductBundle/Resources/config/validation.yml";
+        Answer(400, json!({ "errors": [error] }), source)
+    },
+    reason: "already used",
+    ..PLAIN
+};
+
+pub(super) const PRESTASHOP: System = System {
+    name: "prestashop-9",
+    endpoint: Some("/admin-api/access_token"),
+    media_types: &["application/json", "application/merge-patch+json"],
+    answer: |held, asked| {
+        const SOURCE: &str = "PrestaShop/ps_apiresources: src/ApiPlatform/Resources/Product/Product.php, ProductList.php, tests/Integration/ApiPlatform/ProductEndpointTest.php";
+        const PRODUCTS: &str = "/admin-api/products";
+        let fail = |status: u16, said: &str| {
+            let error =
+                json!({ "type": "about:blank", "title": "An error occurred", "status": status, "detail": said });
+            Answer(status, error, SOURCE)
+        };
+        let names = &asked.body["names"];
+        let is_merge = asked.header("content-type") == Some("application/merge-patch+json");
+        if asked.path == PRODUCTS {
+            let is_new = asked.body["type"] == "standard" && names["en-US"].is_string();
+            return match (&asked.method, names["xx-XX"].as_str()) {
+                (&Method::GET, _) if asked.parameter("langId").as_deref() == Some("LANG") => {
+                    let wanted = asked.parameter("filters[name]").unwrap_or_default();
+                    let shown =
+                        |record: &Record| json!({ "productId": record.number(), "name": record.uuid, "enabled": true });
+                    let found: Vec<Value> = held.all(&wanted).map(shown).collect();
+                    Answer(200, json!({ "totalItems": found.len(), "items": found }), SOURCE)
+                }
+                // A creation takes the type and the names, and passes over whatever else is there.
+                (&Method::POST, Some(uuid)) if is_new => {
+                    let made = held.make(uuid, &json!({ "names": names }));
+                    Answer(201, json!({ "productId": made.number(), "names": names }), SOURCE)
+                }
+                _ => fail(422, "The type and the names of a product are needed"),
+            };
+        }
+        let id = asked.behind(PRODUCTS).unwrap_or_default();
+        match (&asked.method, held.called(&id)) {
+            (_, None) => fail(404, "Product was not found"),
+            (&Method::DELETE, Some(_)) => {
+                held.remove_id(&id);
+                Answer(204, Value::Null, SOURCE)
+            }
+            // What a change does not name stays as it is.
+            (&Method::PATCH, Some(record)) if is_merge && names.get("xx-XX").is_none() => {
+                record.write(&asked.body);
+                Answer(200, json!({ "productId": record.number(), "names": names }), SOURCE)
+            }
+            _ => fail(422, "the name by which the product is found again would be lost"),
+        }
+    },
+    writes: |held, asked| {
+        let id = asked.behind("/admin-api/products").unwrap_or_default();
+        held.uuid_of(&id).filter(|_| asked.method == Method::PATCH)
+    },
+    throttled: || Answer(503, Value::Null, "RFC 9110, section 15.6.4"),
+    limits: &[("retry-after", "1")],
+    refused: || {
+        let said = "The type of the \"reference\" attribute must be \"string\" (\"int\" given).";
+        let error = json!({ "title": "An error occurred", "status": 400, "detail": said });
+        Answer(400, error, "api-platform/docs: core/errors.md, exception_to_status")
+    },
+    reason: "The type of the",
+    ..PLAIN
+};
+
+/// Whether the update of a product has come to PrestaShop, which took its type and its names when it was made.
+fn is_updated(play: &Play, at: usize) -> bool {
+    play.content(at).is_some_and(|content| content["reference"].is_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_creation_does_not_take_is_sent_by_an_update() {
+    let play = Play::begin(&PRESTASHOP).await;
+    play.make().await;
+    play.application.tick_until_idle().await.unwrap();
+    assert!((0..6).all(|at| is_updated(&play, at)));
+    play.assert_no_dead_letter("an update follows each creation at once")
+        .await;
+
+    // What somebody took out is made by one try and updated by the next.
+    let key = play.products[1].key();
+    play.destination.with(|destination| destination.held.remove(&key));
+    play.touch(1..2, 2).await;
+    play.until("made", || play.is_whole()).await;
+    play.application.tick_until_idle().await.unwrap();
+    assert!(!is_updated(&play, 1));
+    let letters = crate::admin::dead_letters(&play.application).await;
+    assert!(matches!(&letters[..], [letter] if letter["code"] == key), "{letters:?}");
+    play.touch(1..2, 3).await;
+    play.until("updated", || is_updated(&play, 1)).await;
+    play.application.tick_until_idle().await.unwrap();
+    play.assert_no_dead_letter("it came about").await;
+    assert!(play.is_whole());
+}
