@@ -13,10 +13,65 @@ use protocol::draft::Draft;
 use protocol::find::Found;
 use protocol::remote::Remote;
 use protocol::request::{Act, Names};
+use shape::Upsert;
 use world::host::Host;
 use world::mistake::{Mistake, made};
 
+/// A request that brings an entity, and an answer to it that leads to another one.
+pub(crate) struct Answered {
+    pub(crate) act: Act,
+    pub(crate) meaning: Meaning,
+    /// Whether the entity is there, and nothing tells what a change of it needs.
+    pub(crate) is_hidden: bool,
+    /// Whether the entity was looked up before the request.
+    pub(crate) has_looked: bool,
+    /// The values that were known of the entity.
+    pub(crate) own: Remote,
+    /// These with those of the answer.
+    pub(crate) given: Remote,
+}
+
 impl<H: Host> Destination<'_, H> {
+    /// What is known of an entity after an answer that leads to another request; none if the destination has nothing of it,
+    /// as far as it tells.
+    pub(crate) async fn known_after(
+        &self,
+        cargo: Cargo<'_>,
+        upsert: &Upsert,
+        answered: Answered,
+        failure: &Failure,
+    ) -> Result<Option<Remote>, Failure> {
+        // What is known to have settled is not waited for once more.
+        let has_settled = cargo.may_arrive_until_s.is_some() || cargo.is_last_resort;
+        let waits = |found: &Option<Remote>| found.is_none() && !has_settled;
+        match (answered.act, answered.meaning, &upsert.find) {
+            (Act::Create | Act::Upsert, Meaning::Exists, Some(find)) if answered.is_hidden => {
+                let found = self.find(cargo, find, &upsert.identity, true).await?;
+                if waits(&found) {
+                    return Err(self.has_what_it_does_not_find(cargo.kind, failure.clone()));
+                }
+                Ok(found)
+            }
+            // Nothing at the destination goes by the values that it gave before.
+            (_, Meaning::Missing, None) => Ok(None),
+            (act, meaning, Some(find)) if !answered.has_looked => {
+                let found = self.find(cargo, find, &upsert.identity, true).await?;
+                if found.is_some() || (act, meaning) != (Act::Update, Meaning::Exists) {
+                    return Ok(found);
+                }
+                // The destination has another version than is known. It has not been told the identity yet, or its search
+                // lags.
+                let found = self.find_as_it_was(cargo, &answered.own).await?;
+                if waits(&found) {
+                    return Err(self.not_found_yet());
+                }
+                Ok(found)
+            }
+            (_, Meaning::Missing, Some(_)) => Ok(None),
+            _ => Ok(Some(answered.given)),
+        }
+    }
+
     /// What the destination has of an entity; none if it has nothing, or if the shape does not say how to look it up.
     ///
     /// # Errors

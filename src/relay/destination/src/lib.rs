@@ -17,6 +17,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 pub use cargo::Cargo;
 use cargo::Sending;
 use config::DestinationConfig;
+use finding::Answered;
 use http::{Method, Request, Response, header};
 use login::ByLogin;
 use model::entity::Kind;
@@ -124,37 +125,20 @@ impl<'a, H: Host> Destination<'a, H> {
                 Sent::LedOn(meaning, gave, failure) => (meaning, gave, failure),
             };
             is_second = true;
-            let given = Some(gathered(own.clone().into_iter().chain(gave)));
-            // What is known to have settled is not waited for once more.
-            let has_settled = cargo.may_arrive_until_s.is_some() || cargo.is_last_resort;
-            known = match (act, meaning, &upsert.find) {
-                (Act::Create, Meaning::Exists, Some(find)) if lacks(&given) => {
-                    let found = self.find(cargo, find, &upsert.identity, true).await?;
-                    if found.is_none() && !has_settled {
-                        return Err(self.has_what_it_does_not_find(cargo.kind, *failure));
-                    }
-                    found
-                }
-                // Nothing at the destination goes by the values that it gave before.
-                (_, Meaning::Missing, None) => None,
-                (_, _, Some(find)) if !has_looked => {
-                    has_looked = true;
-                    match self.find(cargo, find, &upsert.identity, true).await? {
-                        // The destination has another version than is known. It has not been told the identity yet, or
-                        // its search lags.
-                        None if meaning == Meaning::Exists && act == Act::Update => {
-                            let found = self.find_as_it_was(cargo, &own).await?;
-                            if found.is_none() && !has_settled {
-                                return Err(self.not_found_yet());
-                            }
-                            found
-                        }
-                        found => found,
-                    }
-                }
-                (_, Meaning::Missing, Some(_)) => None,
-                _ => given,
+            let given: Remote = gathered(own.clone().into_iter().chain(gave));
+            let answered = Answered {
+                act,
+                meaning,
+                // It is there, and neither what is known nor the answer tells what a change needs.
+                is_hidden: match act {
+                    Act::Create => lacks(&Some(given.clone())),
+                    _ => has_looked && given.is_empty(),
+                },
+                has_looked,
+                own,
+                given,
             };
+            known = self.known_after(cargo, upsert, answered, &failure).await?;
             let goes_on = match (act, &known) {
                 (Act::Create, None) => false,
                 (_, None) => upsert.create.is_some() || act == Act::Upsert,
