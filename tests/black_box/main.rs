@@ -7,6 +7,7 @@ mod apache;
 mod backlog;
 mod bench;
 mod categories;
+mod components;
 mod configuration;
 mod connect;
 mod contracts;

@@ -23,6 +23,11 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
+/// The file of a component, as it is deployed.
+pub fn component(name: &str) -> PathBuf {
+    root().join(format!("target/wasm32-wasip2/release/{name}.wasm"))
+}
+
 /// The embedded runtime's program. `cargo xtask test` builds it, and the components, before any test.
 fn runtime() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
@@ -31,7 +36,7 @@ fn runtime() -> Result<PathBuf> {
         .find(|folder| folder.ends_with("debug"))
         .context("the tests run from target/debug")?;
     let runtime = folder.join(format!("runtime{}", std::env::consts::EXE_SUFFIX));
-    if !runtime.exists() || !root().join("target/wasm32-wasip2/release/worker.wasm").exists() {
+    if !runtime.exists() || !component("worker").exists() {
         bail!("the components or the runtime are not built: run the tests by `cargo xtask test`");
     }
     Ok(runtime)

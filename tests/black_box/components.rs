@@ -1,0 +1,74 @@
+//! What each component can ask of its host: what it imports. Whatever it does not import it cannot reach, whichever fault
+//! it has: no component imports files or sockets, and only two of them make requests.
+
+use std::collections::BTreeSet;
+use tests::application::component;
+use wasmparser::{Parser, Payload};
+
+/// What every component imports: its answers, variables, the store and clocks, and what the standard library wants of a
+/// program of the command line, for which hosts give the components nothing but their logs.
+const ALL: [&str; 20] = [
+    "fermyon:spin/variables",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:keyvalue/batch",
+    "wasi:keyvalue/store",
+    "wasi:random/insecure-seed",
+];
+
+/// What only some import.
+const FURTHER: [(&str, &[&str]); 4] = [
+    ("ingest", &[]),
+    (
+        "worker",
+        &[
+            "error",
+            "fermyon:spin-cron/cron-types",
+            "metadata",
+            "wasi:http/outgoing-handler",
+            "wasi:random/random",
+        ],
+    ),
+    ("console", &["wasi:random/random"]),
+    ("setup", &["wasi:http/outgoing-handler", "wasi:random/random"]),
+];
+
+/// The interfaces that a component imports, without their versions.
+fn imports(name: &str) -> BTreeSet<String> {
+    let bytes = std::fs::read(component(name)).unwrap();
+    let (mut imports, mut depth) = (BTreeSet::new(), 0);
+    for payload in Parser::new(0).parse_all(&bytes) {
+        match payload.unwrap() {
+            Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                let names = section.into_iter().map(|import| import.unwrap().name.0);
+                imports.extend(names.map(|name| name.split('@').next().unwrap().to_owned()));
+            }
+            _ => {}
+        }
+    }
+    imports
+}
+
+#[test]
+fn a_component_imports_what_it_needs_and_nothing_else() {
+    for (name, further) in FURTHER {
+        let expected: BTreeSet<String> = ALL.iter().chain(further).map(|name| (*name).to_owned()).collect();
+        assert_eq!(imports(name), expected, "{name}");
+    }
+}
