@@ -1,7 +1,7 @@
 //! Shops.
 
 use super::held::Record;
-use super::{Answer, Asked, PLAIN, System, dashed, text};
+use super::{Answer, Asked, Duplicate, Follows, NOT_WAITED_FOR, PLAIN, System, Unique, dashed, text, token};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +9,8 @@ pub(super) const SHOPWARE: System = System {
     name: "shopware-6",
     login: ("authorization", "Bearer secret"),
     endpoint: Some("/api/oauth/token"),
+    grants: token::of_shopware,
+    upserts: true,
     answer: |held, asked| {
         const SOURCE: &str = "shopware/shopware: SyncController.php, SyncService.php, Uuid.php";
         let fail = |detail: &str| {
@@ -27,7 +29,7 @@ pub(super) const SHOPWARE: System = System {
             return fail("Value is not a valid UUID");
         }
         match task["action"].as_str() {
-            Some("upsert") => held.put(dashed(&id), task["payload"][0].clone()),
+            Some("upsert") => held.put(dashed(&id), asked.body.clone()),
             Some("delete") => held.remove(&dashed(&id)),
             _ => return fail("no such action"),
         };
@@ -37,14 +39,28 @@ pub(super) const SHOPWARE: System = System {
             SOURCE,
         )
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/relay/payload/0/productNumber",
+        taken: |_| {
+            let error = json!({
+                "status": "400", "code": "CONTENT__DUPLICATE_PRODUCT_NUMBER", "title": "Bad Request",
+                "detail": "Product with number \"SKU\" already exists.", "meta": { "parameters": { "number": "SKU" } },
+            });
+            let source = "shopware/shopware: DuplicateProductNumberException.php, ProductExceptionHandler.php";
+            Answer(400, json!({ "errors": [error] }), source)
+        },
+        itself: None,
+        another: Some(Follows::Told("already exists")),
+    }]),
     throttled: || {
-        let error = json!({ "errors": [{ "status": "429", "code": "FRAMEWORK__RATE_LIMIT_EXCEEDED" }] });
-        Answer(
-            429,
-            error,
-            "shopware/docs: guides/hosting/infrastructure/rate-limiter.md",
-        )
+        let error = json!({
+            "status": "429", "code": "FRAMEWORK__RATE_LIMIT_EXCEEDED", "title": "Too Many Requests",
+            "detail": "Too many requests, try again in 1 seconds.", "meta": { "parameters": { "seconds": 1 } },
+        });
+        let source = "shopware/shopware: src/Core/Framework/RateLimiter/Exception/RateLimitExceededException.php";
+        Answer(429, json!({ "errors": [error] }), source)
     },
+    wait_ms: 1000,
     refused: || {
         let error = json!({ "errors": [{ "status": "400", "detail": "This value is too long", "source": { "pointer": "/relay/0/name" } }] });
         Answer(400, error, "shopware/shopware: WriteConstraintViolationException.php")
@@ -55,6 +71,7 @@ pub(super) const SHOPWARE: System = System {
 
 pub(super) const MAGENTO: System = System {
     name: "magento-2",
+    upserts: true,
     answer: |held, asked| {
         const SOURCE: &str = "magento/magento2: app/code/Magento/Catalog/etc/webapi.xml, Model/ProductRepository.php";
         let id = asked.behind("/rest/all/V1/products").unwrap_or_default();
@@ -72,6 +89,15 @@ pub(super) const MAGENTO: System = System {
             _ => Answer(400, json!({ "message": "\"%1\" is required." }), SOURCE),
         }
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/product/custom_attributes/0/value",
+        taken: |_| {
+            let error = json!({ "message": "URL key for specified store already exists." });
+            Answer(400, error, "magento/magento2: app/code/Magento/CatalogUrlRewrite")
+        },
+        itself: None,
+        another: Some(Follows::Told("URL key for specified store")),
+    }]),
     throttled: || Answer(503, Value::Null, "magento/magento2: pub/errors/processor.php"),
     refused: || {
         let error = json!({ "message": "URL key for specified store already exists." });
@@ -92,6 +118,7 @@ pub(super) const SHOPIFY: System = System {
     name: "shopify",
     login: ("x-shopify-access-token", "secret"),
     endpoint: Some("/admin/oauth/access_token"),
+    grants: token::of_shopify,
     answer: |held, asked| {
         const SOURCE: &str = "shopify.dev/docs/api/admin-graphql: productSet, productUpdate";
         let wrong = || Answer(400, json!({ "errors": { "query": "is missing" } }), SOURCE);
@@ -136,6 +163,9 @@ pub(super) const SHOPIFY: System = System {
         let source = "shopify.dev/docs/apps/build/apis/graphql-admin/rate-limits";
         Answer(200, json!({ "errors": [error] }), source)
     },
+    // The answer tells how fast calls come back, and the document says how long that is.
+    wait_ms: 2000,
+    duplicate: Duplicate::Replaced("shopify.dev/docs/api/admin-graphql: productSet, identifier"),
     refused: || {
         let error = json!({ "field": ["input", "title"], "message": "Title is too long" });
         let body = json!({ "data": { "productSet": { "product": null, "userErrors": [error] } } });
@@ -143,6 +173,28 @@ pub(super) const SHOPIFY: System = System {
     },
     reason: "Title is too long",
     ..PLAIN
+};
+
+/// What WooCommerce answers where a SKU is this product's.
+fn taken_in_woocommerce(by: &Record) -> Answer {
+    let data = json!({ "status": 400, "resource_id": by.number(), "unique_sku": "SKU-1" });
+    let error = json!({ "code": "product_invalid_sku", "message": "Invalid or duplicated SKU.", "data": data });
+    Answer(400, error, "woocommerce/woocommerce: issue #33806, pull request #36612")
+}
+
+/// With the rule that its document speaks of, by which a product is known again by its SKU.
+pub(super) const WOOCOMMERCE_BY_SKU: System = System {
+    amended: &[(
+        "/products/create/answers",
+        r#"{ "rules": [{ "at": "/code", "equals": "product_invalid_sku", "means": "exists" }] }"#,
+    )],
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/sku",
+        taken: taken_in_woocommerce,
+        itself: Some(Follows::Adopted),
+        another: None,
+    }]),
+    ..WOOCOMMERCE
 };
 
 pub(super) const WOOCOMMERCE: System = System {
@@ -165,7 +217,7 @@ pub(super) const WOOCOMMERCE: System = System {
             return match asked.method {
                 Method::GET => {
                     let wanted = asked.parameter("slug").unwrap_or_default();
-                    Answer(200, held.all(&wanted).map(shown).collect(), SOURCE)
+                    Answer(200, held.found(&wanted).into_iter().map(shown).collect(), SOURCE)
                 }
                 _ if !slug.is_empty() => Answer(201, shown(held.make(&slug, &asked.body)), SOURCE),
                 _ => fail(422, "rest_missing_callback_param", "Missing parameter(s): slug"),
@@ -191,17 +243,40 @@ pub(super) const WOOCOMMERCE: System = System {
         let id = asked.behind("/wp-json/wc/v3/products").unwrap_or_default();
         held.uuid_of(&id).filter(|_| asked.method == Method::PUT)
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/sku",
+        taken: taken_in_woocommerce,
+        itself: Some(Follows::Told("Invalid or duplicated SKU")),
+        another: Some(Follows::Told("Invalid or duplicated SKU")),
+    }]),
     refused: || {
-        let error = json!({ "code": "product_invalid_sku", "message": "Invalid or duplicated SKU." });
-        Answer(400, error, "woocommerce/woocommerce: issue #33806")
+        let data = json!({ "status": 400, "params": { "regular_price": "is not of type string." } });
+        let error =
+            json!({ "code": "rest_invalid_param", "message": "Invalid parameter(s): regular_price", "data": data });
+        Answer(
+            400,
+            error,
+            "WordPress/WordPress: wp-includes/rest-api/class-wp-rest-request.php",
+        )
     },
-    reason: "Invalid or duplicated SKU",
+    reason: "Invalid parameter(s)",
     tells_by_400: true,
     ..PLAIN
 };
 
+/// What BigCommerce answers where a value is to be unique and is not.
+fn taken_in_bigcommerce(said: &str) -> Answer {
+    let error = json!({ "status": 409, "title": said, "type": "", "errors": {} });
+    Answer(
+        409,
+        error,
+        "bigcommerce/docs: reference/catalog/products_catalog.v3.yml",
+    )
+}
+
 pub(super) const BIGCOMMERCE: System = System {
     name: "bigcommerce-3",
+    amended: NOT_WAITED_FOR,
     login: ("x-auth-token", "secret"),
     answer: |held, asked| {
         const SOURCE: &str = "bigcommerce/docs: reference/catalog/products_catalog.v3.yml";
@@ -217,7 +292,7 @@ pub(super) const BIGCOMMERCE: System = System {
             return match asked.method {
                 Method::GET => {
                     let wanted = asked.parameter("mpn").unwrap_or_default();
-                    let found: Vec<Value> = held.all(&wanted).map(shown).collect();
+                    let found: Vec<Value> = held.found(&wanted).into_iter().map(shown).collect();
                     Answer(200, json!({ "data": found, "meta": {} }), SOURCE)
                 }
                 _ if is_whole => {
@@ -250,16 +325,32 @@ pub(super) const BIGCOMMERCE: System = System {
     },
     limits: &[
         ("x-rate-limit-requests-left", "0"),
-        ("x-rate-limit-time-reset-ms", "900"),
+        ("x-rate-limit-time-reset-ms", "1500"),
     ],
+    // Longer than the second for which the relay waits where it is not told until when no call is left.
+    wait_ms: 1500,
+    duplicate: Duplicate::Refused(&[
+        Unique {
+            at: "/sku",
+            taken: |_| taken_in_bigcommerce("The product sku is a duplicate"),
+            itself: Some(Follows::Adopted),
+            another: Some(Follows::Told("The product sku is a duplicate")),
+        },
+        Unique {
+            at: "/name",
+            taken: |_| taken_in_bigcommerce("The product name is a duplicate"),
+            itself: None,
+            another: Some(Follows::Told("The product name is a duplicate")),
+        },
+    ]),
     refused: || {
-        let error = json!({ "status": 409, "title": "The product sku is a duplicate" });
+        let error = json!({ "status": 422, "title": "The price must be a number", "type": "", "errors": {} });
         Answer(
-            409,
+            422,
             error,
             "bigcommerce/docs: reference/catalog/products_catalog.v3.yml",
         )
     },
-    reason: "sku is a duplicate",
+    reason: "must be a number",
     ..PLAIN
 };
