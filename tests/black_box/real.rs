@@ -188,7 +188,9 @@ async fn given_up(application: &Application) -> Vec<Value> {
         application.tick().await.unwrap();
         sleep(Duration::from_millis(100)).await;
     }
-    panic!("nothing was given up: {}", application.tick().await.unwrap());
+    let lines = application.log_lines("worker").into_iter();
+    let failed: Vec<Value> = lines.filter(|line| line["ok"] == false).collect();
+    panic!("nothing was given up: {failed:#?}");
 }
 
 /// The document of a system.

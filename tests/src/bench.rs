@@ -1,6 +1,9 @@
 //! How fast the application is, as ratios of two things measured in turns in one run, so that a busy machine slows both.
 //! `cargo xtask bench` builds everything and calls this.
 
+#[path = "bench/evaluation.rs"]
+mod evaluation;
+
 use anyhow::{Context, Result};
 use clap::Parser;
 use indicatif::ProgressBar;
@@ -23,6 +26,12 @@ struct Cli {
     /// Deliveries that are timed, of each kind
     #[arg(long)]
     deliveries: usize,
+    /// Bytes of the answers of a destination that are timed
+    #[arg(long)]
+    answer: usize,
+    /// Bytes of the documents of the shape that are timed
+    #[arg(long)]
+    document: usize,
 }
 
 /// The shape of the demonstration, which its destination wants.
@@ -37,7 +46,11 @@ async fn main() -> Result<()> {
     println!("{:<58} {:>10} {:>10} {:>7}", "", "the first", "the second", "ratio");
     acknowledgement_at_a_backlog(&cli).await?;
     acknowledgement_beside_the_worker(&cli).await?;
-    entities(&cli).await
+    entities(&cli).await?;
+    for (what, double, single) in evaluation::measured(cli.answer, cli.document)? {
+        tell(&what, double, single);
+    }
+    Ok(())
 }
 
 /// One line of the table: the first by the second.

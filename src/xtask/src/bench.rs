@@ -18,6 +18,12 @@ pub(crate) struct Args {
     /// Deliveries that are timed, of each kind
     #[arg(long, default_value_t = 300)]
     deliveries: usize,
+    /// Bytes of the answers of a destination that are timed; 1 MiB is the most that is read of one
+    #[arg(long, default_value_t = 1 << 20)]
+    answer: usize,
+    /// Bytes of the documents of the shape that are timed; 128 KiB is the most that Linux takes as one variable
+    #[arg(long, default_value_t = 128 << 10)]
+    document: usize,
 }
 
 /// Builds everything and measures.
@@ -31,6 +37,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bench
         .args(["--products", &args.products.to_string()])
         .args(["--backlog", &args.backlog.to_string()])
-        .args(["--deliveries", &args.deliveries.to_string()]);
+        .args(["--deliveries", &args.deliveries.to_string()])
+        .args(["--answer", &args.answer.to_string()])
+        .args(["--document", &args.document.to_string()]);
     workspace::run(&mut bench)
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{axe, components, packages, real, release, toolchain::Toolchain, up, workspace};
+use crate::{axe, components, demo, packages, real, release, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
 const WASM: [&str; 5] = ["host", "ingest", "worker", "console", "setup"];
@@ -71,6 +71,10 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         tests.args(["--skip", ON_SPIN]);
     }
     workspace::run(&mut tests)?;
+    if args.full && args.filter.is_none() {
+        // The README's first command is to come to its end, too.
+        demo::run(&demo::Args::default())?;
+    }
     if !args.full {
         let left_out: Vec<&str> = FULL.iter().map(|(_, what)| *what).collect();
         eprintln!("Left out: {} (`--full`)", left_out.join("; "));

@@ -7,14 +7,18 @@ use anyhow::Result;
 
 use crate::{components, up, workspace};
 
+const PRODUCTS: usize = 1000;
+
+const DELIVERIES: usize = 2000;
+
 /// What the demonstration is to do.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Products in the simulated PIM
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = PRODUCTS)]
     products: usize,
     /// Deliveries to send, at least
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = DELIVERIES)]
     deliveries: usize,
     /// Stay up afterwards, with a console and faults to play with, until Ctrl-C
     #[arg(long)]
@@ -22,6 +26,17 @@ pub(crate) struct Args {
     /// Address and port of the application [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Args {
+            products: PRODUCTS,
+            deliveries: DELIVERIES,
+            keep: false,
+            listen: None,
+        }
+    }
 }
 
 /// Builds everything, then lets the application run between a simulated PIM and destination.

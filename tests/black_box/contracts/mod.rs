@@ -4,8 +4,9 @@
 //!
 //! Every answer names its source. What these destinations check of a request is what the system would refuse.
 //!
-//! `system` is what a system is here, `search`, `stores`, `erps`, `cms` and `shops` are the systems, `token` is their
-//! logins. `asked`, `held` and `destination` play one; `play` and `duplicates` are what is played.
+//! `system` is what a system is here; `search`, `stores`, `erps`, `cms`, `shops`, `orocommerce` and `prestashop` are
+//! the systems, and `token` is their logins. `asked`, `held` and `destination` play one; `play` and `duplicates` are
+//! what is played.
 
 mod asked;
 mod cms;
@@ -13,7 +14,9 @@ mod destination;
 mod duplicates;
 mod erps;
 mod held;
+mod orocommerce;
 mod play;
+mod prestashop;
 mod search;
 mod shops;
 mod stores;
@@ -35,7 +38,7 @@ use std::collections::BTreeSet;
 use system::{Answer, Duplicate, Follows, NOT_WAITED_FOR, PLAIN, System, Unique, is_source};
 use tests::application::root;
 
-const SYSTEMS: [&System; 23] = [
+const SYSTEMS: [&System; 26] = [
     &search::ELASTICSEARCH,
     &search::SOLR,
     &search::ALGOLIA,
@@ -47,6 +50,7 @@ const SYSTEMS: [&System; 23] = [
     &stores::DATA_API_BUILDER,
     &stores::WEBHOOK,
     &stores::COUCHDB,
+    &stores::PARSE_SERVER,
     &erps::ERPNEXT,
     &erps::SALESFORCE,
     &erps::BUSINESS_CENTRAL,
@@ -59,13 +63,16 @@ const SYSTEMS: [&System; 23] = [
     &shops::SHOPIFY,
     &shops::WOOCOMMERCE,
     &shops::BIGCOMMERCE,
+    &orocommerce::OROCOMMERCE,
+    &prestashop::PRESTASHOP,
 ];
 
 /// Systems in another set-up than the first of their name, in which they tell otherwise of what is there already.
-const OTHERWISE: [&System; 3] = [
+const OTHERWISE: [&System; 4] = [
     &cms::PAYLOAD_ON_POSTGRES,
     &cms::DIRECTUS_ON_MYSQL,
     &shops::WOOCOMMERCE_BY_SKU,
+    &orocommerce::OROCOMMERCE_BY_FIELD,
 ];
 
 /// The document of a system, with what it has otherwise here.

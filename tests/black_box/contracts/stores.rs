@@ -305,3 +305,70 @@ pub(super) const COUCHDB: System = System {
     reason: "document is too large",
     ..PLAIN
 };
+
+pub(super) const PARSE_SERVER: System = System {
+    name: "parse-server-9",
+    login: ("x-parse-master-key", "secret"),
+    answer: |held, asked| {
+        const SOURCE: &str = "parse-community/parse-server: src/Routers/ClassesRouter.js, src/middlewares.js";
+        const PRODUCTS: &str = "/parse/classes/Product";
+        let fail = |status, code: u16, said: &str| Answer(status, json!({ "code": code, "error": said }), SOURCE);
+        if asked.header("x-parse-application-id") != Some("APPID") {
+            return Answer(403, json!({ "error": "unauthorized" }), SOURCE);
+        }
+        let columns = ["sku", "name", "revision", "enabled", "price"];
+        let is_whole = columns.iter().all(|column| asked.body.get(column).is_some());
+        if asked.path == PRODUCTS && asked.method == Method::POST {
+            let id = text(&asked.body["objectId"]);
+            if id.is_empty() || !is_whole {
+                return fail(400, 104, "objectId must not be empty, null or undefined");
+            }
+            held.put(id.clone(), asked.body.clone());
+            let made = json!({ "objectId": id, "createdAt": "2026-01-01T00:00:00.000Z" });
+            return Answer(201, made, SOURCE);
+        }
+        let Some(id) = asked.behind(PRODUCTS) else {
+            return fail(400, 103, "Invalid classname");
+        };
+        match (&asked.method, held.of_mut(&id)) {
+            (&Method::PUT | &Method::DELETE, None) => fail(404, 101, "Object not found."),
+            // What a change does not name stays as it is.
+            (&Method::PUT, Some(record)) if is_whole => {
+                record.merge(&asked.body);
+                Answer(200, json!({ "updatedAt": "2026-01-01T00:00:00.000Z" }), SOURCE)
+            }
+            (&Method::DELETE, Some(_)) => {
+                held.remove(&id);
+                Answer(200, json!({}), SOURCE)
+            }
+            _ => fail(400, 107, "a part of the object is missing"),
+        }
+    },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/objectId",
+        taken: |_| {
+            let said = "A duplicate value for a field with unique values was provided";
+            let source = "parse-community/parse-server: src/Adapters/Storage/Postgres/PostgresStorageAdapter.js, src/Adapters/Storage/Mongo/MongoStorageAdapter.js, createObject";
+            Answer(400, json!({ "code": 137, "error": said }), source)
+        },
+        itself: Some(Follows::Adopted),
+        another: None,
+    }]),
+    throttled: || {
+        let error = json!({ "code": 100, "error": "Too many requests." });
+        Answer(
+            429,
+            error,
+            "parse-community/parse-server: src/middlewares.js, handleRateLimit",
+        )
+    },
+    limits: &[("retry-after", "1")],
+    wait_ms: 1000,
+    refused: || {
+        let said = "schema mismatch for Product.revision; expected Number but got String";
+        let source = "parse-community/parse-server: src/Controllers/SchemaController.js";
+        Answer(400, json!({ "code": 111, "error": said }), source)
+    },
+    reason: "schema mismatch",
+    ..PLAIN
+};

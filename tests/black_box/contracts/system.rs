@@ -20,6 +20,8 @@ pub(super) struct System {
     pub(super) endpoint: Option<&'static str>,
     /// What is answered there to a form.
     pub(super) grants: fn(&Form) -> Answer,
+    /// What it takes for the type of a body.
+    pub(super) media_types: &'static [&'static str],
     pub(super) answer: fn(&mut Held, &Asked) -> Answer,
     /// The product that a request writes; none for one that looks something up.
     pub(super) writes: fn(&Held, &Asked) -> Option<String>,
@@ -85,6 +87,7 @@ pub(super) const PLAIN: System = System {
     token: "secret",
     endpoint: None,
     grants: token::none,
+    media_types: &["application/json"],
     answer: |_, _| Answer(404, Value::Null, ""),
     writes: |held, asked| {
         let is_read = [Method::GET, Method::DELETE].contains(&asked.method);

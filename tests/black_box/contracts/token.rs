@@ -95,3 +95,28 @@ pub(super) fn of_shopify(form: &Form) -> Answer {
     let source = "shopify.dev/docs/apps/build/authentication-authorization/access-tokens/client-credentials-grant";
     form.granted(token, source)
 }
+
+/// Of OroCommerce, whose tokens last an hour; what one may do is set in the application, and asked for by nobody.
+pub(super) fn of_orocommerce(form: &Form) -> Answer {
+    let token = json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": "secret" });
+    form.granted(token, "doc.oroinc.com/api/authentication/oauth-client-credentials")
+}
+
+/// Of PrestaShop. The token has the rights that are asked for, so that one is given for none, and is good for nothing.
+pub(super) fn of_prestashop(form: &Form) -> Answer {
+    const SOURCE: &str = "PrestaShop/PrestaShop: src/PrestaShopBundle/Security/OAuth2/Repository/ScopeRepository.php, tests/Integration/ApiPlatform/EndPoint/ApiAccessTokenEndpointTest.php";
+    let scopes: Vec<&str> = form.get("scope").unwrap_or_default().split_whitespace().collect();
+    let rights = ["product_read", "product_write"];
+    if let Some(unknown) = scopes.iter().find(|scope| !rights.contains(scope)) {
+        let said = "The requested scope is invalid, unknown, or malformed";
+        let hint = format!("Check the `{unknown}` scope");
+        let error = json!({ "error": "invalid_scope", "error_description": said, "hint": hint, "message": said });
+        return form.wrong().unwrap_or(Answer(400, error, SOURCE));
+    }
+    let has_all = rights.iter().all(|right| scopes.contains(right));
+    let token = if has_all { "secret" } else { "of fewer rights" };
+    form.granted(
+        json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": token }),
+        SOURCE,
+    )
+}

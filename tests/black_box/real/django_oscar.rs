@@ -9,7 +9,7 @@ use crate::admin::dead_letters;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use serde_json::{Value, json};
-use simulator::catalogue::{Action, Catalogue, EntityId};
+use simulator::catalogue::{Action, Catalogue, Change, EntityId};
 use simulator::destination::sha256;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -126,11 +126,24 @@ fn called(id: &EntityId) -> String {
     }
 }
 
+/// A PIM of so many products, all of which have SKUs, and so many models.
+async fn pim(products: usize, models: usize) -> World {
+    let world = World::start(Catalogue::generate(products, models, 24)).await.unwrap();
+    let bodies: Vec<Value> = world.pim.with(|pim| pim.bodies(None).map(|(_, body)| body).collect());
+    for product in world.products() {
+        let body = bodies.iter().find(|body| body["uuid"] == product.key()).unwrap();
+        if data(body, "sku").is_null() {
+            call(&world, &product, &format!("SKU of {}", product.key()));
+        }
+    }
+    world
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs django-oscar: `cargo xtask test --full`"]
 async fn everything_is_made_edited_and_deleted() {
     let oscar = Oscar::start().await;
-    let world = World::start(Catalogue::generate(300, 40, 24)).await.unwrap();
+    let world = pim(300, 40).await;
     let application = Application::start(oscar.setup(&world)).await.unwrap();
     play(&oscar, &world, &application).await;
     assert_eq!(
@@ -144,7 +157,7 @@ async fn everything_is_made_edited_and_deleted() {
 #[ignore = "needs django-oscar: `cargo xtask test --full`"]
 async fn a_wrong_password_is_a_persons_matter() {
     let oscar = Oscar::start().await;
-    let world = World::start(Catalogue::generate(30, 4, 24)).await.unwrap();
+    let world = pim(30, 4).await;
     let setup = oscar.setup(&world).with("destination_token", "relay:another");
     let application = Application::start(setup).await.unwrap();
     refused_login(&oscar, &world, &application, "Invalid username/password.").await;
@@ -155,7 +168,7 @@ async fn a_wrong_password_is_a_persons_matter() {
 #[ignore = "needs django-oscar: `cargo xtask test --full`"]
 async fn two_hundred_products_that_it_has_under_their_skus_are_taken_over() {
     let oscar = Oscar::start().await;
-    let world = World::start(Catalogue::generate(300, 0, 24)).await.unwrap();
+    let world = pim(300, 0).await;
     let skus: Vec<String> = world.pim.with(|pim| {
         let bodies = pim.bodies(None);
         bodies
@@ -205,23 +218,15 @@ async fn two_hundred_products_that_it_has_under_their_skus_are_taken_over() {
 #[ignore = "needs django-oscar: `cargo xtask test --full`"]
 async fn what_it_refuses_is_given_up_alone_and_a_sku_may_pass_to_another_product() {
     let oscar = Oscar::start().await;
-    let world = World::start(Catalogue::generate(40, 0, 24)).await.unwrap();
+    let world = pim(40, 0).await;
     let application = Application::start(oscar.setup(&world)).await.unwrap();
     let products = world.products();
     tell(&application, &announced(&world), 1).await;
     settle(&oscar, &world, &application).await;
 
-    // One is too long for it, and two have changed their SKUs, of which one is another one's now.
+    // One is too long for it, and another one is called otherwise.
     let long = "x".repeat(300);
-    let sku = |id: &EntityId, sku: &str| {
-        let action = Action::SetValue {
-            attribute: "sku".to_owned(),
-            locale: None,
-            scope: None,
-            data: json!(sku),
-        };
-        world.edit(id, action).unwrap()
-    };
+    let sku = |id: &EntityId, sku: &str| call(&world, id, sku);
     let mut changes = world.edit(&products[3], renamed(&long)).unwrap();
     changes.extend(sku(&products[4], "passed on"));
     tell(&application, &changes, 2).await;
@@ -233,15 +238,7 @@ async fn what_it_refuses_is_given_up_alone_and_a_sku_may_pass_to_another_product
     );
     application.tick_until_idle().await.unwrap();
     assert_eq!(dead_letters(&application).await.len(), 1, "that one alone is given up");
-    let of_others = |mut held: super::Held| {
-        held.remove(&called(&products[3]));
-        held
-    };
-    assert_eq!(
-        of_others(oscar.held().await),
-        of_others(super::expected(&oscar, &world)),
-        "all others are as they are to be"
-    );
+    others_are_equal(&oscar, &world, &products[3]).await;
     let mut changes = sku(&products[4], "a new one");
     changes.extend(sku(&products[5], "passed on"));
     changes.extend(world.edit(&products[3], renamed("short")).unwrap());
@@ -253,11 +250,105 @@ async fn what_it_refuses_is_given_up_alone_and_a_sku_may_pass_to_another_product
     );
 }
 
+/// All products but this one are as they are to be.
+async fn others_are_equal(oscar: &Oscar, world: &World, one: &EntityId) {
+    let of_others = |mut held: super::Held| {
+        held.remove(&called(one));
+        held
+    };
+    let (held, expected) = (oscar.held().await, super::expected(oscar, world));
+    assert_eq!(of_others(held), of_others(expected));
+}
+
+/// A product is called by this SKU.
+fn call(world: &World, id: &EntityId, sku: &str) -> Vec<Change> {
+    set_sku(world, id, json!(sku))
+}
+
+fn set_sku(world: &World, id: &EntityId, data: Value) -> Vec<Change> {
+    let action = Action::SetValue {
+        attribute: "sku".to_owned(),
+        locale: None,
+        scope: None,
+        data,
+    };
+    world.edit(id, action).unwrap()
+}
+
+/// Two products are given one SKU: the second alone is refused, and comes by itself once the first is called otherwise.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs django-oscar: `cargo xtask test --full`"]
+async fn a_sku_that_another_product_has_is_refused_and_stops_nothing_else() {
+    let oscar = Oscar::start().await;
+    let world = pim(40, 0).await;
+    let products = world.products();
+    call(&world, &products[4], "wanted");
+    let application = Application::start(oscar.setup(&world)).await.unwrap();
+    tell(&application, &announced(&world), 1).await;
+    settle(&oscar, &world, &application).await;
+
+    for (seed, second) in [(2, &products[5]), (3, &products[6])] {
+        if seed == 3 {
+            // The shop has lost it, so that by its SKU it would find the first one in its place.
+            let lost = oscar.products().await;
+            let lost = lost.iter().find(|product| product["code"] == called(second));
+            let lost = format!("{}/", lost.unwrap()["id"]);
+            oscar.call(Method::DELETE, &lost, &Value::Null).await;
+        }
+        let mut changes = call(&world, second, "wanted");
+        changes.extend(world.edit(&products[7], Action::Touch).unwrap());
+        tell(&application, &changes, seed).await;
+        let letters = given_up(&application).await;
+        assert_eq!(
+            (letters.len(), &letters[0]["code"]),
+            (1, &json!(second.key())),
+            "{letters:?}"
+        );
+        let reason = letters[0]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("wanted") && reason.contains(&products[4].key()),
+            "{reason}"
+        );
+        application.tick_until_idle().await.unwrap();
+        others_are_equal(&oscar, &world, second).await;
+        tell(&application, &call(&world, second, &format!("free {seed}")), seed + 10).await;
+        settle(&oscar, &world, &application).await;
+        assert_eq!(dead_letters(&application).await.len(), 0);
+    }
+
+    // One has none any more: it goes, and is told alone.
+    tell(&application, &set_sku(&world, &products[8], Value::Null), 15).await;
+    let letters = given_up(&application).await;
+    assert_eq!(
+        (letters.len(), &letters[0]["code"]),
+        (1, &json!(products[8].key())),
+        "{letters:?}"
+    );
+    application.tick_until_idle().await.unwrap();
+    others_are_equal(&oscar, &world, &products[8]).await;
+    tell(&application, &call(&world, &products[8], "again"), 16).await;
+    settle(&oscar, &world, &application).await;
+
+    // It is passed on, and two are swapped.
+    tell(&application, &call(&world, &products[5], "wanted"), 20).await;
+    given_up(&application).await;
+    tell(&application, &call(&world, &products[4], "let go"), 21).await;
+    settle(&oscar, &world, &application).await;
+    let mut changes = call(&world, &products[4], "wanted");
+    changes.extend(call(&world, &products[5], "let go"));
+    tell(&application, &changes, 22).await;
+    settle(&oscar, &world, &application).await;
+    assert_eq!(
+        (oscar.products().await.len(), dead_letters(&application).await.len()),
+        (40, 0)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs django-oscar: `cargo xtask test --full`"]
 async fn thirty_kills_while_it_is_filled_make_nothing_twice() {
     let oscar = Oscar::start().await;
-    let world = World::start(Catalogue::generate(400, 40, 24)).await.unwrap();
+    let world = pim(400, 40).await;
     let setup = oscar
         .setup(&world)
         .with("tick_seconds", "3")

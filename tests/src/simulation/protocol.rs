@@ -28,6 +28,10 @@ pub struct Protocol {
     pub disguised: Option<(f64, u16)>,
     /// How the shop says when to come back, if not by `Retry-After`.
     pub wait: Option<Told>,
+    /// Whether ids and versions are taken out of the headers of answers; what is found tells them in the body.
+    pub tells_in_headers: bool,
+    /// Whether of several that are found none is taken, so that a second one of anything would be told.
+    pub refuses_several: bool,
 }
 
 /// What is to happen to what the PIM has no more.
@@ -85,6 +89,8 @@ impl Protocol {
             hollow: 0.0,
             disguised: None,
             wait: None,
+            tells_in_headers: false,
+            refuses_several: false,
         }
     }
 
@@ -108,6 +114,13 @@ impl Protocol {
         self.disguised = random
             .bool()
             .then(|| (random.f64() * 0.3, [500, 502, 504][random.usize(..3)]));
+        // These are drawn beside the others, so that a seed's world is otherwise what it was before they came.
+        let mut beside = Rng::with_seed(random.clone().u64(..));
+        (self.tells_in_headers, self.refuses_several) = (beside.bool(), beside.bool());
+        if self.farewell == Farewell::Archive && self.shop.passes_names_on {
+            // What is archived is found beside what has its name now.
+            self.refuses_several = false;
+        }
         // The fault strikes requests by their method.
         self.hollow = hollow.filter(|_| self.farewell != Farewell::ByBody).unwrap_or(0.0);
     }
@@ -187,7 +200,10 @@ impl Protocol {
                 rules["headers"] = json!({ "x-parent": "{parent.remote.id}" });
             }
             if !self.shop.takes_ids {
-                rules["remember"] = json!({ "id": ["/id", "/errors/0/id"] });
+                rules["remember"] = match self.tells_in_headers {
+                    true => json!({ "id": { "header": "X-Id" } }),
+                    false => json!({ "id": ["/id", "/errors/0/id"] }),
+                };
             }
             if self.shop.is_unique {
                 rules["identity"]["unique"] = json!(true);
@@ -197,12 +213,22 @@ impl Protocol {
             }
             if !self.shop.is_unique || (self.by_sku.is_some() && !self.shop.takes_ids) {
                 rules["find"] = json!({
-                    "path": format!("/shop/{kind}?ref={reference}"), "list": "/found", "several": "first",
+                    "path": format!("/shop/{kind}?ref={reference}"), "list": "/found",
+                    "several": if self.refuses_several { "refused" } else { "first" },
                     "settle_seconds": SETTLE_S,
                 });
+                if self.tells_in_headers {
+                    rules["find"]["remember"] = json!({ "id": "/id" });
+                }
             }
             if self.shop.wants_versions {
-                rules["remember"]["version"] = json!("/version");
+                rules["remember"]["version"] = match self.tells_in_headers {
+                    true => json!({ "header": "ETag" }),
+                    false => json!("/version"),
+                };
+                if self.tells_in_headers && rules["find"].is_object() {
+                    rules["find"]["remember"]["version"] = json!("/version");
+                }
                 rules["update"]["headers"] = json!({ "If-Match": "{remote.version}" });
             }
         }

@@ -235,8 +235,12 @@ impl Shape {
                     Kind::ProductModel
                 };
                 let of_parents = shape.rules(parents).remembered();
-                shape.rules(kind).check_late(&node, &of_parents);
+                shape.rules(kind).check_late(&node, kind, &of_parents);
             }
+        }
+        // Where the document speaks of no kind, nothing is remembered that the headers of all kinds could bear.
+        if kinds.iter().all(|kind| node.member(kind).is_none()) {
+            shape.products.check_late(node, Kind::Product, &[]);
         }
         shape
     }

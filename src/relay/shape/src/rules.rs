@@ -80,15 +80,17 @@ impl Rules {
 
     /// Tells of places for values of the destination that nothing remembers: values of the entity itself have to be
     /// remembered by these rules, those of its parent by the rules of the parent's kind.
-    pub(super) fn check_late(&self, node: &Node<'_>, of_parents: &[String]) {
+    pub(super) fn check_late(&self, node: &Node<'_>, kind: Kind, of_parents: &[String]) {
         let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
+        let mut told = Vec::new();
         for place in self.protocol.late_places().chain(of_fields) {
             let (is_known, whose) = match (own_name(place), name_at_parent(place)) {
-                (Some(name), _) => (self.protocol.remembered().any(|known| known == name), "this kind"),
+                (Some(name), _) => (self.protocol.remembered().any(|known| known == name), kind.name()),
                 (_, Some(name)) => (of_parents.iter().any(|known| known == name), "its parents' kind"),
                 _ => continue,
             };
-            if !is_known {
+            if !is_known && !told.contains(&place) {
+                told.push(place);
                 let name = place.rsplit('.').next().unwrap_or_default();
                 node.wrong(format!(
                     "`{{{place}}}` is nowhere remembered: say by \"remember\": {{\"{name}\": \"/{name}\"}} of {whose} where answers have it"

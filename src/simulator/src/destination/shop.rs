@@ -118,7 +118,11 @@ pub(super) enum Done {
 
 fn fail(status: u16, message: &str, id: Option<&str>) -> Response<Bytes> {
     let errors = [json!({ "code": status, "message": message, "id": id })];
-    respond(status, &json!({ "errors": errors }))
+    let mut response = respond(status, &json!({ "errors": errors }));
+    if let Some(id) = id {
+        set_header(&mut response, "x-id", id);
+    }
+    response
 }
 
 impl Shop {
@@ -330,6 +334,7 @@ impl Shop {
 fn answer(status: u16, id: &str, version: u64) -> Response<Bytes> {
     let mut response = respond(status, &json!({ "id": id, "version": version }));
     set_header(&mut response, "etag", &version.to_string());
+    set_header(&mut response, "x-id", id);
     response
 }
 
