@@ -1,7 +1,7 @@
 //! Resource planning and customer relations.
 
 use super::held::Record;
-use super::{Answer, PLAIN, System, dashed, text};
+use super::{Answer, Duplicate, Follows, NOT_WAITED_FOR, PLAIN, System, Unique, dashed, text, token};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -18,9 +18,6 @@ pub(super) const ERPNEXT: System = System {
             let name = text(&asked.body["name"]);
             if asked.body["item_group"].is_null() {
                 return fail(417, "MandatoryError");
-            }
-            if held.has(&name) {
-                return fail(409, "DuplicateEntryError");
             }
             held.put(name, asked.body.clone());
             return Answer(200, json!({ "data": asked.body }), SOURCE);
@@ -40,10 +37,25 @@ pub(super) const ERPNEXT: System = System {
             }
         }
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/name",
+        taken: |_| {
+            let error = json!({ "errors": [{ "type": "DuplicateEntryError", "message": "Item SKU already exists" }] });
+            Answer(
+                409,
+                error,
+                "frappe/frappe: frappe/exceptions.py, frappe/model/base_document.py",
+            )
+        },
+        itself: Some(Follows::Adopted),
+        another: None,
+    }]),
     throttled: || {
         let error = json!({ "errors": [{ "type": "RateLimitExceededError", "message": "Too many requests" }] });
         Answer(429, error, "frappe/frappe: frappe/rate_limiter.py")
     },
+    limits: &[("retry-after", "1"), ("x-ratelimit-reset", "1")],
+    wait_ms: 1000,
     refused: || {
         let error = json!({ "errors": [{ "type": "ValidationError", "message": "Description is too long" }] });
         Answer(417, error, "frappe/frappe: frappe/exceptions.py")
@@ -56,6 +68,7 @@ pub(super) const SALESFORCE: System = System {
     name: "salesforce",
     login: ("authorization", "Bearer secret"),
     endpoint: Some("/services/oauth2/token"),
+    grants: token::of_salesforce,
     answer: |held, asked| {
         const SOURCE: &str = "developer.salesforce.com, REST API guide, dome_upsert and resources_sobject_upsert";
         let id = asked.behind("/services/data/v62.0/sobjects/Product2/Akeneo_Uuid__c");
@@ -89,6 +102,7 @@ pub(super) const SALESFORCE: System = System {
             ),
         }
     },
+    duplicate: Duplicate::Replaced("developer.salesforce.com, REST API guide, resources_sobject_upsert"),
     throttled: || {
         let error = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded." }]);
         Answer(403, error, "developer.salesforce.com, REST API guide, errorcodes")
@@ -103,7 +117,9 @@ pub(super) const SALESFORCE: System = System {
 
 pub(super) const BUSINESS_CENTRAL: System = System {
     name: "business-central",
+    amended: NOT_WAITED_FOR,
     endpoint: Some("/TENANT/oauth2/v2.0/token"),
+    grants: |form| token::of_entra(form, "https://api.businesscentral.dynamics.com"),
     answer: |held, asked| {
         const SOURCE: &str = "MicrosoftDocs/dynamics365smb-devitpro-pb: api-reference/v2.0, item";
         const ITEMS: &str = "/v2.0/TENANT/ENVIRONMENT/api/v2.0/companies(COMPANY)/items";
@@ -120,7 +136,7 @@ pub(super) const BUSINESS_CENTRAL: System = System {
                 let wanted = filter
                     .strip_prefix("displayName2 eq '")
                     .and_then(|rest| rest.strip_suffix('\''));
-                let found: Vec<Value> = held.all(wanted.unwrap_or_default()).map(shown).collect();
+                let found: Vec<Value> = held.found(wanted.unwrap_or_default()).into_iter().map(shown).collect();
                 Answer(200, json!({ "value": found }), SOURCE)
             }
             (&Method::POST, Some("")) if asked.body["number"].is_string() && !uuid.is_empty() => {
@@ -137,7 +153,7 @@ pub(super) const BUSINESS_CENTRAL: System = System {
                     Some(record) => {
                         match asked.body["blocked"] == true {
                             true => record.archive(),
-                            false => record.write(&asked.body),
+                            false => record.merge(&asked.body),
                         }
                         Answer(200, shown(record), SOURCE)
                     }
@@ -146,6 +162,17 @@ pub(super) const BUSINESS_CENTRAL: System = System {
             _ => fail(400, "BadRequest"),
         }
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/number",
+        taken: |_| {
+            let said = "The Item already exists. Identification fields and values: No.='SKU'";
+            let error = json!({ "error": { "code": "Internal_EntityWithSameKeyExists", "message": said } });
+            let source = "MicrosoftDocs/dynamics365smb-devitpro-pb: api-reference/v2.0/dynamics-error-codes.md";
+            Answer(400, error, source)
+        },
+        itself: Some(Follows::Adopted),
+        another: Some(Follows::Told("The Item already exists")),
+    }]),
     throttled: || {
         let error = json!({ "error": { "code": "Application_TooManyRequests", "message": "Too many requests" } });
         Answer(
@@ -192,7 +219,7 @@ pub(super) const ODOO: System = System {
             "/json/2/ir.model.data/search_read" => {
                 let name = text(&body["domain"][2][2]);
                 let shown = |record: &Record| json!({ "id": 1, "name": name, "res_id": record.number() });
-                let found: Vec<Value> = held.all(&of_external_id(&name)).map(shown).collect();
+                let found: Vec<Value> = held.found(&of_external_id(&name)).into_iter().map(shown).collect();
                 Answer(200, json!(found), SOURCE)
             }
             "/json/2/product.template/write" if body["vals"] == json!({ "active": false }) => {
@@ -209,6 +236,7 @@ pub(super) const ODOO: System = System {
         let is_write = asked.path.ends_with("/load");
         held.named("", &asked.body["data"].to_string()).filter(|_| is_write)
     },
+    duplicate: Duplicate::Replaced("odoo/odoo: load, in models: what has the external id is written to"),
     refused: || {
         let messages = json!([{ "type": "error", "message": "No matching record found for the name" }]);
         Answer(

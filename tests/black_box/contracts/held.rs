@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// What something is called that the PIM knows nothing of.
+pub(super) const ANOTHER: &str = "something else";
+
 /// A product as a system holds it.
 pub(super) struct Record {
     /// What the PIM calls it.
@@ -22,6 +25,15 @@ impl Record {
         self.body = body.clone();
         self.version += 1;
         self.is_archived = false;
+    }
+
+    /// Writes parts of it once more, and leaves the others as they are.
+    pub(super) fn merge(&mut self, parts: &Value) {
+        let mut body = self.body.clone();
+        for (name, part) in parts.as_object().into_iter().flatten() {
+            body[name] = part.clone();
+        }
+        self.write(&body);
     }
 
     /// Takes it out of sight.
@@ -51,6 +63,8 @@ impl Record {
 pub(super) struct Held {
     records: Vec<Record>,
     made: u64,
+    /// How many look-ups find nothing from now on, since they do not know yet what was made.
+    pub(super) unseen: usize,
 }
 
 impl Held {
@@ -111,6 +125,33 @@ impl Held {
     /// Every record of a product.
     pub(super) fn all(&self, uuid: &str) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(move |record| record.uuid == uuid)
+    }
+
+    /// What a look-up finds of a product.
+    pub(super) fn found(&mut self, uuid: &str) -> Vec<&Record> {
+        if self.unseen > 0 {
+            self.unseen -= 1;
+            return Vec::new();
+        }
+        self.all(uuid).collect()
+    }
+
+    /// What else than this product has this value in this place; what is empty, nobody has.
+    pub(super) fn another(&self, own: Option<&str>, at: &str, value: &Value) -> Option<&Record> {
+        let mut others = self.records.iter().filter(|record| own != Some(&record.uuid));
+        let has_it = |record: &&Record| record.body.pointer(at) == Some(value);
+        others.find(has_it).filter(|_| !value.is_null() && value != "")
+    }
+
+    /// A product is none of the PIM's any more, and has nothing in common with it but what stands in this place.
+    pub(super) fn give_away(&mut self, uuid: &str, at: &str, others: &[&str]) {
+        let Some(record) = self.of_mut(uuid) else { return };
+        record.uuid = ANOTHER.to_owned();
+        for other in others.iter().filter(|other| **other != at) {
+            if let Some(value) = record.body.pointer_mut(other) {
+                *value = Value::Null;
+            }
+        }
     }
 
     /// The record of this id.

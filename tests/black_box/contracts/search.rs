@@ -1,6 +1,6 @@
 //! Search engines.
 
-use super::{Answer, PLAIN, System};
+use super::{Answer, Duplicate, PLAIN, System};
 use http::Method;
 use serde_json::json;
 
@@ -10,7 +10,12 @@ pub(super) const ELASTICSEARCH: System = System {
     answer: |held, asked| {
         const SOURCE: &str =
             "elastic/elasticsearch-specification: specification/_global/index, specification/_global/delete";
-        let Some(id) = asked.behind("/products/_doc") else {
+        // An index for each kind, whose documents name themselves as the path does.
+        let id = [("/products/_doc", "uuid"), ("/product-models/_doc", "code")]
+            .iter()
+            .find_map(|(index, name)| Some((asked.behind(index)?, *name)))
+            .filter(|(id, name)| asked.method == Method::DELETE || asked.body[*name] == *id);
+        let Some((id, _)) = id else {
             return Answer(
                 400,
                 json!({ "error": { "reason": "no handler found for uri" }, "status": 400 }),
@@ -30,6 +35,9 @@ pub(super) const ELASTICSEARCH: System = System {
             (_, false) => Answer(404, json!({ "result": "not_found" }), SOURCE),
         }
     },
+    duplicate: Duplicate::Replaced(
+        "elastic/elasticsearch-specification: specification/_global/index, a document of the id is replaced",
+    ),
     throttled: || {
         let error = json!({ "error": { "type": "es_rejected_execution_exception", "reason": "rejected execution" }, "status": 429 });
         Answer(429, error, "elastic.co, guide, Rejected requests")
@@ -68,6 +76,7 @@ pub(super) const SOLR: System = System {
             _ => fail("no such handler"),
         }
     },
+    duplicate: Duplicate::Replaced("solr.apache.org/guide, Indexing with Update Handlers, overwrite"),
     throttled: || {
         let error = json!({ "error": { "msg": "Too many requests for this request type", "code": 429 } });
         Answer(429, error, "solr.apache.org/guide, Rate limiters")
@@ -97,6 +106,9 @@ pub(super) const ALGOLIA: System = System {
         let queued = json!({ "updatedAt": "2026-01-01T00:00:00Z", "taskID": 7, "objectID": id });
         Answer(200, queued, SOURCE)
     },
+    duplicate: Duplicate::Replaced(
+        "algolia/api-clients-automation: specs/search/paths/objects/object.yml, addOrUpdateObject",
+    ),
     throttled: || {
         let error = json!({ "message": "Too Many Requests", "status": 429 });
         Answer(429, error, "algolia/api-clients-automation: specs/common/responses")
@@ -133,6 +145,9 @@ pub(super) const TYPESENSE: System = System {
             false => fail(404, "Could not find a document with this id"),
         }
     },
+    duplicate: Duplicate::Replaced(
+        "typesense/typesense-website: docs-site/content/30.2/api/documents.md, action=upsert",
+    ),
     throttled: || {
         let error = json!({ "message": "Not Ready or Lagging" });
         Answer(
@@ -185,6 +200,7 @@ pub(super) const MEILISEARCH: System = System {
         held.put(id, document.clone());
         task("documentAdditionOrUpdate")
     },
+    duplicate: Duplicate::Replaced("meilisearch.com/docs/reference/api/documents, Add or replace documents"),
     throttled: || {
         let error = json!({
             "message": "the limit of the task database has been reached", "code": "no_space_left_on_device",

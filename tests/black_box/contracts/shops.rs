@@ -1,7 +1,7 @@
 //! Shops.
 
 use super::held::Record;
-use super::{Answer, Asked, PLAIN, Play, System, dashed, text};
+use super::{Answer, Asked, Duplicate, Follows, NOT_WAITED_FOR, PLAIN, System, Unique, dashed, text, token};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +9,8 @@ pub(super) const SHOPWARE: System = System {
     name: "shopware-6",
     login: ("authorization", "Bearer secret"),
     endpoint: Some("/api/oauth/token"),
+    grants: token::of_shopware,
+    upserts: true,
     answer: |held, asked| {
         const SOURCE: &str = "shopware/shopware: SyncController.php, SyncService.php, Uuid.php";
         let fail = |detail: &str| {
@@ -27,7 +29,7 @@ pub(super) const SHOPWARE: System = System {
             return fail("Value is not a valid UUID");
         }
         match task["action"].as_str() {
-            Some("upsert") => held.put(dashed(&id), task["payload"][0].clone()),
+            Some("upsert") => held.put(dashed(&id), asked.body.clone()),
             Some("delete") => held.remove(&dashed(&id)),
             _ => return fail("no such action"),
         };
@@ -37,14 +39,28 @@ pub(super) const SHOPWARE: System = System {
             SOURCE,
         )
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/relay/payload/0/productNumber",
+        taken: |_| {
+            let error = json!({
+                "status": "400", "code": "CONTENT__DUPLICATE_PRODUCT_NUMBER", "title": "Bad Request",
+                "detail": "Product with number \"SKU\" already exists.", "meta": { "parameters": { "number": "SKU" } },
+            });
+            let source = "shopware/shopware: DuplicateProductNumberException.php, ProductExceptionHandler.php";
+            Answer(400, json!({ "errors": [error] }), source)
+        },
+        itself: None,
+        another: Some(Follows::Told("already exists")),
+    }]),
     throttled: || {
-        let error = json!({ "errors": [{ "status": "429", "code": "FRAMEWORK__RATE_LIMIT_EXCEEDED" }] });
-        Answer(
-            429,
-            error,
-            "shopware/docs: guides/hosting/infrastructure/rate-limiter.md",
-        )
+        let error = json!({
+            "status": "429", "code": "FRAMEWORK__RATE_LIMIT_EXCEEDED", "title": "Too Many Requests",
+            "detail": "Too many requests, try again in 1 seconds.", "meta": { "parameters": { "seconds": 1 } },
+        });
+        let source = "shopware/shopware: src/Core/Framework/RateLimiter/Exception/RateLimitExceededException.php";
+        Answer(429, json!({ "errors": [error] }), source)
     },
+    wait_ms: 1000,
     refused: || {
         let error = json!({ "errors": [{ "status": "400", "detail": "This value is too long", "source": { "pointer": "/relay/0/name" } }] });
         Answer(400, error, "shopware/shopware: WriteConstraintViolationException.php")
@@ -55,6 +71,7 @@ pub(super) const SHOPWARE: System = System {
 
 pub(super) const MAGENTO: System = System {
     name: "magento-2",
+    upserts: true,
     answer: |held, asked| {
         const SOURCE: &str = "magento/magento2: app/code/Magento/Catalog/etc/webapi.xml, Model/ProductRepository.php";
         let id = asked.behind("/rest/all/V1/products").unwrap_or_default();
@@ -72,6 +89,15 @@ pub(super) const MAGENTO: System = System {
             _ => Answer(400, json!({ "message": "\"%1\" is required." }), SOURCE),
         }
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/product/custom_attributes/0/value",
+        taken: |_| {
+            let error = json!({ "message": "URL key for specified store already exists." });
+            Answer(400, error, "magento/magento2: app/code/Magento/CatalogUrlRewrite")
+        },
+        itself: None,
+        another: Some(Follows::Told("URL key for specified store")),
+    }]),
     throttled: || Answer(503, Value::Null, "magento/magento2: pub/errors/processor.php"),
     refused: || {
         let error = json!({ "message": "URL key for specified store already exists." });
@@ -92,6 +118,7 @@ pub(super) const SHOPIFY: System = System {
     name: "shopify",
     login: ("x-shopify-access-token", "secret"),
     endpoint: Some("/admin/oauth/access_token"),
+    grants: token::of_shopify,
     answer: |held, asked| {
         const SOURCE: &str = "shopify.dev/docs/api/admin-graphql: productSet, productUpdate";
         let wrong = || Answer(400, json!({ "errors": { "query": "is missing" } }), SOURCE);
@@ -136,6 +163,9 @@ pub(super) const SHOPIFY: System = System {
         let source = "shopify.dev/docs/apps/build/apis/graphql-admin/rate-limits";
         Answer(200, json!({ "errors": [error] }), source)
     },
+    // The answer tells how fast calls come back, and the document says how long that is.
+    wait_ms: 2000,
+    duplicate: Duplicate::Replaced("shopify.dev/docs/api/admin-graphql: productSet, identifier"),
     refused: || {
         let error = json!({ "field": ["input", "title"], "message": "Title is too long" });
         let body = json!({ "data": { "productSet": { "product": null, "userErrors": [error] } } });
@@ -143,6 +173,28 @@ pub(super) const SHOPIFY: System = System {
     },
     reason: "Title is too long",
     ..PLAIN
+};
+
+/// What WooCommerce answers where a SKU is this product's.
+fn taken_in_woocommerce(by: &Record) -> Answer {
+    let data = json!({ "status": 400, "resource_id": by.number(), "unique_sku": "SKU-1" });
+    let error = json!({ "code": "product_invalid_sku", "message": "Invalid or duplicated SKU.", "data": data });
+    Answer(400, error, "woocommerce/woocommerce: issue #33806, pull request #36612")
+}
+
+/// With the rule that its document speaks of, by which a product is known again by its SKU.
+pub(super) const WOOCOMMERCE_BY_SKU: System = System {
+    amended: &[(
+        "/products/create/answers",
+        r#"{ "rules": [{ "at": "/code", "equals": "product_invalid_sku", "means": "exists" }] }"#,
+    )],
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/sku",
+        taken: taken_in_woocommerce,
+        itself: Some(Follows::Adopted),
+        another: None,
+    }]),
+    ..WOOCOMMERCE
 };
 
 pub(super) const WOOCOMMERCE: System = System {
@@ -165,7 +217,7 @@ pub(super) const WOOCOMMERCE: System = System {
             return match asked.method {
                 Method::GET => {
                     let wanted = asked.parameter("slug").unwrap_or_default();
-                    Answer(200, held.all(&wanted).map(shown).collect(), SOURCE)
+                    Answer(200, held.found(&wanted).into_iter().map(shown).collect(), SOURCE)
                 }
                 _ if !slug.is_empty() => Answer(201, shown(held.make(&slug, &asked.body)), SOURCE),
                 _ => fail(422, "rest_missing_callback_param", "Missing parameter(s): slug"),
@@ -191,17 +243,40 @@ pub(super) const WOOCOMMERCE: System = System {
         let id = asked.behind("/wp-json/wc/v3/products").unwrap_or_default();
         held.uuid_of(&id).filter(|_| asked.method == Method::PUT)
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/sku",
+        taken: taken_in_woocommerce,
+        itself: Some(Follows::Told("Invalid or duplicated SKU")),
+        another: Some(Follows::Told("Invalid or duplicated SKU")),
+    }]),
     refused: || {
-        let error = json!({ "code": "product_invalid_sku", "message": "Invalid or duplicated SKU." });
-        Answer(400, error, "woocommerce/woocommerce: issue #33806")
+        let data = json!({ "status": 400, "params": { "regular_price": "is not of type string." } });
+        let error =
+            json!({ "code": "rest_invalid_param", "message": "Invalid parameter(s): regular_price", "data": data });
+        Answer(
+            400,
+            error,
+            "WordPress/WordPress: wp-includes/rest-api/class-wp-rest-request.php",
+        )
     },
-    reason: "Invalid or duplicated SKU",
+    reason: "Invalid parameter(s)",
     tells_by_400: true,
     ..PLAIN
 };
 
+/// What BigCommerce answers where a value is to be unique and is not.
+fn taken_in_bigcommerce(said: &str) -> Answer {
+    let error = json!({ "status": 409, "title": said, "type": "", "errors": {} });
+    Answer(
+        409,
+        error,
+        "bigcommerce/docs: reference/catalog/products_catalog.v3.yml",
+    )
+}
+
 pub(super) const BIGCOMMERCE: System = System {
     name: "bigcommerce-3",
+    amended: NOT_WAITED_FOR,
     login: ("x-auth-token", "secret"),
     answer: |held, asked| {
         const SOURCE: &str = "bigcommerce/docs: reference/catalog/products_catalog.v3.yml";
@@ -217,7 +292,7 @@ pub(super) const BIGCOMMERCE: System = System {
             return match asked.method {
                 Method::GET => {
                     let wanted = asked.parameter("mpn").unwrap_or_default();
-                    let found: Vec<Value> = held.all(&wanted).map(shown).collect();
+                    let found: Vec<Value> = held.found(&wanted).into_iter().map(shown).collect();
                     Answer(200, json!({ "data": found, "meta": {} }), SOURCE)
                 }
                 _ if is_whole => {
@@ -250,203 +325,32 @@ pub(super) const BIGCOMMERCE: System = System {
     },
     limits: &[
         ("x-rate-limit-requests-left", "0"),
-        ("x-rate-limit-time-reset-ms", "900"),
+        ("x-rate-limit-time-reset-ms", "1500"),
     ],
+    // Longer than the second for which the relay waits where it is not told until when no call is left.
+    wait_ms: 1500,
+    duplicate: Duplicate::Refused(&[
+        Unique {
+            at: "/sku",
+            taken: |_| taken_in_bigcommerce("The product sku is a duplicate"),
+            itself: Some(Follows::Adopted),
+            another: Some(Follows::Told("The product sku is a duplicate")),
+        },
+        Unique {
+            at: "/name",
+            taken: |_| taken_in_bigcommerce("The product name is a duplicate"),
+            itself: None,
+            another: Some(Follows::Told("The product name is a duplicate")),
+        },
+    ]),
     refused: || {
-        let error = json!({ "status": 409, "title": "The product sku is a duplicate" });
+        let error = json!({ "status": 422, "title": "The price must be a number", "type": "", "errors": {} });
         Answer(
-            409,
+            422,
             error,
             "bigcommerce/docs: reference/catalog/products_catalog.v3.yml",
         )
     },
-    reason: "sku is a duplicate",
+    reason: "must be a number",
     ..PLAIN
 };
-
-/// Whether a document of JSON:API has what it names in its relationships and makes along with itself.
-fn includes(document: &Value, relationship: &str, of_type: &str) -> bool {
-    let named = document["data"]["relationships"][relationship]["data"].clone();
-    let named = match named {
-        Value::Array(named) => named,
-        one => vec![one],
-    };
-    let mut included = document["included"].as_array().into_iter().flatten();
-    named.iter().all(|named| {
-        let is_it = |made: &Value| made["type"] == named["type"] && made["id"] == named["id"];
-        named["type"] == of_type && included.any(is_it)
-    })
-}
-
-pub(super) const OROCOMMERCE: System = System {
-    name: "orocommerce-6",
-    endpoint: Some("/oauth2-token"),
-    media_types: &["application/vnd.api+json"],
-    answer: |held, asked| {
-        const SOURCE: &str = "oroinc/orocommerce: src/Oro/Bundle/ProductBundle/Resources/doc/api/product.md, Tests/Functional/Api/RestJsonApi/ProductTest.php";
-        const PRODUCTS: &str = "/admin/api/products";
-        let fail = |status: u16, title: &str, detail: &str| {
-            let error = json!({ "status": status.to_string(), "title": title, "detail": detail });
-            Answer(status, json!({ "errors": [error] }), SOURCE)
-        };
-        let shown =
-            |record: &Record| json!({ "type": "products", "id": record.id, "attributes": { "akeneo": record.uuid } });
-        if asked.header("accept") != Some("application/vnd.api+json") {
-            return fail(
-                406,
-                "not acceptable http exception",
-                "Only JSON API representation is supported.",
-            );
-        }
-        let (body, data) = (&asked.body, &asked.body["data"]);
-        let uuid = text(&data["attributes"]["akeneo"]);
-        let is_whole = data["type"] == "products"
-            && data["attributes"]["sku"].is_string()
-            && includes(body, "names", "productnames")
-            && includes(body, "shortDescriptions", "productshortdescriptions");
-        if asked.path == PRODUCTS {
-            let is_new = data.get("id").is_none()
-                && data["relationships"]["attributeFamily"]["data"]["type"] == "attributefamilies"
-                && data["relationships"]["inventory_status"]["data"]["type"] == "prodinventorystatuses"
-                && includes(body, "primaryUnitPrecision", "productunitprecisions")
-                && includes(body, "unitPrecisions", "productunitprecisions");
-            return match asked.method {
-                Method::GET => {
-                    let wanted = asked.parameter("filter[akeneo]").unwrap_or_default();
-                    let found: Vec<Value> = held.all(&wanted).map(shown).collect();
-                    Answer(200, json!({ "data": found }), SOURCE)
-                }
-                Method::POST if held.has(&uuid) => {
-                    let detail = "Value for field \"akeneo\" must be unique";
-                    fail(400, "unique entity constraint", detail)
-                }
-                Method::POST if is_whole && is_new && !uuid.is_empty() => {
-                    Answer(201, json!({ "data": shown(held.make(&uuid, body)) }), SOURCE)
-                }
-                _ => fail(400, "not blank constraint", "This value should not be blank."),
-            };
-        }
-        let id = asked.behind(PRODUCTS).unwrap_or_default();
-        match (&asked.method, held.called(&id)) {
-            (_, None) => {
-                let detail = "An entity with the requested identifier does not exist.";
-                fail(404, "not found http exception", detail)
-            }
-            (&Method::DELETE, Some(_)) => {
-                held.remove_id(&id);
-                Answer(204, Value::Null, SOURCE)
-            }
-            (&Method::PATCH, Some(record)) if is_whole && data["id"] == *id => {
-                record.write(body);
-                Answer(200, json!({ "data": shown(record) }), SOURCE)
-            }
-            _ => fail(
-                409,
-                "conflict constraint",
-                "The identifiers in the path and in the body differ.",
-            ),
-        }
-    },
-    throttled: || Answer(503, Value::Null, "RFC 9110, section 15.6.4"),
-    limits: &[("retry-after", "1")],
-    refused: || {
-        let pointer = json!({ "pointer": "/data/attributes/sku" });
-        let error = json!({ "status": "400", "title": "unique entity constraint", "detail": "This value is already used.", "source": pointer });
-        let source = "oroinc/orocommerce: src/Oro/Bundle/ProductBundle/Resources/config/validation.yml";
-        Answer(400, json!({ "errors": [error] }), source)
-    },
-    reason: "already used",
-    ..PLAIN
-};
-
-pub(super) const PRESTASHOP: System = System {
-    name: "prestashop-9",
-    endpoint: Some("/admin-api/access_token"),
-    media_types: &["application/json", "application/merge-patch+json"],
-    answer: |held, asked| {
-        const SOURCE: &str = "PrestaShop/ps_apiresources: src/ApiPlatform/Resources/Product/Product.php, ProductList.php, tests/Integration/ApiPlatform/ProductEndpointTest.php";
-        const PRODUCTS: &str = "/admin-api/products";
-        let fail = |status: u16, said: &str| {
-            let error =
-                json!({ "type": "about:blank", "title": "An error occurred", "status": status, "detail": said });
-            Answer(status, error, SOURCE)
-        };
-        let names = &asked.body["names"];
-        let is_merge = asked.header("content-type") == Some("application/merge-patch+json");
-        if asked.path == PRODUCTS {
-            let is_new = asked.body["type"] == "standard" && names["en-US"].is_string();
-            return match (&asked.method, names["xx-XX"].as_str()) {
-                (&Method::GET, _) if asked.parameter("langId").as_deref() == Some("LANG") => {
-                    let wanted = asked.parameter("filters[name]").unwrap_or_default();
-                    let shown =
-                        |record: &Record| json!({ "productId": record.number(), "name": record.uuid, "enabled": true });
-                    let found: Vec<Value> = held.all(&wanted).map(shown).collect();
-                    Answer(200, json!({ "totalItems": found.len(), "items": found }), SOURCE)
-                }
-                // A creation takes the type and the names, and passes over whatever else is there.
-                (&Method::POST, Some(uuid)) if is_new => {
-                    let made = held.make(uuid, &json!({ "names": names }));
-                    Answer(201, json!({ "productId": made.number(), "names": names }), SOURCE)
-                }
-                _ => fail(422, "The type and the names of a product are needed"),
-            };
-        }
-        let id = asked.behind(PRODUCTS).unwrap_or_default();
-        match (&asked.method, held.called(&id)) {
-            (_, None) => fail(404, "Product was not found"),
-            (&Method::DELETE, Some(_)) => {
-                held.remove_id(&id);
-                Answer(204, Value::Null, SOURCE)
-            }
-            // What a change does not name stays as it is.
-            (&Method::PATCH, Some(record)) if is_merge && names.get("xx-XX").is_none() => {
-                record.write(&asked.body);
-                Answer(200, json!({ "productId": record.number(), "names": names }), SOURCE)
-            }
-            _ => fail(422, "the name by which the product is found again would be lost"),
-        }
-    },
-    writes: |held, asked| {
-        let id = asked.behind("/admin-api/products").unwrap_or_default();
-        held.uuid_of(&id).filter(|_| asked.method == Method::PATCH)
-    },
-    throttled: || Answer(503, Value::Null, "RFC 9110, section 15.6.4"),
-    limits: &[("retry-after", "1")],
-    refused: || {
-        let said = "The type of the \"reference\" attribute must be \"string\" (\"int\" given).";
-        let error = json!({ "title": "An error occurred", "status": 400, "detail": said });
-        Answer(400, error, "api-platform/docs: core/errors.md, exception_to_status")
-    },
-    reason: "The type of the",
-    ..PLAIN
-};
-
-/// Whether the update of a product has come to PrestaShop, which took its type and its names when it was made.
-fn is_updated(play: &Play, at: usize) -> bool {
-    play.content(at).is_some_and(|content| content["reference"].is_string())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_creation_does_not_take_is_sent_by_an_update() {
-    let play = Play::begin(&PRESTASHOP).await;
-    play.make().await;
-    play.application.tick_until_idle().await.unwrap();
-    assert!((0..6).all(|at| is_updated(&play, at)));
-    play.assert_no_dead_letter("an update follows each creation at once")
-        .await;
-
-    // What somebody took out is made by one try and updated by the next.
-    let key = play.products[1].key();
-    play.destination.with(|destination| destination.held.remove(&key));
-    play.touch(1..2, 2).await;
-    play.until("made", || play.is_whole()).await;
-    play.application.tick_until_idle().await.unwrap();
-    assert!(!is_updated(&play, 1));
-    let letters = crate::admin::dead_letters(&play.application).await;
-    assert!(matches!(&letters[..], [letter] if letter["code"] == key), "{letters:?}");
-    play.touch(1..2, 3).await;
-    play.until("updated", || is_updated(&play, 1)).await;
-    play.application.tick_until_idle().await.unwrap();
-    play.assert_no_dead_letter("it came about").await;
-    assert!(play.is_whole());
-}

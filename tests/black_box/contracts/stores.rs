@@ -1,6 +1,6 @@
 //! Stores and bridges.
 
-use super::{Answer, PLAIN, System, text};
+use super::{Answer, Duplicate, Follows, PLAIN, System, Unique, text, token};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ pub(super) const KAFKA_REST: System = System {
             SOURCE,
         )
     },
+    duplicate: Duplicate::Replaced("kafka.apache.org/documentation, Log Compaction, the last record of a key stays"),
     throttled: || {
         let error = json!({ "error_code": 429, "message": "Request rate limit exceeded" });
         Answer(200, error, "confluentinc/kafka-rest: api/v3/openapi.yaml")
@@ -39,6 +40,7 @@ pub(super) const DATAVERSE: System = System {
     name: "dataverse",
     login: ("authorization", "Bearer secret"),
     endpoint: Some("/TENANT/oauth2/v2.0/token"),
+    grants: |form| token::of_entra(form, "https://ORG.crm.dynamics.com"),
     answer: |held, asked| {
         const SOURCE: &str =
             "learn.microsoft.com, power-apps, Use Upsert to create or update a record, Delete table rows";
@@ -69,6 +71,7 @@ pub(super) const DATAVERSE: System = System {
             }
         }
     },
+    duplicate: Duplicate::Replaced("learn.microsoft.com, power-apps, Use Upsert to create or update a record"),
     throttled: || {
         let error = json!({ "error": { "code": "0x80072322", "message": "Number of requests exceeded the limit" } });
         Answer(
@@ -77,6 +80,8 @@ pub(super) const DATAVERSE: System = System {
             "learn.microsoft.com, power-apps, Service protection API limits",
         )
     },
+    limits: &[("retry-after", "1")],
+    wait_ms: 1000,
     refused: || {
         let error = json!({ "error": { "code": "0x80044331", "message": "The new_revision data value too large" } });
         Answer(400, error, "learn.microsoft.com, power-apps, Web service error codes")
@@ -87,6 +92,7 @@ pub(super) const DATAVERSE: System = System {
 
 pub(super) const POSTGREST: System = System {
     name: "postgrest",
+    upserts: true,
     answer: |held, asked| {
         const SOURCE: &str = "PostgREST/postgrest: docs/references/api/tables_views.rst";
         let key = asked.parameter("uuid").unwrap_or_default();
@@ -108,10 +114,29 @@ pub(super) const POSTGREST: System = System {
             }
         }
     },
+    // A table of one's own, in which no two rows have the same SKU.
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/sku",
+        taken: |_| {
+            let error = json!({
+                "code": "23505", "details": "Key (sku)=(SKU) already exists.", "hint": null,
+                "message": "duplicate key value violates unique constraint \"products_sku_key\"",
+            });
+            Answer(409, error, "PostgREST/postgrest: docs/references/errors.rst")
+        },
+        itself: None,
+        another: Some(Follows::Passes),
+    }]),
     throttled: || {
-        let error = json!({ "code": "PGRST003", "message": "Timed out acquiring connection from connection pool." });
-        Answer(504, error, "PostgREST/postgrest: docs/references/errors.rst")
+        let error = json!({ "code": "PGRST001", "message": "Database client error. Retrying the connection." });
+        Answer(
+            503,
+            error,
+            "PostgREST/postgrest: docs/references/errors.rst, pull request #1916",
+        )
     },
+    limits: &[("retry-after", "1")],
+    wait_ms: 1000,
     refused: || {
         let error = json!({ "code": "23514", "message": "new row violates check constraint \"short\"" });
         Answer(400, error, "PostgREST/postgrest: docs/references/errors.rst")
@@ -122,6 +147,7 @@ pub(super) const POSTGREST: System = System {
 
 pub(super) const DATA_API_BUILDER: System = System {
     name: "data-api-builder",
+    upserts: true,
     login: ("x-api-key", "secret"),
     answer: |held, asked| {
         const SOURCE: &str = "learn.microsoft.com, data-api-builder, Use Data API builder with REST";
@@ -157,6 +183,20 @@ pub(super) const DATA_API_BUILDER: System = System {
             ),
         }
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/sku",
+        taken: |_| {
+            let message = "While processing your request the database ran into an error.";
+            let error = json!({ "error": { "code": "DatabaseOperationFailed", "message": message, "status": 409 } });
+            Answer(
+                409,
+                error,
+                "Azure/data-api-builder: src/Core/Resolvers/MsSqlDbExceptionParser.cs",
+            )
+        },
+        itself: None,
+        another: Some(Follows::Passes),
+    }]),
     throttled: || {
         let error = json!({ "error": { "code": "UnexpectedError", "message": "timeout", "status": 503 } });
         Answer(
@@ -196,6 +236,9 @@ pub(super) const WEBHOOK: System = System {
         }
         Answer(200, json!({ "message": "done" }), SOURCE)
     },
+    duplicate: Duplicate::Replaced("docs.n8n.io, Webhook node: a workflow keeps nothing of what it was sent"),
+    limits: &[("retry-after", "1")],
+    wait_ms: 1000,
     refused: || {
         let error = json!({ "code": 422, "message": "the workflow refuses this name" });
         Answer(
@@ -219,7 +262,10 @@ pub(super) const COUCHDB: System = System {
         let Some(id) = asked.behind("/catalogue") else {
             return fail(400, "bad_request", "no such document");
         };
-        let is = held.of(&id).map(|record| record.revision());
+        let is = match asked.method {
+            Method::GET => held.found(&id).first().map(|record| record.revision()),
+            _ => held.of(&id).map(|record| record.revision()),
+        };
         let known = match asked.method {
             Method::DELETE => asked.parameter("rev"),
             _ => asked.body["_rev"].as_str().map(str::to_owned),
@@ -238,6 +284,11 @@ pub(super) const COUCHDB: System = System {
                 Answer(201, json!({ "ok": true, "id": id, "rev": rev }), SOURCE)
             }
         }
+    },
+    // What is put without the revision that is there is a conflict, and so is what is put as if nothing were there.
+    duplicate: Duplicate::OfPath {
+        status: 409,
+        follows: Follows::Told("Document update conflict."),
     },
     throttled: || {
         let error = json!({ "error": "too_many_requests", "reason": "You've exceeded your current limit" });
@@ -272,13 +323,6 @@ pub(super) const PARSE_SERVER: System = System {
             if id.is_empty() || !is_whole {
                 return fail(400, 104, "objectId must not be empty, null or undefined");
             }
-            if held.has(&id) {
-                return fail(
-                    400,
-                    137,
-                    "A duplicate value for a field with unique values was provided",
-                );
-            }
             held.put(id.clone(), asked.body.clone());
             let made = json!({ "objectId": id, "createdAt": "2026-01-01T00:00:00.000Z" });
             return Answer(201, made, SOURCE);
@@ -286,19 +330,30 @@ pub(super) const PARSE_SERVER: System = System {
         let Some(id) = asked.behind(PRODUCTS) else {
             return fail(400, 103, "Invalid classname");
         };
-        match (&asked.method, held.has(&id)) {
-            (&Method::PUT | &Method::DELETE, false) => fail(404, 101, "Object not found."),
-            (&Method::PUT, true) if is_whole => {
-                held.put(id, asked.body.clone());
+        match (&asked.method, held.of_mut(&id)) {
+            (&Method::PUT | &Method::DELETE, None) => fail(404, 101, "Object not found."),
+            // What a change does not name stays as it is.
+            (&Method::PUT, Some(record)) if is_whole => {
+                record.merge(&asked.body);
                 Answer(200, json!({ "updatedAt": "2026-01-01T00:00:00.000Z" }), SOURCE)
             }
-            (&Method::DELETE, true) => {
+            (&Method::DELETE, Some(_)) => {
                 held.remove(&id);
                 Answer(200, json!({}), SOURCE)
             }
             _ => fail(400, 107, "a part of the object is missing"),
         }
     },
+    duplicate: Duplicate::Refused(&[Unique {
+        at: "/objectId",
+        taken: |_| {
+            let said = "A duplicate value for a field with unique values was provided";
+            let source = "parse-community/parse-server: src/Adapters/Storage/Postgres/PostgresStorageAdapter.js, src/Adapters/Storage/Mongo/MongoStorageAdapter.js, createObject";
+            Answer(400, json!({ "code": 137, "error": said }), source)
+        },
+        itself: Some(Follows::Adopted),
+        another: None,
+    }]),
     throttled: || {
         let error = json!({ "code": 100, "error": "Too many requests." });
         Answer(
@@ -308,12 +363,12 @@ pub(super) const PARSE_SERVER: System = System {
         )
     },
     limits: &[("retry-after", "1")],
+    wait_ms: 1000,
     refused: || {
         let said = "schema mismatch for Product.revision; expected Number but got String";
         let source = "parse-community/parse-server: src/Controllers/SchemaController.js";
         Answer(400, json!({ "code": 111, "error": said }), source)
     },
     reason: "schema mismatch",
-    tells_by_400: true,
     ..PLAIN
 };
