@@ -288,7 +288,7 @@ pub(super) const COUCHDB: System = System {
     // What is put without the revision that is there is a conflict, and so is what is put as if nothing were there.
     duplicate: Duplicate::OfPath {
         status: 409,
-        follows: Follows::Told("Document update conflict."),
+        follows: Follows::Adopted,
     },
     throttled: || {
         let error = json!({ "error": "too_many_requests", "reason": "You've exceeded your current limit" });
