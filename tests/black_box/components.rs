@@ -2,7 +2,7 @@
 //! it has: no component imports files or sockets, and only two of them make requests.
 
 use std::collections::BTreeSet;
-use tests::application::component;
+use tests::application::{component, root};
 use wasmparser::{Parser, Payload};
 
 /// What every component imports: its answers, variables, the store and clocks, and what the standard library wants of a
@@ -63,6 +63,37 @@ fn imports(name: &str) -> BTreeSet<String> {
         }
     }
     imports
+}
+
+/// Where each component may send requests, by the manifest.
+#[test]
+fn a_component_reaches_the_hosts_that_it_needs_and_no_others() {
+    let manifest = std::fs::read_to_string(root().join("spin.toml")).unwrap();
+    for (name, hosts) in [
+        ("ingest", &[][..]),
+        ("worker", &["pim_url", "destination_url", "login_url", "alert_url"]),
+        ("console", &[]),
+        (
+            "setup",
+            &[
+                "pim_url",
+                "destination_url",
+                "login_url",
+                "public_url",
+                "event_platform_url",
+            ],
+        ),
+    ] {
+        let hosts: Vec<String> = hosts.iter().map(|host| format!("\"{{{{ {host} }}}}\"")).collect();
+        let line = format!("allowed_outbound_hosts = [{}]", hosts.join(", "));
+        let component = manifest.split(&format!("[component.{name}]\n")).nth(1).unwrap();
+        let component = component.split("\n[component.").next().unwrap_or_default();
+        let allowed: Vec<&str> = component
+            .lines()
+            .filter(|line| line.starts_with("allowed_outbound_hosts"))
+            .collect();
+        assert_eq!(allowed, [line], "{name}");
+    }
 }
 
 #[test]

@@ -93,6 +93,7 @@ async fn archive_login_and_limits_are_shown() {
     let shown = text(&shown.stdout);
     for line in [
         "archive: PUT /items/25566245-55c3-42ce-86d9-8610ac459fa8",
+        "  401, once: the token is renewed, and the request is sent again",
         "login: POST /token",
         "authorization: Basic LOGIN_ID:LOGIN_SECRET",
         "grant_type=client_credentials&scope=write",

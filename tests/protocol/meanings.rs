@@ -132,7 +132,7 @@ fn a_good_status_is_worth_what_its_body_lets_it_be() {
     }
     let strict = read(json!({ "required": "/data/product/id" }));
     assert!(strict.need_bodies() && !usual.need_bodies());
-    assert_eq!(strict.meaning(Act::Delete, 200, b"{}"), Meaning::Done);
+    assert_eq!(strict.meaning(Act::Delete, 200, b"{}"), Meaning::Refused);
     assert_eq!(strict.meaning(Act::Upsert, 204, b""), Meaning::Done);
     assert_eq!(strict.meaning_of_file(201), Meaning::Done);
     for (body, means) in [
@@ -141,6 +141,36 @@ fn a_good_status_is_worth_what_its_body_lets_it_be() {
         ("", Meaning::Refused),
     ] {
         assert_eq!(strict.meaning(Act::Upsert, 200, body.as_bytes()), means, "{body}");
+    }
+}
+
+/// A deletion leaves nothing to tell of, unless the document says so of the deletion itself.
+#[test]
+fn what_all_answers_must_have_is_asked_of_a_deletion_only_where_it_says_so_itself() {
+    let all = json!({ "required": "/id" });
+    for (products, means) in [
+        (json!({}), Meaning::Done),
+        (json!({ "answers": all }), Meaning::Done),
+        (json!({ "delete": { "path": "/x/{id}" } }), Meaning::Done),
+        (
+            json!({ "delete": { "path": "/x/{id}", "answers": { "required": "/gone" } } }),
+            Meaning::Refused,
+        ),
+        (json!({ "archive": { "path": "/x/{id}" } }), Meaning::Done),
+        (
+            json!({ "archive": { "path": "/x/{id}", "answers": { "required": "/gone" } } }),
+            Meaning::Refused,
+        ),
+    ] {
+        let document = json!({ "answers": all, "products": products }).to_string();
+        let shape = shape::Shape::read(&document).unwrap();
+        let answers = shape.answers_of(model::entity::Kind::Product, Act::Delete);
+        assert_eq!(answers.meaning(Act::Delete, 200, b"{}"), means, "{document}");
+        assert_eq!(
+            answers.meaning(Act::Delete, 200, br#"{"gone":1}"#),
+            Meaning::Done,
+            "{document}"
+        );
     }
 }
 

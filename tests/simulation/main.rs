@@ -24,6 +24,7 @@ mod staying;
 mod stuck;
 mod throttled;
 mod told;
+mod walks;
 mod wire;
 
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +35,7 @@ use tests::simulation::{Outcome, Scenario, run};
 use world::mistake::Mistake;
 
 /// How many seeds are run here: what takes some minutes; `cargo xtask simulate` runs any number.
-const SEEDS: u64 = 5_000;
+const SEEDS: u64 = 10_000;
 
 /// Runs one scenario after the other until one is found whose outcome fits; gives its number.
 fn find(

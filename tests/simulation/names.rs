@@ -27,7 +27,7 @@ fn refuse(stage: &Stage, sku: &str, status: u16) {
 }
 
 /// The path of what has an SKU, and the UUID of the product that lies there.
-fn lies_at(stage: &Stage, sku: &str) -> Option<String> {
+pub(crate) fn lies_at(stage: &Stage, sku: &str) -> Option<String> {
     held(stage).remove(&format!("/products/{sku}"))
 }
 

@@ -189,6 +189,9 @@ fn show_request(shape: &Shape, kind: Kind, name: &str, act: Act, draft: Option<&
     if !remembered.is_empty() {
         println!("  of a good answer is remembered: {}", remembered.join(", "));
     }
+    if shape.login.is_some() {
+        println!("  401, once: the token is renewed, and the request is sent again");
+    }
     for (which, follows) in shape.told(kind, act) {
         println!("  {follows}: {which}");
     }

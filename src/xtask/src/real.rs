@@ -22,7 +22,7 @@ const SYSTEMS: [System; 4] = [
 
 /// What messages hold that say that a registry cannot be reached from here: of npm, pip and apt, and ours where one of them
 /// is not there.
-const OUT_OF_REACH: [&str; 18] = [
+const OUT_OF_REACH: [&str; 17] = [
     "EAI_AGAIN",
     "ECONNREFUSED",
     "ECONNRESET",
@@ -40,7 +40,6 @@ const OUT_OF_REACH: [&str; 18] = [
     "Could not resolve '",
     "Failed to fetch",
     "Unable to locate package",
-    "there is no ",
 ];
 
 /// Brings the systems, and tells the tests where they are. Those whose registry is out of reach have their tests left out;
@@ -95,7 +94,7 @@ mod tests {
                 "npm error code ERESOLVE\nnpm error Could not resolve dependency:",
                 false,
             ),
-            ("cannot bring Vendure: there is no npm", true),
+            ("cannot bring Vendure: there is no npm", false),
             (
                 "npm error code EINTEGRITY\nnpm error sha512-a integrity checksum failed",
                 false,

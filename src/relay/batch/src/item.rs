@@ -5,15 +5,15 @@
 //! came later. Nothing is called or stored here.
 
 use destination::Cargo;
-use index::entry::ShortDigest;
-use model::entity::digest;
+use index::entry::{ShortDigest, mark_of};
+
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use queue::key::Hold;
 use queue::retry::Tried;
 use queue::waiting::Waiting;
-use serde_json::{Value, json};
+use serde_json::Value;
 use shape::{Removal, Upsert};
 use std::ops::{Deref, DerefMut};
 
@@ -90,15 +90,10 @@ impl Asked {
 
     /// The parent that the PIM gave: the model that the entity inherits from, or the category that it lies in.
     pub(crate) fn parent(&self) -> Option<Entity> {
-        let Answer::Found(entity) = &self.answer else {
-            return None;
-        };
-        let code = entity.get("parent").and_then(Value::as_str)?;
-        let kind = match self.waiting.entity.kind {
-            Kind::Category => Kind::Category,
-            Kind::Product | Kind::ProductModel => Kind::ProductModel,
-        };
-        Some(Entity::new(kind, code))
+        match &self.answer {
+            Answer::Found(entity) => self.waiting.entity.kind.parent_in(entity),
+            _ => None,
+        }
     }
 
     /// How log lines and failures name the entity.
@@ -475,8 +470,7 @@ impl Kept {
 impl Item {
     /// A digest of what the destination gave of the parent, for the index; none where that is not sent.
     pub(crate) fn mark_of_parent(&self) -> Option<String> {
-        let mark = |remote: &Remote| digest(json!(remote).to_string().as_bytes())[..8].to_owned();
-        self.of_parent.as_ref().map(mark)
+        self.of_parent.as_ref().map(mark_of)
     }
 
     /// Whether what the destination gave belongs to what lies under an identity.

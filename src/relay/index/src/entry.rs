@@ -4,7 +4,7 @@
 //! them say different things of the same push, what lies at the destination counts as not known.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::entity::{Entity, Kind, Segment, uuid_bytes};
+use model::entity::{Entity, Kind, Segment, digest, uuid_bytes};
 use protocol::remote::Remote;
 use queue::key::Extent;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -63,6 +63,11 @@ pub struct Entry {
 
 /// How many bytes a model's mark has.
 const MARK_BYTES: usize = 6;
+
+/// A digest of what the destination gave of an entity's parent.
+pub fn mark_of(remote: &Remote) -> String {
+    digest(serde_json::json!(remote).to_string().as_bytes())[..8].to_owned()
+}
 
 /// The first bytes of a model's digest: enough to find it by, and little room in every entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,6 +57,17 @@ impl Kind {
         }
     }
 
+    /// The parent in a document of the PIM's that is an entity: the model that it inherits from, or the category that it
+    /// lies in.
+    pub fn parent_in(self, document: &Value) -> Option<Entity> {
+        let code = document.get("parent").and_then(Value::as_str)?;
+        let kind = match self {
+            Kind::Category => Kind::Category,
+            Kind::Product | Kind::ProductModel => Kind::ProductModel,
+        };
+        Some(Entity::new(kind, code))
+    }
+
     /// The id in a document of the PIM's that is an entity (contract 4.6): a UUID in its canonical form whatever case
     /// it came in, a code to the letter. An id that is no Unicode is none.
     pub fn id_in(self, document: &Value) -> Option<String> {

@@ -133,7 +133,7 @@ impl Answers {
             return rule.means;
         }
         match self.of_status(act, status, body) {
-            Meaning::Done if (200..300).contains(&status) => self.of_good_body(act, status, body, read.as_ref()),
+            Meaning::Done if (200..300).contains(&status) => self.of_good_body(status, body, read.as_ref()),
             meaning => meaning,
         }
     }
@@ -199,7 +199,7 @@ impl Answers {
         }
     }
 
-    fn of_good_body(&self, act: Act, status: u16, body: &[u8], read: Option<&Value>) -> Meaning {
+    fn of_good_body(&self, status: u16, body: &[u8], read: Option<&Value>) -> Meaning {
         if !self.are_pages_its_own && html::is_page(body) {
             return Meaning::Unavailable;
         }
@@ -212,8 +212,8 @@ impl Answers {
                 .is_some_and(|at| !at.is_null())
         };
         match &self.required {
-            // An answer without content has no places, and a deletion leaves nothing to tell of.
-            Some(place) if act != Act::Delete && status != 204 && !has(place) => Meaning::Refused,
+            // An answer without content has no places.
+            Some(place) if status != 204 && !has(place) => Meaning::Refused,
             _ => Meaning::Done,
         }
     }

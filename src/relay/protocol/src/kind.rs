@@ -76,7 +76,8 @@ impl Protocol {
     pub fn begin(&mut self, headers: &Headers, answers: &Answers) {
         (self.upsert.headers, self.upsert.answers) = (headers.clone(), answers.clone());
         if let Removing::By(operation, _) = &mut self.remove {
-            (operation.headers, operation.answers) = (headers.clone(), answers.clone());
+            // A deletion leaves nothing to tell of, unless it says itself what it does.
+            (operation.headers, operation.answers) = (headers.clone(), answers.without_required());
         }
     }
 
@@ -245,6 +246,7 @@ impl Protocol {
         };
         if is_archive {
             **operation = self.upsert.clone();
+            operation.answers = operation.answers.without_required();
         } else {
             operation.remember = Remember::default();
         }

@@ -9,6 +9,7 @@ use desk::lookups;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
+use index::entry::mark_of;
 use model::entity::{Entity, Kind, updated_s};
 use queue::dead_letter::DeadLetter;
 use queue::key::Change;
@@ -66,19 +67,35 @@ pub(super) async fn judge<H: Host>(
 ) -> Result<Vec<Verdict>, Halt> {
     let bodies: Vec<&Value> = listed.iter().map(|listed| listed.body).collect();
     lookups::bring(session, kind, &bodies).await?;
-    let pages = session
+    let mut pages = session
         .books
         .load_pages(&session.desk, listed.iter().map(|listed| &listed.entity))
         .await?;
+    let shape = &session.desk.config.shape;
+    let (names_of_parents, has_changing_identities) =
+        (shape.names_of_parents(kind), shape.has_changing_identities(kind));
+    if !names_of_parents.is_empty() {
+        for parent in listed.iter().filter_map(|listed| kind.parent_in(listed.body)) {
+            session.books.read_page_of(&session.desk, &mut pages, &parent).await?;
+        }
+    }
+    let of_parent = |body: &Value| {
+        let parent = kind.parent_in(body).filter(|_| !names_of_parents.is_empty())?;
+        let mut remote = pages.get(&parent).map(|entry| entry.remote.clone()).unwrap_or_default();
+        remote.retain(|name, _| names_of_parents.contains(&name.as_str()));
+        Some(mark_of(&remote))
+    };
     let verdict = |listed: &Listed<'_>| {
         let entry = pages.get(&listed.entity);
         match session.lists.shape(&session.desk, kind, &listed.code, listed.body) {
             Shaped::Wanted(upsert) => {
                 let hash = session.desk.config.shape.hash(kind, &upsert);
-                match entry.and_then(|entry| entry.hash.as_ref()) {
-                    Some(pushed) if *pushed == hash => Verdict::Skip,
-                    _ => Verdict::Push(hash),
-                }
+                // What an entity is called, and what was given of its parent, may be in no part of what counts for the hash.
+                let is_there = entry.is_some_and(|entry| {
+                    let is_called_so = !has_changing_identities || entry.identities.iter().eq([&upsert.identity]);
+                    entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent(listed.body) && is_called_so
+                });
+                if is_there { Verdict::Skip } else { Verdict::Push(hash) }
             }
             Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,
             Shaped::Unwanted(Refusal::Identity) => Verdict::Unsendable,

@@ -187,6 +187,24 @@ impl Field {
         self.source.reads("completenesses")
     }
 
+    /// Whether a change tells the destination by it what an entity is called by this attribute.
+    pub(super) fn tells_identity(&self, attribute: &str) -> bool {
+        let reads = |place: &[String]| match place {
+            [] => true,
+            [values, rest @ ..] => values == "values" && rest.first().is_none_or(|first| first == attribute),
+        };
+        let is_told = match &self.source {
+            Source::Place(place) => reads(place),
+            Source::Constant(_) => false,
+            Source::Template(parts) => parts.iter().any(|part| match part {
+                Part::Place(place) => reads(place),
+                Part::Name(name) => name == "identity",
+                Part::Text(_) | Part::Late(_) => false,
+            }),
+        };
+        is_told && !self.is_for_creation
+    }
+
     /// Where its labels are looked up.
     pub(super) fn need(&self) -> Option<Need> {
         let (Source::Place(place), true) = (&self.source, self.is_label()) else {

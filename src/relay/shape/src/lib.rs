@@ -56,7 +56,7 @@ use protocol::headers::Headers;
 use protocol::kind::Removing;
 use protocol::limits::Limits;
 use protocol::login::Login;
-use protocol::operation::Operation;
+use protocol::operation::{KnownField, Operation};
 use protocol::remote::Remote;
 use protocol::request::{Act, Names};
 use rules::Rules;
@@ -339,7 +339,14 @@ impl Shape {
     /// entity is looked up first.
     pub fn ties_what_is_unknown(&self, kind: Kind) -> bool {
         let protocol = &self.rules(kind).protocol;
-        protocol.identity.is_the_pims() || protocol.find.is_some()
+        let goes_by_id = match &protocol.remove {
+            Removing::By(operation, known) => {
+                let mut in_body = known.iter().flatten().flat_map(KnownField::late_places);
+                operation.line.late_places().next().is_none() && in_body.next().is_none()
+            }
+            Removing::Never => false,
+        };
+        (protocol.identity.is_the_pims() && goes_by_id) || protocol.find.is_some()
     }
 
     /// Whether entities of a kind are called by an attribute, so that what they are called can change.

@@ -73,8 +73,24 @@ impl Rules {
         self.fields = node.member("fields").map(|node| fields(&node, &self.values));
         let of_fields = self.fields.iter().flatten().flat_map(Field::late_places);
         self.protocol.check_find(node, of_fields);
+        self.check_renaming(node);
         if self.has_fields_for_creation() && self.protocol.create.is_none() {
             node.wrong("has fields that are only for creation, and no `create`: say how an entity is made, and by `update` how it is changed");
+        }
+    }
+
+    /// Tells of changes that are to tell the destination what an entity is called by now, and do not.
+    fn check_renaming(&self, node: &Node<'_>) {
+        let (Some(attribute), Some(fields)) = (self.protocol.identity.attribute(), &self.fields) else {
+            return;
+        };
+        let is_told =
+            self.protocol.upsert.line.names_identity() || fields.iter().any(|field| field.tells_identity(attribute));
+        if self.protocol.renames() && !is_told {
+            node.wrong(format!(
+                "changes do not tell the destination what an entity is called by now: send {{identity}} or /values/{attribute} in a field, or \
+                 say \"renames\": false in `identity`, and by {{identity}} in a path what is deleted then"
+            ));
         }
     }
 

@@ -47,7 +47,7 @@ impl Answers {
                 "2xx with a list of /errors that is not empty".to_owned(),
             ));
         }
-        if let Some(place) = self.required.as_ref().filter(|_| act != Act::Delete) {
+        if let Some(place) = &self.required {
             let which = format!("2xx (but 204) without {}", shown(place));
             told.push(Told::of(Meaning::Refused, which));
         }
