@@ -212,3 +212,31 @@ fn what_a_shop_says_to_have_and_never_finds_is_given_up_after_one_more_try() {
     let once = ["GET 200", "PUT 409", "GET 200"];
     assert_eq!(requests, [once, once].concat());
 }
+
+/// Something else has the SKU there: what is refused for that is not taken for the product's own, and stays when the
+/// product goes.
+#[test]
+fn what_a_shop_says_to_have_is_not_the_products_own_for_that() {
+    let by_sku = FINDS
+        .replace(
+            r#""remember": {"#,
+            r#""identity": { "form": "attribute", "attribute": "sku" }, "remember": {"#,
+        )
+        .replace(
+            r#""delete": { "path": "/shop/products/{remote.id}" }"#,
+            r#""delete": { "path": "/shop/products/{identity}" }"#,
+        );
+    let (mut stage, product) = begin(&by_sku, 11);
+    let fault = Fault::always(Fault::status(EXISTS)).method("POST");
+    stage.world().destination.faults.add(fault);
+    stage.tell(&touch(&product));
+    stage.run_for(10 * MINUTE_MS);
+    assert_eq!(stage.dead_letters(), 1, "{:?}", requests(&stage));
+    stage.tell(&delete(&product));
+    stage.run_for(10 * MINUTE_MS);
+    let requests = requests(&stage);
+    assert!(
+        requests.iter().all(|request| !request.starts_with("DELETE")),
+        "{requests:?}"
+    );
+}

@@ -102,6 +102,8 @@ fn keep_in_index(item: &Pushed, pages: &mut Pages, (now_s, is_dry): (u64, bool))
         Outcome::PutOff | Outcome::Failed(..) if item.left.has_any => forget_content(item, pages),
         // Nothing was sent of the entity.
         Outcome::Failed(_, Some(_)) if item.is_late() => {}
+        // Nothing of the entity was there before, so what goes by its name there is something else.
+        Outcome::Failed(failure, Some(_)) if item.is_new && failure.has_changed_nothing() => {}
         Outcome::Failed(failure, Some(_))
             if failure.class != Class::Permanent || failure.may_have_changed_something() =>
         {

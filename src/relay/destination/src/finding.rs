@@ -47,7 +47,7 @@ impl<H: Host> Destination<'_, H> {
         match (answered.act, answered.meaning, &upsert.find) {
             (Act::Create | Act::Upsert, Meaning::Exists, Some(find)) if answered.is_hidden => {
                 let found = self.find(cargo, find, &upsert.identity, true).await?;
-                if waits(&found) {
+                if waits(&found) && cargo.attempts == 0 {
                     return Err(self.has_what_it_does_not_find(cargo.kind, failure.clone()));
                 }
                 Ok(found)
@@ -164,14 +164,14 @@ impl<H: Host> Destination<'_, H> {
     }
 
     /// The failure of an entity that the destination refused to make since it has it, and does not find. Its search may lag,
-    /// so the entity is looked up once more when that has passed.
+    /// so the entity is looked up once more when that has passed. What the destination has may be something else with the same
+    /// name, so nothing is kept of this that would tie it to the entity.
     pub(crate) fn has_what_it_does_not_find(&self, kind: Kind, failure: Failure) -> Failure {
         let settle_s = self.shape.find_of(kind).map(|find| find.settle_s);
         Failure {
             class: Class::Transient,
             reason: format!("it says that it has it, and does not find it: {}", failure.reason),
             retry_after_s: failure.retry_after_s.max(settle_s),
-            may_have_made: true,
             ..failure
         }
     }

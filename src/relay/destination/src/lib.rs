@@ -313,7 +313,7 @@ impl<'a, H: Host> Destination<'a, H> {
                 is_once: act == Act::Create,
                 is_lookup: act == Act::Find,
                 needs_body: act == Act::Find || operation.needs_bodies(),
-                needs_refusals: answers.need_refusals() || (can_follow && operation.remember.needs_bodies()),
+                needs_refusals: answers.need_refusals(),
                 why: Some(&why),
                 wait: Some(&wait),
                 ..Call::of(circuit, request)

@@ -128,6 +128,11 @@ impl Failure {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
 
+    /// Whether the upstream itself said that it did nothing (4xx), and nothing that was sent before can change that.
+    pub fn has_changed_nothing(&self) -> bool {
+        self.status.is_some_and(|status| (400..500).contains(&status)) && !self.unsettled && !self.may_have_made
+    }
+
     /// Whether one of several entities that were asked for together may be to blame, so that it is worth asking for
     /// fewer.
     pub fn may_be_of_one(&self) -> bool {

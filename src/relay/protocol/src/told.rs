@@ -39,7 +39,6 @@ impl Protocol {
             (Act::Find, false, _) => "it is not there: it is sent",
             (Act::Update, _, true) => "it is not there: it is looked up, changed if it is found, and else made",
             (Act::Update, _, false) => "it is not there: it is made",
-            (Act::Create, _, true) => "it is looked up and changed if it is found, and else a dead letter",
             (Act::Upsert, _, true) => "it is not there: it is looked up, and sent once more",
             (Act::Upsert, _, false) if self.gives() => {
                 "it is not there: it is sent once more without what was remembered of it, or is a dead letter where nothing was"
