@@ -3,7 +3,6 @@
 use super::Asked;
 use super::held::{ANOTHER, Held};
 use super::system::{Answer, Duplicate, Follows, System, is_source};
-use super::token::Form;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -58,16 +57,17 @@ impl Destination {
     /// The answer to whoever wants a token.
     fn token(&mut self, request: &Request<Bytes>) -> Answer {
         const SOURCE: &str = "RFC 6749, sections 3.2 and 4.4.2";
+        let asks = &self.system.asks;
         let kind = request.headers().get("content-type");
-        let is_form = kind.is_some_and(|kind| kind == "application/x-www-form-urlencoded");
-        let form = Form::read(request.body()).filter(|_| is_form && request.method() == Method::POST);
-        let answer = match form {
+        let is_known = kind.is_some_and(|kind| kind == asks.media_type());
+        let form = asks.read(request.body());
+        let answer = match form.filter(|_| is_known && request.method() == Method::POST) {
             Some(form) => (self.system.grants)(&form),
             None => Answer(400, json!({ "error": "invalid_request" }), SOURCE),
         };
         // A token with fewer rights than the calls need is given, and lets nobody in.
         let lets_in = |token: &str| self.system.login.1.ends_with(token);
-        if answer.0 != 200 || !answer.1["access_token"].as_str().is_some_and(lets_in) {
+        if answer.0 != 200 || !answer.1[asks.token()].as_str().is_some_and(lets_in) {
             let asked = String::from_utf8_lossy(request.body());
             self.wrong.push(format!("the login is {asked}: {}", answer.1));
         }
@@ -114,7 +114,7 @@ impl Destination {
         let Duplicate::Refused(uniques) = self.system.duplicate else {
             return None;
         };
-        let makes = asked.method == Method::POST && !self.system.upserts;
+        let makes = (self.system.makes)(asked) && !self.system.upserts;
         let own = (self.system.writes)(&self.held, asked).filter(|_| !makes);
         if own.is_none() && !makes && !self.system.upserts {
             return None;

@@ -2,7 +2,7 @@
 
 use super::Asked;
 use super::held::{Held, Record};
-use super::token::{self, Form};
+use super::token::{self, Asks, Form};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -18,15 +18,20 @@ pub(super) struct System {
     pub(super) token: &'static str,
     /// Where a token is had, for those whose document has a `login`.
     pub(super) endpoint: Option<&'static str>,
-    /// What is answered there to a form.
+    /// How a token is asked for there.
+    pub(super) asks: Asks,
+    /// What is answered there to whoever asks.
     pub(super) grants: fn(&Form) -> Answer,
     /// What it takes for the type of a body.
     pub(super) media_types: &'static [&'static str],
     pub(super) answer: fn(&mut Held, &Asked) -> Answer,
     /// The product that a request writes; none for one that looks something up.
     pub(super) writes: fn(&Held, &Asked) -> Option<String>,
-    /// Whether what writes to something makes it where it is not there. Else a `POST` makes it, and nothing but that.
+    /// Whether what writes to something makes it where it is not there. Else what `makes` tells of makes it, and nothing
+    /// but that.
     pub(super) upserts: bool,
+    /// Whether a request makes something.
+    pub(super) makes: fn(&Asked) -> bool,
     /// What it does where a creation brings what it has already.
     pub(super) duplicate: Duplicate,
     /// What it answers when it is called too often.
@@ -86,6 +91,7 @@ pub(super) const PLAIN: System = System {
     login: ("authorization", "Bearer secret"),
     token: "secret",
     endpoint: None,
+    asks: Asks::Form,
     grants: token::none,
     media_types: &["application/json"],
     answer: |_, _| Answer(404, Value::Null, ""),
@@ -94,6 +100,7 @@ pub(super) const PLAIN: System = System {
         held.named(&asked.path, &asked.body.to_string()).filter(|_| !is_read)
     },
     upserts: false,
+    makes: |asked| asked.method == Method::POST,
     duplicate: Duplicate::Replaced(""),
     throttled: || Answer(429, json!({ "message": "Too Many Requests" }), "RFC 6585, section 4"),
     limits: &[],

@@ -4,12 +4,58 @@ use super::{Answer, decoded};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A form that asks for a token.
+/// How a token is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// By a form, as RFC 6749 has it.
+    Form,
+    /// By JSON, in a login of the system's own.
+    Json,
+}
+
+impl Asks {
+    /// The type of what is sent.
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Asks::Form => "application/x-www-form-urlencoded",
+            Asks::Json => "application/json",
+        }
+    }
+
+    /// The member of the answer that is the token.
+    pub(super) fn token(self) -> &'static str {
+        match self {
+            Asks::Form => "access_token",
+            Asks::Json => "token",
+        }
+    }
+
+    /// Reads what is sent.
+    pub(super) fn read(self, body: &[u8]) -> Option<Form> {
+        match self {
+            Asks::Form => Form::read(body),
+            Asks::Json => serde_json::from_slice(body).ok().map(Form),
+        }
+    }
+
+    /// What is sent to ask with these members.
+    pub(super) fn written(self, members: &[(String, String)]) -> String {
+        match self {
+            Asks::Form => {
+                let pairs = members.iter().map(|(name, value)| format!("{name}={value}"));
+                pairs.collect::<Vec<_>>().join("&")
+            }
+            Asks::Json => json!(members.iter().cloned().collect::<BTreeMap<_, _>>()).to_string(),
+        }
+    }
+}
+
+/// What asks for a token: the members of a form, or of an object.
 pub(super) struct Form(BTreeMap<String, String>);
 
 impl Form {
     /// Reads a form; none if it names a member twice, which RFC 6749 forbids in section 3.2.
-    pub(super) fn read(body: &[u8]) -> Option<Form> {
+    fn read(body: &[u8]) -> Option<Form> {
         let body = String::from_utf8_lossy(body).replace('+', " ");
         let mut members = BTreeMap::new();
         for (name, value) in body.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -119,4 +165,23 @@ pub(super) fn of_prestashop(form: &Form) -> Answer {
         json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": token }),
         SOURCE,
     )
+}
+
+/// Of Sylius, which lets an administrator in by an e-mail address and a password, and does not tell when a token ends.
+pub(super) fn of_sylius(form: &Form) -> Answer {
+    const SOURCE: &str = "Sylius/Sylius: tests/Api/Admin/AdminUsersTest.php, tests/Api/Responses/admin/admin_user/log_in_admin_response.json, config/packages/security.yaml";
+    match (form.get("email"), form.get("password")) {
+        (Some("id"), Some("key")) => {
+            let token = json!({ "token": "secret", "adminUser": "/api/v2/admin/administrators/1" });
+            Answer(200, token, SOURCE)
+        }
+        (Some(_), Some(_)) => {
+            let error = json!({ "code": 401, "message": "Invalid credentials." });
+            Answer(401, error, SOURCE)
+        }
+        _ => {
+            let said = "The key \"email\" or \"password\" must be provided.";
+            Answer(400, json!({ "status": 400, "detail": said }), SOURCE)
+        }
+    }
 }
