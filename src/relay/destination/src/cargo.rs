@@ -6,6 +6,7 @@
 
 use http::{HeaderName, HeaderValue, Method};
 use model::entity::{Kind, digest};
+use protocol::answers::Meaning;
 use protocol::draft::Ready;
 use protocol::remote::{Given, Remote};
 use protocol::request::Act;
@@ -93,4 +94,18 @@ impl Sending<'_> {
     pub(crate) fn following(self, follows: bool) -> Self {
         Sending { follows, ..self }
     }
+}
+
+/// A request that brings an entity, and an answer to it that leads to another one.
+pub(crate) struct Answered {
+    pub(crate) act: Act,
+    pub(crate) meaning: Meaning,
+    /// Whether the entity is there, and nothing tells what a change of it needs.
+    pub(crate) is_hidden: bool,
+    /// Whether the entity was looked up before the request.
+    pub(crate) has_looked: bool,
+    /// The values that were known of the entity.
+    pub(crate) own: Remote,
+    /// These with those of the answer.
+    pub(crate) given: Remote,
 }

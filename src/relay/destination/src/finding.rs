@@ -4,7 +4,7 @@
 //! That nothing was found is believed only once whatever was sent before has arrived and can be found, since what is
 //! believed missing may be made a second time.
 
-use crate::cargo::Cargo;
+use crate::cargo::{Answered, Cargo};
 use crate::{Called, Destination};
 use model::entity::Kind;
 use model::failure::{Class, Failure};
@@ -16,20 +16,6 @@ use protocol::request::{Act, Names};
 use shape::Upsert;
 use world::host::Host;
 use world::mistake::{Mistake, made};
-
-/// A request that brings an entity, and an answer to it that leads to another one.
-pub(crate) struct Answered {
-    pub(crate) act: Act,
-    pub(crate) meaning: Meaning,
-    /// Whether the entity is there, and nothing tells what a change of it needs.
-    pub(crate) is_hidden: bool,
-    /// Whether the entity was looked up before the request.
-    pub(crate) has_looked: bool,
-    /// The values that were known of the entity.
-    pub(crate) own: Remote,
-    /// These with those of the answer.
-    pub(crate) given: Remote,
-}
 
 impl<H: Host> Destination<'_, H> {
     /// What is known of an entity after an answer that leads to another request; none if the destination has nothing of it,

@@ -15,9 +15,8 @@ mod login;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 pub use cargo::Cargo;
-use cargo::Sending;
+use cargo::{Answered, Sending};
 use config::DestinationConfig;
-use finding::Answered;
 use http::{Method, Request, Response, header};
 use login::ByLogin;
 use model::entity::Kind;
