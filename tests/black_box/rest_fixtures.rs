@@ -11,74 +11,17 @@ use queue::lease::Lease;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use tests::fixtures;
+use tests::hearing::Hearing;
 use upstream::governor::{Deadlines, Governor};
 use upstream::governor_state::GovernorState;
-use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Store, StoreError};
 use world::log::LogLevel;
 
-/// A world in which the PIM gives one answer to everything but the token request.
+/// A PIM that gives one answer to everything but the token request.
 struct OneAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     asked: RefCell<Vec<String>>,
-}
-
-impl Store for OneAnswer {
-    async fn get(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(None)
-    }
-    async fn set(&self, _: &str, _: &[u8]) -> Result<(), StoreError> {
-        Ok(())
-    }
-    async fn delete(&self, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-    async fn keys(&self) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
-    }
-    async fn set_many(&self, _: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
-        Ok(())
-    }
-    async fn delete_many(&self, _: &[String]) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-impl Http for OneAnswer {
-    async fn send(&self, request: Request<Vec<u8>>, _: CallLimits) -> Result<Response<Vec<u8>>, SendError> {
-        self.asked.borrow_mut().push(request.uri().to_string());
-        if request.uri().path() == "/api/oauth/v1/token" {
-            let token = fixtures::folder("rest").map(|folder| std::fs::read(folder.join("token.json")).unwrap());
-            let own = json!({"access_token": "t", "expires_in": 3600, "token_type": "bearer", "scope": null, "refresh_token": "r"});
-            return Ok(Response::new(token.unwrap_or_else(|| own.to_string().into_bytes())));
-        }
-        let mut response = Response::builder().status(self.status);
-        for (name, value) in &self.headers {
-            response = response.header(name, value);
-        }
-        Ok(response.body(self.body.clone()).unwrap())
-    }
-}
-
-impl Clock for OneAnswer {
-    fn now_ms(&self) -> u64 {
-        1_770_000_000_000
-    }
-    fn monotonic_ms(&self) -> u64 {
-        0
-    }
-    async fn sleep_ms(&self, _: u64) {}
-}
-
-impl Random for OneAnswer {
-    fn bytes(&self) -> [u8; 16] {
-        [0; 16]
-    }
-}
-
-impl Log for OneAnswer {
-    fn line(&self, _: &str) {}
 }
 
 impl OneAnswer {
@@ -91,7 +34,21 @@ impl OneAnswer {
         }
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(&mut Pim<'_, OneAnswer>) -> T) -> T {
+    fn answer(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        if request.uri().path() == "/api/oauth/v1/token" {
+            let token = fixtures::folder("rest").map(|folder| std::fs::read(folder.join("token.json")).unwrap());
+            let own = json!({"access_token": "t", "expires_in": 3600, "token_type": "bearer", "scope": null, "refresh_token": "r"});
+            return Response::new(token.unwrap_or_else(|| own.to_string().into_bytes()));
+        }
+        let mut response = Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        response.body(self.body.clone()).unwrap()
+    }
+
+    async fn ask<T>(&self, question: impl AsyncFnOnce(&mut Pim<'_, Hearing<'_>>) -> T) -> T {
+        let hearing = Hearing::new(|request| self.answer(request));
         let config = PimConfig {
             origin: "https://pim.example.test".to_owned(),
             credentials: Credentials::Connection {
@@ -108,7 +65,7 @@ impl OneAnswer {
             end_ms: 58_000,
         };
         let governor = Governor::new(
-            self,
+            &hearing,
             limits(15_000),
             LogLevel::All,
             "trackingid",
@@ -116,7 +73,21 @@ impl OneAnswer {
             GovernorState::default(),
             String::new(),
         );
-        question(&mut Pim::new(self, &governor, &Keyspace::new("main"), &config, true)).await
+        let came = question(&mut Pim::new(
+            &hearing,
+            &governor,
+            &Keyspace::new("main"),
+            &config,
+            true,
+        ))
+        .await;
+        let heard = hearing
+            .heard
+            .take()
+            .into_iter()
+            .map(|request| request.uri().to_string());
+        self.asked.borrow_mut().extend(heard);
+        came
     }
 
     async fn list(&self, kind: Kind) -> Result<Vec<Value>, Failure> {

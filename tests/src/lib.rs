@@ -6,6 +6,7 @@
 //! - [`playground`]: what the demonstration leaves running for people
 //! - [`shaped`]: what a destination should hold under a shape
 //! - [`native`]: the relay's world without a component around it
+//! - [`hearing`]: a world around one upstream, which is heard and answers
 //! - `demo`, `preview`, `simulate`, `bench`: the programs that `cargo xtask demo`, `shape`, `simulate` and `bench` start
 //! - [`simulation`]: the relay alone, in a seeded world where everything fails
 
@@ -13,6 +14,7 @@ pub mod administration;
 pub mod application;
 pub mod client;
 pub mod fixtures;
+pub mod hearing;
 pub mod native;
 pub mod playground;
 pub mod shaped;

@@ -20,8 +20,8 @@ const SYSTEMS: [System; 4] = [
     ("real::django_oscar", "DJANGO_OSCAR", pypi::django_oscar),
 ];
 
-/// What messages hold that say that a registry cannot be reached from here: of npm, pip and apt, and ours where one of them
-/// is not there.
+/// What messages hold that say that a registry cannot be reached from here: of npm, pip and apt. That one of
+/// these is not there is a mistake.
 const OUT_OF_REACH: [&str; 17] = [
     "EAI_AGAIN",
     "ECONNREFUSED",

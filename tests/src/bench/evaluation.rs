@@ -4,7 +4,6 @@
 use anyhow::{Result, anyhow};
 use http::HeaderMap;
 use model::entity::Kind;
-use protocol::limits::Limits;
 use protocol::request::{Act, Names};
 use serde_json::{Value, json};
 use shape::Shape;
@@ -83,7 +82,7 @@ fn repeated(element: &str, size: usize) -> String {
 
 /// Everything that is asked of an answer.
 fn ask(shape: &Shape, body: &[u8]) {
-    let (headers, limits) = (HeaderMap::new(), Limits::default());
+    let headers = HeaderMap::new();
     let names = Names {
         kind: Kind::Product.name(),
         id: "id",
@@ -93,7 +92,11 @@ fn ask(shape: &Shape, body: &[u8]) {
         let operation = shape.operation(Kind::Product, act);
         for status in [200, 400, 429] {
             let meaning = operation.answers.meaning(act, status, body);
-            black_box(operation.answers.wait_s(&limits, meaning, (status, &headers), body, 0));
+            black_box(
+                operation
+                    .answers
+                    .wait_s(&shape.limits, meaning, (status, &headers), body, 0),
+            );
         }
         black_box(operation.answers.reason(body));
         let read = model::json::read(body).map(|read| read.value);

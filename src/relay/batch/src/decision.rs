@@ -125,10 +125,7 @@ fn decide_found<H: Host>(
             item.lies_there = lies_under_it && entry.is_some_and(|entry| entry.hash.is_some());
             // Only the entry counts, and no identity of a push that is in flight: like contents, these are compared
             // once the push has settled.
-            let is_there = entry.is_some_and(|entry| {
-                let is_called_so = item.wanted.is_none() || entry.identities.iter().eq(&item.wanted);
-                entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent && is_called_so
-            });
+            let is_there = entry.is_some_and(|entry| entry.is_of(&hash, of_parent.as_deref(), item.wanted.as_ref()));
             if is_there && !item.waiting.is_forced() {
                 session.books.report(|report| report.unchanged += 1);
                 return Decision::Done;

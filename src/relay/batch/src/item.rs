@@ -6,7 +6,6 @@
 
 use destination::Cargo;
 use index::entry::{ShortDigest, mark_of};
-
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use protocol::remote::Remote;

@@ -117,6 +117,13 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Entry {
+    /// Whether just this lies at the destination: content of this hash, sent with what was given of the parent, and, where
+    /// that can change, called so and nothing else.
+    pub fn is_of(&self, hash: &str, of_parent: Option<&str>, identity: Option<&String>) -> bool {
+        let is_called_so = identity.is_none() || self.identities.iter().eq(identity);
+        self.hash.as_deref() == Some(hash) && self.of_parent.as_deref() == of_parent && is_called_so
+    }
+
     /// Whether the entry tells what lies at the destination, if only that nothing does.
     pub(crate) fn is_known(&self) -> bool {
         self.hash.is_some() || self.removed_s.is_some()

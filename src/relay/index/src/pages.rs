@@ -241,10 +241,7 @@ impl Pages {
         entity: &Entity,
     ) -> Result<Option<Remote>, StoreError> {
         let mark = self.known(entity).and_then(|entry| entry.parent.clone());
-        let kind = match entity.kind {
-            Kind::Category => Kind::Category,
-            Kind::Product | Kind::ProductModel => Kind::ProductModel,
-        };
+        let kind = entity.kind.of_parents();
         let parent = self.parent(host, keys, directory, kind, mark).await?;
         Ok(parent.map(|parent| parent.remote.clone()))
     }

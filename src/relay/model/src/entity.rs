@@ -57,15 +57,19 @@ impl Kind {
         }
     }
 
+    /// The kind of parents: products and models inherit from models, and categories lie in categories.
+    pub fn of_parents(self) -> Kind {
+        match self {
+            Kind::Category => Kind::Category,
+            Kind::Product | Kind::ProductModel => Kind::ProductModel,
+        }
+    }
+
     /// The parent in a document of the PIM's that is an entity: the model that it inherits from, or the category that it
     /// lies in.
     pub fn parent_in(self, document: &Value) -> Option<Entity> {
         let code = document.get("parent").and_then(Value::as_str)?;
-        let kind = match self {
-            Kind::Category => Kind::Category,
-            Kind::Product | Kind::ProductModel => Kind::ProductModel,
-        };
-        Some(Entity::new(kind, code))
+        Some(Entity::new(self.of_parents(), code))
     }
 
     /// The id in a document of the PIM's that is an entity (contract 4.6): a UUID in its canonical form whatever case

@@ -19,7 +19,7 @@ impl Protocol {
     }
 
     /// What follows from this meaning of an answer for an entity.
-    pub fn follows(&self, act: Act, meaning: Meaning) -> &'static str {
+    fn follows(&self, act: Act, meaning: Meaning) -> &'static str {
         match meaning {
             Meaning::Done if act == Act::Find => "it says what is there",
             Meaning::Done => "done",

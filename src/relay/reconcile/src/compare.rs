@@ -91,11 +91,12 @@ pub(super) async fn judge<H: Host>(
             Shaped::Wanted(upsert) => {
                 let hash = session.desk.config.shape.hash(kind, &upsert);
                 // What an entity is called, and what was given of its parent, may be in no part of what counts for the hash.
-                let is_there = entry.is_some_and(|entry| {
-                    let is_called_so = !has_changing_identities || entry.identities.iter().eq([&upsert.identity]);
-                    entry.hash.as_ref() == Some(&hash) && entry.of_parent == of_parent(listed.body) && is_called_so
-                });
-                if is_there { Verdict::Skip } else { Verdict::Push(hash) }
+                let identity = Some(&upsert.identity).filter(|_| has_changing_identities);
+                let of_parent = of_parent(listed.body);
+                match entry.is_some_and(|entry| entry.is_of(&hash, of_parent.as_deref(), identity)) {
+                    true => Verdict::Skip,
+                    false => Verdict::Push(hash),
+                }
             }
             Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,
             Shaped::Unwanted(Refusal::Identity) => Verdict::Unsendable,

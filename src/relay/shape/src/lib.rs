@@ -228,13 +228,7 @@ impl Shape {
         }
         for kind in Kind::ALL {
             if let Some(node) = node.member(kind.name()) {
-                // Products and models inherit from models, and categories lie in categories.
-                let parents = if kind == Kind::Category {
-                    kind
-                } else {
-                    Kind::ProductModel
-                };
-                let of_parents = shape.rules(parents).remembered();
+                let of_parents = shape.rules(kind.of_parents()).remembered();
                 shape.rules(kind).check_late(&node, kind, &of_parents);
             }
         }
