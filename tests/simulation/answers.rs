@@ -5,6 +5,7 @@ use queue::dead_letter::DeadLetter;
 use serde_json::json;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit};
+use simulator::destination::{Shop, ShopConfig};
 use simulator::fault::{Effect, Fault};
 use tests::simulation::stage::Stage;
 
@@ -69,6 +70,69 @@ fn errors_behind_much_data_are_heard_without_any_rule() {
     };
     let mut stage = told_under("{}", refuse);
     stage.run_until(MINUTE_MS, "it is given up", |stage| stage.dead_letters() == 1);
+}
+
+/// What a refusal tells counts wherever it stands: here the id of what is there already.
+#[test]
+fn an_id_behind_much_else_in_a_refusal_is_taken() {
+    const SHOP: &str = r#"{
+        "products": {
+            "identity": { "unique": true }, "remember": { "id": ["/id", "/errors/0/id"] },
+            "create": { "path": "/shop/products?ref={id}" },
+            "update": { "method": "PUT", "path": "/shop/products/{remote.id}" },
+            "delete": { "path": "/shop/products/{remote.id}" }
+        },
+        "product-models": false
+    }"#;
+    let mut stage = Stage::with(1, 0, 12, |world, worker| {
+        by_events_alone(worker);
+        worker.shape = Shape::read(SHOP).expect("a good shape");
+        let shop = ShopConfig {
+            is_unique: true,
+            ..ShopConfig::default()
+        };
+        world.destination.shop = Some(Shop::new(shop));
+    });
+    // It is made, and the answer is lost; what is there already is told at length.
+    let known = json!({ "errors": [{ "code": 409, "about": "x".repeat(300_000), "id": "1001" }] });
+    let known = Effect::Status {
+        status: 409,
+        headers: Vec::new(),
+        body: Some(known),
+    };
+    for effect in [Fault::next(1, Effect::Cut { applied: true }), Fault::always(known)] {
+        stage.world().destination.faults.add(effect.method("POST"));
+    }
+    let product = stage.products()[0].clone();
+    stage.tell(&touch(&product));
+    stage.run_until(30 * MINUTE_MS, "it is changed by its id", |stage| {
+        let applied = stage.world().destination.log.iter().filter(|push| push.applied).count();
+        applied > 1 && stage.is_quiet()
+    });
+    assert_eq!((stage.differences(), stage.dead_letters()), (Vec::new(), 0));
+}
+
+/// So does the wait that a busy destination asks for by a rule.
+#[test]
+fn a_wait_behind_much_else_is_kept() {
+    let shape =
+        r#"{ "answers": { "rules": [{ "status": 503, "at": "/wait", "means": "busy", "wait": { "at": "/wait" } }] } }"#;
+    let busy = Effect::Status {
+        status: 503,
+        headers: Vec::new(),
+        body: Some(json!({ "about": "x".repeat(300_000), "wait": 400 })),
+    };
+    let mut stage = told_under(shape, |stage, _| {
+        stage.world().destination.log.clear();
+        stage.world().destination.faults.add(Fault::next(1, busy.clone()));
+    });
+    stage.run_until(30 * MINUTE_MS, "it comes through", |stage| {
+        stage.differences().is_empty()
+    });
+    let world = stage.world();
+    let asked_ms: Vec<u64> = world.destination.log.iter().map(|push| push.at_ms).collect();
+    assert_eq!(asked_ms.len(), 2);
+    assert!(asked_ms[1] - asked_ms[0] >= 400_000, "{asked_ms:?}");
 }
 
 #[test]

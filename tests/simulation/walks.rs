@@ -4,6 +4,7 @@ use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, touch};
 use crate::identities::{call, is_equal, shop_that_makes_anew, sku, stage_of};
 use crate::names::lies_at;
 use shape::Shape;
+use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::destination::{Shop, ShopConfig};
 use simulator::fault::Fault;
 use std::collections::BTreeMap;
@@ -39,53 +40,141 @@ const BY_PARENTS: &str = r#"{
     }
 }"#;
 
-/// Variants were brought while their model could not be made, so without the id that the shop gives it. A walk finds them.
-#[test]
-fn a_walk_finds_variants_that_were_brought_without_the_id_of_their_model() {
-    let mut stage = Stage::with(6, 2, 91, |world, worker| {
-        by_events_alone(worker);
-        worker.shape = Shape::read(BY_PARENTS).expect("a good shape");
-        world.destination.shop = Some(Shop::new(ShopConfig::default()));
-    });
-    let failing = Fault::always(Fault::status(503))
-        .method("POST")
-        .path("/shop/product-models");
-    stage.world().destination.faults.add(failing);
-    for entity in stage.models().into_iter().chain(stage.products()) {
-        stage.tell(&touch(&entity));
+/// Variants of models that cannot be made: what is told of them all goes out without the id that the shop gives a model.
+struct Orphans {
+    stage: Stage,
+    variants: Vec<String>,
+}
+
+impl Orphans {
+    /// Brings them by events alone, to a shop that has this shape and for twenty minutes makes no model.
+    fn bring(shape: &str, seed: u64) -> Orphans {
+        let mut stage = Stage::with(6, 2, seed, |world, worker| {
+            by_events_alone(worker);
+            worker.shape = Shape::read(shape).expect("a good shape");
+            world.destination.shop = Some(Shop::new(ShopConfig::default()));
+        });
+        let failing = Fault::always(Fault::status(503))
+            .method("POST")
+            .path("/shop/product-models");
+        stage.world().destination.faults.add(failing);
+        for entity in stage.models().into_iter().chain(stage.products()) {
+            stage.tell(&touch(&entity));
+        }
+        let variants: Vec<String> = {
+            let world = stage.world();
+            let bodies = world.pim.bodies(None).map(|(_, body)| body);
+            let variants = bodies.filter(|body| body["parent"].is_string());
+            variants
+                .filter_map(|body| Some(format!("/products/{}", body["uuid"].as_str()?)))
+                .collect()
+        };
+        assert!(!variants.is_empty());
+        stage.run_for(20 * MINUTE_MS);
+        stage.world().destination.faults.clear();
+        Orphans { stage, variants }
     }
-    let variants: Vec<String> = {
-        let world = stage.world();
-        let bodies = world.pim.bodies(None).map(|(_, body)| body);
-        let variants = bodies.filter(|body| body["parent"].is_string());
-        variants
-            .filter_map(|body| Some(format!("/products/{}", body["uuid"].as_str()?)))
-            .collect()
-    };
-    // Which of them were brought at all, and of how many the model's id was told last.
-    let brought = |stage: &Stage| {
+
+    /// How many of them were brought at all, and of how many the model's id was told last.
+    fn brought(&self) -> (usize, usize) {
         let mut last = BTreeMap::new();
-        for received in stage
-            .world()
-            .destination
-            .log
-            .iter()
-            .filter(|received| received.method == "PUT")
-        {
-            if variants.contains(&received.path) {
+        for received in self.stage.world().destination.log.iter() {
+            if received.method == "PUT" && self.variants.contains(&received.path) {
+                let is_told = received.header("x-parent").is_some() || received.query.contains("parent=");
+                last.insert(received.path.clone(), is_told);
+            }
+        }
+        (last.len(), last.values().filter(|is_told| **is_told).count())
+    }
+
+    /// Whether each of them was brought with its model's id.
+    fn are_told(&self) -> bool {
+        let shop = self.stage.world().destination.shop.clone().expect("a shop");
+        assert_eq!(shop.mistold, Vec::<String>::new());
+        self.stage.is_quiet() && self.brought() == (self.variants.len(), self.variants.len())
+    }
+
+    /// Goes on until each of them was brought with its model's id.
+    fn are_told_within(&mut self, ms: u64) {
+        let until_ms = self.stage.now_ms() + ms;
+        while !self.are_told() {
+            assert!(self.stage.now_ms() < until_ms, "only {:?} were brought", self.brought());
+            self.stage.run_for(MINUTE_MS);
+        }
+    }
+}
+
+/// Variants were brought while their model could not be made, so without the id that the shop gives it. They are brought
+/// once more when it has one, though nobody tells of them.
+#[test]
+fn variants_that_were_brought_without_the_id_of_their_model_are_brought_again_with_it() {
+    let mut orphans = Orphans::bring(BY_PARENTS, 91);
+    assert_eq!(orphans.brought(), (orphans.variants.len(), 0));
+    orphans.are_told_within(2 * HOUR_MS);
+}
+
+/// Where the address has the model's id, variants are given up without it. A model that has one takes them out of the
+/// dead letters.
+#[test]
+fn variants_that_were_given_up_without_the_id_of_their_model_come_with_it() {
+    let path = |kind: &str| format!(r#""path": "/shop/{kind}?ref={{id}}" }}, "update""#);
+    let with_parent = path("products").replace("ref={id}", "ref={id}&parent={parent.remote.id}");
+    let mut orphans = Orphans::bring(&BY_PARENTS.replace(&path("products"), &with_parent), 93);
+    assert_eq!(orphans.brought(), (0, 0));
+    orphans.are_told_within(2 * HOUR_MS);
+    let without_a_model = orphans.stage.products().len() - orphans.variants.len();
+    assert_eq!(orphans.stage.dead_letters(), without_a_model);
+}
+
+/// A shop that is told of each category under which id it has the one above it.
+const BY_PARENTS_OF_CATEGORIES: &str = r#"{
+    "products": false, "product-models": false,
+    "categories": {
+        "remember": { "id": "/id" }, "headers": { "x-parent": "{parent.remote.id}" },
+        "find": { "path": "/shop/categories?ref={id}", "list": "/found", "settle_seconds": 1 },
+        "create": { "path": "/shop/categories?ref={id}" }, "update": { "method": "PUT", "path": "/shop/categories/{remote.id}" },
+        "delete": { "path": "/shop/categories/{remote.id}" }
+    }
+}"#;
+
+/// Nothing marks the categories below one: a walk finds those that were brought, or refused, without its id.
+#[test]
+fn a_walk_finds_categories_that_were_sent_without_the_id_of_the_one_above_them() {
+    let category = |number: usize| EntityId::Category(format!("shelf_{number}"));
+    let above = EntityId::Category("workshop".to_owned());
+    let mut stage = Stage::with(0, 0, 94, |world, worker| {
+        by_events_alone(worker);
+        worker.shape = Shape::read(BY_PARENTS_OF_CATEGORIES).expect("a good shape");
+        world.destination.shop = Some(Shop::new(ShopConfig::default()));
+        for number in 0..5 {
+            let edit = Edit::new(category(number), Action::create_below("workshop"));
+            world.pim.catalogue.edit(&edit, 1_000_000).expect("it is new");
+        }
+    });
+    let last_told = |stage: &Stage| {
+        let mut last = BTreeMap::new();
+        for received in stage.world().destination.log.iter() {
+            if received.applied && received.path.contains("/shelf_") {
                 last.insert(received.path.clone(), received.header("x-parent").is_some());
             }
         }
         (last.len(), last.values().filter(|is_told| **is_told).count())
     };
-    stage.run_for(MINUTE_MS);
-    assert!(!variants.is_empty());
-    assert_eq!(brought(&stage), (variants.len(), 0));
-    stage.world().destination.faults.clear();
-    stage.run_until(2 * HOUR_MS, "the models are made", Stage::is_quiet);
+    stage.fail_alone(false, &above, 503);
+    stage.world().destination.reject("shelf_3", "It is nowhere.");
     stage.walk();
-    stage.run_until(10 * MINUTE_MS, "they are brought once more", |stage| {
-        stage.is_quiet() && brought(stage) == (variants.len(), variants.len())
+    // Its own tries end with an hour.
+    stage.run_for(2 * HOUR_MS);
+    assert_eq!(last_told(&stage), (4, 0));
+    stage.mend();
+    stage.world().destination.rejections.clear();
+    stage.tell(&touch(&above));
+    stage.run_until(2 * HOUR_MS, "the one above them is made", |stage| {
+        stage.is_quiet() && stage.dead_letters() == 1
     });
-    assert!(stage.world().destination.shop.as_ref().unwrap().mistold.is_empty());
+    assert_eq!(last_told(&stage), (4, 0));
+    stage.walk();
+    stage.run_until(10 * MINUTE_MS, "they are brought with its id", |stage| {
+        stage.is_quiet() && last_told(stage) == (5, 5)
+    });
 }

@@ -18,7 +18,7 @@ use crate::meter::{Limits, Meter};
 mod shop;
 
 use shop::Done;
-pub use shop::{PREFIX, Reference, Shop, ShopConfig};
+pub use shop::{PARENT, PREFIX, Reference, Shop, ShopConfig};
 
 /// How the destination is set up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -44,7 +44,7 @@ pub(crate) async fn mark_all<H: Host>(session: &mut Session<'_, H>, items: &mut 
         if !item.has_variants_to_mark() {
             continue;
         }
-        let Some(marking) = marking(&session.backlog, &session.books, at, item) else {
+        let Some(marking) = marking(session, at, item) else {
             continue;
         };
         if is_done(&session.desk, &session.backlog, item, &marking).await? {
@@ -153,7 +153,7 @@ impl Marking {
 }
 
 /// What is to be marked for an entity of a batch, by what is decided for it; none where nothing is.
-fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Option<Marking> {
+fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Decided) -> Option<Marking> {
     let has_events = !item.waiting.events.is_empty();
     let newest = item.waiting.newest_told_event().unwrap_or_default();
     let id_of = |hash: &str| digest(format!("{hash}\n{newest}").as_bytes());
@@ -177,9 +177,11 @@ fn marking(backlog: &Backlog, books: &Books, at: usize, item: &Decided) -> Optio
         // The model is as it was when its variants were marked. But a variant that was new then may not have been in
         // the list, so the recheck marks those that were updated since shortly before that.
         (Decision::Done, _) if !item.is_gone => {
-            let due_s = item.waiting.due_recheck_s(backlog.planned_s)?;
-            let recheck_s = books.state.recheck_s();
-            let since_s = due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
+            let due_s = item.waiting.due_recheck_s(session.backlog.planned_s)?;
+            let recheck_s = session.books.state.recheck_s();
+            // One that was sent before the model, and so without what the destination gave of it, was not updated since.
+            let lacks_nothing = session.desk.config.shape.names_given_to_variants().next().is_none();
+            let since_s = u64::from(lacks_nothing) * due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
             Some(Marking {
                 at,
                 id: format!("again at {due_s}"),

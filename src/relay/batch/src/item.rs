@@ -5,7 +5,7 @@
 //! came later. Nothing is called or stored here.
 
 use destination::Cargo;
-use index::entry::{ShortDigest, mark_of};
+use index::entry::{ShortDigest, mark_of, name_of_push};
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use protocol::remote::Remote;
@@ -470,6 +470,11 @@ impl Item {
     /// A digest of what the destination gave of the parent, for the index; none where that is not sent.
     pub(crate) fn mark_of_parent(&self) -> Option<String> {
         self.of_parent.as_ref().map(mark_of)
+    }
+
+    /// What tells the entity's push of what has this hash from all others.
+    pub(crate) fn name_of_push(&self, hash: String) -> String {
+        name_of_push(hash, self.mark_of_parent().as_deref(), self.wanted.as_ref())
     }
 
     /// Whether what the destination gave belongs to what lies under an identity.

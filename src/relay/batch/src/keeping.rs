@@ -13,6 +13,7 @@ use desk::books::Books;
 use desk::tools::{Desk, Upstreams};
 use index::claims::Claims;
 use index::pages::Pages;
+use model::entity::Kind;
 use model::failure::{self, Class, Failure};
 use protocol::remote::Remote;
 use protocol::request::Act;
@@ -169,7 +170,7 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pu
     // The list of a model's variants lags, too: it is read once more when the search index has caught up.
     let is_marked_unchanged = item.source.is_some() && !item.waiting.events.is_empty();
     let is_marked = matches!(item.what, Outcome::Upserted { .. }) || is_marked_unchanged;
-    let for_variants = item.has_variants_to_mark() && is_marked;
+    let for_variants = (item.has_variants_to_mark() && is_marked) || gives_its_variants_more(desk, item);
     // For a minute after a deletion the search index may still list the entity. While this recheck waits, a batch that
     // a late event brings confirms by id what the list shows before it pushes (`reread_what_the_index_denies`).
     let is_news = (item.is_gone || matches!(item.what, Outcome::Deleted)) && !item.waiting.events.is_empty();
@@ -189,6 +190,15 @@ async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pu
     }
 }
 
+/// Whether a model's push brought what its variants are sent with and did not have before: some may have been sent without.
+fn gives_its_variants_more<H: Host>(desk: &Desk<'_, H>, item: &Pushed) -> bool {
+    let Outcome::Upserted { remote, .. } = &item.what else {
+        return false;
+    };
+    let mut names = desk.config.shape.names_given_to_variants();
+    item.waiting.entity.kind == Kind::ProductModel && names.any(|name| remote.get(name) != item.remote.get(name))
+}
+
 /// Keeps a failure: as a retry, as a hold where it costs nothing, or as a dead letter.
 async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Pushed) -> Result<(), StoreError> {
     let Outcome::Failed(failure, hash) = &item.what else {
@@ -205,7 +215,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     }
     let attempts = item.waiting.attempts() + failure.cost();
     if is_buried(item, failure, &desk.config.shape) {
-        let (reason, hash) = (failure.reason.clone(), hash.clone());
+        let (reason, hash) = (failure.reason.clone(), hash.clone().map(|hash| item.name_of_push(hash)));
         let left = own_tries(item, failure, attempts);
         return bury(desk, books, item, reason, earlier.failures, hash, (attempts, left)).await;
     }

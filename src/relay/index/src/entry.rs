@@ -69,6 +69,16 @@ pub fn mark_of(remote: &Remote) -> String {
     digest(serde_json::json!(remote).to_string().as_bytes())[..8].to_owned()
 }
 
+/// What tells a push from all others: the hash of what is sent, and beside it, where these are sent or can change, what
+/// was given of the parent and what the entity is called. Dead letters hold it, so that a walk tries once more what was
+/// refused and is something else now.
+pub fn name_of_push(hash: String, of_parent: Option<&str>, identity: Option<&String>) -> String {
+    match (of_parent, identity) {
+        (None, None) => hash,
+        beside => digest(format!("{hash}\n{beside:?}").as_bytes()),
+    }
+}
+
 /// The first bytes of a model's digest: enough to find it by, and little room in every entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -9,7 +9,7 @@ use desk::lookups;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
-use index::entry::mark_of;
+use index::entry::{mark_of, name_of_push};
 use model::entity::{Entity, Kind, updated_s};
 use queue::dead_letter::DeadLetter;
 use queue::key::Change;
@@ -47,7 +47,7 @@ pub(super) fn newest(items: &[Value]) -> Option<(u64, Option<i64>)> {
 
 /// What an entity comes to, against what was last pushed.
 pub(super) enum Verdict {
-    /// New, or different; with the hash of what it comes to.
+    /// New, or different; with what a dead letter of just this would hold.
     Push(String),
     /// Refused by the selection, and at the destination.
     Delete,
@@ -93,9 +93,10 @@ pub(super) async fn judge<H: Host>(
                 // What an entity is called, and what was given of its parent, may be in no part of what counts for the hash.
                 let identity = Some(&upsert.identity).filter(|_| has_changing_identities);
                 let of_parent = of_parent(listed.body);
-                match entry.is_some_and(|entry| entry.is_of(&hash, of_parent.as_deref(), identity)) {
+                let beside = (of_parent.as_deref(), identity);
+                match entry.is_some_and(|entry| entry.is_of(&hash, beside.0, beside.1)) {
                     true => Verdict::Skip,
-                    false => Verdict::Push(hash),
+                    false => Verdict::Push(name_of_push(hash, beside.0, beside.1)),
                 }
             }
             Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,
@@ -203,7 +204,7 @@ pub(super) async fn is_refused<H: Host>(
     let emptied_s = books.reconciliation.emptied_s(desk.now_s());
     let is_just_this = |letter: DeadLetter| match verdict {
         _ if letter.failed_s < emptied_s => false,
-        Verdict::Push(hash) => letter.hash.as_ref() == Some(hash),
+        Verdict::Push(name) => letter.hash.as_ref() == Some(name),
         // A dead letter has no hash where the destination refused a deletion, which then failed last, or where the
         // entity could not even be read: then the PIM failed last.
         Verdict::Delete => is_of(&letter, "destination"),

@@ -447,6 +447,12 @@ impl Shape {
         self.rules(kind).names_of_parents()
     }
 
+    /// The names of those values that the destination gave of models and that are sent with their variants or sub-models.
+    pub fn names_given_to_variants(&self) -> impl Iterator<Item = &str> {
+        let kinds = [Kind::Product, Kind::ProductModel];
+        kinds.into_iter().flat_map(|kind| self.names_of_parents(kind))
+    }
+
     /// Whether any entity of a kind is wanted.
     pub fn wants(&self, kind: Kind) -> bool {
         self.rules(kind).is_wanted

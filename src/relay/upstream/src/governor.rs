@@ -16,7 +16,7 @@ use queue::retry::ATTEMPTS_MAX;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use world::host::{CallLimits, Host, SendError};
+use world::host::{BEGINNING_BYTES, CallLimits, Host, SendError};
 use world::log::LogLevel;
 use world::mistake::{Mistake, made};
 
@@ -386,15 +386,17 @@ impl<'a, H: Host> Governor<'a, H> {
             return Err(self.time_is_up());
         }
         let total_ms = self.limits.timeout_ms.min(left_ms);
+        let (body_bytes, refusal_bytes) = match self.limits.writes {
+            true => (ANSWER_TO_WRITE_MAX, ANSWER_TO_WRITE_MAX),
+            false => (ANSWER_MAX, BEGINNING_BYTES),
+        };
         let limits = CallLimits {
             connect_ms: total_ms.min(5000),
             first_byte_ms: total_ms,
             total_ms,
-            body_bytes: if self.limits.writes {
-                ANSWER_TO_WRITE_MAX
-            } else {
-                ANSWER_MAX
-            },
+            body_bytes,
+            // What a destination refuses with may tell an id, the reason or a wait far down.
+            refusal_bytes,
             // Where calls change something, the status tells whether they did, unless more is said of it.
             needs_body: !self.limits.writes || call.needs_body,
             needs_refusals: call.needs_refusals,

@@ -171,12 +171,14 @@ mod tests {
     use http::StatusCode;
     use proptest::prelude::{any, proptest};
     use std::io::Read;
+    use world::host::BEGINNING_BYTES;
 
     const LIMITS: CallLimits = CallLimits {
         connect_ms: 1,
         first_byte_ms: 1,
         total_ms: 1,
         body_bytes: 1 << 20,
+        refusal_bytes: BEGINNING_BYTES,
         needs_body: true,
         needs_refusals: false,
     };

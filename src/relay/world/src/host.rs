@@ -104,6 +104,8 @@ pub struct CallLimits {
     pub total_ms: u64,
     /// The largest answer that is read, in bytes.
     pub body_bytes: usize,
+    /// How much is read of an answer that is not good, where its status decides, in bytes.
+    pub refusal_bytes: usize,
     /// Whether a good answer (2xx) is worth nothing without the whole of its body. Else, and with any other status, the
     /// status decides: of the body its beginning is read, and one that is cut short, slow or endless is no failure.
     pub needs_body: bool,
@@ -119,6 +121,7 @@ impl CallLimits {
             needs_body: false,
             needs_refusals: false,
             body_bytes: self.body_bytes.min(BEGINNING_BYTES),
+            refusal_bytes: self.refusal_bytes.min(BEGINNING_BYTES),
             ..self
         }
     }
@@ -135,12 +138,12 @@ impl CallLimits {
         if status.is_success() || self.needs_body_of(status) {
             self.body_bytes
         } else {
-            self.body_bytes.min(BEGINNING_BYTES)
+            self.refusal_bytes
         }
     }
 }
 
-/// How much is read of the body of an answer that is not good, in bytes: enough to see what it is, and what was wrong.
+/// How much of a body is enough to see what it is, and what was wrong, in bytes.
 pub const BEGINNING_BYTES: usize = 64 << 10;
 
 /// How long a body that is not needed is read, in milliseconds.

@@ -50,6 +50,10 @@ impl Reference {
     }
 }
 
+/// The member of a body that may name a product's model by its id here; others do so by the header `x-parent`, or by
+/// `parent` in the query.
+pub const PARENT: &str = "parent_id";
+
 /// How a shop does it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShopConfig {
@@ -284,11 +288,12 @@ impl Shop {
 
     /// Where a product names its model by its id here, it is to be that of the model that the body names.
     fn note_parent(&mut self, kind: &str, request: &Request<Bytes>) {
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let header = request.headers().get("x-parent").and_then(|value| value.to_str().ok());
-        let Some(parent) = header.filter(|_| kind == "products") else {
+        let told = header.or(queried(request, "parent")).or(body[PARENT].as_str());
+        let Some(parent) = told.filter(|_| kind == "products") else {
             return;
         };
-        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let named = body["parent"].as_str();
         let known = self.paths.get(parent).map(String::as_str);
         let is_it = named.is_none_or(|code| known == Some(&format!("/product-models/{}", encode_segment(code))));
@@ -373,7 +378,14 @@ fn body_of_farewell(request: &Request<Bytes>) -> Option<Value> {
 }
 
 fn reference(request: &Request<Bytes>) -> Option<&str> {
-    request.uri().query()?.strip_prefix("ref=")
+    queried(request, "ref")
+}
+
+/// A value of the query, as it stands there.
+fn queried<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
+    let members = request.uri().query()?.split('&');
+    let mut members = members.filter_map(|member| member.split_once('='));
+    members.find_map(|(known, value)| (known == name).then_some(value))
 }
 
 fn version(request: &Request<Bytes>) -> Option<u64> {
