@@ -2,7 +2,8 @@
 
 use crate::acts::{HOUR_MS, by_events_alone, touch};
 use shape::Shape;
-use tests::simulation::doors::{Form, Manners, log_in};
+use simulator::door::{Form, Manners};
+use tests::simulation::doors::log_in;
 use tests::simulation::stage::Stage;
 
 const PRODUCTS: usize = 1000;
@@ -34,13 +35,13 @@ fn ten_thousand_pushes_with_tokens_of_twenty_seconds_fail_for_none_and_renew_sel
     }
     let world = stage.world();
     let failed = world.destination.log.iter().filter(|push| push.status >= 400).count();
-    let given = &world.doors.given_ms;
+    let given = &world.doors.destination.given_ms;
     let closest_ms = given.windows(2).map(|two| two[1] - two[0]).min();
     println!(
         "{} pushes, {} tokens, the closest two {closest_ms:?} ms apart",
         world.destination.log.len(),
         given.len()
     );
-    assert_eq!((failed, world.doors.turned_away), (0, 0));
+    assert_eq!((failed, world.doors.destination.turned_away), (0, 0));
     assert!(closest_ms.is_some_and(|apart_ms| apart_ms >= 15_000), "{given:?}");
 }

@@ -2,16 +2,29 @@
 
 use shape::Shape;
 use simulator::catalogue::{Action, Edit};
+use simulator::door::{Form, Manners};
 use simulator::encode_segment;
 use simulator::fault::{Effect, Fault};
 use simulator::pim::content;
 use std::collections::BTreeSet;
+use tests::simulation::doors::log_in;
 use tests::simulation::host::Chances;
 use tests::simulation::stage::Stage;
 
 const SEEDS: u64 = 100;
 
 const FILES: [&str; 4] = ["0/a.jpg", "1/b.jpg", "2/c.pdf", "3/d.pdf"];
+
+/// A door that takes one token in ten away as it is shown.
+const LOGIN: Manners = Manners {
+    life_s: 60,
+    taken_away: 0.1,
+    down: 0.1,
+    slow_ms: 500,
+    form: Form::Body,
+    rotates: true,
+    too_small: 0.0,
+};
 
 fn path(code: &str) -> String {
     format!("/media/{}", encode_segment(code))
@@ -34,10 +47,16 @@ fn named(stage: &Stage) -> (BTreeSet<&'static str>, Vec<&'static str>) {
 
 #[test]
 fn no_entity_is_at_the_destination_before_its_files() {
-    let (mut sent, mut killed) = (0, 0);
+    let (mut sent, mut killed, mut turned_away) = (0, 0, 0);
     for seed in 0..SEEDS {
         let mut stage = Stage::with(6, 0, seed, |shared, config| {
             config.shape = Shape::read(r#"{"media": {}}"#).unwrap();
+            // Every second destination gives tokens that end, and takes some away in between.
+            if seed % 2 == 1 {
+                config.shape = Shape::read(r#"{"media": {}, "login": {"path": "/token"}}"#).unwrap();
+                log_in(config);
+                shared.nature.door = Some(LOGIN);
+            }
             shared.pim.config.media = FILES.map(|code| (code.to_owned(), 5000)).into();
             shared.chances = Chances {
                 kill: 0.01,
@@ -69,6 +88,7 @@ fn no_entity_is_at_the_destination_before_its_files() {
         {
             let mut world = stage.world();
             world.chances = Chances::default();
+            world.nature.door.iter_mut().for_each(Manners::heal);
             world.pim.faults.clear();
             world.destination.faults.clear();
         }
@@ -83,7 +103,9 @@ fn no_entity_is_at_the_destination_before_its_files() {
             sent += stored.versions;
         }
         killed += world.killed;
+        turned_away += world.doors.destination.turned_away;
     }
+    assert!(turned_away > 100, "tokens were taken away {turned_away} times only");
     let files = SEEDS * FILES.len() as u64;
     println!("{SEEDS} seeds, {killed} kills: {files} files, sent {sent} times in all");
 }

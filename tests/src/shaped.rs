@@ -64,8 +64,8 @@ pub fn differences(pim: &Pim, destination: &Destination, shape: &Shape) -> Vec<S
         let Shaped::Wanted(upsert) = shape.apply(kind, &id.key(), &body, &lookups) else {
             continue;
         };
-        // Where the destination gives ids, its state goes by ours all the same.
-        let path = match &upsert.create {
+        // A shop may call things otherwise, and its state goes by our ids all the same.
+        let path = match &destination.shop {
             Some(_) => format!("/{}/{}", kind.name(), simulator::encode_segment(&id.key())),
             None => upsert.change.shown_path(),
         };

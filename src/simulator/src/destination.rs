@@ -313,7 +313,7 @@ impl Destination {
             None => {
                 let response = self.apply(request, now_ms);
                 let is_done = response.status().is_success() || self.shop.is_none();
-                (response, is_done && request.method() != Method::GET)
+                (response, is_done && self.plainly(request).method() != Method::GET)
             }
         };
         let response = match &self.shop {

@@ -6,6 +6,7 @@
 //! - [`catalogue`]: products, product models and categories; generation, edits, inheritance, an index that lags
 //! - [`pim`]: the PIM's REST API over a catalogue
 //! - [`destination`]: an HTTP store of upserts; `destination::shop`: a shop that makes, changes and finds
+//! - [`door`]: the endpoint that gives a destination's tokens
 //! - [`fault`], [`meter`]: faults on demand and limits, the same for both
 //! - [`deliveries`]: events built, signed, lost, repeated, shuffled and sent
 //! - [`payloads`]: one delivery body of every kind
@@ -31,6 +32,7 @@ pub mod compare;
 pub mod control;
 pub mod deliveries;
 pub mod destination;
+pub mod door;
 pub mod event_platform;
 pub mod fault;
 pub mod meter;

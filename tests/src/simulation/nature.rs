@@ -1,12 +1,12 @@
 //! What a world of chance is made of. Most of it is ordinary in most worlds; each dimension is at its edges in some of
 //! them, whatever the others are.
 
-use super::doors::Manners;
 use super::identities::Identities;
 use super::protocol::{Farewell, Protocol};
 use super::run::variable;
 use config::{Variables, WorkerConfig};
 use fastrand::Rng;
+use simulator::door::Manners;
 
 /// What can be out of the ordinary. Whether it is, and how, follows from the seed and from nothing else, so that a
 /// dimension can be taken away from a world to see whether it matters.

@@ -32,6 +32,19 @@ pub struct Protocol {
     pub tells_in_headers: bool,
     /// Whether of several that are found none is taken, so that a second one of anything would be told.
     pub refuses_several: bool,
+    /// How something is looked up.
+    pub lookup: Lookup,
+    /// Of good answers, the share after which no call is left for a while.
+    pub spent: f64,
+}
+
+/// How something is looked up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lookup {
+    /// Whether by the body of a `POST`.
+    by_body: bool,
+    /// Whether the answer has one place for the one, and no list.
+    is_of_one: bool,
 }
 
 /// What is to happen to what the PIM has no more.
@@ -58,10 +71,18 @@ pub enum Told {
     Moment,
     /// In the header of the IETF's draft.
     RateLimit,
+    /// In the body, in seconds.
+    InBody,
 }
 
 /// The header of a shop that says in one of its own when to come back.
 const COME_BACK: &str = "x-come-back";
+
+/// The header of a shop that says how many calls are left.
+const LEFT: &str = "x-left";
+
+/// For how many seconds no call is left at most.
+const SPENT_S: u64 = 5;
 
 /// How long a shop may need until what it was sent can be found, in seconds, as the document says.
 const SETTLE_S: u64 = 30;
@@ -91,6 +112,8 @@ impl Protocol {
             wait: None,
             tells_in_headers: false,
             refuses_several: false,
+            lookup: Lookup::default(),
+            spent: 0.0,
         }
     }
 
@@ -114,6 +137,7 @@ impl Protocol {
         self.disguised = random
             .bool()
             .then(|| (random.f64() * 0.3, [500, 502, 504][random.usize(..3)]));
+        self.hollow = hollow.unwrap_or(0.0);
         // These are drawn beside the others, so that a seed's world is otherwise what it was before they came.
         let mut beside = Rng::with_seed(random.clone().u64(..));
         (self.tells_in_headers, self.refuses_several) = (beside.bool(), beside.bool());
@@ -121,8 +145,29 @@ impl Protocol {
             // What is archived is found beside what has its name now.
             self.refuses_several = false;
         }
+        self.draw_lookups(&mut beside);
+        if beside.u8(..4) == 0 {
+            self.wait = self.wait.map(|_| Told::InBody);
+        }
+        let tells_in_header = matches!(self.wait, Some(Told::Seconds | Told::Milliseconds | Told::Moment));
+        if tells_in_header && beside.bool() {
+            self.spent = beside.f64() * 0.02;
+        }
         // The fault strikes requests by their method.
-        self.hollow = hollow.filter(|_| self.farewell != Farewell::ByBody).unwrap_or(0.0);
+        if self.farewell == Farewell::ByBody || self.lookup.by_body || self.shop.upserts {
+            self.hollow = 0.0;
+        }
+    }
+
+    fn draw_lookups(&mut self, random: &mut Rng) {
+        if self.shop.takes_ids && self.by_sku.is_none() && random.bool() {
+            (self.shop.upserts, self.shop.is_unique) = (true, false);
+            self.shop.wants_versions = random.bool();
+            self.shop.lag_ms = random.u64(..SETTLE_S * 1000 - 1000);
+        }
+        self.lookup.by_body = random.bool();
+        self.lookup.is_of_one = random.bool() && !self.refuses_several;
+        self.shop.finds_alike = random.bool() && !self.lookup.is_of_one;
     }
 
     /// What strikes requests.
@@ -144,16 +189,42 @@ impl Protocol {
         self.farewell == Farewell::Stay
     }
 
-    /// An answer with the wait as this shop tells it.
-    pub fn tell_wait(&self, response: &mut Response<Bytes>, now_ms: u64) {
-        let Some(told) = self.wait else { return };
+    /// Lets a good answer be the last for a while, now and then. How long is told as any wait is.
+    pub fn spend(&self, response: &mut Response<Bytes>, random: &mut Rng) {
+        if self.spent == 0.0 || !response.status().is_success() || response.headers().contains_key(RETRY_AFTER) {
+            return;
+        }
+        let is_spent = random.f64() < self.spent;
         let headers = response.headers_mut();
-        let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        headers.insert(LEFT, u64::from(!is_spent).into());
+        if is_spent {
+            headers.insert(RETRY_AFTER, random.u64(1..=SPENT_S).into());
+        }
+    }
+
+    /// An answer with the wait as this shop tells it. One that comes without the whole of its body tells it by `Retry-After`.
+    pub fn tell_wait(&self, response: &mut Response<Bytes>, comes_whole: bool, now_ms: u64) {
+        let Some(told) = self.wait else { return };
+        let header = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
         let Some(seconds) = header.and_then(|value| value.parse::<u64>().ok()) else {
             return;
         };
+        if let Told::InBody = told {
+            let body = serde_json::from_slice(response.body()).ok().filter(|_| comes_whole);
+            if let Some(Value::Object(mut said)) = body {
+                said.insert(COME_BACK.to_owned(), json!(seconds));
+                *response.body_mut() = Bytes::from(Value::Object(said).to_string());
+                response.headers_mut().remove(RETRY_AFTER);
+            }
+            return;
+        }
+        let headers = response.headers_mut();
         headers.remove(RETRY_AFTER);
         let (name, value) = match told {
+            Told::InBody => return,
             Told::Seconds => (COME_BACK, seconds.to_string()),
             Told::Milliseconds => (COME_BACK, (seconds * 1000).to_string()),
             Told::Moment => (COME_BACK, (now_ms.div_ceil(1000) + seconds).to_string()),
@@ -168,8 +239,13 @@ impl Protocol {
             Told::Milliseconds => "milliseconds",
             Told::Moment => "moment",
             Told::RateLimit => return Some(json!({ "ratelimit": true })),
+            Told::InBody => return Some(json!({ "reset": { "at": format!("/{COME_BACK}") } })),
         };
-        Some(json!({ "reset": { "header": COME_BACK, "unit": unit } }))
+        let mut limits = json!({ "reset": { "header": COME_BACK, "unit": unit } });
+        if self.spent > 0.0 {
+            limits["left"] = json!(LEFT);
+        }
+        Some(limits)
     }
 
     /// Whether nothing can be looked up although the shop gives ids. Where SKUs change, a document that gives no way to look
@@ -184,8 +260,13 @@ impl Protocol {
             let by_sku = self.by_sku_of(kind);
             let reference = self.reference(kind);
             let rules = &mut document[kind];
-            rules["create"] = json!({ "path": format!("/shop/{kind}?ref={reference}") });
-            rules["update"] = json!({ "method": "PUT", "path": self.path(kind) });
+            match self.shop.upserts {
+                true => rules["upsert"] = json!({ "path": self.path(kind) }),
+                false => {
+                    rules["create"] = json!({ "path": format!("/shop/{kind}?ref={reference}") });
+                    rules["update"] = json!({ "method": "PUT", "path": self.path(kind) });
+                }
+            }
             self.tell_farewell(kind, rules);
             match self.shop.reference {
                 Reference::Hex if kind == Kind::Product.name() => rules["identity"] = json!({ "form": "hex" }),
@@ -211,16 +292,7 @@ impl Protocol {
             if let Some(identities) = by_sku {
                 identities.tell(rules, !self.shop.takes_ids);
             }
-            if !self.shop.is_unique || (self.by_sku.is_some() && !self.shop.takes_ids) {
-                rules["find"] = json!({
-                    "path": format!("/shop/{kind}?ref={reference}"), "list": "/found",
-                    "several": if self.refuses_several { "refused" } else { "first" },
-                    "settle_seconds": SETTLE_S,
-                });
-                if self.tells_in_headers {
-                    rules["find"]["remember"] = json!({ "id": "/id" });
-                }
-            }
+            self.tell_lookup(kind, rules);
             if self.shop.wants_versions {
                 rules["remember"]["version"] = match self.tells_in_headers {
                     true => json!({ "header": "ETag" }),
@@ -229,7 +301,8 @@ impl Protocol {
                 if self.tells_in_headers && rules["find"].is_object() {
                     rules["find"]["remember"]["version"] = json!("/version");
                 }
-                rules["update"]["headers"] = json!({ "If-Match": "{remote.version}" });
+                let change = if self.shop.upserts { "upsert" } else { "update" };
+                rules[change]["headers"] = json!({ "If-Match": "{remote.version}" });
             }
         }
         let of_status = |status: u16, means: &str| json!({ "status": status, "means": means });
@@ -249,6 +322,38 @@ impl Protocol {
         if let Some(limits) = self.limits() {
             document["limits"] = limits;
         }
+    }
+
+    fn tell_lookup(&self, kind: &str, rules: &mut Value) {
+        let is_needed = match self.shop.upserts {
+            true => self.shop.wants_versions,
+            false => !self.shop.is_unique || (self.by_sku.is_some() && !self.shop.takes_ids),
+        };
+        if !is_needed {
+            return;
+        }
+        let reference = self.reference(kind);
+        let mut find = match self.lookup.by_body {
+            true => json!({
+                "method": "POST", "path": format!("/shop/{kind}/found"),
+                "fields": [{ "to": "/ref", "template": reference }],
+            }),
+            false => json!({ "path": format!("/shop/{kind}?ref={reference}") }),
+        };
+        find["settle_seconds"] = json!(SETTLE_S);
+        if self.lookup.is_of_one {
+            find["one"] = json!("/found/0");
+        } else {
+            find["list"] = json!("/found");
+            find["several"] = json!(if self.refuses_several { "refused" } else { "first" });
+        }
+        if self.shop.finds_alike {
+            find["matching"] = json!({ "/ref": reference });
+        }
+        if self.tells_in_headers && !self.shop.takes_ids {
+            find["remember"] = json!({ "id": "/id" });
+        }
+        rules["find"] = find;
     }
 
     fn tell_farewell(&self, kind: &str, rules: &mut Value) {

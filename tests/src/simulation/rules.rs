@@ -26,6 +26,7 @@ pub(super) fn check(run: &Run, random: &mut Rng) -> Vec<String> {
     violations.extend(keys::no_idempotency_key_comes_back(run));
     violations.extend(nothing_is_there_twice(run));
     violations.extend(the_shop_was_told_the_truth(run));
+    violations.extend(variants_know_their_models(run));
     violations.extend(nothing_was_deleted_without_reason(run));
     violations.extend(the_brake_was_kept(run));
     violations.extend(limits_were_kept(run));
@@ -136,6 +137,23 @@ fn the_shop_was_told_the_truth(run: &Run) -> Vec<String> {
     let shared = run.shared.borrow();
     let shop = shared.destination.shop.iter();
     shop.flat_map(|shop| shop.mistold.clone()).collect()
+}
+
+/// Where products name their models by what the shop calls these, each names the one that is there.
+fn variants_know_their_models(run: &Run) -> Vec<String> {
+    let shared = run.shared.borrow();
+    let names_parents = shared
+        .nature
+        .protocol
+        .as_ref()
+        .is_some_and(|protocol| protocol.names_parents);
+    let shop = shared.destination.shop.as_ref().filter(|_| names_parents);
+    let state = shared
+        .destination
+        .state
+        .iter()
+        .map(|(path, stored)| (path, stored.body()));
+    shop.map(|shop| shop.orphans(state)).unwrap_or_default()
 }
 
 /// Deletions that nobody announced are few in a day, unless a person released the brake.

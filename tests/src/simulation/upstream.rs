@@ -50,7 +50,13 @@ impl SimHost {
         let now_ms = self.executor.now_ms();
         let shared = &mut *self.shared.borrow_mut();
         if let (true, Some(manners)) = (request.uri().host() == Some("login.test"), shared.nature.door) {
-            return (shared.doors.log_in(manners, request, now_ms, &mut shared.random), None);
+            return (
+                shared
+                    .doors
+                    .destination
+                    .log_in(manners, request, now_ms, &mut shared.random),
+                None,
+            );
         }
         shared.effort.call();
         if is_pim {
@@ -86,7 +92,12 @@ impl SimHost {
             return (Reply::now(lone.answer()), None);
         }
         let door = shared.nature.door.filter(|_| !is_pim);
-        let refusal = door.and_then(|door| shared.doors.refusal(door, request, now_ms, &mut shared.random));
+        let refusal = door.and_then(|door| {
+            shared
+                .doors
+                .destination
+                .refusal(door, request, now_ms, &mut shared.random)
+        });
         if let Some(refusal) = refusal {
             return (Reply::now(refusal), None);
         }
@@ -234,10 +245,15 @@ impl Http for SimHost {
                 return Err(SendError::Lost("cut off".to_owned()));
             };
             self.note(|| format!("  {}", response.status()));
+            let protocol = self.shared.borrow().nature.protocol.clone().filter(|_| !is_pim);
+            let mut response = response;
+            if let Some(protocol) = &protocol {
+                protocol.spend(&mut response, &mut self.shared.borrow_mut().random);
+            }
             self.watch_waits(upstream, begun_ms, Some(&response));
             let mut response = self.mistaken_answer(is_pim, &request, response);
-            if let (false, Some(protocol)) = (is_pim, &self.shared.borrow().nature.protocol) {
-                protocol.tell_wait(&mut response, self.executor.now_ms());
+            if let Some(protocol) = &protocol {
+                protocol.tell_wait(&mut response, !is_cut, self.executor.now_ms());
             }
             let bulk = if is_pim { self.shared.borrow().nature.bulk } else { 1.0 };
             let status = response.status();

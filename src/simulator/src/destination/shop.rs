@@ -4,16 +4,18 @@
 //! | request | what it does |
 //! |---|---|
 //! | `POST /shop/{kind}?ref={id}` | makes one; a second one of the same reference, too, unless references are unique |
-//! | `PUT /shop/{kind}/{its id}`, also with `?ref={id}` | changes one, also its reference |
+//! | `PUT /shop/{kind}/{its id}`, also with `?ref={id}` | changes one, also its reference; makes it, where ids are references and the shop upserts |
 //! | `DELETE /shop/{kind}/{its id}` | takes one away |
 //! | `POST /shop/{kind}/gone` | takes one away, by the `id` in its body |
 //! | `PUT /shop/{kind}/{its id}/archived` | puts one away: it is found, and a change brings it back |
-//! | `GET /shop/{kind}?ref={id}` | finds what has this reference, and was made long enough ago |
+//! | `GET /shop/{kind}?ref={id}` | finds what has this reference, and was made long enough ago; what is like it, too, if it searches so |
+//! | `POST /shop/{kind}/found` | the same by the `ref` in its body |
 //!
 //! What it holds lies in the destination's state at `/{kind}/{id}`, whatever its id here is, and its log names that path.
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -50,6 +52,9 @@ impl Reference {
     }
 }
 
+/// How many others a search finds that finds what is like the one.
+const ALIKE: usize = 2;
+
 /// The member of a body that may name a product's model by its id here; others do so by the header `x-parent`, or by
 /// `parent` in the query.
 pub const PARENT: &str = "parent_id";
@@ -71,6 +76,10 @@ pub struct ShopConfig {
     pub is_always_well: bool,
     /// Whether one entity may have the name that another one had, so that beside what is archived another one may be made.
     pub passes_names_on: bool,
+    /// Whether what is to be changed and is not there is made.
+    pub upserts: bool,
+    /// Whether a search finds what is like the one, too: a few others of its kind, before it.
+    pub finds_alike: bool,
 }
 
 /// A shop, and what it has given ids to.
@@ -93,15 +102,18 @@ pub struct Shop {
 #[derive(Clone, Debug)]
 struct Thing {
     path: String,
+    reference: String,
     made_ms: u64,
     version: u64,
     is_archived: bool,
+    /// The id here of the model that it was last said to be of.
+    parent: Option<String>,
 }
 
 /// What a request asks for, of a thing by its id here or by its reference.
 enum Asked<'a> {
     Make(&'a str),
-    Find(&'a str),
+    Find(String),
     Change(&'a str),
     Rename(&'a str, &'a str),
     Leave(String),
@@ -161,7 +173,7 @@ impl Shop {
         let (kind, asked) = asked(request)?;
         let (method, path) = match asked {
             Asked::Make(reference) | Asked::Rename(_, reference) => (Method::PUT, self.path(kind, reference)),
-            Asked::Find(reference) => (Method::GET, self.path(kind, reference)),
+            Asked::Find(reference) => (Method::GET, self.path(kind, &reference)),
             Asked::Change(id) => (Method::PUT, self.path_of_thing(kind, id)),
             Asked::Leave(id) => (Method::DELETE, self.path_of_thing(kind, &id)),
             Asked::Archive(id) => (Method::DELETE, self.path_of_thing(kind, id)),
@@ -176,12 +188,24 @@ impl Shop {
         let Some((kind, asked)) = asked(request) else {
             return Done::Nothing(missing());
         };
-        self.note_parent(kind, request);
+        let told = self.told_parent(kind, request);
+        let done = self.carry_out(kind, asked, request, at_ms);
+        if let Done::Put(path, _) | Done::Moved(_, path, _) = &done {
+            let put = self.things.values_mut().filter(|thing| thing.path == *path);
+            put.for_each(|thing| thing.parent.clone_from(&told));
+        }
+        done
+    }
+
+    fn carry_out(&mut self, kind: &str, asked: Asked<'_>, request: &Request<Bytes>, at_ms: u64) -> Done {
         match asked {
             Asked::Make(reference) => self.make(&self.path(kind, reference), reference, at_ms),
-            Asked::Find(reference) => Done::Nothing(self.find(&self.path(kind, reference), at_ms)),
+            Asked::Find(reference) => Done::Nothing(self.find(&self.path(kind, &reference), at_ms)),
+            Asked::Change(id) if self.config.upserts && !self.things.contains_key(id) => {
+                self.make(&self.path(kind, id), id, at_ms)
+            }
             Asked::Change(id) => self.change(id, version(request)),
-            Asked::Rename(id, reference) => self.rename(id, version(request), self.path(kind, reference)),
+            Asked::Rename(id, reference) => self.rename(id, version(request), (self.path(kind, reference), reference)),
             Asked::Leave(id) => {
                 self.note_farewell(kind, request);
                 self.leave(&id)
@@ -241,16 +265,18 @@ impl Shop {
         };
         let thing = Thing {
             path: path.to_owned(),
+            reference: reference.to_owned(),
             made_ms: at_ms,
             version: 1,
             is_archived: false,
+            parent: None,
         };
         self.paths.insert(id.clone(), path.to_owned());
         self.things.insert(id.clone(), thing);
         Done::Put(path.to_owned(), answer(201, &id, 1))
     }
 
-    fn rename(&mut self, id: &str, version: Option<u64>, path: String) -> Done {
+    fn rename(&mut self, id: &str, version: Option<u64>, (path, reference): (String, &str)) -> Done {
         // What is archived lets a name go once another one wants it.
         let is_taken = self
             .things
@@ -270,6 +296,7 @@ impl Shop {
         }
         thing.version += 1;
         thing.is_archived = false;
+        reference.clone_into(&mut thing.reference);
         let (old, version) = (std::mem::replace(&mut thing.path, path.clone()), thing.version);
         self.things
             .retain(|other, thing| other == id || thing.path != path || !thing.is_archived);
@@ -278,29 +305,54 @@ impl Shop {
     }
 
     fn find(&self, path: &str, at_ms: u64) -> Response<Bytes> {
-        let is_found = |thing: &Thing| thing.path == path && thing.made_ms + self.config.lag_ms <= at_ms;
-        let found = self.things.iter().filter(|(_, thing)| is_found(thing));
-        let found: Vec<Value> = found
-            .map(|(id, thing)| json!({ "id": id, "version": thing.version }))
-            .collect();
-        respond(200, &json!({ "found": found }))
+        let kind = path.rsplit_once('/').map_or(path, |(kind, _)| kind);
+        let settled = |thing: &Thing| thing.made_ms + self.config.lag_ms <= at_ms;
+        let (mut meant, mut alike) = (Vec::new(), Vec::new());
+        for (id, thing) in self.things.iter().filter(|(_, thing)| settled(thing)) {
+            let found = json!({ "id": id, "version": thing.version, "ref": decoded(&thing.reference) });
+            match thing.path == path {
+                true => meant.push(found),
+                false if alike.len() < ALIKE && thing.path.starts_with(kind) => alike.push(found),
+                false => {}
+            }
+        }
+        if self.config.finds_alike {
+            meant.splice(..0, alike);
+        }
+        respond(200, &json!({ "found": meant }))
     }
 
-    /// Where a product names its model by its id here, it is to be that of the model that the body names.
-    fn note_parent(&mut self, kind: &str, request: &Request<Bytes>) {
-        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    /// The id here of the model that a product names, if it does so; it is to be that of the model that the body names.
+    fn told_parent(&mut self, kind: &str, request: &Request<Bytes>) -> Option<String> {
+        let body = body(request);
         let header = request.headers().get("x-parent").and_then(|value| value.to_str().ok());
         let told = header.or(queried(request, "parent")).or(body[PARENT].as_str());
-        let Some(parent) = told.filter(|_| kind == "products") else {
-            return;
-        };
+        let parent = told.filter(|_| kind == "products")?;
         let named = body["parent"].as_str();
         let known = self.paths.get(parent).map(String::as_str);
-        let is_it = named.is_none_or(|code| known == Some(&format!("/product-models/{}", encode_segment(code))));
+        let is_it = named.is_none_or(|code| known == Some(&path_of_model(code)));
         if !is_it || !known.is_some_and(|path| path.starts_with("/product-models/")) {
             self.mistold
                 .push(format!("{parent} is said to be the model {named:?}, and is {known:?}"));
         }
+        Some(parent.to_owned())
+    }
+
+    /// Products of which was last said, by an id that is not so or by none, which model of those here they inherit from:
+    /// all that the state holds, by path.
+    pub fn orphans<'a>(&self, state: impl Iterator<Item = (&'a String, Value)>) -> Vec<String> {
+        let here = |path: &str| {
+            let is_it = |thing: &&Thing| thing.path == path && !thing.is_archived;
+            self.things.iter().find(|(_, thing)| is_it(thing))
+        };
+        let products = state.filter(|(path, _)| path.starts_with("/products/"));
+        let orphans = products.filter_map(|(path, body)| {
+            let (_, product) = here(path)?;
+            let (id, _) = here(&path_of_model(body["parent"].as_str()?))?;
+            let told = &product.parent;
+            (told.as_ref() != Some(id)).then(|| format!("{path} is of the model {id}, and was said to be of {told:?}"))
+        });
+        orphans.collect()
     }
 
     /// Where a deletion says in its body what is to go, all of it is to be of one entity.
@@ -356,8 +408,9 @@ fn asked(request: &Request<Bytes>) -> Option<(&str, Asked<'_>)> {
     };
     let asked = match (request.method(), id, reference(request)) {
         (&Method::POST, Some("gone"), _) => Asked::Leave(encode_segment(body_of_farewell(request)?["id"].as_str()?)),
+        (&Method::POST, Some("found"), _) => Asked::Find(encode_segment(body(request)["ref"].as_str()?)),
         (&Method::POST, None, Some(reference)) => Asked::Make(reference),
-        (&Method::GET, None, Some(reference)) => Asked::Find(reference),
+        (&Method::GET, None, Some(reference)) => Asked::Find(reference.to_owned()),
         (&Method::DELETE, Some(id), _) => Asked::Leave(id.to_owned()),
         (&Method::PUT, Some(id), reference) => match (id.strip_suffix("/archived"), reference) {
             (Some(id), _) => Asked::Archive(id),
@@ -369,12 +422,24 @@ fn asked(request: &Request<Bytes>) -> Option<(&str, Asked<'_>)> {
     Some((kind, asked))
 }
 
+/// The path in the destination's state of a model.
+fn path_of_model(code: &str) -> String {
+    format!("/product-models/{}", encode_segment(code))
+}
+
+fn body(request: &Request<Bytes>) -> Value {
+    serde_json::from_slice(request.body()).unwrap_or_default()
+}
+
 /// What a deletion says in its body.
 fn body_of_farewell(request: &Request<Bytes>) -> Option<Value> {
     let is_farewell = request.method() == Method::POST && request.uri().path().ends_with("/gone");
-    is_farewell
-        .then(|| serde_json::from_slice(request.body()).ok())
-        .flatten()
+    is_farewell.then(|| body(request))
+}
+
+/// A reference as it is, and not as it stands in an address.
+fn decoded(reference: &str) -> String {
+    percent_decode_str(reference).decode_utf8_lossy().into_owned()
 }
 
 fn reference(request: &Request<Bytes>) -> Option<&str> {
