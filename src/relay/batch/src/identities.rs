@@ -192,9 +192,9 @@ fn blocked(
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         let (mut more, mut going) = (Vec::new(), Vec::new());
         // Who has claimed an identity comes before others that want it, too.
-        let mut wanting: Vec<usize> = (0..items.len()).filter(|at| blocked[*at].is_none()).collect();
-        wanting.sort_by_key(|at| !has_claimed(&items[*at], claims));
-        for at in wanting {
+        let wanting = (0..items.len()).filter(|at| blocked[*at].is_none());
+        let (first, then): (Vec<usize>, Vec<usize>) = wanting.partition(|at| has_claimed(&items[*at], claims));
+        for at in first.into_iter().chain(then) {
             let item = &items[at];
             let Some(wanted) = item.wants_another() else { continue };
             let kind = item.waiting.entity.kind;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use world::host::StoreError;
+use world::record;
 
 /// How large a page's value is at most, in bytes, so that every store takes it (DynamoDB: 400 KB).
 pub(crate) const VALUE_MAX: usize = 300_000;
@@ -101,5 +102,5 @@ pub(crate) fn read_page(key: &str, value: &[u8]) -> Result<Page, StoreError> {
         return Err(StoreError::Failed(format!("{key} is of a newer version than this one")));
     }
     // Taking a damaged page for empty would forget what lies at the destination.
-    serde_json::from_value(page).map_err(|_| StoreError::Damaged(key.to_owned()))
+    record::read(&page).ok_or_else(|| StoreError::Damaged(key.to_owned()))
 }

@@ -7,7 +7,9 @@ use queue::key::Key;
 use queue::keyspace::Keyspace;
 use queue::raise;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use world::host::{self, Clock, Random, Store, StoreError};
+use world::record;
 
 /// The commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,34 +55,31 @@ pub enum ScanKind {
     Full,
 }
 
-/// The value of a command's key.
-#[derive(Serialize, Deserialize)]
-struct CommandValue {
-    v: u32,
-    #[serde(flatten)]
-    command: Command,
+/// The format that a command is kept in.
+const VERSION: u64 = 1;
+
+/// What is kept of a command: itself, with the version of the format.
+fn kept(command: &Command) -> Value {
+    let mut kept = json!(command);
+    kept["v"] = VERSION.into();
+    kept
 }
 
 /// Reads a command; none in a format that is not known.
 pub fn read(value: &[u8]) -> Option<Command> {
-    let value: CommandValue = host::decoded(value)?;
-    (value.v == 1).then_some(value.command)
+    let kept: Value = host::decoded(value)?;
+    record::read(&kept).filter(|_| kept["v"] == VERSION)
 }
 
 /// Leaves a command for the worker, behind those that are there already.
 pub async fn leave<H: Store + Clock + Random>(host: &H, keys: &Keyspace, command: &Command) -> Result<(), StoreError> {
     let key = keys.encode(&Key::Command(host.now_ms() / 1000, raise::fresh_id(host)));
-    let value = CommandValue {
-        v: 1,
-        command: command.clone(),
-    };
-    host::write(host, &key, &value).await
+    host::write(host, &key, &kept(command)).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn commands_read_back_and_others_do_not() {
@@ -95,11 +94,7 @@ mod tests {
             configured,
         };
         for command in [adopt(Some(pair)), adopt(None), Command::ReleaseBrake] {
-            let value = json!(CommandValue {
-                v: 1,
-                command: command.clone()
-            })
-            .to_string();
+            let value = kept(&command).to_string();
             assert_eq!(read(value.as_bytes()), Some(command), "{value}");
         }
         assert_eq!(read(br#"{"v":1,"do":"adopt","empty_index":true}"#), Some(adopt(None)));
@@ -108,11 +103,7 @@ mod tests {
             since_s: Some((1 << 53) + 1),
             force: true,
         };
-        let value = json!(CommandValue {
-            v: 1,
-            command: command.clone()
-        })
-        .to_string();
+        let value = kept(&command).to_string();
         assert_eq!(read(value.as_bytes()), Some(command), "{value}");
         for foreign in [
             "",

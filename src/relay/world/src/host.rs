@@ -4,6 +4,7 @@
 //! it. Futures need not be `Send`: a component has one thread.
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
+use crate::record;
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,7 +61,7 @@ pub async fn read<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<
 /// every type.
 pub fn decoded<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     let value: Value = serde_json::from_slice(value).ok()?;
-    serde_json::from_value(value).ok()
+    record::read(&value)
 }
 
 /// Keeps a value under a key. It is written by way of a [`Value`] for the reason that [`decoded`] gives.

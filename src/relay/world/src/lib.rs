@@ -5,6 +5,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`host`] | the traits of a host, and reading and writing records through them |
+//! | [`record`] | reading a record out of its JSON |
 //! | [`log`] | log lines |
 //! | `testing` | what unit tests of several rooms share |
 //! | [`mistake`] | mistakes made on purpose, in builds that check whether a test would find them |
@@ -12,5 +13,6 @@
 pub mod host;
 pub mod log;
 pub mod mistake;
+pub mod record;
 #[cfg(feature = "testing")]
 pub mod testing;
