@@ -105,7 +105,7 @@ fn no_entity_is_at_the_destination_before_its_files() {
         killed += world.killed;
         turned_away += world.doors.destination.turned_away;
     }
-    assert!(turned_away > 100, "tokens were taken away {turned_away} times only");
+    assert!(turned_away > 50, "tokens were taken away {turned_away} times only");
     let files = SEEDS * FILES.len() as u64;
     println!("{SEEDS} seeds, {killed} kills: {files} files, sent {sent} times in all");
 }
