@@ -66,6 +66,25 @@ async fn one_tick_takes_up_what_comes_while_it_waits_and_another_one_goes_on_aft
     while application.until(|| world.differences().is_empty()).await.is_err() {}
 }
 
+/// Whoever looks at the set-up needs the lease for a moment: a tick that stays leaves for that long before its time is over.
+#[tokio::test]
+async fn the_set_up_is_looked_at_beside_a_tick_that_stays() {
+    let world = World::start(Catalogue::generate(12, 0, 7)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    world.touch(&application, &world.products(), 100).await.unwrap();
+    let staying = stay(&application);
+    while !world.differences().is_empty() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let path = "/admin/check?wait_seconds=60";
+    let looked = application
+        .request(Method::POST, path, &[bearer(ADMIN_TOKEN)], "")
+        .await;
+    let found = looked.unwrap().json();
+    assert!(found["pim"]["version"].is_string(), "{found}");
+    staying.await.unwrap();
+}
+
 /// The schedule starts ticks that stay as `watch_seconds` says; nobody asks for one here.
 #[tokio::test]
 async fn on_the_schedule_every_edit_arrives() {

@@ -4,7 +4,7 @@ use crate::acts::{MINUTE_MS, by_events_alone, touch};
 use queue::key::Record;
 use queue::keyspace::Keyspace;
 use serde_json::json;
-use simulator::fault::Fault;
+use simulator::fault::{Effect, Fault};
 use tests::simulation::stage::Stage;
 
 const SECOND_MS: u64 = 1000;
@@ -94,4 +94,53 @@ fn edits_of_one_moment_make_one_batch() {
         .filter(|call| call.path.contains("/products"))
         .count();
     assert!(lists <= 2, "{lists} lists");
+}
+
+/// Whoever needs the lease for a moment gets it from a tick that waits for news within seconds, whenever that is asked.
+#[test]
+fn a_tick_that_stays_hands_the_lease_over() {
+    let mut stage = stage(300, 75);
+    let key = Keyspace::new("main").record(Record::Wanted);
+    for round in 0..40 {
+        let taken_ms = stage.borrow_the_lease(20 * SECOND_MS);
+        assert!(taken_ms.is_some_and(|ms| ms <= 4 * SECOND_MS), "{round}: {taken_ms:?}");
+        assert!(!stage.world().store.contains_key(&key));
+        // Ticks stay again afterwards.
+        assert!(lag_ms(&mut stage, round % 20) <= 12 * SECOND_MS);
+        stage.run_for(13 * SECOND_MS + 700 * round as u64);
+    }
+}
+
+/// A tick that works hands it over between two pieces of work, and what waits is worked on afterwards.
+#[test]
+fn a_tick_that_works_hands_the_lease_over_between_two_pieces_of_work() {
+    let mut stage = stage(300, 76);
+    let slow = Fault::always(Effect::Slow { ms: 900 });
+    stage.world().destination.faults.add(slow);
+    let products = stage.products();
+    for round in 0..200 {
+        stage.tell(&touch(&products[round % products.len()]));
+        stage.run_for(700);
+        if round % 50 == 25 {
+            let taken_ms = stage.borrow_the_lease(60 * SECOND_MS);
+            assert!(taken_ms.is_some_and(|ms| ms <= 30 * SECOND_MS), "{taken_ms:?}");
+        }
+    }
+    stage.run_until(10 * MINUTE_MS, "all of it arrives", |stage| {
+        stage.differences().is_empty()
+    });
+}
+
+/// Who asked and died, or whose clock is far ahead, keeps no tick from staying for longer than it would have waited.
+#[test]
+fn who_wanted_the_lease_and_died_wants_it_no_more() {
+    for ahead_ms in [0, 3_600_000] {
+        let mut stage = stage(50, 77);
+        let key = Keyspace::new("main").record(Record::Wanted);
+        let wanted = json!({ "v": 1, "until_ms": stage.now_ms() + 20_000 + ahead_ms });
+        stage.world().store.insert(key.clone(), wanted.to_string().into_bytes());
+        stage.run_for(MINUTE_MS);
+        assert!(!stage.world().store.contains_key(&key));
+        assert!(lag_ms(&mut stage, 3) <= 3 * SECOND_MS);
+    }
 }

@@ -14,6 +14,7 @@ use super::scenario::{Scenario, WorldKind};
 use config::{ConfigError, ProviderFailed, Variables, WorkerConfig};
 use fastrand::Rng;
 use model::entity::{Entity, Segment};
+use queue::handover;
 use queue::key::{Key, Record};
 use queue::keyspace::Keyspace;
 use records::reconciliation::Reconciliation;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tick::standstill;
 use tick::worker;
+use world::host::Clock;
 
 /// When every run begins, in milliseconds since the Unix epoch.
 pub(super) const BEGIN_MS: u64 = 1_770_000_000_000;
@@ -473,6 +475,24 @@ impl Run {
                 Err(error) => standstill::count_and_tell(&host, &telling, &error).await,
             }
         }));
+    }
+
+    /// Has somebody who is no tick take the lease, for whom ticks have this long to leave, in milliseconds, and keep it for a
+    /// moment; what comes of it is when it was theirs, if it was.
+    pub(super) fn borrow_the_lease(&self, wait_ms: u64) -> Rc<Cell<Option<Option<u64>>>> {
+        let host = SimHost::new(&self.executor, &self.shared, "setup", true, 0);
+        let (task, keys, came) = (host.task(), Keyspace::new("main"), Rc::new(Cell::new(None)));
+        let told = came.clone();
+        task.set(self.executor.spawn(async move {
+            let lease = handover::take(&host, &keys, wait_ms).await.ok().flatten();
+            let taken_ms = lease.is_some().then(|| host.now_ms());
+            if let Some(lease) = lease {
+                host.sleep_ms(500).await;
+                drop(lease.give_back(&host, &keys).await);
+            }
+            told.set(Some(taken_ms));
+        }));
+        came
     }
 
     /// The configuration as a tick reads it, as the component does: a variable may not be readable.

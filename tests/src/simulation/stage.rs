@@ -77,6 +77,16 @@ impl Stage {
         self.run.executor.now_ms()
     }
 
+    /// Has somebody who is no tick ask for the lease, who waits so long for it at most, and says how long that took, in
+    /// milliseconds; none where it was never theirs.
+    pub fn borrow_the_lease(&mut self, wait_ms: u64) -> Option<u64> {
+        let (asked_ms, came) = (self.now_ms(), self.run.borrow_the_lease(wait_ms));
+        while came.get().is_none() {
+            self.run_for(100);
+        }
+        came.get().flatten().map(|taken_ms| taken_ms - asked_ms)
+    }
+
     /// Lets time go by.
     pub fn run_for(&mut self, ms: u64) {
         self.run.run_for(ms, &mut self.random);

@@ -11,8 +11,9 @@ use akeneo::pim::Pim;
 use config::answer::Answer;
 use config::{Credentials, EVENT_PLATFORM_SECRET, IngestConfig, NOTIFICATION_SECRET, Variables, WorkerConfig};
 use preflight::calls;
-use preflight::check::{governor, take_lease};
+use preflight::check::governor;
 use preflight::variables::is_open;
+use queue::handover;
 use queue::lease::Lease;
 use serde_json::{Value, json};
 use upstream::governor::Governor;
@@ -121,7 +122,8 @@ fn of_store(error: StoreError) -> Trouble {
 /// Works at Akeneo under the lease, so that two that ask at once make nothing twice.
 async fn at_akeneo<H: Host>(host: &H, setting: &Setting, asked: &Asked, wait_ms: u64) -> Result<Value, Trouble> {
     let keys = &setting.config.keys;
-    let lease = take_lease(host, keys, wait_ms).await.ok_or_else(|| Trouble {
+    let taken = handover::take(host, keys, wait_ms).await.ok().flatten();
+    let lease = taken.ok_or_else(|| Trouble {
         what: "ticks were at work all the time, or the store fails, so nobody was asked".to_owned(),
         remedy: "ask again, with ?wait_seconds= for longer".to_owned(),
     })?;

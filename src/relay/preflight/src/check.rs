@@ -8,7 +8,7 @@ use ::destination::Destination;
 use akeneo::pim::Pim;
 use config::{EVENTS_API_SECRET, IngestConfig, Variables, WorkerConfig};
 use model::time;
-use queue::keyspace::Keyspace;
+use queue::handover;
 use queue::lease::Lease;
 use serde_json::{Value, json};
 use upstream::governor::{Deadlines, Governor, Limits};
@@ -20,9 +20,6 @@ const CALL_MS: u64 = 10_000;
 
 /// How long all calls of one upstream may take, in milliseconds.
 const UPSTREAM_MS: u64 = 40_000;
-
-/// How long to wait between two looks whether the lease is free, in milliseconds: shorter than ticks wait that want it, too.
-const PAUSE_MS: u64 = 50;
 
 /// Looks at everything; waits up to `wait_ms` milliseconds for the lease, without which the PIM is not asked.
 pub async fn check<H: Host>(host: &H, variables: &Variables<'_>, document: &str, wait_ms: u64) -> Value {
@@ -101,11 +98,11 @@ async fn look_at_the_pim<H: Host>(
     wait_ms: u64,
     (tolerance_s, findings): (Option<u64>, &mut Findings),
 ) -> Option<pim::Seen> {
-    let Some(lease) = take_lease(host, &config.keys, wait_ms).await else {
+    let Ok(Some(lease)) = handover::take(host, &config.keys, wait_ms).await else {
         findings.error(
             "pim",
             "ticks were at work all the time, so the PIM was not looked at",
-            "ask again, with ?wait_seconds= for longer; a tick stays for up to watch_seconds",
+            "ask again, with ?wait_seconds= for longer; a tick hands over between two pieces of work",
         );
         return None;
     };
@@ -114,20 +111,6 @@ async fn look_at_the_pim<H: Host>(
     // A lease that is not given back passes by itself.
     drop(lease.give_back(host, &config.keys).await);
     seen
-}
-
-/// The lease, as soon as no tick has it; none where that takes longer than this, in milliseconds, or the store fails.
-pub async fn take_lease<H: Host>(host: &H, keys: &Keyspace, wait_ms: u64) -> Option<Lease> {
-    let until_ms = host.monotonic_ms() + wait_ms;
-    loop {
-        if let Some(lease) = Lease::take(host, keys, 0).await.ok()?.ours() {
-            return Some(lease);
-        }
-        if host.monotonic_ms() >= until_ms {
-            return None;
-        }
-        host.sleep_ms(PAUSE_MS).await;
-    }
 }
 
 async fn ask_the_pim<H: Host>(

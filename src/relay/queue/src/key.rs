@@ -399,10 +399,12 @@ pub enum Record {
     Reconciliation,
     /// Since when ingest has known the worker's last count, by its own clock.
     Counted,
+    /// Until when somebody wants the lease of the worker that has it.
+    Wanted,
 }
 
 impl Record {
-    pub(crate) const NAMES: [(Record, &str); 10] = [
+    pub(crate) const NAMES: [(Record, &str); 11] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::History, "history"),
@@ -413,5 +415,6 @@ impl Record {
         (Record::Notification, "notification"),
         (Record::Reconciliation, "reconciliation"),
         (Record::Counted, "counted"),
+        (Record::Wanted, "wanted"),
     ];
 }

@@ -12,12 +12,14 @@
 //! | [`batches`] | the work of a tick, batch by batch, in order, each made when its turn comes |
 //! | [`waiting`] | an entity and all that waits for it |
 //! | [`lease`] | one worker at a time |
+//! | [`handover`] | somebody else needs the lease for a moment |
 //! | [`in_flight`] | batches whose pushes have begun |
 //! | [`retry`] | when to try again, and what was tried |
 //! | [`dead_letter`] | what was given up |
 
 pub mod batches;
 pub mod dead_letter;
+pub mod handover;
 pub mod in_flight;
 pub mod key;
 pub mod keyspace;

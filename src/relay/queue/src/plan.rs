@@ -6,7 +6,7 @@
 use crate::waiting::Waiting;
 
 use crate::in_flight::SETTLED_S;
-use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, PagePlace, RetryKey};
+use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, PagePlace, Record, RetryKey};
 use crate::keyspace::Keyspace;
 use model::by_kind::ByKind;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
@@ -68,6 +68,8 @@ pub struct Plan {
     pub index: Vec<PagePlace>,
     /// Where the pages of who holds which identity lie.
     pub claims: Vec<PagePlace>,
+    /// Whether somebody wants the lease, or wanted it once.
+    pub is_lease_wanted: bool,
     /// When a damaged page of the index was last set aside, in seconds since the Unix epoch.
     pub set_aside_s: Option<u64>,
     /// Models of which it is noted how far their change has reached their variants.
@@ -152,6 +154,10 @@ impl Plan {
             Some(Key::ClaimPage(kind, extent, writer)) => return self.claims.push((kind, extent, writer)),
             Some(Key::SetAside(time_s, _)) => {
                 self.set_aside_s = self.set_aside_s.max(Some(time_s));
+                return;
+            }
+            Some(Key::Record(Record::Wanted)) => {
+                self.is_lease_wanted = true;
                 return;
             }
             Some(Key::Fanout(entity)) => {

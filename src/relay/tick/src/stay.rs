@@ -6,6 +6,7 @@
 
 use crate::work::{self, Handed};
 use config::WorkerConfig;
+use queue::handover;
 use queue::lease::{LEASE_MS, Lease, Taken};
 use records::report::Report;
 use world::host::{Host, StoreError};
@@ -81,7 +82,8 @@ pub(crate) async fn run<H: Host>(
     while lease.holds(host) {
         if stays {
             let look = work::look(host, config).await?;
-            let is_over = host.monotonic_ms() >= until_ms;
+            let is_wanted = look.plan.is_lease_wanted && handover::is_wanted(host, &config.keys).await?;
+            let is_over = is_wanted || host.monotonic_ms() >= until_ms;
             let listings_ms = LISTINGS * look.listing_ms;
             if look.is_idle {
                 work::idle(host, config, &look.plan, Some(lease)).await?;
