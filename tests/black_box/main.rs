@@ -40,5 +40,6 @@ mod spin_host;
 mod staying;
 mod store;
 mod stored;
+mod subscribed;
 mod sync;
 mod wire;
