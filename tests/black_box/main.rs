@@ -42,4 +42,5 @@ mod store;
 mod stored;
 mod subscribed;
 mod sync;
+mod unattended;
 mod wire;
