@@ -5,6 +5,7 @@ mod admin;
 #[cfg(unix)]
 mod apache;
 mod backlog;
+mod backup;
 mod bench;
 mod categories;
 mod components;
