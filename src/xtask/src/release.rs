@@ -3,7 +3,7 @@
 //! The manifest of the checkout names files of the build. The released ones name the components beside them, or, where a
 //! release lies at an address, that address and the digest that Spin asks for.
 
-use crate::{components, up, workspace};
+use crate::{components, template, up, workspace};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// with its digest
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// Folder that gets a template for `spin new`, whose components lie at that address
+    #[arg(long, value_name = "FOLDER", requires = "base_url")]
+    template: Option<PathBuf>,
 }
 
 /// Builds the components and writes a release.
@@ -36,6 +39,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let out = std::path::absolute(&args.out)?;
     let count = make(&out, args.base_url.as_deref(), &components::build()?)?;
     println!("{}: {count} files and {CHECKSUMS}", out.display());
+    if let Some(folder) = &args.template {
+        template::write(folder, &fs::read_to_string(out.join("spin.toml"))?)?;
+        println!("{}: a template for spin new", folder.display());
+    }
     Ok(())
 }
 
@@ -190,8 +197,8 @@ mod tests {
     #[test]
     fn without_a_schedule_all_but_its_trigger_stays() {
         let (manifest, kept) = (manifest(), without_cron(&manifest()));
-        assert!(manifest.contains("[[trigger.cron]]") && !kept.contains("[[trigger.cron]]"));
-        assert!(manifest.contains("[component.schedule]") && !kept.contains("schedule]"));
+        assert!(manifest.contains("[[trigger.cron]]") && !kept.contains("cron"));
+        assert!(manifest.contains("[component.schedule]") && !kept.contains("[component.schedule"));
         assert_eq!(
             kept.matches("[[trigger.http]]").count(),
             manifest.matches("[[trigger.http]]").count()
