@@ -65,6 +65,10 @@ async fn where_no_tick_has_ever_run_deliveries_are_put_off_after_ten_minutes_and
     application.tick_until_idle().await.unwrap();
     assert!(silences(&application).pop().unwrap().is_null());
     assert_eq!(world.differences().len(), 2, "those that nobody was told of");
+
+    // A status that is lost or in a format of tomorrow is no sign that nobody works here.
+    Store::open(application.state().path()).delete("r1.main.status");
+    assert_eq!(answers(&world, &application, 5).await, [200, 200]);
 }
 
 /// A worker that has run once will run again, and what it is to do stays.

@@ -314,9 +314,15 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
                 let come_since = (since_ms / 1000).saturating_mul(ASSUMED_RATE);
                 Ok(status.depth.saturating_add(come_since))
             }
-            None if since_ms >= UNATTENDED_MS => Err(Refusal::Unattended),
+            None if since_ms >= UNATTENDED_MS && !self.has_worked().await? => Err(Refusal::Unattended),
             None => Ok(0),
         }
+    }
+
+    /// Whether a tick has ever worked on this store, whatever has become of its status.
+    async fn has_worked(&self) -> Result<bool, StoreError> {
+        let state = self.host.get(&self.config.keys.record(Record::State)).await?;
+        Ok(state.is_some())
     }
 
     /// What people are to hear where no tick has written its status for a while.
