@@ -304,7 +304,7 @@ impl Nginx {
 }
 
 /// A folder that a server may look into which gives up the rights of root.
-fn open_folder() -> TempDir {
+pub(crate) fn open_folder() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -316,22 +316,22 @@ pub(crate) fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-fn answers(port: u16) -> bool {
+pub(crate) fn answers(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-fn program(variable: &str, name: &str) -> Command {
+pub(crate) fn program(variable: &str, name: &str) -> Command {
     Command::new(std::env::var_os(variable).unwrap_or(name.into()))
 }
 
 /// A server and the processes that it makes. Dropping it ends them.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     output: PathBuf,
 }
 
 impl Process {
-    fn start(mut command: Command, folder: &Path) -> Process {
+    pub(crate) fn start(mut command: Command, folder: &Path) -> Process {
         let program = command.as_std().get_program().to_owned();
         let name = Path::new(&program).file_name().unwrap().to_string_lossy().into_owned();
         let output = folder.join(format!("{name}.output"));
@@ -345,7 +345,7 @@ impl Process {
         Process { child, output }
     }
 
-    async fn wait_for(&mut self, is_up: impl Fn() -> bool) {
+    pub(crate) async fn wait_for(&mut self, is_up: impl Fn() -> bool) {
         while !is_up() {
             let printed = std::fs::read_to_string(&self.output).unwrap();
             assert_eq!(self.child.try_wait().unwrap(), None, "{printed}");

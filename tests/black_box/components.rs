@@ -72,6 +72,7 @@ fn a_component_reaches_the_hosts_that_it_needs_and_no_others() {
     for (name, hosts) in [
         ("ingest", &[][..]),
         ("worker", &["pim_url", "destination_url", "login_url", "alert_url"]),
+        ("schedule", &["pim_url", "destination_url", "login_url", "alert_url"]),
         ("console", &[]),
         (
             "setup",
@@ -94,6 +95,32 @@ fn a_component_reaches_the_hosts_that_it_needs_and_no_others() {
             .collect();
         assert_eq!(allowed, [line], "{name}");
     }
+}
+
+/// The lines of a table of the manifest.
+fn table<'a>(manifest: &'a str, name: &str) -> BTreeSet<&'a str> {
+    let lines = manifest.split(&format!("[{name}]\n")).nth(1).unwrap().lines();
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines.filter(|line| line.contains(" = ")).collect()
+}
+
+/// By the schedule it is the worker all the same, but that nobody asks it for anything, so that it knows no token.
+#[test]
+fn the_schedule_is_the_worker_without_the_tokens_that_let_people_in() {
+    let manifest = std::fs::read_to_string(root().join("spin.toml")).unwrap();
+    let [worker, schedule] =
+        ["worker", "schedule"].map(|name| table(&manifest, &format!("component.{name}.variables")));
+    let tokens =
+        ["admin_token", "admin_token_previous", "tick_key"].map(|name| format!("{name} = \"{{{{ {name} }}}}\""));
+    let tokens: BTreeSet<&str> = tokens.iter().map(String::as_str).collect();
+    assert_eq!(worker.difference(&schedule).copied().collect::<BTreeSet<_>>(), tokens);
+    assert!(schedule.is_subset(&worker));
+    let [worker, schedule] = ["worker", "schedule"].map(|name| {
+        let mut lines = table(&manifest, &format!("component.{name}"));
+        lines.retain(|line| !line.starts_with("description"));
+        lines
+    });
+    assert_eq!(worker, schedule);
 }
 
 #[test]

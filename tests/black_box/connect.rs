@@ -15,16 +15,16 @@ use tests::application::{ADMIN_TOKEN, Application, Setup};
 use tests::client::{Answer, bearer};
 use tests::world::{NOTIFICATION_SECRET, PLATFORM_SECRET, World};
 
-const NEW_SECRET: &str = "another-secret-of-the-subscription";
+pub(crate) const NEW_SECRET: &str = "another-secret-of-the-subscription";
 
 /// A PIM and Akeneo's platform beside it.
-struct Scene {
-    world: World,
-    platform: Server<EventPlatform>,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) platform: Server<EventPlatform>,
 }
 
 impl Scene {
-    async fn begin() -> Scene {
+    pub(crate) async fn begin() -> Scene {
         let world = World::start(Catalogue::generate(10, 2, 5)).await.unwrap();
         let client_id = world.pim.with(|pim| pim.config.client_id.clone());
         let platform = EventPlatform::new(&world.pim.url(), &client_id);
@@ -35,14 +35,21 @@ impl Scene {
     }
 
     /// The setup of an application at an address that Akeneo comes to.
-    fn setup(&self, address: &str) -> Setup {
+    pub(crate) fn setup(&self, address: &str) -> Setup {
         self.world
             .setup()
             .with("public_url", &format!("http://{address}"))
             .with("event_platform_url", &self.platform.url())
     }
 
-    async fn application(&self) -> Application {
+    /// The products that the destination does not have as they are; no delivery told of any other kind.
+    pub(crate) fn missing_products(&self) -> Vec<String> {
+        let differences = self.world.differences().into_iter();
+        let told = differences.map(|difference| format!("{difference:?}"));
+        told.filter(|told| told.contains("/products/")).collect()
+    }
+
+    pub(crate) async fn application(&self) -> Application {
         let address = free_address();
         Application::start_at(&address, state(), self.setup(&address))
             .await
@@ -50,7 +57,7 @@ impl Scene {
     }
 
     /// The one subscription that is there.
-    fn subscription(&self) -> Value {
+    pub(crate) fn subscription(&self) -> Value {
         self.platform.with(|platform| {
             assert_eq!((platform.subscribers.len(), platform.subscriptions.len()), (1, 1));
             platform.subscriptions.values().next().cloned().unwrap()
@@ -63,9 +70,14 @@ impl Scene {
 
     /// A delivery as Akeneo would sign it now.
     fn delivery(&self, seed: u64) -> Delivery {
-        let secrets = &self.subscription()["config"]["secret"];
+        self.signed(&self.subscription()["config"]["secret"], seed)
+    }
+
+    /// A delivery signed with these secrets.
+    pub(crate) fn signed(&self, secrets: &Value, seed: u64) -> Delivery {
         let text = |name: &str| secrets[name].as_str().map(str::to_owned);
-        let product = &self.world.products()[0];
+        let products = self.world.products();
+        let product = &products[seed as usize % products.len()];
         let changes = self.world.edit(product, Action::Touch).unwrap();
         let secrets = Secrets {
             primary: text("primary").unwrap(),
@@ -76,17 +88,17 @@ impl Scene {
     }
 }
 
-fn state() -> Arc<TempDir> {
+pub(crate) fn state() -> Arc<TempDir> {
     Arc::new(TempDir::new().unwrap())
 }
 
 /// An address that nobody listens at yet.
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-async fn ask(application: &Application, body: Value) -> Answer {
+pub(crate) async fn ask(application: &Application, body: Value) -> Answer {
     let path = "/admin/connect?wait_seconds=20";
     let answer = application
         .request(Method::POST, path, &[bearer(ADMIN_TOKEN)], body.to_string())
@@ -97,7 +109,7 @@ async fn ask(application: &Application, body: Value) -> Answer {
 }
 
 /// Connects, and gives what was done.
-async fn connect(application: &Application) -> Vec<String> {
+pub(crate) async fn connect(application: &Application) -> Vec<String> {
     let answer = ask(application, json!({ "do": "connect", "email": "ops@example.com" })).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let done = answer.json()["done"].as_array().unwrap().clone();
@@ -430,8 +442,18 @@ async fn what_is_missing_or_refused_is_told_with_what_to_do() {
             answer.body
         );
     }
+    let open = scene.setup(&address).with("public_url", "http://relay.example.com");
+    let answer = ask(&Application::start(open).await.unwrap(), json!({})).await;
+    assert_eq!(answer.status, 409);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("https alone"));
     let application = scene.application().await;
-    for body in [r#"{"do":"everything"}"#, r#"{"url":"x"}"#, "{"] {
+    for body in [
+        r#"{"do":"connect","filter":"not not not not not not not not not not not user=\"a\""}"#,
+        r#"{"do":"connect","filter":1}"#,
+        r#"{"do":"everything"}"#,
+        r#"{"url":"x"}"#,
+        "{",
+    ] {
         let answer = application
             .request(Method::POST, "/admin/connect", &[bearer(ADMIN_TOKEN)], body)
             .await

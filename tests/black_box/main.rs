@@ -5,6 +5,7 @@ mod admin;
 #[cfg(unix)]
 mod apache;
 mod backlog;
+mod backup;
 mod bench;
 mod categories;
 mod components;
@@ -40,5 +41,7 @@ mod spin_host;
 mod staying;
 mod store;
 mod stored;
+mod subscribed;
 mod sync;
+mod unattended;
 mod wire;

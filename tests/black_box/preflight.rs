@@ -19,7 +19,7 @@ const SHAPE: &str = r#"{
         "selection": { "families": ["lamp"], "categories": ["master"],
             "completeness": { "channel": "ecommerce", "locale": "en_US", "at_least": 1 } },
         "values": { "form": "flat", "channel": "ecommerce", "locales": ["fr_FR"] },
-        "fields": [{ "to": "/name", "from": "/values/name" }]
+        "fields": [{ "to": "/name", "from": "/values/name" }, { "to": "/price", "from": "/values/price", "currency": "EUR" }]
     }
 }"#;
 
@@ -316,6 +316,12 @@ async fn what_is_wrong_with_the_pim_is_told_with_the_right_to_tick() {
             ["List locales", "not looked at"],
         ),
         (
+            forbidden("/api/rest/v1/currencies"),
+            "warning",
+            "rights",
+            ["List currencies", "not looked at"],
+        ),
+        (
             vec![Fault::always(no_api).path("/api/rest/v1/product")],
             "error",
             "rights",
@@ -416,12 +422,100 @@ async fn names_that_the_pim_does_not_have_are_told_with_those_that_look_like_the
             "/values/zzzzzz",
             ["attribute `zzzzzz`", "make it in the PIM"],
         ),
+        ("\"EUR\"", "\"EURO\"", ["currency `EURO`", "`EUR`"]),
+        ("\"EUR\"", "\"GBP\"", ["currency `GBP`", "not enabled"]),
+        (
+            "\"from\": \"/values/name\"",
+            "\"from\": \"/values/name\", \"as\": \"label\"",
+            ["options of the attribute `name`", "a select"],
+        ),
     ] {
         let shape = SHAPE.replace(known, wrong);
         let application = Application::start(world.setup().with("shape", &shape)).await.unwrap();
         let found = findings(&application).await;
         assert!(is_told(&found, "error", "shape", &words), "{words:?}: {found:#?}");
     }
+}
+
+/// The channels whose secrets are set, and the edition that has them or has not.
+#[tokio::test]
+async fn a_channel_that_the_edition_does_not_have_is_told() {
+    let world = world().await;
+    let both = world.setup();
+    let events_api_alone = both.clone().with("event_platform_secret", "");
+    for (edition, setup, about, words) in [
+        (
+            "CE",
+            both,
+            "event_platform_secret",
+            ["edition is CE", "events_api_secret"],
+        ),
+        (
+            "GE",
+            events_api_alone,
+            "events_api_secret",
+            ["Events API", "docs/events-api.md"],
+        ),
+    ] {
+        let told = Effect::Status {
+            status: 200,
+            headers: Vec::new(),
+            body: Some(json!({ "version": "7.0.30", "edition": edition })),
+        };
+        world.pim.with(|pim| {
+            pim.faults.clear();
+            pim.faults.add(Fault::always(told).path("/api/rest/v1/system"));
+        });
+        let application = Application::start(setup).await.unwrap();
+        let found = findings(&application).await;
+        let is_told = ["warning", "error"].map(|level| is_told(&found, level, about, &words));
+        assert!(is_told.contains(&true), "{found:#?}");
+    }
+}
+
+/// A path that the shape names as harmless is asked for as the destination's API is, and nothing else is.
+#[tokio::test]
+async fn a_probe_of_the_destination_tells_of_its_path_and_its_token() {
+    let world = world().await;
+    let shape = r#"{ "probe": "/products/none" }"#;
+    let setup = world.setup().with("shape", shape);
+    let application = Application::start(setup.clone()).await.unwrap();
+    for (fault, level, words) in [
+        (status(200, &[]), "", ["", ""]),
+        (status(403, &[]), "error", ["403", "destination_token"]),
+        (status(404, &[]), "error", ["404", "destination_path"]),
+        (
+            status(302, &[("location", "/login")]),
+            "warning",
+            ["302", "no redirect"],
+        ),
+    ] {
+        world.destination.with(|destination| {
+            destination.faults.clear();
+            let fault = Fault::always(fault).method("GET").path("/products/none");
+            destination.faults.add(fault);
+        });
+        let found = findings(&application).await;
+        let of_it: Vec<&Value> = found
+            .iter()
+            .filter(|finding| finding["about"] == "destination")
+            .collect();
+        assert_eq!(of_it.len(), usize::from(!level.is_empty()), "{found:#?}");
+        assert!(
+            level.is_empty() || is_told(&found, level, "destination", &words),
+            "{found:#?}"
+        );
+    }
+    let application = application
+        .restart_with(setup.with("shape", r#"{ "probe": "products" }"#))
+        .await
+        .unwrap();
+    let found = findings(&application).await;
+    assert!(
+        is_told(&found, "error", "shape", &["`probe`", "begin it"]),
+        "{found:#?}"
+    );
+    assert!(world.destination.with(|destination| destination.state.is_empty()));
 }
 
 #[tokio::test]
@@ -433,6 +527,11 @@ async fn what_stands_before_the_relay_or_is_wrong_with_the_destination_is_told()
             status(301, &[("location", "https://www.example.com/webhooks")]),
             "error",
             ["redirects", "https://www.example.com"],
+        ),
+        (
+            status(308, &[("location", "https://relay.example.com/webhooks")]),
+            "error",
+            ["set public_url to https://relay.example.com", "https alone"],
         ),
         (status(401, &[]), "error", ["401", "login"]),
         (status(502, &[]), "error", ["502", "proxy"]),
@@ -459,6 +558,29 @@ async fn what_stands_before_the_relay_or_is_wrong_with_the_destination_is_told()
         is_told(&found, "error", "address", &["413", "client_max_body_size"]),
         "{found:#?}"
     );
+
+    // A proxy that passes on one route, and not the others.
+    let proxy = always(status(405, &[])).await;
+    proxy.with(|destination| {
+        destination.faults.clear();
+        let events = |fault: Fault| fault.path("/webhooks/akeneo/event-platform");
+        destination.faults.add(events(Fault::always(status(405, &[]))));
+        destination.faults.add(Fault::always(status(404, &[])));
+    });
+    let application = Application::start(world.setup().with("public_url", &proxy.url()))
+        .await
+        .unwrap();
+    let found = findings(&application).await;
+    assert!(
+        is_told(
+            &found,
+            "error",
+            "address",
+            &["404", "events-api and /webhooks/akeneo/notifications"]
+        ),
+        "{found:#?}"
+    );
+    assert!(!is_told(&found, "error", "address", &["event-platform"]), "{found:#?}");
 
     for (effect, level, words) in [
         (status(401, &[]), "warning", ["401", "destination_token"]),
@@ -544,4 +666,56 @@ async fn no_secret_is_told() {
     ] {
         assert!(!found.contains(setup.variable(name)), "{name}");
     }
+}
+
+/// The command, as `cargo xtask preflight` runs it.
+async fn command(url: &str, more: &[&str]) -> std::process::Output {
+    run(env!("CARGO_BIN_EXE_checkup"), url, more).await
+}
+
+/// A program that asks a running application.
+pub(crate) async fn run(program: &str, url: &str, more: &[&str]) -> std::process::Output {
+    let mut command = tokio::process::Command::new(program);
+    command.args(["--url", url, "--wait", "20"]).args(more);
+    command.env("SPIN_VARIABLE_ADMIN_TOKEN", ADMIN_TOKEN);
+    command.output().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_command_tells_what_is_found_and_fails_where_something_has_to_be_mended() {
+    let world = world().await;
+    for (setup, is_ready) in [
+        (world.setup(), true),
+        (world.setup().with("read_token", ADMIN_TOKEN), false),
+    ] {
+        let application = Application::start(setup).await.unwrap();
+        let told = command(&application.url, &[]).await;
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert_eq!(told.status.success(), is_ready, "{text}");
+        assert!(text.contains("the PIM is Serenity"), "{text}");
+        assert_eq!(text.contains("give read_token a value of its own"), !is_ready, "{text}");
+        let told = command(&application.url, &["--json"]).await;
+        let document: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!(document["ready"], json!(is_ready));
+    }
+}
+
+/// Whether a certificate is trusted is the library's own business; that TLS is spoken shows in the first bytes.
+#[tokio::test]
+async fn the_command_speaks_tls_where_the_address_says_so() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let heard = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut record = [0; 2];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut record)
+            .await
+            .unwrap();
+        record
+    };
+    let (record, told) = tokio::join!(heard, command(&url, &[]));
+    // A handshake's record, of TLS (RFC 8446, 5.1).
+    assert_eq!(record, [22, 3]);
+    let text = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(!told.status.success() && text.contains("its certificate"), "{text}");
 }

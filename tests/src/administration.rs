@@ -1,7 +1,7 @@
 //! The administration of a running application, asked by the programs that `cargo xtask` starts.
 
 use crate::client::{bearer, request};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use http::Method;
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -13,14 +13,10 @@ const TOKEN: &str = "SPIN_VARIABLE_ADMIN_TOKEN";
 /// Posts to a path of an application at an origin, and shows meanwhile what is waited for.
 ///
 /// # Errors
-/// The token is not set, the origin is not spoken to by http, nobody answers, or the answer is no success.
+/// The token is not set, nobody answers, or the answer is no success.
 pub async fn ask(origin: &str, path: &str, body: &str, shown: &'static str) -> Result<Value> {
     let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the administration's token"))?;
     let origin = origin.trim_end_matches('/');
-    ensure!(
-        origin.starts_with("http://"),
-        "only http:// is spoken here: for an address with TLS use curl -X POST -H 'Authorization: Bearer ...' -d '{body}' {origin}{path}"
-    );
     let progress = ProgressBar::new_spinner().with_message(shown);
     progress.enable_steady_tick(Duration::from_millis(100));
     let answer = request(
@@ -31,7 +27,11 @@ pub async fn ask(origin: &str, path: &str, body: &str, shown: &'static str) -> R
     )
     .await;
     progress.finish_and_clear();
-    let answer = answer.with_context(|| format!("nobody answers at {origin}: is the application running?"))?;
+    let answer = answer.with_context(|| {
+        format!(
+            "nobody answers at {origin}: is the application running, and its certificate one that everybody trusts?"
+        )
+    })?;
     let document = answer.json();
     match answer.status.as_u16() {
         200 => Ok(document),

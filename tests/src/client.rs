@@ -1,9 +1,10 @@
-//! A plain HTTP client.
+//! An HTTP client, over TLS where the address says so.
 
 use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -44,18 +45,28 @@ pub async fn request(
     headers: &[(String, String)],
     body: impl Into<Bytes>,
 ) -> Result<Answer> {
-    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let response = client.request(request.body(Full::new(body.into()))?).await?;
+    let request = request.body(Full::new(body.into()))?;
+    let builder = Client::builder(TokioExecutor::new());
+    let response = match url.starts_with("https://") {
+        true => builder.build(over_tls()).request(request).await?,
+        false => builder.build_http().request(request).await?,
+    };
     let (head, body) = response.into_parts();
     Ok(Answer {
         status: head.status,
         headers: head.headers,
         body: body.collect().await?.to_bytes(),
     })
+}
+
+/// Connections that are TLS where the address says so, with certificates that everybody trusts.
+pub fn over_tls() -> HttpsConnector<HttpConnector> {
+    let builder = HttpsConnectorBuilder::new().with_webpki_roots();
+    builder.https_or_http().enable_http1().build()
 }
 
 /// The header that carries a bearer token.

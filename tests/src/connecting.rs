@@ -30,6 +30,12 @@ struct Cli {
     /// Delete the subscription, for good
     #[arg(long)]
     remove: bool,
+    /// Show what Akeneo has logged of the subscription
+    #[arg(long)]
+    logs: bool,
+    /// The filter that the subscription gets; empty for none
+    #[arg(long)]
+    filter: Option<String>,
     /// Change secrets although deliveries may be refused meanwhile
     #[arg(long)]
     force: bool,
@@ -45,9 +51,16 @@ async fn main() -> Result<()> {
         let made = ask_of(&cli, &json!({ "do": "secret" })).await?;
         return keep(file, made["secret"].as_str().context("no secret came")?);
     }
+    if cli.logs {
+        let logged = ask_of(&cli, &json!({ "do": "logs" })).await?;
+        println!("{:#}", logged["logs"]);
+        return Ok(());
+    }
     let of_people = |mut body: Value| {
-        if let Some(email) = &cli.email {
-            body["email"] = json!(email);
+        for (name, value) in [("email", &cli.email), ("filter", &cli.filter)] {
+            if let Some(value) = value {
+                body[name] = json!(value);
+            }
         }
         body
     };

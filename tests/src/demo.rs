@@ -345,9 +345,9 @@ fn report(cli: &Cli, pim: &PimServer, destination: &DestinationServer, sent: &[S
     println!();
 }
 
-/// The reports of all ticks, from the worker's log.
+/// The reports of all ticks, from the log of the worker that the schedule starts.
 fn ticks(cli: &Cli) -> Vec<Value> {
-    let log = std::fs::read_to_string(cli.state_dir.join("logs/worker_stdout.txt")).unwrap_or_default();
+    let log = std::fs::read_to_string(cli.state_dir.join("logs/schedule_stdout.txt")).unwrap_or_default();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter(|line| line["log"] == "tick").collect()
 }

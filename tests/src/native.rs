@@ -1,9 +1,10 @@
 //! The relay's world without a component around it: a store in memory, HTTP and HTTPS, the system's clock.
 
+use crate::client::over_tls;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -21,11 +22,9 @@ pub struct Native {
 
 impl Default for Native {
     fn default() -> Self {
-        let connector = HttpsConnectorBuilder::new().with_webpki_roots();
-        let connector = connector.https_or_http().enable_http1().build();
         Native {
             store: RefCell::default(),
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            client: Client::builder(TokioExecutor::new()).build(over_tls()),
             started: Instant::now(),
         }
     }

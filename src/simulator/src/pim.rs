@@ -382,7 +382,10 @@ fn kind(request: &Request<Bytes>) -> CallKind {
         ["products-uuid", _] => CallKind::ProductById,
         ["product-models"] => CallKind::ModelList,
         ["product-models", _] => CallKind::ModelById,
-        ["families" | "attributes" | "categories" | "channels" | "locales", ..] => CallKind::Structure,
+        [
+            "families" | "attributes" | "categories" | "channels" | "locales" | "currencies",
+            ..,
+        ] => CallKind::Structure,
         _ => CallKind::Other,
     }
 }

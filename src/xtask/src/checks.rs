@@ -10,13 +10,17 @@ use crate::{axe, components, demo, packages, real, release, toolchain::Toolchain
 const WASM: [&str; 5] = ["host", "ingest", "worker", "console", "setup"];
 
 /// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
-const FULL: [(&str, &str); 6] = [
+const FULL: [(&str, &str); 7] = [
     ("on_one_redis", "two hosts on one Redis"),
     (
         "behind_apache",
         "PIM and destination behind Apache with PHP-FPM, and behind nginx",
     ),
     ("behind_nginx", "the application behind nginx, as deploy/nginx says it"),
+    (
+        "behind_caddy",
+        "the application behind Caddy, as deploy/Caddyfile says it",
+    ),
     ("by_promtool", "metrics and alert rules read by Prometheus' own tool"),
     ("in_the_browser", "the console in a browser"),
     (
@@ -96,6 +100,7 @@ fn bring(tests: &mut Command) -> Result<()> {
         (&packages::APACHE, &["APACHE2"]),
         (&packages::PHP, &["PHP_FPM"]),
         (&packages::NGINX, &["NGINX"]),
+        (&packages::CADDY, &["CADDY"]),
         (&packages::CHROMIUM, &["CHROMIUM", "CHROMEDRIVER"]),
     ];
     for (bundle, variables) in bundles {

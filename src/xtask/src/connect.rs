@@ -32,6 +32,12 @@ pub(crate) struct Args {
     /// Delete the subscription, for good
     #[arg(long, group = "what")]
     remove: bool,
+    /// Show what Akeneo has logged of the subscription
+    #[arg(long, group = "what")]
+    logs: bool,
+    /// The filter that the subscription gets, empty for none: see what it drops before you say --yes
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
     /// Write a new secret to this file, and change nothing
     #[arg(long, group = "what", value_name = "FILE")]
     new_secret: Option<PathBuf>,
@@ -44,14 +50,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut program = Command::new(workspace::native_program("connecting")?);
     program.args(["--url", &args.url, "--wait", &args.wait.to_string()]);
-    if let Some(email) = &args.email {
-        program.args(["--email", email]);
+    for (name, value) in [("--email", &args.email), ("--filter", &args.filter)] {
+        program.args(value.iter().flat_map(|value| [name, value]));
     }
     for (is_set, name) in [
         (args.yes, "--yes"),
         (args.force, "--force"),
         (args.resume, "--resume"),
         (args.remove, "--remove"),
+        (args.logs, "--logs"),
     ] {
         program.args(is_set.then_some(name));
     }

@@ -11,7 +11,7 @@
 //! | [`checks`] | tests, formatting, lints |
 //! | [`packages`], [`npm`], [`pypi`], [`axe`] | bring what some tests need; [`real`] the real systems of other tests |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
-//! | [`release`] | writes all that runs the application without this checkout |
+//! | [`release`] | writes all that runs the application without this checkout; [`template`] what `spin new` makes of it |
 //! | [`toolchain`] | the compiler for `wasm32-wasip2`; [`debian`] and [`mirror`] bring one where rustup cannot |
 //! | [`workspace`] | where things are, and how other programs are called |
 //! | [`progress`] | what is shown while somebody waits |
@@ -40,6 +40,7 @@ mod release;
 mod security;
 mod shape;
 mod simulate;
+mod template;
 mod toolchain;
 mod up;
 mod workspace;

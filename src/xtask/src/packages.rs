@@ -68,6 +68,13 @@ pub(crate) const NGINX: Bundle = Bundle {
     programs: &[("nginx", "usr/sbin/nginx")],
 };
 
+/// What stands before a server, and gets its certificates by itself.
+pub(crate) const CADDY: Bundle = Bundle {
+    name: "caddy",
+    packages: &["caddy"],
+    programs: &[("caddy", "usr/bin/caddy")],
+};
+
 /// A search engine.
 pub(crate) const GROONGA: Bundle = Bundle {
     name: "groonga",

@@ -3,7 +3,7 @@
 //! The manifest of the checkout names files of the build. The released ones name the components beside them, or, where a
 //! release lies at an address, that address and the digest that Spin asks for.
 
-use crate::{components, up, workspace};
+use crate::{components, template, up, workspace};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// with its digest
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// Folder that gets a template for `spin new`, whose components lie at that address
+    #[arg(long, value_name = "FOLDER", requires = "base_url")]
+    template: Option<PathBuf>,
 }
 
 /// Builds the components and writes a release.
@@ -36,6 +39,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let out = std::path::absolute(&args.out)?;
     let count = make(&out, args.base_url.as_deref(), &components::build()?)?;
     println!("{}: {count} files and {CHECKSUMS}", out.display());
+    if let Some(folder) = &args.template {
+        template::write(folder, &fs::read_to_string(out.join("spin.toml"))?)?;
+        println!("{}: a template for spin new", folder.display());
+    }
     Ok(())
 }
 
@@ -52,7 +59,7 @@ pub(crate) fn make(out: &Path, base_url: Option<&str>, built: &[PathBuf]) -> Res
         write(out, &format!("{name}.wasm"), &bytes, &mut digests)?;
     }
     let base = base_url.map(|url| url.trim_end_matches('/'));
-    let released = released(&manifest, |name| source(name, base, &digests))?;
+    let released = released(&manifest, |file| source(file, base, &digests))?;
     write(out, "spin.toml", released.as_bytes(), &mut digests)?;
     write(out, "spin.http.toml", without_cron(&released).as_bytes(), &mut digests)?;
     write(out, "sqlite_key_value.db", &up::empty_database(), &mut digests)?;
@@ -77,10 +84,9 @@ fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where a released manifest finds a component.
-fn source(name: &str, base: Option<&str>, digests: &[(String, String)]) -> Option<String> {
-    let file = format!("{name}.wasm");
-    let (_, digest) = digests.iter().find(|(known, _)| *known == file)?;
+/// Where a released manifest finds a component's file.
+fn source(file: &str, base: Option<&str>, digests: &[(String, String)]) -> Option<String> {
+    let (_, digest) = digests.iter().find(|(known, _)| known == file)?;
     Some(match base {
         Some(base) => format!("{{ url = \"{base}/{file}\", digest = \"sha256:{digest}\" }}"),
         None => format!("\"{file}\""),
@@ -98,9 +104,11 @@ fn released(manifest: &str, source: impl Fn(&str) -> Option<String>) -> Result<S
         if component.is_some_and(|component| component.ends_with(".build")) {
             continue;
         }
-        match component.filter(|_| line.starts_with("source = ")) {
-            Some(name) => {
-                let source = source(name).with_context(|| format!("no component {name} was built"))?;
+        // Two components may have one file.
+        match line.strip_prefix("source = ").filter(|_| component.is_some()) {
+            Some(path) => {
+                let (_, file) = path.trim_matches('"').rsplit_once('/').unwrap_or_default();
+                let source = source(file).with_context(|| format!("nothing was built that is {path}"))?;
                 writeln!(released, "source = {source}")?;
             }
             None => writeln!(released, "{line}")?,
@@ -111,12 +119,13 @@ fn released(manifest: &str, source: impl Fn(&str) -> Option<String>) -> Result<S
 
 /// The same for platforms that schedule by HTTP.
 fn without_cron(manifest: &str) -> String {
-    let (mut kept, mut is_cron) = (String::new(), false);
+    let of_the_schedule = |line: &str| line == "[[trigger.cron]]" || line.starts_with("[component.schedule");
+    let (mut kept, mut is_left_out) = (String::new(), false);
     for line in manifest.lines() {
         if line.starts_with('[') {
-            is_cron = line == "[[trigger.cron]]";
+            is_left_out = of_the_schedule(line);
         }
-        if !is_cron {
+        if !is_left_out {
             kept.push_str(line);
             kept.push('\n');
         }
@@ -170,9 +179,10 @@ mod tests {
                 ),
             ),
         ] {
-            let released = released(&manifest, |name| source(name, base, &digests)).expect("a manifest");
+            let released = released(&manifest, |file| source(file, base, &digests)).expect("a manifest");
             assert!(released.contains(&expected), "{released}");
-            assert_eq!(released.matches("source = ").count(), 4);
+            assert_eq!(released.matches("source = ").count(), 5);
+            assert_eq!(released.matches(&expected).count(), 2, "the worker, and its schedule");
             for left_out in ["target/", ".build]", "cargo build", "watch = "] {
                 assert!(!released.contains(left_out), "{left_out}");
             }
@@ -188,9 +198,14 @@ mod tests {
     fn without_a_schedule_all_but_its_trigger_stays() {
         let (manifest, kept) = (manifest(), without_cron(&manifest()));
         assert!(manifest.contains("[[trigger.cron]]") && !kept.contains("cron"));
+        assert!(manifest.contains("[component.schedule]") && !kept.contains("[component.schedule"));
         assert_eq!(
             kept.matches("[[trigger.http]]").count(),
             manifest.matches("[[trigger.http]]").count()
+        );
+        assert_eq!(
+            kept.matches("\n[component.").count(),
+            manifest.matches("\n[component.").count() - 2
         );
         assert!(kept.contains("[component.ingest]"));
     }

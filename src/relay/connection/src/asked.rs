@@ -1,5 +1,6 @@
 //! What somebody asks for.
 
+use crate::filter;
 use serde_json::{Value, json};
 
 /// What is to be done.
@@ -13,6 +14,8 @@ pub enum What {
     Resume,
     /// Nothing is to be left at Akeneo.
     Remove,
+    /// What Akeneo has logged of this relay's subscription is told.
+    Logs,
     /// A new secret is made, to be set as a variable. It is kept nowhere.
     Secret,
 }
@@ -24,12 +27,14 @@ pub struct Asked {
     pub what: What,
     /// Where Akeneo is to write to people.
     pub email: Option<String>,
+    /// The filter that the subscription gets, empty for none; unset leaves it as it is.
+    pub filter: Option<String>,
     /// Whether secrets are changed although deliveries may be refused meanwhile.
     pub force: bool,
 }
 
 impl Asked {
-    /// Reads what is asked for: `do`, and for connecting `email` and `force`.
+    /// Reads what is asked for: `do`, and for connecting `email`, `filter` and `force`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -41,34 +46,48 @@ impl Asked {
         let members = document.as_object().ok_or("the body must be an object")?;
         if let Some(unknown) = members
             .keys()
-            .find(|name| !["do", "email", "force"].contains(&name.as_str()))
+            .find(|name| !["do", "email", "filter", "force"].contains(&name.as_str()))
         {
-            return Err(format!("`{unknown}` is not understood: `do`, `email` and `force` are"));
+            return Err(format!(
+                "`{unknown}` is not understood: `do`, `email`, `filter` and `force` are"
+            ));
         }
         let what = match members.get("do").map(|what| what.as_str().unwrap_or_default()) {
             None | Some("show") => What::Show,
             Some("connect") => What::Connect,
             Some("resume") => What::Resume,
             Some("remove") => What::Remove,
+            Some("logs") => What::Logs,
             Some("secret") => What::Secret,
-            Some(_) => return Err("`do` must be `show`, `connect`, `resume`, `remove` or `secret`".to_owned()),
+            Some(_) => {
+                return Err("`do` must be `show`, `connect`, `resume`, `remove`, `logs` or `secret`".to_owned());
+            }
         };
-        let email = match members.get("email") {
-            None => None,
-            Some(Value::String(email)) => Some(email.clone()),
-            Some(_) => return Err("`email` must be a text".to_owned()),
+        let text = |name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
+            Some(_) => Err(format!("`{name}` must be a text")),
         };
+        let (email, filter) = (text("email")?, text("filter")?);
+        if let Some(wrong) = filter.as_deref().and_then(filter::flaw) {
+            return Err(wrong);
+        }
         let force = match members.get("force") {
             None => false,
             Some(force) => force.as_bool().ok_or("`force` must be true or false")?,
         };
-        Ok(Asked { what, email, force })
+        Ok(Asked {
+            what,
+            email,
+            filter,
+            force,
+        })
     }
 
     /// What it is called in the journal; none where nothing is changed.
     pub fn changes(&self) -> Option<&'static str> {
         match self.what {
-            What::Show | What::Secret => None,
+            What::Show | What::Logs | What::Secret => None,
             What::Connect => Some("connect to the Event Platform"),
             What::Resume => Some("resume the subscription"),
             What::Remove => Some("remove the subscription"),

@@ -1,7 +1,9 @@
-//! All of it: show what is there and what would be done, connect, resume, remove, make a new secret.
+//! All of it: show what is there and what would be done, connect, resume, remove, tell what is logged, make a new secret.
 
 use crate::asked::{Asked, What};
+use crate::filter;
 use crate::found::{Subscriber, Subscription};
+use crate::logs;
 use crate::management::{Management, Trouble};
 use crate::memory::Memory;
 use crate::plan::{self, Step};
@@ -27,7 +29,7 @@ pub async fn carry_out<H: Host>(host: &H, variables: &Variables<'_>, asked: Aske
     if asked.what == What::Secret {
         return Answer::json(200, &json!({ "secret": new_secret(host) }));
     }
-    let result = match Setting::read(variables, asked.email.clone()) {
+    let result = match Setting::read(variables, &asked) {
         Ok(setting) => at_akeneo(host, &setting, &asked, wait_ms).await,
         Err(remedy) => return Answer::problem(409, &remedy),
     };
@@ -57,7 +59,7 @@ impl Setting {
     ///
     /// # Errors
     /// What is missing, and how to set it.
-    fn read(variables: &Variables<'_>, email: Option<String>) -> Result<Setting, String> {
+    fn read(variables: &Variables<'_>, asked: &Asked) -> Result<Setting, String> {
         let config = WorkerConfig::read(variables).map_err(|error| error.0)?;
         let missing = |name: &str, what: &str| format!("variable `{name}` is not set: {what}");
         let api = variables.event_platform_url().map_err(|error| error.0)?;
@@ -79,6 +81,11 @@ impl Setting {
                 "give the origin at which Akeneo comes to the relay, such as https://relay.example.com",
             )
         })?;
+        if is_open(&public) {
+            return Err(
+                "variable `public_url` has no TLS, and Akeneo delivers to https alone: give it as https://".to_owned(),
+            );
+        }
         let client_id = match &config.pim.credentials {
             Credentials::Connection { client_id, .. } => client_id.clone(),
             Credentials::App(_) => variables.client_id().map_err(|error| error.0)?.ok_or_else(|| {
@@ -102,7 +109,8 @@ impl Setting {
             secondary: secret(previous)?,
             notification: secret(&NOTIFICATION_SECRET[0])?,
         };
-        let wanted = Wanted::of(&config, &public, email, secrets);
+        let mut wanted = Wanted::of(&config, &public, secrets);
+        (wanted.email, wanted.filter) = (asked.email.clone(), asked.filter.clone());
         Ok(Setting {
             config,
             api,
@@ -168,6 +176,7 @@ async fn under_lease<H: Host>(host: &H, setting: &Setting, asked: &Asked, lease:
         What::Connect => at.connect(memory, there, asked.force).await,
         What::Resume => at.resume(&memory, &there).await,
         What::Remove => at.remove(&there).await,
+        What::Logs => at.logs(&there).await,
         What::Show | What::Secret => Ok(there.shown(&setting.wanted, &memory)),
     }
 }
@@ -176,6 +185,8 @@ async fn under_lease<H: Host>(host: &H, setting: &Setting, asked: &Asked, lease:
 struct There {
     subscriber: Option<Subscriber>,
     subscription: Option<Subscription>,
+    /// What was made once and is no more, for people.
+    ended: Vec<String>,
 }
 
 impl There {
@@ -192,10 +203,45 @@ impl There {
             }
         }
         let own = plan::own_subscriber(wanted, memory, &found);
-        Ok(There {
+        let mut there = There {
             subscriber: own.map(|(subscriber, _)| subscriber.clone()),
             subscription: own.and_then(|(_, of_it)| plan::own_subscription(wanted, memory, of_it).cloned()),
-        })
+            ended: Vec::new(),
+        };
+        there.look_for_lost(management, memory).await?;
+        Ok(there)
+    }
+
+    /// Asks by its id for what is remembered and in no list: that tells what was deleted from what was revoked, and no
+    /// list that lags has anything made twice.
+    async fn look_for_lost<H: Host>(&mut self, management: &Management<'_, H>, memory: &Memory) -> Result<(), Trouble> {
+        let is_listed = |own: Option<&str>, id: &str| id.is_empty() || own == Some(id);
+        if !is_listed(self.subscriber.as_ref().map(|own| own.id.as_str()), &memory.subscriber) {
+            let said = management.subscriber(&memory.subscriber).await?;
+            let lost = said.as_ref().and_then(Subscriber::read);
+            match lost {
+                Some(lives) if lives.status == "active" => {
+                    (self.subscriber, self.subscription) = (Some(lives), None);
+                }
+                lost => {
+                    self.ended.push(ended("subscriber", lost.map(|lost| lost.status)));
+                    return Ok(());
+                }
+            }
+        }
+        if !is_listed(
+            self.subscription.as_ref().map(|own| own.id.as_str()),
+            &memory.subscription,
+        ) {
+            let said = management
+                .subscription(&memory.subscriber, &memory.subscription)
+                .await?;
+            match said.as_ref().and_then(Subscription::read) {
+                Some(lives) if lives.lives() => self.subscription = Some(lives),
+                lost => self.ended.push(ended("subscription", lost.map(|lost| lost.status))),
+            }
+        }
+        Ok(())
     }
 
     fn steps(&self, wanted: &Wanted, memory: &Memory) -> Vec<Step> {
@@ -205,20 +251,19 @@ impl There {
     }
 
     /// What nobody but people can mend.
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, wanted: &Wanted) -> Vec<String> {
+        let mut warnings = self.ended.clone();
+        let filter = wanted.filter_over(self.subscription.as_ref());
+        if let Some(filter) = filter.filter(|filter| !filter.is_empty()) {
+            warnings.extend(filter::traps(filter, &wanted.events));
+        }
         let Some(subscription) = &self.subscription else {
-            return Vec::new();
+            return warnings;
         };
-        let mut warnings = Vec::new();
         if subscription.status != "active" {
             warnings.push(format!(
                 "the subscription is {}, and what happens meanwhile is never sent: mend the reason, then resume it",
                 subscription.status
-            ));
-        }
-        if let Some(filter) = &subscription.filter {
-            warnings.push(format!(
-                "the subscription has the filter `{filter}`: an event that lacks what it asks for is dropped in silence"
             ));
         }
         if !subscription.headers.is_empty() {
@@ -239,11 +284,24 @@ impl There {
             })),
             "subscription": self.subscription.as_ref().map(|subscription| json!({
                 "id": subscription.id, "status": subscription.status, "url": subscription.url,
-                "events": subscription.events,
+                "events": subscription.events, "filter": subscription.filter,
             })),
             "would": told(&steps),
-            "warnings": self.warnings(),
+            "warnings": self.warnings(wanted),
         })
+    }
+}
+
+/// What was made once and is no more, by the status that Akeneo tells of it; none where it tells of nothing.
+fn ended(what: &str, status: Option<String>) -> String {
+    match status.as_deref() {
+        Some("revoked") => format!(
+            "the {what} that was made is revoked: its connection or App was removed or lost its permission, or it was resumed too often. See the connection in the PIM, then connect: a new one is made"
+        ),
+        None | Some("deleted") => {
+            format!("the {what} that was made is deleted, by a person or another program: connecting makes a new one")
+        }
+        Some(status) => format!("the {what} that was made is {status}: connecting makes a new one"),
     }
 }
 
@@ -320,7 +378,7 @@ impl<H: Host> At<'_, H> {
             memory.subscriber = id_of(&subscriber);
             memory.save(self.host, keys).await.map_err(of_store)?;
         }
-        Ok(json!({ "done": told(&steps), "warnings": there.warnings() }))
+        Ok(json!({ "done": told(&steps), "warnings": there.warnings(wanted) }))
     }
 
     /// Resumes what is suspended, once the address takes what is signed: who resumes a broken one again and again is
@@ -343,6 +401,23 @@ impl<H: Host> At<'_, H> {
         proof::prove(self.governor, wanted).await?;
         self.management.resume(&subscriber.id, &subscription.id).await?;
         Ok(json!({ "done": ["resume the subscription"] }))
+    }
+
+    /// What Akeneo has logged of this relay's subscription.
+    async fn logs(&self, there: &There) -> Result<Value, Trouble> {
+        let said = self.management.logs().await?;
+        let Some(entries) = logs::entries(&said) else {
+            return refused(
+                "the management API's logs have no list where one was expected",
+                "ask Akeneo's support for them: how they are read is not public",
+            );
+        };
+        let (subscriber, subscription) = (there.subscriber.as_ref(), there.subscription.as_ref());
+        let own = entries
+            .iter()
+            .filter(|entry| logs::is_of(entry, subscriber, subscription));
+        let cut = |text: &str| self.governor.excerpt(text.as_bytes(), 200);
+        Ok(json!({ "logs": logs::told(own.collect(), cut) }))
     }
 
     /// Deletes the subscription, and the subscriber if it has no other. The relay has to go on answering for a while:

@@ -12,14 +12,18 @@
 //! | [`wanted`] | the subscriber and the subscription that are wanted |
 //! | [`found`] | those that are there, as the management API tells |
 //! | [`memory`] | what was sent, remembered by digest |
+//! | [`filter`] | a subscription's filter: what is wrong with it, and what it drops: pure |
+//! | [`logs`] | what Akeneo has logged, as people are told it: pure |
 //! | [`plan`] | what is to be done, out of the three above: pure |
 //! | [`management`] | the calls of the management API |
 //! | [`proof`] | a signed delivery to the public address, before Akeneo is told of it |
-//! | [`connect`] | all of it: show, connect, resume, remove, a new secret |
+//! | [`connect`] | all of it: show, connect, resume, remove, logs, a new secret |
 
 pub mod asked;
 pub mod connect;
+pub mod filter;
 pub mod found;
+pub mod logs;
 pub mod management;
 pub mod memory;
 pub mod plan;

@@ -16,6 +16,12 @@ pub struct Trouble {
     pub remedy: String,
 }
 
+/// A call that came to nothing, and the status with which it was refused, if it was answered at all.
+struct Refused {
+    status: Option<u16>,
+    trouble: Trouble,
+}
+
 /// The management API, for one PIM and one connection.
 pub struct Management<'a, H> {
     governor: &'a Governor<'a, H>,
@@ -44,6 +50,20 @@ impl<'a, H: Host> Management<'a, H> {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Trouble> {
+        let result = self.ask(method, path, body).await;
+        result.map_err(|refused| refused.trouble)
+    }
+
+    /// Reads one thing by its id; none where there is none.
+    async fn read(&self, path: &str) -> Result<Option<Value>, Trouble> {
+        match self.ask(Method::GET, path, None).await {
+            Ok(said) => Ok(Some(said)),
+            Err(refused) if refused.status == Some(404) => Ok(None),
+            Err(refused) => Err(refused.trouble),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
         let request = Request::builder()
             .method(method.clone())
             .uri(format!("{}/api/v1{path}", self.origin))
@@ -53,9 +73,12 @@ impl<'a, H: Host> Management<'a, H> {
             .header("content-type", "application/json")
             .header("accept", "application/json")
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
-        let answer = ask_for_all(self.governor, request).await.map_err(|reason| Trouble {
-            what: format!("the management API does not answer {method} {path}: {reason}"),
-            remedy: "see event_platform_url, and ask again".to_owned(),
+        let answer = ask_for_all(self.governor, request).await.map_err(|reason| Refused {
+            status: None,
+            trouble: Trouble {
+                what: format!("the management API does not answer {method} {path}: {reason}"),
+                remedy: "see event_platform_url, and ask again".to_owned(),
+            },
         })?;
         let status = answer.status().as_u16();
         let said = json::read(answer.body()).map(|read| read.value);
@@ -66,9 +89,12 @@ impl<'a, H: Host> Management<'a, H> {
         let why = said.pointer("/errors/0/message").and_then(Value::as_str);
         // Akeneo may quote what was sent.
         let why = self.governor.excerpt(why.unwrap_or("no more is said").as_bytes(), 200);
-        Err(Trouble {
-            what: format!("the management API answers {status} to {method} {path}: {why}"),
-            remedy: remedy(status).to_owned(),
+        Err(Refused {
+            status: Some(status),
+            trouble: Trouble {
+                what: format!("the management API answers {status} to {method} {path}: {why}"),
+                remedy: remedy(status).to_owned(),
+            },
         })
     }
 
@@ -87,6 +113,38 @@ impl<'a, H: Host> Management<'a, H> {
     pub async fn subscriptions(&self, subscriber: &str) -> Result<Vec<Value>, Trouble> {
         let path = format!("/subscribers/{subscriber}/subscriptions");
         list(self.call(Method::GET, &path, None).await?)
+    }
+
+    /// A subscriber, be it in no list any more; none where there is none.
+    ///
+    /// # Errors
+    /// What came of the call instead.
+    pub async fn subscriber(&self, id: &str) -> Result<Option<Value>, Trouble> {
+        self.read(&format!("/subscribers/{id}")).await
+    }
+
+    /// A subscription, be it in no list any more; none where there is none.
+    ///
+    /// # Errors
+    /// What came of the call instead.
+    pub async fn subscription(&self, subscriber: &str, id: &str) -> Result<Option<Value>, Trouble> {
+        self.read(&format!("/subscribers/{subscriber}/subscriptions/{id}"))
+            .await
+    }
+
+    /// What is logged. The path, and what may be asked, is described in no public place.
+    ///
+    /// # Errors
+    /// What came of the call instead.
+    pub async fn logs(&self) -> Result<Value, Trouble> {
+        let logs = self.call(Method::GET, "/logs", None).await;
+        logs.map_err(|trouble| Trouble {
+            remedy: format!(
+                "{}; or ask Akeneo's support for the logs: how they are read is not public",
+                trouble.remedy
+            ),
+            ..trouble
+        })
     }
 
     /// Makes a subscriber.

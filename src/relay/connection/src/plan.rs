@@ -106,6 +106,14 @@ pub fn for_subscription(wanted: &Wanted, memory: &Memory, own: Option<&Subscript
     if !less.is_empty() {
         what.push(format!("no more {}", less.join(", ")));
     }
+    if let Some(filter) = &wanted.filter
+        && own.filter.as_deref().unwrap_or_default() != filter
+    {
+        what.push(match filter.is_empty() {
+            true => "its filter goes".to_owned(),
+            false => format!("its filter becomes `{filter}`"),
+        });
+    }
     let are_known = (memory.primary.clone(), memory.secondary.clone()) == wanted.marks();
     if !are_known || memory.subscription != own.id {
         what.push(match wanted.secrets.secondary {

@@ -40,6 +40,8 @@ pub struct Wanted {
     pub origin: String,
     /// The types of events.
     pub events: BTreeSet<String>,
+    /// The filter, empty for none; unset leaves it as it is.
+    pub filter: Option<String>,
     /// What deliveries are signed with.
     pub secrets: Secrets,
     /// A secret of the PIM's, without which nobody can tell by their digests which secrets were sent.
@@ -48,7 +50,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// What is wanted by this configuration, at this public address.
-    pub fn of(config: &WorkerConfig, origin: &str, email: Option<String>, secrets: Secrets) -> Wanted {
+    pub fn of(config: &WorkerConfig, origin: &str, secrets: Secrets) -> Wanted {
         let host = origin.split_once("://").map_or(origin, |(_, host)| host);
         let key = match &config.pim.credentials {
             Credentials::Connection { client_secret, .. } => client_secret,
@@ -59,7 +61,8 @@ impl Wanted {
             // Another relay on the same connection has another address.
             name: format!("akeneo-relay {} at {host}", config.keys.instance()),
             subject: config.pim.origin.clone(),
-            email,
+            email: None,
+            filter: None,
             origin: origin.to_owned(),
             events: events(config),
             secrets,
@@ -111,13 +114,18 @@ impl Wanted {
             "events": self.events,
             "config": { "url": self.url(), "secret": secret },
         });
-        if let Some(filter) = known.and_then(|known| known.filter.as_ref()) {
+        if let Some(filter) = self.filter_over(known) {
             sent["filter"] = json!(filter);
         }
         if known.is_some_and(|known| known.sends_identifiers) {
             sent["send_product_identifier"] = json!(true);
         }
         sent
+    }
+
+    /// The filter that is there in the end: the one that is wanted, else the one that is known.
+    pub fn filter_over<'a>(&'a self, known: Option<&'a Subscription>) -> Option<&'a String> {
+        self.filter.as_ref().or(known.and_then(|known| known.filter.as_ref()))
     }
 
     /// A digest that tells a secret from all others.

@@ -30,6 +30,14 @@ const ASSUMED_RATE: u64 = 120;
 /// count.
 const COUNTED_LATELY_MS: u64 = 60_000;
 
+/// For how long no tick may have written its status until the log says so, in milliseconds: ticks come once a minute at
+/// least.
+const SILENT_MS: u64 = 180_000;
+
+/// For how long events may wait in a store in which no tick has ever written, in milliseconds. An application that keeps its
+/// store in memory has one in each of its processes, and what is acknowledged there the worker never sees.
+const UNATTENDED_MS: u64 = 600_000;
+
 /// How much of a delivery's `X-Correlation-ID`, the sender's own name for it (contract 3.6), is logged, in bytes.
 const CORRELATION_KEPT: usize = 100;
 
@@ -116,6 +124,7 @@ pub async fn receive<H: Store + Clock + Log>(
         host,
         config,
         stored: 0,
+        silent_ms: 0,
         ignored: Vec::new(),
         flawed: Vec::new(),
         own_authors: None,
@@ -130,13 +139,15 @@ pub async fn receive<H: Store + Clock + Log>(
         "bytes": body.len(), "stored": delivery.stored,
         "ignored": (!delivery.ignored.is_empty()).then_some(&delivery.ignored),
         "flawed": (!delivery.flawed.is_empty()).then_some(&delivery.flawed),
+        "silent": delivery.silence(),
         "ms": host.monotonic_ms().saturating_sub(started_ms),
     });
     tell(host, config, channel, headers, &answer, fields);
     answer
 }
 
-/// Writes the log line of a delivery. It counts as a failure if the delivery is refused or an event in it is flawed.
+/// Writes the log line of a delivery. It counts as a failure if the delivery is refused, an event in it is flawed, or no
+/// tick has run for a while.
 fn tell<H: Clock + Log>(
     host: &H,
     config: &IngestConfig<'_>,
@@ -146,7 +157,8 @@ fn tell<H: Clock + Log>(
     mut fields: Value,
 ) {
     let is_refused = answer.status != 200;
-    let has_failed = is_refused || fields.get("flawed").is_some_and(|flawed| !flawed.is_null());
+    let is_told = |name: &str| fields.get(name).is_some_and(|told| !told.is_null());
+    let has_failed = is_refused || is_told("flawed") || is_told("silent");
     let correlation = headers.get("x-correlation-id").and_then(|id| id.to_str().ok());
     fields["channel"] = json!(channel.name());
     fields["status"] = json!(answer.status);
@@ -160,6 +172,8 @@ struct Delivery<'a, H> {
     config: &'a IngestConfig<'a>,
     /// How many keys were written.
     stored: usize,
+    /// For how long no tick has written its status into this store, as far as ingest knows, in milliseconds.
+    silent_ms: u64,
     /// Why nothing is to be done about some of the events.
     ignored: Vec<String>,
     /// What is wrong with those events that are not what their channel sends.
@@ -275,7 +289,8 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
         if entries.is_empty() {
             return Ok(());
         }
-        if self.config.is_full(self.backlog().await?)? {
+        let backlog = self.backlog().await?;
+        if self.config.is_full(backlog)? {
             return Err(Refusal::Backlog);
         }
         set_all(self.host, &entries).await?;
@@ -284,19 +299,40 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
     }
 
     /// How many events wait at most: as many as the worker last counted, and [`ASSUMED_RATE`] for every second since.
-    /// Without a count that can be read none are taken to wait.
-    async fn backlog(&self) -> Result<u64, StoreError> {
+    /// Without a count that can be read none are taken to wait, for as long as there may be none.
+    async fn backlog(&mut self) -> Result<u64, Refusal> {
         let value = self.host.get(&self.config.keys.record(Record::Status)).await?;
-        let Some(status) = value.as_deref().and_then(Status::read) else {
-            return Ok(0);
-        };
-        let mut since_ms = self.host.now_ms().saturating_sub(status.listed_ms);
+        let status = value.as_deref().and_then(Status::read);
+        let listed_ms = status.as_ref().map_or(0, |status| status.listed_ms);
+        let mut since_ms = self.host.now_ms().saturating_sub(listed_ms);
         if since_ms > COUNTED_LATELY_MS {
-            since_ms = since_ms.min(self.known_for_ms(status.listed_ms).await?);
+            since_ms = since_ms.min(self.known_for_ms(listed_ms).await?);
         }
-        Ok(status
-            .depth
-            .saturating_add((since_ms / 1000).saturating_mul(ASSUMED_RATE)))
+        self.silent_ms = since_ms;
+        match status {
+            Some(status) => {
+                let come_since = (since_ms / 1000).saturating_mul(ASSUMED_RATE);
+                Ok(status.depth.saturating_add(come_since))
+            }
+            None if since_ms >= UNATTENDED_MS && !self.has_worked().await? => Err(Refusal::Unattended),
+            None => Ok(0),
+        }
+    }
+
+    /// Whether a tick has ever worked on this store, whatever has become of its status.
+    async fn has_worked(&self) -> Result<bool, StoreError> {
+        let state = self.host.get(&self.config.keys.record(Record::State)).await?;
+        Ok(state.is_some())
+    }
+
+    /// What people are to hear where no tick has written its status for a while.
+    fn silence(&self) -> Option<String> {
+        (self.silent_ms > SILENT_MS).then(|| {
+            format!(
+                "no tick has written its status into this store for {} minutes: see that ticks run, and that all processes share one store (--state-dir)",
+                self.silent_ms / 60_000
+            )
+        })
     }
 
     /// For how long ingest has known the worker's last count, in milliseconds; notes a count that it meets for the
@@ -325,7 +361,7 @@ impl<H: Store + Clock + Log> Delivery<'_, H> {
 #[derive(Serialize, Deserialize)]
 struct Counted {
     v: u32,
-    /// Which count: its moment by the worker's clock, in milliseconds since the Unix epoch.
+    /// Which count: its moment by the worker's clock, in milliseconds since the Unix epoch; 0 where there is none yet.
     listed_ms: u64,
     /// When an ingest first met that count, by the clock of its host, in milliseconds since the Unix epoch.
     at_ms: u64,

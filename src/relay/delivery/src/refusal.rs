@@ -34,6 +34,8 @@ pub(crate) enum Refusal {
     Misconfigured(ConfigError),
     /// As many events wait as may.
     Backlog,
+    /// No tick has ever run on this store, and events have waited in it for long.
+    Unattended,
     /// The store failed. Some of the delivery may be in it.
     Store(StoreError),
 }
@@ -75,6 +77,9 @@ impl Refusal {
             Refusal::Unconfigured(reason) => channel.unavailable(reason),
             Refusal::Misconfigured(error) => misconfigured(host, channel, &error),
             Refusal::Backlog => Answer::problem(429, "too many events wait; nothing of this delivery was stored"),
+            Refusal::Unattended => channel.unavailable(
+                "no tick has ever written into this store, so nobody would work on it: see that ticks run, and that all processes share one store (--state-dir)",
+            ),
             Refusal::Store(error) => {
                 log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
                 channel.unavailable(STORE_FAILED)

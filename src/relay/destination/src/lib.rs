@@ -357,13 +357,15 @@ impl<'a, H: Host> Destination<'a, H> {
         }
     }
 
-    /// A request that only asks for the address itself, with the headers and the token that those for a kind have.
+    /// A request that only asks for a path, or for the address itself, with the headers and the token that those for a kind
+    /// have.
     ///
     /// # Errors
     /// It cannot be formed.
-    pub fn greeting(&self, kind: Kind, token: Option<&str>) -> Result<Request<Vec<u8>>, Failure> {
+    pub fn get(&self, kind: Kind, path: Option<&str>, token: Option<&str>) -> Result<Request<Vec<u8>>, Failure> {
         let headers = &self.shape.operation(kind, Act::Upsert).headers;
-        let path = if self.config.path.is_empty() { "/" } else { "" };
+        let origin = if self.config.path.is_empty() { "/" } else { "" };
+        let path = path.unwrap_or(origin);
         let mut request = self.request(
             kind.name(),
             headers,

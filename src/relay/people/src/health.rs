@@ -147,13 +147,14 @@ impl Facts<'_> {
 
     fn silent(&self) -> Option<(Level, String)> {
         let Some(status) = self.status else {
-            let text = "the worker has not run yet: see that its schedule is set up, and look into its log";
+            let text = "the worker has not run yet on this store: see that its schedule is set up, that all processes share one store (an application from a registry needs --state-dir), and look into its log";
             return Some((Level::Down, text.to_owned()));
         };
         (self.now_ms.saturating_sub(status.listed_ms) > SILENT_MS).then(|| {
             let since = time::text(status.listed_ms / 1000);
-            let text =
-                format!("the worker has not ticked since {since}: see that it is started, and look into its log");
+            let text = format!(
+                "the worker has not ticked on this store since {since}: see that it is started, and look into its log"
+            );
             (Level::Down, text)
         })
     }

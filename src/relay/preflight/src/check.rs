@@ -1,12 +1,12 @@
 //! All of it, in the order in which one thing rests on another.
 
 use crate::finding::Findings;
-use crate::mentions::Mentions;
-use crate::variables::Judged;
+use crate::mentions::{self, Mentions};
+use crate::variables::{Judged, Taken};
 use crate::{address, calls, destination, names, pim, store, variables};
 use ::destination::Destination;
 use akeneo::pim::Pim;
-use config::{EVENTS_API_SECRET, IngestConfig, Variables, WorkerConfig};
+use config::{Variables, WorkerConfig};
 use model::time;
 use queue::handover;
 use queue::lease::Lease;
@@ -38,12 +38,11 @@ pub async fn check<H: Host>(host: &H, variables: &Variables<'_>, document: &str,
             );
         }
         if is_free {
-            look_outside(host, variables, &judged, config, &mut findings).await;
+            look_outside(host, variables, &judged, (config, document), &mut findings).await;
         }
         if is_free && judged.knows_the_pim() {
-            let tolerance_s = tolerance_s(variables);
-            let findings = (tolerance_s, &mut findings);
-            seen = look_at_the_pim(host, config, document, wait_ms, findings).await;
+            let told = (Taken::read(variables), &mut findings);
+            seen = look_at_the_pim(host, config, document, wait_ms, told).await;
         }
     }
     json!({
@@ -61,7 +60,7 @@ async fn look_outside<H: Host>(
     host: &H,
     variables: &Variables<'_>,
     judged: &Judged,
-    config: &WorkerConfig,
+    (config, document): (&WorkerConfig, &str),
     findings: &mut Findings,
 ) {
     let alone = Lease::alone();
@@ -75,19 +74,13 @@ async fn look_outside<H: Host>(
     if let Some(known) = config.destination.as_ref().filter(|_| is_right) {
         let governor = governor(host, config, &alone, calls::limits("destination", CALL_MS));
         let destination = Destination::new(host, &governor, &config.keys, known, &config.shape);
-        destination::look(host, &destination, &governor, (known, &config.shape), findings).await;
+        let probe = mentions::probe(document);
+        let named = (known, &config.shape, probe.as_deref());
+        destination::look(host, &destination, &governor, named, findings).await;
     }
     let governor = governor(host, config, &alone, calls::limits("public address", CALL_MS));
     let origin = variables.public_url().ok().flatten();
     address::look(&governor, origin.as_deref(), findings).await;
-}
-
-/// How far the clocks may differ before a delivery of the Events API is refused for it, in seconds; none where none is
-/// taken.
-fn tolerance_s(variables: &Variables<'_>) -> Option<u64> {
-    let ingest = IngestConfig::read(variables).ok()?;
-    ingest.secrets(EVENTS_API_SECRET).next()?.ok()?;
-    ingest.tolerance_s().ok()
 }
 
 /// The PIM, asked by the holder of the lease alone, so that it is never asked more at once than it bears.
@@ -96,7 +89,7 @@ async fn look_at_the_pim<H: Host>(
     config: &WorkerConfig,
     document: &str,
     wait_ms: u64,
-    (tolerance_s, findings): (Option<u64>, &mut Findings),
+    (taken, findings): (Taken, &mut Findings),
 ) -> Option<pim::Seen> {
     let Ok(Some(lease)) = handover::take(host, &config.keys, wait_ms).await else {
         findings.error(
@@ -106,7 +99,7 @@ async fn look_at_the_pim<H: Host>(
         );
         return None;
     };
-    let look = ask_the_pim(host, config, document, &lease, (tolerance_s, findings));
+    let look = ask_the_pim(host, config, document, &lease, (taken, findings));
     let seen = lease.while_working(host, &config.keys, look).await;
     // A lease that is not given back passes by itself.
     drop(lease.give_back(host, &config.keys).await);
@@ -118,13 +111,13 @@ async fn ask_the_pim<H: Host>(
     config: &WorkerConfig,
     document: &str,
     lease: &Lease,
-    (tolerance_s, findings): (Option<u64>, &mut Findings),
+    (taken, findings): (Taken, &mut Findings),
 ) -> Option<pim::Seen> {
     let governor = governor(host, config, lease, akeneo::pim::limits(CALL_MS));
     let mut pim = Pim::new(host, &governor, &config.keys, &config.pim, true);
     let mentions = Mentions::of(document);
     let named = names::lists_named(&mentions);
-    let told = (tolerance_s, &mut *findings);
+    let told = (taken, &mut *findings);
     let seen = pim::look(host, &pim, (config, &config.shape), &named, told).await?;
     names::look(&mut pim, &mentions, &seen.readable, findings).await;
     Some(seen)

@@ -1,4 +1,4 @@
-//! The destination: its address and its login. Nothing is written there.
+//! The destination: its address, its login, and the path that the shape names as harmless. Nothing is written there.
 
 use crate::calls::{ask, fresh_token, led_to};
 use crate::finding::Findings;
@@ -15,7 +15,7 @@ pub async fn look<H: Host>(
     host: &H,
     destination: &Destination<'_, H>,
     governor: &Governor<'_, H>,
-    (config, shape): (&DestinationConfig, &Shape),
+    (config, shape, probe): (&DestinationConfig, &Shape, Option<&str>),
     findings: &mut Findings,
 ) {
     let token = match &destination.tokens {
@@ -27,7 +27,14 @@ pub async fn look<H: Host>(
         Err(failure) => return tell_of_login(&failure, findings),
     };
     let kind = shape.kinds().first().copied().unwrap_or(Kind::Product);
-    let answer = match destination.greeting(kind, token.as_deref()) {
+    if probe.is_some_and(|path| !path.starts_with('/')) {
+        return findings.error(
+            "shape",
+            "`probe` is no path, so the destination was not tried",
+            "begin it with `/`, such as /api/me: it is asked for by GET, below destination_path",
+        );
+    }
+    let answer = match destination.get(kind, probe, token.as_deref()) {
         Ok(request) => ask(governor, Ok(request)).await,
         Err(failure) => Err(failure.reason),
     };
@@ -43,13 +50,18 @@ pub async fn look<H: Host>(
     };
     let leads_away = led_to(answer.headers()).is_some_and(|to| to != config.origin);
     match answer.status().as_u16() {
-        status @ 300..=399 if leads_away => findings.warning(
+        status @ 300..=399 if leads_away || probe.is_some() => findings.warning(
             "destination",
             format!(
                 "the destination answers {status} and leads to {}; no redirect is followed when entities are sent",
-                led_to(answer.headers()).unwrap_or_default()
+                led_to(answer.headers()).unwrap_or_else(|| "another path".to_owned())
             ),
             "give destination_url and destination_path as the address that it leads to, if that is the API's",
+        ),
+        401 | 403 if probe.is_some() => findings.error(
+            "destination",
+            format!("the destination answers {} to the shape's `probe`, so it does not accept the token, or the token may not do much", answer.status().as_u16()),
+            "see destination_token and its rights, and the shape's `authentication` for the header that the destination wants",
         ),
         401 => findings.warning(
             "destination",
@@ -60,6 +72,11 @@ pub async fn look<H: Host>(
             "destination",
             format!("the destination answers {status} at its address"),
             "see that the destination is well before the first entities are sent",
+        ),
+        status @ 400.. if probe.is_some() => findings.error(
+            "destination",
+            format!("the destination answers {status} to the shape's `probe`"),
+            "see destination_url, destination_path and the shape's `probe`: what is sent may go to a wrong path, too",
         ),
         _ => {}
     }

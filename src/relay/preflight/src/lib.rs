@@ -11,8 +11,9 @@
 //! | [`store`] | that the store keeps, lists and forgets, and that a worker uses the same one |
 //! | [`calls`] | single calls, whose every answer is an answer |
 //! | [`pim`] | the PIM: its address, login, version, clock, rights |
-//! | [`mentions`] | the codes of the PIM that the shape document names |
-//! | [`names`] | the channels, locales, attributes, families and categories that the shape names |
+//! | [`channels`] | whether the PIM's edition has the channels whose secrets are set |
+//! | [`mentions`] | what the shape document names: codes of the PIM, and a path at the destination that may be tried |
+//! | [`names`] | whether the PIM has the channels, locales, currencies, attributes, families and categories that the shape names |
 //! | [`destination`] | the destination: its address and login |
 //! | [`address`] | the public address, from outside in |
 //! | [`request`] | who may have it looked at, and how long that may wait |
@@ -20,6 +21,7 @@
 
 pub mod address;
 pub mod calls;
+pub mod channels;
 pub mod check;
 pub mod destination;
 pub mod finding;

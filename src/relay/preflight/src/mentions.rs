@@ -1,4 +1,5 @@
-//! What of a PIM's structure a shape document names: channels, locales, attributes, families and categories.
+//! What of a PIM's structure a shape document names: channels, locales, currencies, attributes, families and categories;
+//! and the path at the destination that may be tried.
 //!
 //! It is for people who set up. What a document does with a code is told by the rooms that read it; here a code counts
 //! wherever it stands, be it in a member that a later version reads otherwise.
@@ -14,12 +15,20 @@ pub struct Mentions {
     pub channels: BTreeSet<String>,
     /// Locales.
     pub locales: BTreeSet<String>,
+    /// Currencies.
+    pub currencies: BTreeSet<String>,
     /// Attributes.
     pub attributes: BTreeSet<String>,
     /// Families.
     pub families: BTreeSet<String>,
     /// Categories.
     pub categories: BTreeSet<String>,
+}
+
+/// The path at the destination that the document names as harmless, to be tried by `GET`.
+pub fn probe(document: &str) -> Option<String> {
+    let document = json::read(document.as_bytes())?.value;
+    document.get("probe")?.as_str().map(str::to_owned)
 }
 
 impl Mentions {
@@ -46,6 +55,7 @@ impl Mentions {
             let codes = match name.as_str() {
                 "channel" => Some(&mut self.channels),
                 "locale" | "locales" => Some(&mut self.locales),
+                "currency" => Some(&mut self.currencies),
                 "attribute" | "attributes" => Some(&mut self.attributes),
                 "families" => Some(&mut self.families),
                 "categories" => Some(&mut self.categories),
@@ -99,6 +109,7 @@ mod tests {
                 "values": { "form": "flat", "channel": "print", "locales": ["de_DE"] },
                 "fields": [
                     { "to": "/a", "from": "/values/weight/unit" },
+                    { "to": "/p", "from": "/values/price", "currency": "EUR" },
                     { "to": "/b", "template": "{/values/name} by {/values/brand}" },
                     { "to": "/c", "constant": { "attribute": "theirs" } },
                 ],
@@ -107,7 +118,10 @@ mod tests {
         });
         let of = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<BTreeSet<_>>();
         let mentions = Mentions::of(&document.to_string());
-        assert_eq!(mentions.attributes, of(&["brand", "name", "packshot", "sku", "weight"]));
+        assert_eq!(
+            mentions.attributes,
+            of(&["brand", "name", "packshot", "price", "sku", "weight"])
+        );
         assert_eq!(
             (mentions.channels, mentions.locales),
             (of(&["print", "shop"]), of(&["de_DE", "en_US"]))
@@ -116,6 +130,8 @@ mod tests {
             (mentions.families, mentions.categories),
             (of(&["shoes"]), of(&["spring"]))
         );
+        assert_eq!(mentions.currencies, of(&["EUR"]));
         assert_eq!(Mentions::of("no document"), Mentions::default());
+        assert_eq!(probe(r#"{ "probe": "/me" }"#), Some("/me".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! The channels, locales, attributes, families and categories that the shape names, and whether the PIM has them.
+//! The channels, locales, currencies, attributes, families and categories that the shape names, and whether the PIM has them.
 //!
 //! Codes are compared as Akeneo does, to which letter case makes no difference. Where a code is nowhere, those that look
 //! like it are named.
@@ -18,10 +18,11 @@ const PAGES_MAX: usize = 50;
 const LIKENESS: f64 = 0.6;
 
 /// The lists of which a shape names something, and what it names.
-fn lists(mentions: &Mentions) -> [(&'static str, &'static str, &BTreeSet<String>); 5] {
+fn lists(mentions: &Mentions) -> [(&'static str, &'static str, &BTreeSet<String>); 6] {
     [
         ("channels", "channel", &mentions.channels),
         ("locales", "locale", &mentions.locales),
+        ("currencies", "currency", &mentions.currencies),
         ("attributes", "attribute", &mentions.attributes),
         ("families", "family", &mentions.families),
         ("categories", "category", &mentions.categories),

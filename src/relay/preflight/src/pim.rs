@@ -3,7 +3,9 @@
 //! What is asked reads only. Roles alone show in the answers: rights on categories, attribute groups and locales do not.
 
 use crate::calls::{self, ask, led_to};
+use crate::channels;
 use crate::finding::Findings;
+use crate::variables::Taken;
 use akeneo::pim::Pim;
 use config::{Credentials, PimConfig, WorkerConfig};
 use http::{Request, Response, header};
@@ -39,11 +41,11 @@ pub async fn look<H: Host>(
     pim: &Pim<'_, H>,
     (config, shape): (&WorkerConfig, &Shape),
     lists_named: &BTreeSet<&'static str>,
-    (tolerance_s, findings): (Option<u64>, &mut Findings),
+    (taken, findings): (Taken, &mut Findings),
 ) -> Option<Seen> {
     let (governor, is_app) = (pim.governor, matches!(config.pim.credentials, Credentials::App(_)));
     let config = &config.pim;
-    if !is_there(governor, config, (tolerance_s, findings)).await {
+    if !is_there(governor, config, (taken.tolerance_s, findings)).await {
         return None;
     }
     let token = match calls::fresh_token(host, &pim.tokens).await {
@@ -77,6 +79,7 @@ pub async fn look<H: Host>(
             let said = json::read(answer.body()).map(|read| read.value).unwrap_or_default();
             let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             (seen.version, seen.edition) = (text("version"), text("edition"));
+            channels::judge(&seen.edition, taken, governor.now_ms() / 1000, findings);
         }
         Ok(answer) if answer.status() == 404 => findings.note(
             "pim",
@@ -142,6 +145,13 @@ pub async fn look<H: Host>(
                 "pim",
                 "the PIM has no products by UUID, so it is older than 7.0",
                 "see docs/connect-a-pim.md for the versions that are known to work",
+            ),
+            404 if let Some(attribute) = of_options(&list) => findings.error(
+                "shape",
+                format!(
+                    "the shape asks for labels of the options of the attribute `{attribute}`, which has none in the PIM"
+                ),
+                "let `as` be `label` for attributes of a select alone, and see the attribute's code",
             ),
             status => {
                 let what = format!("the PIM answers {status} to the list of {list}");
@@ -266,6 +276,7 @@ fn lists(shape: &Shape, named: &BTreeSet<&'static str>) -> Vec<List> {
         ("attributes", "List attributes"),
         ("channels", "List channels"),
         ("locales", "List locales"),
+        ("currencies", "List currencies"),
     ];
     let read = all
         .into_iter()
@@ -280,6 +291,11 @@ fn lists(shape: &Shape, named: &BTreeSet<&'static str>) -> Vec<List> {
             .map(|attribute| (of(attribute), "List attribute options", true)),
     );
     lists
+}
+
+/// The attribute whose options a list has.
+fn of_options(list: &str) -> Option<&str> {
+    list.strip_prefix("attributes/")?.strip_suffix("/options")
 }
 
 /// Whether Akeneo itself refuses, in its own form.

@@ -67,6 +67,34 @@ impl Judged {
     }
 }
 
+/// Which deliveries are taken: those whose secrets are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Those of the Event Platform.
+    pub event_platform: bool,
+    /// Those of the Events API.
+    pub events_api: bool,
+    /// How far the clocks may differ before a delivery of the Events API is refused for it, in seconds; none where none is
+    /// taken.
+    pub tolerance_s: Option<u64>,
+}
+
+impl Taken {
+    /// Reads the variables; a secret that makes no sense is none.
+    pub fn read(variables: &Variables) -> Taken {
+        let Ok(ingest) = IngestConfig::read(variables) else {
+            return Taken::default();
+        };
+        let is_set = |names: SecretNames| ingest.secrets(names).any(|secret| secret.is_ok());
+        let events_api = is_set(EVENTS_API_SECRET);
+        Taken {
+            event_platform: is_set(EVENT_PLATFORM_SECRET),
+            events_api,
+            tolerance_s: ingest.tolerance_s().ok().filter(|_| events_api),
+        }
+    }
+}
+
 /// Reads all variables, tells of each that makes no sense, and of what is likely not meant.
 pub fn judge(variables: &Variables, findings: &mut Findings) -> Judged {
     let instead: RefCell<BTreeMap<String, String>> = RefCell::default();

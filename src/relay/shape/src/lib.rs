@@ -191,6 +191,7 @@ impl Shape {
                     "limits",
                     "login",
                     "media",
+                    "probe",
                 ],
                 &kinds[..],
             ]
@@ -199,10 +200,12 @@ impl Shape {
             return shape;
         }
         let mut document = document.clone();
-        // What a document says of itself changes nothing.
-        if let Some(about) = node.member("about") {
-            about.text();
-            document.as_object_mut().map(|members| members.remove("about"));
+        // What a document says of itself, and what it names to be tried, changes nothing of what is sent.
+        for name in ["about", "probe"] {
+            if let Some(aside) = node.member(name) {
+                aside.text();
+                document.as_object_mut().map(|members| members.remove(name));
+            }
         }
         if document.as_object().is_some_and(|members| !members.is_empty()) {
             number::make_canonical(&mut document);

@@ -418,3 +418,11 @@ fn fields_are_converted_and_put_into_their_places() {
     expected["type"] = json!("mug");
     assert_eq!(body(&rules, &mug()), expected);
 }
+
+#[test]
+fn what_a_document_says_aside_makes_no_other_shape() {
+    let aside = Shape::read(r#"{ "about": "nothing else", "probe": "/api/me" }"#).expect("a shape");
+    assert!(aside.is_identity());
+    let flaws = Shape::read(r#"{ "probe": ["/api/me"] }"#).expect_err("no text");
+    assert_eq!(flaws.len(), 1, "{flaws:?}");
+}

@@ -1,4 +1,4 @@
-//! What products are made of: channels, locales, categories, families, attributes and options. Small and fixed.
+//! What products are made of: channels, locales, currencies, categories, families, attributes and options. Small and fixed.
 
 use serde_json::{Value, json};
 
@@ -44,6 +44,8 @@ pub(super) const CHANNELS: [(&str, &str, &[&str]); 2] = [
     ("ecommerce", "master", &["en_US", "fr_FR"]),
 ];
 pub(super) const LOCALES: [&str; 2] = ["en_US", "fr_FR"];
+/// Currency codes, and whether a channel has them.
+const CURRENCIES: [(&str, bool); 3] = [("EUR", true), ("GBP", false), ("USD", true)];
 
 /// The structural entities in the form of the REST API, sorted by code.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct Structure {
     pub channels: Vec<Value>,
     /// `GET /locales`.
     pub locales: Vec<Value>,
+    /// `GET /currencies`.
+    pub currencies: Vec<Value>,
 }
 
 impl Default for Structure {
@@ -88,6 +92,10 @@ impl Default for Structure {
             locales: LOCALES
                 .iter()
                 .map(|code| json!({ "code": code, "enabled": true }))
+                .collect(),
+            currencies: CURRENCIES
+                .iter()
+                .map(|(code, enabled)| json!({ "code": code, "enabled": enabled }))
                 .collect(),
         }
     }

@@ -234,6 +234,7 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
         "categories" => &structure.categories,
         "channels" => &structure.channels,
         "locales" => &structure.locales,
+        "currencies" => &structure.currencies,
         _ => return Err(no_route()),
     };
     let found = |list: &[Value], code: &str| {
@@ -242,6 +243,7 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
             "attributes" => "Attribute",
             "channels" => "Channel",
             "locales" => "Locale",
+            "currencies" => "Currency",
             _ => "Category",
         };
         let missing = || Refusal::new(404, &format!("{noun} \"{code}\" does not exist."));
@@ -262,7 +264,13 @@ pub(super) fn structure(pim: &Pim, path: &[&str], query: &Query) -> Result<Respo
             return Ok(respond(200, &shown(kind, item, with_values)));
         }
         ("attributes", [attribute, "options", rest @ ..]) => {
-            found(all, attribute)?;
+            let known = found(all, attribute)?;
+            if !known["type"].as_str().is_some_and(|kind| kind.ends_with("select")) {
+                return Err(Refusal::new(
+                    404,
+                    &format!("Attribute \"{attribute}\" does not support options."),
+                ));
+            }
             let options: Vec<Value> = structure
                 .options
                 .iter()
