@@ -1,7 +1,7 @@
 //! What a walk finds that nobody told of, and that stands in nothing of what was sent.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, touch};
-use crate::identities::{call, is_equal, shop_that_makes_anew, sku, stage_of};
+use crate::identities::{BY_SKU, call, is_equal, shop_that_makes_anew, sku, stage_of};
 use crate::names::lies_at;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -22,6 +22,28 @@ fn a_walk_finds_who_is_called_otherwise_though_nothing_else_of_it_changed() {
     stage.walk();
     stage.run_until(10 * MINUTE_MS, "it lies under its new SKU", is_equal);
     assert_eq!(lies_at(&stage, &old), None);
+}
+
+/// Who was given up since another one has what it is to be called is not tried at every walk.
+#[test]
+fn a_walk_leaves_alone_who_waits_for_what_another_one_is_called() {
+    let (mut stage, products) = stage_of(6, 95, BY_SKU);
+    let taken = sku(&stage, &products[0]);
+    stage.tell(&call(&products[1], &taken));
+    stage.run_until(HOUR_MS, "it is given up", |stage| {
+        stage.is_quiet() && stage.dead_letters() == 1
+    });
+    let letters = |stage: &Stage| -> Vec<String> {
+        let world = stage.world();
+        let keys = world.store.keys().filter(|key| key.starts_with("r1.main.d."));
+        keys.cloned().collect()
+    };
+    let given_up = letters(&stage);
+    for _ in 0..2 {
+        stage.walk();
+        stage.run_for(HOUR_MS);
+        assert_eq!(letters(&stage), given_up);
+    }
 }
 
 /// A shop that is told of each product under which id it has the model.

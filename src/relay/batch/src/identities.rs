@@ -128,7 +128,7 @@ pub(crate) fn settle<H: Host>(
             kind.name(),
         );
         let hash = match &item.what {
-            Decision::Upsert { hash, .. } if class == Class::Permanent => Some(hash.clone()),
+            Decision::Upsert { hash, .. } if class == Class::Permanent => Some(item.name_of_push(hash)),
             _ => None,
         };
         // Nothing is sent of the entity, so that it stays under the identity that it has.

@@ -274,7 +274,7 @@ pub(crate) enum Decision {
     Braked,
     /// Only the reading by id says that the entity is gone: it is read once more before it is deleted.
     Doubted,
-    /// The entity failed; with the hash of what could not be sent.
+    /// The entity failed; with the name of what could not be sent.
     Failed(Failure, Option<String>),
 }
 
@@ -301,7 +301,7 @@ pub(crate) enum Outcome {
     Braked,
     /// Only the reading by id says that the entity is gone: it is read once more before it is deleted.
     Doubted,
-    /// The entity failed; with the hash of what was refused.
+    /// The entity failed; with the name of what was refused.
     Failed(Failure, Option<String>),
 }
 
@@ -473,7 +473,7 @@ impl Item {
     }
 
     /// What tells the entity's push of what has this hash from all others.
-    pub(crate) fn name_of_push(&self, hash: String) -> String {
+    pub(crate) fn name_of_push(&self, hash: &str) -> String {
         name_of_push(hash, self.mark_of_parent().as_deref(), self.wanted.as_ref())
     }
 

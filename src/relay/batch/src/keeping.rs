@@ -201,7 +201,7 @@ fn gives_its_variants_more<H: Host>(desk: &Desk<'_, H>, item: &Pushed) -> bool {
 
 /// Keeps a failure: as a retry, as a hold where it costs nothing, or as a dead letter.
 async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Pushed) -> Result<(), StoreError> {
-    let Outcome::Failed(failure, hash) = &item.what else {
+    let Outcome::Failed(failure, name) = &item.what else {
         return Ok(());
     };
     let mut earlier = earlier(desk, &item.waiting).await?;
@@ -215,9 +215,9 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     }
     let attempts = item.waiting.attempts() + failure.cost();
     if is_buried(item, failure, &desk.config.shape) {
-        let (reason, hash) = (failure.reason.clone(), hash.clone().map(|hash| item.name_of_push(hash)));
+        let (reason, name) = (failure.reason.clone(), name.clone());
         let left = own_tries(item, failure, attempts);
-        return bury(desk, books, item, reason, earlier.failures, hash, (attempts, left)).await;
+        return bury(desk, books, item, reason, earlier.failures, name, (attempts, left)).await;
     }
     let due_s = desk.now_s() + delay_s(attempts, desk.host.chance(), failure.retry_after_s);
     books.report(|report| report.retries += 1);

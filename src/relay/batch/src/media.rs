@@ -183,9 +183,9 @@ fn fail(items: &mut [Decided], failures: &[(String, Failure)]) {
         };
         let is_its = |path: &String| upsert.files.iter().any(|file| file.path == *path);
         if let Some((_, failure)) = failures.iter().find(|(path, _)| is_its(path)) {
-            // Nothing of the entity itself was sent, so only a dead letter needs the hash of what was to be sent.
-            let hash = (failure.class == Class::Permanent).then(|| hash.clone());
-            item.fail(failure.clone(), hash);
+            // Nothing of the entity itself was sent, so only a dead letter needs the name of what was to be sent.
+            let name = (failure.class == Class::Permanent).then(|| item.name_of_push(hash));
+            item.fail(failure.clone(), name);
         }
     }
 }

@@ -219,6 +219,7 @@ fn take_note(came: &mut Results, over: Vec<Over>) {
 fn pushed(decided: Decided, mut left: Left, came: Option<Result<Remote, Failure>>) -> Pushed {
     let is_leaving = matches!(&decided.what, Decision::Upsert { leaving, .. } if !leaving.is_empty());
     left.has_any = is_leaving || !left.gone.is_empty();
+    let item = decided.item;
     let what = match (decided.what, came) {
         (Decision::Upsert { hash, updated_s, .. }, Some(Ok(remote))) => Outcome::Upserted {
             hash,
@@ -230,17 +231,17 @@ fn pushed(decided: Decided, mut left: Left, came: Option<Result<Remote, Failure>
         (Decision::Upsert { .. } | Decision::Delete(_), Some(Err(failure))) if failure.was_not_called() => {
             Outcome::PutOff
         }
-        (Decision::Upsert { hash, .. }, Some(Err(failure))) => Outcome::Failed(failure, Some(hash)),
+        (Decision::Upsert { hash, .. }, Some(Err(failure))) => Outcome::Failed(failure, Some(item.name_of_push(&hash))),
         (Decision::Delete(_), Some(Err(failure))) => Outcome::Failed(failure, None),
         (Decision::PutOff | Decision::Upsert { .. } | Decision::Delete(_), _) => Outcome::PutOff,
         (Decision::LetGo, _) => Outcome::LetGo,
         (Decision::Done, _) => Outcome::Done,
         (Decision::Braked, _) => Outcome::Braked,
         (Decision::Doubted, _) => Outcome::Doubted,
-        (Decision::Failed(failure, hash), _) => Outcome::Failed(failure, hash),
+        (Decision::Failed(failure, name), _) => Outcome::Failed(failure, name),
     };
     Pushed {
-        item: decided.item,
+        item,
         what,
         left,
         has_waited: decided.turn.after.is_some(),

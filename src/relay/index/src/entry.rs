@@ -72,9 +72,9 @@ pub fn mark_of(remote: &Remote) -> String {
 /// What tells a push from all others: the hash of what is sent, and beside it, where these are sent or can change, what
 /// was given of the parent and what the entity is called. Dead letters hold it, so that a walk tries once more what was
 /// refused and is something else now.
-pub fn name_of_push(hash: String, of_parent: Option<&str>, identity: Option<&String>) -> String {
+pub fn name_of_push(hash: &str, of_parent: Option<&str>, identity: Option<&String>) -> String {
     match (of_parent, identity) {
-        (None, None) => hash,
+        (None, None) => hash.to_owned(),
         beside => digest(format!("{hash}\n{beside:?}").as_bytes()),
     }
 }

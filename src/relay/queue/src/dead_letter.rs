@@ -43,7 +43,7 @@ pub struct DeadLetter {
     pub failures: Vec<Failure>,
     /// The events that waited, as received, newest first.
     pub events: Vec<String>,
-    /// The hash of what the destination refused.
+    /// What tells the refused push from all others: the hash of what was sent, or a digest of it and of what else counts.
     pub hash: Option<String>,
     /// Whether its details were dropped to make room.
     #[serde(default)]

@@ -8,8 +8,11 @@ use crate::lease::{Lease, Taken};
 use serde::{Deserialize, Serialize};
 use world::host::{self, Clock, Random, Store, StoreError};
 
-/// How long anybody may want the lease, in milliseconds.
-pub const WANTED_MAX_MS: u64 = 300_000;
+/// For how long each saying counts, in milliseconds: somebody who died wants the lease no longer.
+const WANTED_MS: u64 = 30_000;
+
+/// How often whoever waits says so again, in milliseconds: another one may have taken the record for its own.
+const AGAIN_MS: u64 = 2000;
 
 /// How long to wait between two looks whether the lease is free, in milliseconds: shorter than ticks wait that want it, too.
 const PAUSE_MS: u64 = 50;
@@ -33,30 +36,26 @@ pub async fn take<H: Store + Clock + Random>(
 ) -> Result<Option<Lease>, StoreError> {
     let key = keys.record(Record::Wanted);
     let until_ms = host.monotonic_ms() + wait_ms;
-    let (mut taken, mut has_asked) = (None, false);
-    while taken.is_none() {
+    let mut asked_ms = None;
+    let taken = loop {
         match Lease::take(host, keys, 0).await? {
-            Taken::Ours(lease) => taken = Some(lease),
-            _ if host.monotonic_ms() >= until_ms => break,
-            Taken::Held(_) if !has_asked => {
-                has_asked = true;
-                let wanted = Wanted {
-                    v: 1,
-                    until_ms: host.now_ms() + wait_ms.min(WANTED_MAX_MS),
-                };
-                host::write(host, &key, &wanted).await?;
+            Taken::Ours(lease) => break Some(lease),
+            _ if host.monotonic_ms() >= until_ms => break None,
+            Taken::Held(_) if asked_ms.is_none_or(|asked_ms| host.monotonic_ms() >= asked_ms + AGAIN_MS) => {
+                asked_ms = Some(host.monotonic_ms());
+                let until_ms = host.now_ms() + WANTED_MS;
+                host::write(host, &key, &Wanted { v: 1, until_ms }).await?;
             }
             Taken::Held(_) | Taken::Not => host.sleep_ms(PAUSE_MS).await,
         }
-    }
-    if has_asked {
+    };
+    if asked_ms.is_some() {
         host.delete(&key).await?;
     }
     Ok(taken)
 }
 
-/// Whether somebody still wants the lease. Who asked and died wants it no longer than it would have waited; what is left of
-/// that is deleted.
+/// Whether somebody still wants the lease. What somebody left who died is deleted.
 ///
 /// # Errors
 /// The store fails.
@@ -65,7 +64,7 @@ pub async fn is_wanted<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<bo
     let wanted: Option<Wanted> = host::read(host, &key).await?;
     let now_ms = host.now_ms();
     // A clock that is far ahead must not keep every tick from staying.
-    let is_wanted = wanted.is_some_and(|wanted| (now_ms..=now_ms + WANTED_MAX_MS).contains(&wanted.until_ms));
+    let is_wanted = wanted.is_some_and(|wanted| (now_ms..now_ms + 2 * WANTED_MS).contains(&wanted.until_ms));
     if !is_wanted {
         host.delete(&key).await?;
     }

@@ -96,7 +96,7 @@ pub(super) async fn judge<H: Host>(
                 let beside = (of_parent.as_deref(), identity);
                 match entry.is_some_and(|entry| entry.is_of(&hash, beside.0, beside.1)) {
                     true => Verdict::Skip,
-                    false => Verdict::Push(name_of_push(hash, beside.0, beside.1)),
+                    false => Verdict::Push(name_of_push(&hash, beside.0, beside.1)),
                 }
             }
             Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,

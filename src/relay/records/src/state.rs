@@ -57,6 +57,8 @@ pub struct State {
     pub skewed_ticks: u32,
     /// By how much at least they differ, in seconds.
     pub skew_s: u64,
+    /// By how much at least they differ, in seconds, but for clocks that were further off than they may be.
+    pub near_skew_s: u64,
     /// How many deletions that nobody announced came through, by kind.
     pub deleted: ByKind<u64>,
     /// How often the selection refused an entity.
@@ -84,11 +86,14 @@ impl State {
         let ahead_s = self.saved_ms.saturating_sub(now_ms).div_ceil(1000);
         if ahead_s > 1 {
             (self.skewed_ticks, self.skew_s) = (SKEWED_TICKS, self.skew_s.max(ahead_s.min(SKEW_S)));
+            if ahead_s < SKEW_S {
+                self.near_skew_s = self.near_skew_s.max(ahead_s);
+            }
         } else {
             self.skewed_ticks = self.skewed_ticks.saturating_sub(1);
         }
         if self.skewed_ticks == 0 {
-            self.skew_s = 0;
+            (self.skew_s, self.near_skew_s) = (0, 0);
         }
     }
 
@@ -100,7 +105,9 @@ impl State {
     /// By how much the clocks of hosts are known to differ, in seconds: a moment that another host wrote may be off by it.
     /// Of a clock that was further off nothing is known, for it may have been put right since.
     pub fn skew_s(&self) -> u64 {
-        if self.skew_s < SKEW_S { self.skew_s } else { 0 }
+        // Earlier versions kept the larger of the two alone.
+        let of_before = Some(self.skew_s).filter(|skew_s| *skew_s < SKEW_S);
+        self.near_skew_s.max(of_before.unwrap_or(0))
     }
 
     /// How long after a reading its recheck is made, in seconds: by then the PIM's search index has caught up,
@@ -114,5 +121,30 @@ impl State {
         self.v = 1;
         self.saved_ms = host.now_ms();
         host::write(host, &keys.record(Record::State), self).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_years_ahead_hides_no_difference_of_today() {
+        const NOW_MS: u64 = 1_770_000_000_000;
+        let mut state = State::default();
+        for (ahead_s, known_s) in [(0, 0), (40, 40), (365 * 86_400, 40), (150, 150), (90, 150), (0, 150)] {
+            state.saved_ms = NOW_MS + ahead_s * 1000;
+            state.compare_clocks(NOW_MS);
+            assert_eq!(state.skew_s(), known_s, "{ahead_s} s ahead");
+        }
+        assert!(state.recheck_s() >= SKEW_S);
+        let of_before = State {
+            skew_s: 70,
+            ..State::default()
+        };
+        assert_eq!(of_before.skew_s(), 70);
+        state.skewed_ticks = 1;
+        state.compare_clocks(NOW_MS);
+        assert_eq!(state.skew_s(), 0, "it is forgotten with the rest");
     }
 }
