@@ -298,6 +298,11 @@ async fn what_akeneo_logs_is_told_and_what_it_revokes_is_made_anew() {
         assert_eq!(scene.subscription()["status"], expected);
         scene.platform.with(|platform| platform.answered(&id, 308, now_ms()));
     }
+    let logged = ask(&application, json!({ "do": "logs" })).await.json()["logs"].to_string();
+    assert!(
+        logged.contains("308"),
+        "what was logged of a revoked one is told: {logged}"
+    );
     let shown = ask(&application, json!({})).await.json();
     assert_eq!(shown["would"], json!(["make the subscription"]));
     assert!(
@@ -319,14 +324,19 @@ async fn what_was_revoked_is_told_from_what_was_deleted_and_from_what_a_list_doe
     scene.platform.with(|platform| platform.lists_lag = true);
     assert_eq!(connect(&application).await, Vec::<String>::new());
     scene.platform.with(|platform| platform.lists_lag = false);
-    for (word, end) in [
-        ("revoked", EventPlatform::revoke as fn(&mut EventPlatform)),
-        ("deleted", |platform: &mut EventPlatform| {
-            platform.subscribers.clear();
-            platform.subscriptions.clear();
-        }),
+    let delete = |platform: &mut EventPlatform| {
+        platform.subscribers.clear();
+        platform.subscriptions.clear();
+    };
+    for (word, end, not_there) in [
+        ("revoked", EventPlatform::revoke as fn(&mut EventPlatform), None),
+        ("deleted", delete, None),
+        // What is another connection's is refused.
+        ("deleted", delete, Some(401)),
+        ("deleted", delete, Some(403)),
     ] {
         scene.platform.with(end);
+        scene.platform.with(|platform| platform.not_there = not_there);
         let shown = ask(&application, json!({})).await.json();
         assert_eq!(shown["would"], json!(["make the subscriber", "make the subscription"]));
         let warnings = shown["warnings"].to_string();

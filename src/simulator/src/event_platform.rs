@@ -61,6 +61,8 @@ pub struct EventPlatform {
     pub resumes_max: Option<usize>,
     /// Whether lists have nothing yet of what can be read by its id.
     pub lists_lag: bool,
+    /// The status for what is not there, 404 but where it is another connection's.
+    pub not_there: Option<u16>,
     /// What is logged.
     pub logs: Vec<Value>,
     /// By subscription: what deliveries go by, from which moment on; nothing once it is deleted.
@@ -142,6 +144,7 @@ impl EventPlatform {
         let result = self.carry_out(request, now_ms);
         let (status, body) =
             result.unwrap_or_else(|(status, message)| (status, json!({ "errors": [{ "message": message }] })));
+        let status = self.not_there.filter(|_| status == 404).unwrap_or(status);
         respond(status, &body)
     }
 

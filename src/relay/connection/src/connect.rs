@@ -2,7 +2,7 @@
 
 use crate::asked::{Asked, What};
 use crate::filter;
-use crate::found::{Subscriber, Subscription};
+use crate::found::{Subscriber, Subscription, address};
 use crate::logs;
 use crate::management::{Management, Trouble};
 use crate::memory::Memory;
@@ -176,7 +176,7 @@ async fn under_lease<H: Host>(host: &H, setting: &Setting, asked: &Asked, lease:
         What::Connect => at.connect(memory, there, asked.force).await,
         What::Resume => at.resume(&memory, &there).await,
         What::Remove => at.remove(&there).await,
-        What::Logs => at.logs(&there).await,
+        What::Logs => at.logs(&memory, &there).await,
         What::Show | What::Secret => Ok(there.shown(&setting.wanted, &memory)),
     }
 }
@@ -208,19 +208,24 @@ impl There {
             subscription: own.and_then(|(_, of_it)| plan::own_subscription(wanted, memory, of_it).cloned()),
             ended: Vec::new(),
         };
-        there.look_for_lost(management, memory).await?;
+        there.look_for_lost(management, wanted, memory).await?;
         Ok(there)
     }
 
     /// Asks by its id for what is remembered and in no list: that tells what was deleted from what was revoked, and no
     /// list that lags has anything made twice.
-    async fn look_for_lost<H: Host>(&mut self, management: &Management<'_, H>, memory: &Memory) -> Result<(), Trouble> {
+    async fn look_for_lost<H: Host>(
+        &mut self,
+        management: &Management<'_, H>,
+        wanted: &Wanted,
+        memory: &Memory,
+    ) -> Result<(), Trouble> {
         let is_listed = |own: Option<&str>, id: &str| id.is_empty() || own == Some(id);
         if !is_listed(self.subscriber.as_ref().map(|own| own.id.as_str()), &memory.subscriber) {
             let said = management.subscriber(&memory.subscriber).await?;
             let lost = said.as_ref().and_then(Subscriber::read);
             match lost {
-                Some(lives) if lives.status == "active" => {
+                Some(lives) if lives.status == "active" && lives.subject == address(&wanted.subject) => {
                     (self.subscriber, self.subscription) = (Some(lives), None);
                 }
                 lost => {
@@ -296,12 +301,14 @@ impl There {
 fn ended(what: &str, status: Option<String>) -> String {
     match status.as_deref() {
         Some("revoked") => format!(
-            "the {what} that was made is revoked: its connection or App was removed or lost its permission, or it was resumed too often. See the connection in the PIM, then connect: a new one is made"
+            "the {what} that was made is revoked: its connection or App was removed or lost its permission, or it was resumed too often. See the connection in the PIM, then connect: another one is made or taken"
         ),
         None | Some("deleted") => {
-            format!("the {what} that was made is deleted, by a person or another program: connecting makes a new one")
+            format!(
+                "the {what} that was made is deleted, or is another connection's or PIM's: connecting makes or takes another one"
+            )
         }
-        Some(status) => format!("the {what} that was made is {status}: connecting makes a new one"),
+        Some(status) => format!("the {what} that was made is {status}: connecting makes or takes another one"),
     }
 }
 
@@ -404,7 +411,7 @@ impl<H: Host> At<'_, H> {
     }
 
     /// What Akeneo has logged of this relay's subscription.
-    async fn logs(&self, there: &There) -> Result<Value, Trouble> {
+    async fn logs(&self, memory: &Memory, there: &There) -> Result<Value, Trouble> {
         let said = self.management.logs().await?;
         let Some(entries) = logs::entries(&said) else {
             return refused(
@@ -412,10 +419,15 @@ impl<H: Host> At<'_, H> {
                 "ask Akeneo's support for them: how they are read is not public",
             );
         };
-        let (subscriber, subscription) = (there.subscriber.as_ref(), there.subscription.as_ref());
+        // What was revoked or deleted lives no more, and its logs are what people want to see.
+        let subscribers = [there.subscriber.as_ref().map(|own| &own.id), Some(&memory.subscriber)];
+        let subscriptions = [
+            there.subscription.as_ref().map(|own| &own.id),
+            Some(&memory.subscription),
+        ];
         let own = entries
             .iter()
-            .filter(|entry| logs::is_of(entry, subscriber, subscription));
+            .filter(|entry| logs::is_of(entry, &subscribers, &subscriptions));
         let cut = |text: &str| self.governor.excerpt(text.as_bytes(), 200);
         Ok(json!({ "logs": logs::told(own.collect(), cut) }))
     }

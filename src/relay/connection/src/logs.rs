@@ -1,7 +1,6 @@
 //! What Akeneo has logged: actions of people and of the platform, and deliveries that failed (the contract's part on
 //! kinds, 3.5).
 
-use crate::found::{Subscriber, Subscription};
 use serde_json::{Value, json};
 
 /// How many entries are told.
@@ -15,12 +14,13 @@ pub fn entries(said: &Value) -> Option<&Vec<Value>> {
     PLACES.iter().find_map(|place| said.pointer(place)?.as_array())
 }
 
-/// Whether an entry is of this subscription, or of this subscriber and no subscription.
-pub fn is_of(entry: &Value, subscriber: Option<&Subscriber>, subscription: Option<&Subscription>) -> bool {
+/// Whether an entry is of one of these subscriptions, or of one of these subscribers and no subscription, all by their ids.
+pub fn is_of(entry: &Value, subscribers: &[Option<&String>], subscriptions: &[Option<&String>]) -> bool {
     let names = |name: &str| entry.get(name).and_then(Value::as_str).filter(|id| !id.is_empty());
+    let is_one = |own: &[Option<&String>], id: &str| own.iter().flatten().any(|own| *own == id);
     match names("subscription_id") {
-        Some(id) => subscription.is_some_and(|own| own.id == id),
-        None => subscriber.is_some_and(|own| names("subscriber_id") == Some(own.id.as_str())),
+        Some(id) => is_one(subscriptions, id),
+        None => names("subscriber_id").is_some_and(|id| is_one(subscribers, id)),
     }
 }
 

@@ -58,7 +58,8 @@ impl<'a, H: Host> Management<'a, H> {
     async fn read(&self, path: &str) -> Result<Option<Value>, Trouble> {
         match self.ask(Method::GET, path, None).await {
             Ok(said) => Ok(Some(said)),
-            Err(refused) if refused.status == Some(404) => Ok(None),
+            // What belongs to another connection, or to another PIM, is none of this one's.
+            Err(refused) if matches!(refused.status, Some(401 | 403 | 404)) => Ok(None),
             Err(refused) => Err(refused.trouble),
         }
     }

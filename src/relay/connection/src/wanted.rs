@@ -114,7 +114,11 @@ impl Wanted {
             "events": self.events,
             "config": { "url": self.url(), "secret": secret },
         });
-        if let Some(filter) = self.filter_over(known) {
+        // Without a word of it there is none; what is there goes by being sent empty.
+        let filter = self
+            .filter_over(known)
+            .filter(|filter| known.is_some() || !filter.is_empty());
+        if let Some(filter) = filter {
             sent["filter"] = json!(filter);
         }
         if known.is_some_and(|known| known.sends_identifiers) {
