@@ -185,6 +185,15 @@ impl Browser {
 
     /// Writes a picture of the whole page to `target/screenshots`.
     pub(crate) async fn picture(&self, name: &str) {
+        self.take(name, None).await;
+    }
+
+    /// Writes a picture of the page's beginning, of so many points in height, to `target/screenshots`, and gives it.
+    pub(crate) async fn picture_of_the_beginning(&self, name: &str, height: u64) -> Vec<u8> {
+        self.take(name, Some(height)).await
+    }
+
+    async fn take(&self, name: &str, height: Option<u64>) -> Vec<u8> {
         // As high as the page: what lies outside the window is not always painted.
         let size = self
             .run("return [innerWidth, document.documentElement.scrollHeight]")
@@ -194,13 +203,16 @@ impl Browser {
         self.until(&format!("innerHeight >= {}", size[1])).await;
         let painted = "return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))";
         self.run(painted).await;
-        let command = json!({ "cmd": "Page.captureScreenshot", "params": {} });
+        let clip = height.map(|height| json!({ "x": 0, "y": 0, "width": size[0], "height": height, "scale": 1 }));
+        let params = clip.map_or(json!({}), |clip| json!({ "clip": clip }));
+        let command = json!({ "cmd": "Page.captureScreenshot", "params": params });
         let picture = self.command("goog/cdp/execute", command).await;
         self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
         let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         let folder = root().join("target/screenshots");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), &picture).unwrap();
+        picture
     }
 
     /// What axe-core holds against the page as it is, of serious impact or worse: the rule, and where.
