@@ -5,7 +5,7 @@ use crate::identities::{BY_SKU, call, is_equal, shop_that_makes_anew, sku, stage
 use crate::names::lies_at;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
-use simulator::destination::{Shop, ShopConfig};
+use simulator::destination::{PARENT, Shop, ShopConfig};
 use simulator::fault::Fault;
 use std::collections::BTreeMap;
 use tests::simulation::stage::Stage;
@@ -100,10 +100,15 @@ impl Orphans {
     /// How many of them were brought at all, and of how many the model's id was told last.
     fn brought(&self) -> (usize, usize) {
         let mut last = BTreeMap::new();
-        for received in self.stage.world().destination.log.iter() {
+        let world = self.stage.world();
+        let stands_in_body = |path: &String| {
+            let stored = world.destination.state.get(path);
+            stored.is_some_and(|stored| stored.body()[PARENT].is_string())
+        };
+        for received in &world.destination.log {
             if received.method == "PUT" && self.variants.contains(&received.path) {
                 let is_told = received.header("x-parent").is_some() || received.query.contains("parent=");
-                last.insert(received.path.clone(), is_told);
+                last.insert(received.path.clone(), is_told || stands_in_body(&received.path));
             }
         }
         (last.len(), last.values().filter(|is_told| **is_told).count())
@@ -113,6 +118,17 @@ impl Orphans {
     fn are_told(&self) -> bool {
         let shop = self.stage.world().destination.shop.clone().expect("a shop");
         assert_eq!(shop.mistold, Vec::<String>::new());
+        let world = self.stage.world();
+        let state = world
+            .destination
+            .state
+            .iter()
+            .map(|(path, stored)| (path, stored.body()));
+        let are_orphans = !shop.orphans(state).is_empty();
+        drop(world);
+        if are_orphans {
+            return false;
+        }
         self.stage.is_quiet() && self.brought() == (self.variants.len(), self.variants.len())
     }
 
@@ -130,9 +146,16 @@ impl Orphans {
 /// once more when it has one, though nobody tells of them.
 #[test]
 fn variants_that_were_brought_without_the_id_of_their_model_are_brought_again_with_it() {
-    let mut orphans = Orphans::bring(BY_PARENTS, 91);
-    assert_eq!(orphans.brought(), (orphans.variants.len(), 0));
-    orphans.are_told_within(2 * HOUR_MS);
+    let in_body = r#""fields": [
+        { "from": "/uuid", "to": "/uuid" }, { "from": "/parent", "to": "/parent" },
+        { "template": "{parent.remote.id}", "to": "/parent_id" }
+    ]"#;
+    let by_body = BY_PARENTS.replace(r#""headers": { "x-parent": "{parent.remote.id}" }"#, in_body);
+    for shape in [BY_PARENTS, &by_body] {
+        let mut orphans = Orphans::bring(shape, 91);
+        assert_eq!(orphans.brought(), (orphans.variants.len(), 0));
+        orphans.are_told_within(2 * HOUR_MS);
+    }
 }
 
 /// Where the address has the model's id, variants are given up without it. A model that has one takes them out of the
