@@ -397,12 +397,14 @@ pub enum Record {
     Notification,
     /// How far reconciliation has come.
     Reconciliation,
+    /// When a refused token of the administration's was last told.
+    Guess,
     /// Since when ingest has known the worker's last count, by its own clock.
     Counted,
 }
 
 impl Record {
-    pub(crate) const NAMES: [(Record, &str); 10] = [
+    pub(crate) const NAMES: [(Record, &str); 11] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::History, "history"),
@@ -412,6 +414,7 @@ impl Record {
         (Record::Refused, "refused"),
         (Record::Notification, "notification"),
         (Record::Reconciliation, "reconciliation"),
+        (Record::Guess, "guess"),
         (Record::Counted, "counted"),
     ];
 }
