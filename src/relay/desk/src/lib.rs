@@ -12,12 +12,14 @@
 //! | [`books`] | the records of a tick: what is kept, and what is told at its end |
 //! | [`lists`] | lists of the PIM in which shapes look things up, and what a tick knows of each |
 //! | [`lookups`] | how such lists are read: when shaping needs them, or when an event says that they changed |
+//! | [`naming`] | the codes of entities whose keys hold only a hash of them |
 //! | [`stop`] | why a step, or the tick, goes no further |
 
 pub mod backlog;
 pub mod books;
 pub mod lists;
 pub mod lookups;
+pub mod naming;
 pub mod session;
 pub mod stop;
 pub mod tools;
