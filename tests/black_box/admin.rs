@@ -196,6 +196,43 @@ async fn nothing_is_open_without_the_token() {
     }
 }
 
+/// Whoever guesses is seen, and can fill neither log nor store: one line and one write, whichever component is asked.
+/// Whoever bears no token leaves nothing, and no guess is told.
+#[tokio::test]
+async fn a_guessed_token_is_told_once_a_minute_and_not_shown() {
+    let application = Application::start(secrets().with("log", "failures")).await.unwrap();
+    let tried = |headers: Vec<(String, String)>, path: &'static str| {
+        let application = &application;
+        async move {
+            let method = if path.contains('?') { Method::GET } else { Method::POST };
+            let answer = application.request(method, path, &headers, "").await.unwrap();
+            assert_eq!(answer.status, 401, "{path}");
+        }
+    };
+    let paths = ["/admin/pause", "/admin/check", "/worker/tick"];
+    for path in paths {
+        tried(vec![], path).await;
+    }
+    assert_eq!(application.store_operations().unwrap(), Vec::<Value>::new());
+    for path in paths {
+        for _ in 0..3 {
+            tried(vec![bearer("guessed-by-somebody")], path).await;
+        }
+    }
+    tried(vec![], "/worker/tick?key=guessed-by-somebody").await;
+    let lines = ["console", "setup", "worker"]
+        .map(|component| application.log_lines(component))
+        .concat();
+    let told: Vec<&Value> = lines.iter().filter(|line| line["log"] == "refused-token").collect();
+    assert_eq!((told.len(), &told[0]["path"]), (1, &json!("/admin/pause")), "{lines:?}");
+    assert!(!json!(lines).to_string().contains("guessed-by-somebody"));
+    let operations = application.store_operations().unwrap();
+    assert_eq!(
+        operations.iter().filter(|operation| operation["op"] == "set").count(),
+        1
+    );
+}
+
 #[tokio::test]
 async fn without_a_token_configured_everything_is_closed() {
     let setup = Setup {

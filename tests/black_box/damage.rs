@@ -130,3 +130,76 @@ async fn a_damaged_record_of_the_pair_is_told_and_mended_by_adopting() {
         assert_eq!(kept.len(), 10);
     }
 }
+
+/// A model whose code is too long for a key: only the values of its keys tell it.
+fn long_code() -> EntityId {
+    EntityId::Model(format!("{}-end", "a-code-that-no-key-holds".repeat(3)))
+}
+
+fn shows(lines: &[serde_json::Value], key: &str) -> bool {
+    lines
+        .iter()
+        .any(|line| line["log"] == "set-aside" && line["key"] == json!(key) && line["ok"] == json!(false))
+}
+
+/// An event whose value alone tells which entity it is of. Whatever waits beside it goes on; people are told, the value
+/// lies where they can look into it, and a walk finds the entity.
+#[tokio::test]
+async fn a_damaged_event_of_a_long_code_stops_nobody_and_its_entity_arrives() {
+    for (way, how) in WAYS {
+        let (world, application) = equal(10).await;
+        let created = world.edit(&long_code(), Action::create()).unwrap();
+        deliver_all(&application, &platform_deliveries(&created, 3))
+            .await
+            .unwrap();
+        let key = damage(&application, "r1.main.e.", how);
+        world.touch(&application, &world.products()[..2], 5).await.unwrap();
+        application
+            .until(|| shows(&application.log_lines("worker"), &key))
+            .await
+            .unwrap();
+        application.tick().await.unwrap();
+        let store = Store::open(application.state().path());
+        assert_eq!((store.get(&key), set_aside(&application).len()), (None, 1), "{way}");
+        assert!(
+            causes(&application).await.contains(&"index-damaged".to_owned()),
+            "{way}"
+        );
+        assert!(world.differences().len() <= 1, "{way}: all others arrived");
+        walk(&application).await;
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(
+            (world.differences(), set_aside(&application)),
+            (vec![], vec![]),
+            "{way}"
+        );
+        assert_eq!(causes(&application).await, [""; 0], "{way}");
+    }
+}
+
+/// What was in flight when a worker died. Nothing tells whose pushes those were, so a walk pushes all once more, even
+/// what by the index is there already.
+#[tokio::test]
+async fn a_damaged_record_of_what_was_in_flight_has_all_pushed_again() {
+    for (way, how) in WAYS {
+        let (world, application) = equal(10).await;
+        let key = "r1.main.f.tdied.1700000000";
+        let value = json!({ "v": 1, "entities": [["product", world.products()[0].key()]], "is_second": false });
+        let mut store = Store::open(application.state().path());
+        store.set_all([(key.to_owned(), how(value.to_string().into_bytes()))].into_iter());
+        world.forget_calls();
+        application
+            .until(|| shows(&application.log_lines("worker"), key))
+            .await
+            .unwrap();
+        assert!(store.get(key).is_none(), "{way}");
+        walk(&application).await;
+        application.tick_until_idle().await.unwrap();
+        assert_eq!((world.pushes("PUT"), world.pushes("DELETE")), (10, 0), "{way}");
+        assert_eq!(
+            (world.differences(), causes(&application).await),
+            (vec![], vec![]),
+            "{way}"
+        );
+    }
+}

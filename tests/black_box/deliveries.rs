@@ -392,3 +392,41 @@ async fn the_last_of_two_members_counts() {
     let expected = [2, 3].map(|n| (Entity::new(Kind::Product, &uuid(n)), Change::Updated));
     assert_eq!(queued(&application), expected);
 }
+
+/// An id that no PIM gives is acknowledged, so that nothing is sent again, and told in the log; nothing of it is kept.
+/// The longest code that a PIM gives is one of 255 characters, of however many bytes.
+#[tokio::test]
+async fn ids_that_no_pim_gives_are_acknowledged_and_not_kept() {
+    let application = Application::start(secrets()).await.unwrap();
+    let (longest, longer) = ("é".repeat(255), "é".repeat(256));
+    let platform = |kind: &str, entity: Value| {
+        let data = json!({ kind: entity });
+        json!({ "id": "1", "type": format!("com.akeneo.pim.v1.{}.deleted", kind.replace('_', "-")), "data": data })
+    };
+    let legacy = |kind: &str, resource: Value| {
+        let event = json!({ "action": format!("{kind}.removed"), "event_id": "1", "data": { "resource": resource } });
+        json!({ "events": [event] })
+    };
+    for (product, model) in [("123", longer.as_str()), ("../orders/5", &longer), (&longer, &longer)] {
+        for (channel, body) in [
+            (Channel::EventPlatform, platform("product", json!({ "uuid": product }))),
+            (
+                Channel::EventPlatform,
+                platform("product_model", json!({ "code": model })),
+            ),
+            (Channel::EventsApi, legacy("product", json!({ "uuid": product }))),
+            (Channel::EventsApi, legacy("product_model", json!({ "code": model }))),
+        ] {
+            let status = deliver(&application, channel, body.to_string().into_bytes()).await;
+            let line = application.log_lines("ingest").pop().unwrap();
+            assert_eq!((status, &line["stored"]), (200, &json!(0)), "{body}");
+            let told = line["ignored"][0].as_str().unwrap();
+            assert!(told.contains("no UUID") || told.contains("255 characters"), "{told}");
+        }
+    }
+    assert_eq!(queued(&application), []);
+    let body = platform("product_model", json!({ "code": longest })).to_string();
+    let status = deliver(&application, Channel::EventPlatform, body.into_bytes()).await;
+    let expected = (Entity::new(Kind::ProductModel, &longest), Change::Deleted);
+    assert_eq!((status, queued(&application)), (200, vec![expected]));
+}

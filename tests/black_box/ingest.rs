@@ -517,6 +517,11 @@ async fn a_refused_signature_is_noted_once_a_minute() {
         .collect();
     assert_eq!(sets.len(), 1, "{sets:?}");
     assert_eq!(sets[0]["keys"][0], "r1.main.refused");
+    let lines = application.log_lines("ingest");
+    let told = lines
+        .iter()
+        .filter(|line| line["log"] == "delivery" && line["status"] == 401);
+    assert_eq!(told.count(), 1, "{lines:?}");
 }
 
 #[tokio::test]

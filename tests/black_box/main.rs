@@ -17,6 +17,7 @@ mod deliveries;
 mod durability;
 mod forged;
 mod heads;
+mod hostile;
 mod hosts;
 mod identities;
 mod ingest;

@@ -37,6 +37,22 @@ async fn markup_in_ids_errors_and_payloads_is_text_in_the_browser() {
     scene.browser.end().await;
 }
 
+/// A text that turns its direction half-way would be read as another one.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: `cargo xtask test --full`"]
+async fn what_turns_the_direction_of_text_is_shown_by_its_number_in_the_browser() {
+    let scene = Scene::begin().await;
+    let model = EntityId::Model("a\u{202e}tac\u{2066}".to_owned());
+    scene.world.edit(&model, Action::create()).unwrap();
+    scene.refuse(&model, "no\u{2029}\u{200f}thing");
+    scene.deliver(std::slice::from_ref(&model), 1).await;
+    scene.application.tick_until_idle().await.unwrap();
+    scene.sign_in().await;
+    scene.reads("#dead-list .code", "a\\u202etac\\u2066").await;
+    scene.reads("#dead-list .reason", "no\\u2029\\u200fthing").await;
+    scene.browser.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser: `cargo xtask test --full`"]
 async fn the_policy_lets_no_other_script_run_in_the_browser() {

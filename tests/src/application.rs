@@ -191,6 +191,18 @@ impl Application {
         Ok(())
     }
 
+    /// The most memory that its process has had at once, in bytes.
+    ///
+    /// # Errors
+    /// If it has ended, or the system does not say so.
+    pub fn peak_bytes(&self) -> Result<usize> {
+        let process = self.child.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes: usize = peak.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes << 10)
+    }
+
     /// Kills it with SIGKILL; gives its store's folder and its setup, to start another one.
     ///
     /// # Errors

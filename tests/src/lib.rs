@@ -8,11 +8,13 @@
 //! - [`native`]: the relay's world without a component around it
 //! - [`hearing`]: a world around one upstream, which is heard and answers
 //! - `demo`, `preview`, `simulate`, `bench`: the programs that `cargo xtask demo`, `shape`, `simulate` and `bench` start
+//! - [`corpus`]: what the fuzzer's targets begin with; the program `seeds` writes it into a folder
 //! - [`simulation`]: the relay alone, in a seeded world where everything fails
 
 pub mod administration;
 pub mod application;
 pub mod client;
+pub mod corpus;
 pub mod fixtures;
 pub mod hearing;
 pub mod native;

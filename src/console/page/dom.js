@@ -1,6 +1,11 @@
 // Elements are made here and nowhere else. Text is always a text node, never markup: whatever a PIM, a destination or
 // an attacker writes is shown as it is.
 
+// What turns the direction of text, ends a line unseen or steers a terminal is shown by its number.
+const UNSEEN = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const visible = (text) =>
+  text.replace(UNSEEN, (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"));
+
 const $ = (id) => document.getElementById(id);
 
 /** An element with attributes, listeners (`onclick`) and children. */
@@ -19,12 +24,14 @@ function fill(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const wanted = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  element.append(...wanted.map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
 
 function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const seen = visible(text ?? "");
+  if (element.textContent !== seen) element.textContent = seen;
 }
 
 const shown = new WeakMap();

@@ -7,7 +7,7 @@ use config::ConsoleConfig;
 use config::access::AdminConfig;
 use config::answer::Answer;
 use host::{Head, SpinHost, VARIABLES};
-use people::admin::{self, Route, Who};
+use people::admin::{self, Route, Who, guess};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 
@@ -18,7 +18,12 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         return host::respond(out, page::answer(&head.method)).await;
     }
     let answer = match admit(&head) {
-        Err(refusal) => refusal,
+        Err(refusal) => {
+            if guess::is_one(&refusal, &head.query, &head.headers) {
+                tell_guess(&head.path).await;
+            }
+            refusal
+        }
         Ok(admitted) => match host::read_body(request, &head, admin::BODY_MAX).await {
             Ok(body) => carry_out(admitted, &body).await,
             Err(why) => admin::unread(why),
@@ -34,6 +39,12 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
 fn admit(head: &Head) -> Result<(Route, Who), Answer> {
     let config = AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
     admin::admit(&config, &head.method, &head.path, &head.query, &head.headers)
+}
+
+async fn tell_guess(path: &str) {
+    if let (Ok(host), Ok(config)) = (SpinHost::open(), ConsoleConfig::read(&VARIABLES)) {
+        guess::tell(&host, &config.keys, path).await;
+    }
 }
 
 async fn carry_out(admitted: (Route, Who), body: &[u8]) -> Answer {

@@ -8,7 +8,7 @@ use config::answer::Answer;
 use connection::asked::Asked;
 use connection::connect;
 use host::{Head, SpinHost, VARIABLES};
-use people::admin::{self, journal};
+use people::admin::{self, guess, journal};
 use preflight::request::Admitted;
 use preflight::{check, request};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
@@ -18,7 +18,12 @@ use spin_sdk::http_component;
 async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let head = host::head(&request);
     let answer = match admit(&head) {
-        Err(refusal) => refusal,
+        Err(refusal) => {
+            if guess::is_one(&refusal, &head.query, &head.headers) {
+                tell_guess(&head.path).await;
+            }
+            refusal
+        }
         Ok(admitted) => match host::read_body(request, &head, admin::BODY_MAX).await {
             Err(why) => admin::unread(why),
             Ok(body) if head.path.trim_end_matches('/').ends_with("/connect") => {
@@ -40,6 +45,12 @@ fn admit(head: &Head) -> Result<Admitted, Answer> {
         AdminConfig::read(&VARIABLES).map_err(|error| Answer::misconfigured(&error))?;
     }
     request::admit(&config, &head.method, &head.query, &head.headers)
+}
+
+async fn tell_guess(path: &str) {
+    if let (Ok(host), Ok(config)) = (SpinHost::open(), ConsoleConfig::read(&VARIABLES)) {
+        guess::tell(&host, &config.keys, path).await;
+    }
 }
 
 async fn look(admitted: &Admitted) -> Answer {

@@ -290,6 +290,7 @@ impl Destination {
             Some(Effect::Status { status, headers, body }) => {
                 (Reply::now(status_response(status, &headers, body.as_ref())), false)
             }
+            Some(Effect::Text { text }) => (Reply::now(crate::fault::text(text)), false),
             Some(Effect::Hang { ms }) => (Reply::cut(ms), false),
             Some(Effect::Cut { applied }) => {
                 let applied = applied && self.answer(request, now_ms).1;

@@ -24,6 +24,11 @@ pub enum Effect {
         #[serde(default)]
         body: Option<Value>,
     },
+    /// Answered well (200) with this text, whatever it is; nothing is applied.
+    Text {
+        /// The body.
+        text: String,
+    },
     /// Held open this long, then cut without an answer; nothing is applied.
     Hang {
         /// How long, in milliseconds.
@@ -336,6 +341,13 @@ pub fn set_header(response: &mut Response<Bytes>, name: &str, value: &str) {
     if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// The answer of an [`Effect::Text`].
+pub(crate) fn text(text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    set_header(&mut response, "content-type", "application/json");
+    response
 }
 
 /// The answer of an [`Effect::Status`].

@@ -204,6 +204,7 @@ impl Pim {
             Some(Effect::Status { status, headers, body }) => {
                 Reply::now(status_response(status, &headers, body.as_ref()))
             }
+            Some(Effect::Text { text }) => Reply::now(crate::fault::text(text)),
             Some(Effect::Disguised { status }) => {
                 self.answer(request, now_ms);
                 Reply::now(status_response(status, &[], None))

@@ -5,6 +5,7 @@ use config::access::{AdminConfig, authorize_tick};
 use config::answer::{Answer, watch_s};
 use config::{Telling, WorkerConfig};
 use host::{Console, Head, SpinHost, VARIABLES};
+use people::admin::guess;
 use records::report::Report;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
@@ -55,12 +56,23 @@ fn authorize(head: &Head) -> Result<u64, Answer> {
     watch_s(&head.query)
 }
 
+async fn tell_guess(path: &str) {
+    if let (Ok(host), Ok(telling)) = (SpinHost::open(), Telling::read(&VARIABLES)) {
+        guess::tell(&host, &telling.keys, path).await;
+    }
+}
+
 #[http_component]
 async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let head = host::head(&request);
     drop(request);
     let answer = match authorize(&head) {
-        Err(refusal) => refusal,
+        Err(refusal) => {
+            if guess::is_one(&refusal, &head.query, &head.headers) {
+                host::eager(tell_guess(&head.path)).await;
+            }
+            refusal
+        }
         Ok(watch_s) => match host::eager(tick(Some(watch_s))).await {
             Ok(report) => Answer::json(report.status(), &worker::answer(&report)),
             Err(error) => Answer::problem(503, &without_store(&error)),

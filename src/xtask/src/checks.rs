@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{axe, components, demo, packages, real, release, toolchain::Toolchain, up, workspace};
+use crate::{axe, components, demo, deny, packages, real, release, toolchain::Toolchain, up, workspace};
 
 /// The packages that are built for WebAssembly alone.
 const WASM: [&str; 5] = ["host", "ingest", "worker", "console", "setup"];
@@ -62,6 +62,7 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         .args(["--", "--include-ignored", "--show-output"]);
     let mut out_of_reach = Vec::new();
     if args.full {
+        deny::check(&deny::find_or_bring()?)?;
         bring(&mut tests)?;
         out_of_reach = real::bring(&mut tests)?;
     } else {
@@ -110,7 +111,7 @@ fn bring(tests: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Formatting and lints, of the native packages and of the components.
+/// Formatting and lints, of the native packages and of the components; licences and sources of libraries.
 ///
 /// # Errors
 /// Something is not as it should be.
@@ -120,5 +121,14 @@ pub(crate) fn check() -> Result<()> {
     workspace::run(workspace::native("clippy").args(["--all-targets", "--"]).args(lints))?;
     let toolchain = Toolchain::find_or_bring(workspace::root())?;
     let packages: Vec<&str> = WASM.iter().flat_map(|name| ["--package", name]).collect();
-    workspace::run(&mut toolchain.clippy(&packages, &lints))
+    workspace::run(&mut toolchain.clippy(&packages, &lints))?;
+    match deny::find()? {
+        Some(program) => deny::check(&program),
+        None => {
+            eprintln!(
+                "Left out: licences, sources and versions of libraries (`cargo xtask test --full` brings cargo-deny)"
+            );
+            Ok(())
+        }
+    }
 }

@@ -5,10 +5,11 @@
 //! | [`components`] | builds the WebAssembly components that `spin.toml` names |
 //! | [`demo`] | shows the main job from end to end |
 //! | [`bench`] | measures how fast it is |
+//! | [`fuzz`] | gives what reads the bytes of strangers any bytes |
 //! | [`connect`] | shows or changes a running application's subscription at Akeneo |
 //! | [`preflight`] | tells what is wrong with a running application's set-up |
 //! | [`shape`] | shows what a shape makes of entities |
-//! | [`checks`] | tests, formatting, lints |
+//! | [`checks`] | tests, formatting, lints; [`deny`] licences and sources of libraries |
 //! | [`packages`], [`npm`], [`pypi`], [`axe`] | bring what some tests need; [`real`] the real systems of other tests |
 //! | [`up`] | runs the application, on Spin or on the embedded runtime |
 //! | [`release`] | writes all that runs the application without this checkout; [`template`] what `spin new` makes of it |
@@ -26,6 +27,8 @@ mod components;
 mod connect;
 mod debian;
 mod demo;
+mod deny;
+mod fuzz;
 #[cfg(test)]
 mod links;
 mod mirror;
@@ -78,6 +81,8 @@ enum Task {
     Test(checks::Args),
     /// Run the seeded simulation in which everything fails: any number of seeds, or one with a trace
     Simulate(simulate::Args),
+    /// Give what reads the bytes of strangers any bytes, by libFuzzer
+    Fuzz(fuzz::Args),
     /// Measure how fast the application is, as ratios of what is measured in one run
     Bench(bench::Args),
     /// Build the components and write all that runs them without this checkout into one folder
@@ -96,6 +101,7 @@ fn main() -> ExitCode {
         Task::Shape(args) => shape::run(&args),
         Task::Test(args) => checks::test(&args),
         Task::Simulate(args) => simulate::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Release(args) => release::run(&args),
         Task::Check => checks::check(),

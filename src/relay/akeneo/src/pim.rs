@@ -20,8 +20,7 @@ use upstream::governor::{Call, Governor, Limits};
 use upstream::token::Tokens;
 use world::host::Host;
 
-pub use answer::judge;
-pub use answer::{Page, Read};
+pub use answer::{Page, Read, entity, judge, page};
 
 /// The limits of calls to the PIM, each of which may take `timeout_ms` milliseconds. Akeneo allows a connection four
 /// calls at once, and a PIM a hundred a second, which it shares among all integrations (contract 4.8).

@@ -8,17 +8,19 @@
 use crate::ahead::Ahead;
 use crate::item::{Answer, Asked};
 use crate::reading::{self, fetch, reread_what_the_index_denies};
-use crate::tried;
 use desk::backlog::Backlog;
+use desk::books::Books;
 use desk::lookups;
+use desk::naming;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::Desk;
+use desk::tried;
 use index::pages::Pages;
-use model::entity::{Kind, Segment};
+use model::entity::Kind;
 use queue::waiting::Waiting;
 use serde_json::Value;
-use world::host::{self, Host, StoreError};
+use world::host::{Host, StoreError};
 
 /// Reads the entities of a batch, and what the index knows of them; adds the pages of the index to `pages`. An entity
 /// whose code cannot be read is left out.
@@ -29,7 +31,7 @@ pub(crate) async fn ask<H: Host>(
     ahead: Option<Ahead>,
     pages: &mut Pages,
 ) -> Result<Vec<Asked>, Stop> {
-    let mut asked = name_all(&session.desk, batch).await?;
+    let mut asked = name_all(&session.desk, &mut session.books, batch).await?;
     if session.desk.config.shape.kinds().contains(&kind) {
         fetch(&mut session.upstreams, kind, &mut asked, ahead).await;
     } else {
@@ -95,39 +97,14 @@ pub(crate) async fn ask<H: Host>(
     Ok(asked)
 }
 
-/// Gives every entity its code. One whose code cannot be read any more was cleared by another worker meanwhile, and is
-/// left out.
-async fn name_all<H: Host>(desk: &Desk<'_, H>, batch: Vec<Waiting>) -> Result<Vec<Asked>, StoreError> {
+/// Gives every entity its code. One whose code nothing tells any more is left out.
+async fn name_all<H: Host>(desk: &Desk<'_, H>, books: &mut Books, batch: Vec<Waiting>) -> Result<Vec<Asked>, Stop> {
     let mut asked = Vec::with_capacity(batch.len());
     for waiting in batch {
-        let code = match waiting.entity.segment.code() {
-            Some(code) => Some(code),
-            None => code_in_values(desk, &waiting).await?,
-        };
+        let code = naming::code_of(desk, books, &waiting).await?;
         asked.extend(code.map(|code| Asked::new(waiting, code, desk.now_s())));
     }
     Ok(asked)
-}
-
-/// The code of an entity whose keys hold only a hash of it, out of the values of these keys.
-async fn code_in_values<H: Host>(desk: &Desk<'_, H>, waiting: &Waiting) -> Result<Option<String>, StoreError> {
-    let keys = waiting
-        .events
-        .iter()
-        .map(|(_, key)| key)
-        .chain(waiting.retries.iter().map(|(_, key)| key))
-        .chain(&waiting.dead_letters);
-    for key in keys {
-        let value: Option<Value> = host::read(desk.host, key).await?;
-        let code = value
-            .as_ref()
-            .and_then(|value| value.get("code"))
-            .and_then(Value::as_str);
-        if let Some(code) = code.filter(|code| Segment::of(code) == waiting.entity.segment) {
-            return Ok(Some(code.to_owned()));
-        }
-    }
-    Ok(None)
 }
 
 /// Brings the lists in which shaping looks things up. Where one does not come, all that was found fails, since nothing

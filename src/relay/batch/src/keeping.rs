@@ -7,10 +7,10 @@
 use crate::fanout;
 use crate::identities;
 use crate::item::{Fate, Item, Kept, Outcome, Pushed};
-use crate::tried::{Earlier, earlier};
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::tools::{Desk, Upstreams};
+use desk::tried::{Earlier, earlier};
 use index::claims::Claims;
 use index::pages::Pages;
 use model::entity::Kind;

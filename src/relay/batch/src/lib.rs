@@ -21,7 +21,7 @@
 //! | `media` | the files that entities name go ahead of them |
 //! | `push` | `Pushed`: every push is written down before it is made; and what came of it |
 //! | `keeping` | `Kept`: retries, dead letters, rechecks, the index; then the keys of what is done are deleted |
-//! | `tried` | what was tried before, and until when an earlier creation may still arrive |
+//! | `tried` | what each push is to bring, beside what was tried before |
 //! | `mistaken` | two mistakes that the simulation has this room make |
 
 pub mod ahead;

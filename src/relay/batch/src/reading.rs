@@ -13,8 +13,10 @@ use futures_util::{StreamExt, stream};
 use index::pages::Pages;
 use model::entity::{BATCH_MAX, Kind, is_same, updated_s};
 use model::failure::{Class, Failure};
+use model::json;
 use queue::waiting::Waiting;
 use serde_json::Value;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use world::host::Host;
@@ -24,6 +26,19 @@ const _: () = assert!(BATCH_MAX <= 100, "Akeneo gives a hundred in a page");
 /// How many lists of several entities may fail in a row until one that fails is no longer halved, but put off: it may
 /// be the PIM that is down, and the next batch is smaller. Refusals and answers that are too large do not count.
 const IN_A_ROW: u32 = 4;
+
+/// How much memory the entities of a batch may take together, in bytes. Those that were not read by then wait for another
+/// batch.
+const HELD_MAX: usize = 128 << 20;
+
+/// How much memory the entities take that were found, in bytes.
+fn held(items: &[Asked]) -> usize {
+    let found = items.iter().filter_map(|item| match &item.answer {
+        Answer::Found(entity) => Some(json::size(entity)),
+        _ => None,
+    });
+    found.sum()
+}
 
 /// Reads every entity of a batch: by list, of which the first may have been read ahead, and by id what the list cannot be
 /// trusted with.
@@ -63,6 +78,9 @@ pub(super) async fn fetch<H: Host>(
             Ok(found) => {
                 in_a_row = 0;
                 by_id.extend(sort_out(kind, items, range, found));
+                if held(items) > HELD_MAX {
+                    break;
+                }
             }
             // The failure costs nobody an attempt: asking for fewer tells which of the entities is at fault, if one is.
             // Those that are not asked for again are put off.
@@ -140,13 +158,29 @@ fn is_fresh(item: &Asked) -> bool {
     !is_old && !item.waiting.is_deletion_announced()
 }
 
+/// Reads some items by id, as long as the batch may hold more. What a list gave of these counts no more, whether or not
+/// they are read.
 async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Asked], by_id: Vec<usize>) {
-    let reads: Vec<(usize, Result<Read, Failure>)> = {
-        let items = &*items;
+    for at in &by_id {
+        if matches!(items[*at].answer, Answer::Found(_)) {
+            items[*at].answer = Answer::None;
+        }
+    }
+    let reads: Vec<(usize, Option<Result<Read, Failure>>)> = {
+        let (items, held) = (&*items, &Cell::new(held(items)));
         let read = |at: usize| async move {
+            if held.get() > HELD_MAX {
+                return (at, None);
+            }
             let (item, name) = (&items[at], items[at].name());
-            let read = upstreams.pim.by_id(kind, &item.code, &name, item.waiting.attempts());
-            (at, read.await)
+            let read = upstreams
+                .pim
+                .by_id(kind, &item.code, &name, item.waiting.attempts())
+                .await;
+            if let Ok(Read::Found(entity)) = &read {
+                held.set(held.get() + json::size(entity));
+            }
+            (at, Some(read))
         };
         stream::iter(by_id)
             .map(read)
@@ -155,6 +189,10 @@ async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &m
             .await
     };
     for (at, read) in reads {
+        let Some(read) = read else {
+            items[at].answer = Answer::None;
+            continue;
+        };
         items[at].by_id = true;
         match read {
             Ok(Read::Found(entity)) => {

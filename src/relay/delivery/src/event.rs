@@ -4,7 +4,7 @@
 //! names the event, its entity, its author and its moments, so that no other member can spoil it, and takes none of
 //! that for the entity's present state. The same event always comes to the same key.
 
-use model::entity::{Entity, Kind, Segment, digest};
+use model::entity::{Entity, Kind, Segment, digest, uuid_bytes};
 use model::text::{elements, members};
 use model::time;
 use queue::key::{Change, EventKey, ListKey, UNTOLD_FLOOR_S};
@@ -44,6 +44,9 @@ const LEGACY_ACTIONS: [(&str, Kind, Change); 6] = [
 
 /// What every type of the Event Platform begins with (contract 3.4).
 const PLATFORM_PREFIX: &str = "com.akeneo.pim.v1.";
+
+/// The longest code that the PIM gives anything, in characters.
+const CODE_MAX: usize = 255;
 
 /// The most events that one delivery of the Events API may have. Akeneo sends ten at most (contract 2.1).
 pub const EVENTS_MAX: usize = 100;
@@ -222,6 +225,9 @@ fn platform_event(event: &Value, name: &str, kind: Kind, change: Change, id: &Se
     let (Some(entity), Some(code)) = (entity, code) else {
         return Decoded::Ignored(format!("{name} without a {}", code_name(kind)));
     };
+    if let Some(why) = foreign(kind, &code) {
+        return Decoded::Ignored(format!("{name}: {why}"));
+    }
     let author = data.get("author").and_then(|author| {
         Some(Author {
             identifier: text(author, "identifier")?.to_owned(),
@@ -295,6 +301,9 @@ fn resource_event(event: &Value, action: &str, kind: Kind, change: Change, id: &
         // PIMs before 7.0 name no UUID (contract 2.3).
         return Decoded::Ignored(format!("{action} without a {}", code_name(kind)));
     };
+    if let Some(why) = foreign(kind, &code) {
+        return Decoded::Ignored(format!("{action}: {why}"));
+    }
     let author = text(event, "author").map(|author| Author {
         identifier: author.to_owned(),
         is_api: text(event, "author_type") == Some("api"),
@@ -327,6 +336,18 @@ fn code_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Product => "UUID (PIM 7.0 and later send it)",
         Kind::ProductModel | Kind::Category => "code",
+    }
+}
+
+/// Why the PIM has no entity of this id, if so. What is sent on under such an id, or asked of the PIM by it, serves
+/// nobody but whoever made it up.
+fn foreign(kind: Kind, id: &str) -> Option<&'static str> {
+    match kind {
+        Kind::Product => uuid_bytes(id).is_none().then_some("the product's id is no UUID"),
+        Kind::ProductModel | Kind::Category => {
+            let is_longer = id.chars().nth(CODE_MAX).is_some();
+            is_longer.then_some("the code has more than 255 characters")
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A caller asks [`route`], then [`judge`] with the head, and only then reads the body, which it gives to [`receive`],
 //! or what went wrong with it to [`unread`]. A delivery is answered with 200 only once all that is to be kept of it is
-//! stored, and each one whose head was judged has a log line. How much waits is known only from what the worker
+//! stored, and each one whose head was judged has a log line, but for what is forged: that has one a minute. How much waits is known only from what the worker
 //! published, and as it ages, more is taken to have come in every second since.
 
 use crate::channel::Channel;
@@ -90,8 +90,10 @@ pub async fn judge<'h, H: Store + Clock + Log>(
     match Signed::of(config, channel, headers) {
         Ok(signed) => Ok(signed),
         Err(refusal) => {
-            let answer = refusal.answer(host, config, channel).await;
-            tell(host, config, channel, headers, &answer, json!({}));
+            let (answer, is_told) = refusal.answer(host, config, channel).await;
+            if is_told {
+                tell(host, config, channel, headers, &answer, json!({}));
+            }
             Err(answer)
         }
     }
@@ -130,11 +132,14 @@ pub async fn receive<H: Store + Clock + Log>(
         own_authors: None,
         wants_categories: None,
     };
-    let answer = match delivery.take(signed, body).await {
-        Ok(()) => Answer::done(),
-        Err(Refusal::Malformed(_)) if headers.contains_key("content-encoding") => Answer::problem(400, ENCODED),
+    let (answer, is_told) = match delivery.take(signed, body).await {
+        Ok(()) => (Answer::done(), true),
+        Err(Refusal::Malformed(_)) if headers.contains_key("content-encoding") => (Answer::problem(400, ENCODED), true),
         Err(refusal) => refusal.answer(host, config, channel).await,
     };
+    if !is_told {
+        return answer;
+    }
     let fields = json!({
         "bytes": body.len(), "stored": delivery.stored,
         "ignored": (!delivery.ignored.is_empty()).then_some(&delivery.ignored),

@@ -59,17 +59,19 @@ impl From<StoreError> for Refusal {
 }
 
 impl Refusal {
-    /// The answer to the delivery. Notes a forged one for people, and logs what failed here.
+    /// The answer to the delivery, and whether the delivery is to be logged. Notes a forged one for people, and logs what
+    /// failed here.
     pub(crate) async fn answer<H: Store + Clock + Log>(
         self,
         host: &H,
         config: &IngestConfig<'_>,
         channel: Channel,
-    ) -> Answer {
-        match self {
+    ) -> (Answer, bool) {
+        let mut is_told = true;
+        let answer = match self {
             Refusal::Unsigned(reason) => Answer::problem(401, reason),
             Refusal::Forged(reason) => {
-                note(host, config, channel, reason).await;
+                is_told = note(host, config, channel, reason).await;
                 Answer::problem(401, reason)
             }
             Refusal::TooLarge(reason) => Answer::problem(413, &reason),
@@ -84,20 +86,21 @@ impl Refusal {
                 log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
                 channel.unavailable(STORE_FAILED)
             }
-        }
+        };
+        (answer, is_told)
     }
 }
 
-/// Notes a refused signature for people, at most once in [`REFUSED_EVERY_MS`]. They must hear of it, since a wrong
-/// secret suspends the subscription within the hour (contract 3.3); but a forger must not be able to wear the store
-/// out.
-async fn note<H: Store + Clock>(host: &H, config: &IngestConfig<'_>, channel: Channel, reason: &str) {
+/// Notes a refused signature for people, at most once in [`REFUSED_EVERY_MS`]; says whether it was not noted a moment ago
+/// already. They must hear of it, since a wrong secret suspends the subscription within the hour (contract 3.3); but a
+/// forger must be able neither to wear the store out nor to fill the log.
+async fn note<H: Store + Clock>(host: &H, config: &IngestConfig<'_>, channel: Channel, reason: &str) -> bool {
     let key = config.keys.record(Record::Refused);
     let now_ms = host.now_ms();
-    let Ok(known) = host.get(&key).await else { return };
+    let Ok(known) = host.get(&key).await else { return true };
     let known = known.and_then(|value| serde_json::from_slice::<Refused>(&value).ok());
     if known.is_some_and(|known| now_ms.abs_diff(known.at_ms) < REFUSED_EVERY_MS) {
-        return;
+        return false;
     }
     let refused = Refused {
         v: 1,
@@ -107,6 +110,7 @@ async fn note<H: Store + Clock>(host: &H, config: &IngestConfig<'_>, channel: Ch
     };
     // If the note cannot be written, the log line of this delivery still tells.
     let _ = host.set(&key, &json!(refused).to_string().into_bytes()).await;
+    true
 }
 
 /// The answer to a delivery that cannot be taken because the configuration makes no sense. The reason is logged.

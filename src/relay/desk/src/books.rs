@@ -316,6 +316,25 @@ impl Books {
         Ok(self.save_reconciliation(desk).await?)
     }
 
+    /// Sets damaged records aside, and asks for a walk that finds again what they held; a forced one where they held
+    /// what the index cannot tell. The walk is asked for first: a tick that is killed after that costs a walk too many,
+    /// and never one too few. Fails without the lease.
+    pub async fn set_aside(
+        &mut self,
+        desk: &Desk<'_, impl Host>,
+        keys: &[&String],
+        is_forced: bool,
+    ) -> Result<(), Stop> {
+        desk.check_lease()?;
+        self.reconciliation.walk.ask(is_forced);
+        self.save_reconciliation(desk).await?;
+        for key in keys {
+            desk.set_aside(key).await?;
+        }
+        self.note_progress();
+        Ok(())
+    }
+
     /// Keeps the state as it is now, with what the governors have learned and how large pages of the PIM come.
     pub async fn save_state<H: Host>(
         &self,

@@ -17,7 +17,7 @@ use records::state::State;
 use serde_json::{Value, json};
 use upstream::governor::Governor;
 use upstream::token;
-use world::host::Host;
+use world::host::{Host, StoreError};
 use world::log;
 
 /// What everybody needs: the world, the configuration, and the lease under which all is done.
@@ -63,6 +63,23 @@ impl<H: Host> Desk<'_, H> {
     pub fn log_unread(&self, kind: Kind, ids: &[String]) {
         let reason = "the PIM does not give it, not even alone";
         self.log_failure("unread", json!({ "kind": kind.name(), "ids": ids, "reason": reason }));
+    }
+
+    /// Keeps a copy of a damaged record under another key, where people can look into it until a walk has found again
+    /// what it held. People are told.
+    pub async fn keep_aside(&self, key: &str) -> Result<(), StoreError> {
+        let aside = Key::SetAside(self.now_s(), Segment::of(key));
+        if let Some(value) = self.host.get(key).await? {
+            self.host.set(&self.config.keys.encode(&aside), &value).await?;
+        }
+        self.log_failure("set-aside", json!({ "key": key }));
+        Ok(())
+    }
+
+    /// Takes a damaged record away, and keeps it under another key.
+    pub async fn set_aside(&self, key: &str) -> Result<(), StoreError> {
+        self.keep_aside(key).await?;
+        self.host.delete(key).await
     }
 
     /// Fails once the lease has passed: what is written without it may undo what another worker has written meanwhile.

@@ -6,6 +6,7 @@
 
 mod dead_letters;
 mod entity;
+pub mod guess;
 pub mod journal;
 mod metrics;
 mod status;

@@ -82,11 +82,11 @@ pub fn no_progress(state: &State) -> Option<String> {
     })
 }
 
-/// The sentence that a page of the index is set aside since it was damaged, if so.
+/// The sentence that a record is set aside since it was damaged, if so.
 pub fn damaged(set_aside_s: Option<u64>) -> Option<String> {
     let since = time::text(set_aside_s?);
     Some(format!(
-        "a page of the index was damaged and has been set aside since {since}: a walk finds again what it held; what the PIM deletes of that until then, the destination may keep"
+        "a record in the store was damaged and has been set aside since {since}: a walk finds again what it held; what the PIM deletes of that until then, the destination may keep"
     ))
 }
 

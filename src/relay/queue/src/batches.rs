@@ -34,16 +34,21 @@ impl Default for Arrangement {
     }
 }
 
+/// How long ago an event is dated that stands behind those dated later, in seconds. Honest ones come within minutes.
+const LONG_AGO_S: u64 = 3600;
+
 /// Which entities stand before which: what was told before what reconciliation found, both before what is looked at
 /// again, and behind all of them what served as a probe of an upstream that is down, and what was given up and has a
 /// try of its own left. Those that have been tried before stand behind those that have not, so that none that fails
-/// stands in the way of all others.
+/// stands in the way of all others; and those of which all events are dated long ago behind those of one dated lately,
+/// so that nobody goes before all others by a moment that is made up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Class {
     is_own_try: bool,
     was_probe: bool,
     is_reconciliation: bool,
     is_second_look: bool,
+    is_long_ago: bool,
 }
 
 /// The due entities of a plan.
@@ -53,6 +58,7 @@ pub struct Due<'a> {
     /// Numbers of entities, in the order in which they are served.
     order: VecDeque<u32>,
     window: VecDeque<u32>,
+    now_s: u64,
 }
 
 impl Plan {
@@ -69,7 +75,7 @@ impl<'a> Due<'a> {
         for number in plan.numbers() {
             let facts = plan.facts(number);
             if facts.is_due(now_s, done_s) {
-                due.push((class(&facts), facts.since_s(), number));
+                due.push((class(&facts, now_s), since_s(&facts, now_s), number));
             }
         }
         sort(&mut due, Ord::cmp);
@@ -77,6 +83,7 @@ impl<'a> Due<'a> {
             plan,
             order: due.into_iter().map(|(.., number)| number).collect(),
             window: VecDeque::new(),
+            now_s,
         }
     }
 
@@ -107,7 +114,7 @@ impl<'a> Due<'a> {
             let first = self.plan.facts(*self.window.front()?);
             let arrangement = arrange(first.kind());
             let most = |facts: &Facts<'_>| batch_max(if arrangement.narrows { facts.attempts() } else { 0 });
-            let like = |facts: &Facts<'_>| (facts.kind(), class(facts), most(facts));
+            let like = |facts: &Facts<'_>| (facts.kind(), class(facts, self.now_s), most(facts));
             let size = arrangement.size.min(most(&first));
             let is_alike = |number: &&u32| like(&self.plan.facts(**number)) == like(&first);
             let alike = self.window.iter().take_while(is_alike).count();
@@ -123,9 +130,9 @@ impl<'a> Due<'a> {
     /// says whether there were any.
     fn open_window(&mut self, arrange: &mut impl FnMut(Kind) -> Arrangement) -> bool {
         let Some(first) = self.order.front() else { return false };
-        let plan = self.plan;
-        let class = class(&plan.facts(*first));
-        let is_alike = |number: &&u32| self::class(&plan.facts(**number)) == class;
+        let (plan, now_s) = (self.plan, self.now_s);
+        let class = class(&plan.facts(*first), now_s);
+        let is_alike = |number: &&u32| self::class(&plan.facts(**number), now_s) == class;
         let count = self.order.iter().take(WINDOW).take_while(is_alike).count();
         let window: Vec<u32> = self.order.drain(..count).collect();
         if class.was_probe {
@@ -148,7 +155,7 @@ impl<'a> Due<'a> {
     }
 }
 
-fn class(facts: &Facts<'_>) -> Class {
+fn class(facts: &Facts<'_>, now_s: u64) -> Class {
     let was_probe = facts.was_probe();
     Class {
         is_own_try: facts.is_own_try(),
@@ -156,6 +163,32 @@ fn class(facts: &Facts<'_>) -> Class {
         // Probes take turns, whatever else they are.
         is_reconciliation: !was_probe && facts.is_reconciliation(),
         is_second_look: !was_probe && (facts.attempts() > 0 || !facts.has_events()),
+        is_long_ago: !was_probe && is_long_ago(facts, now_s),
+    }
+}
+
+/// Whether all events of an entity are dated long ago.
+fn is_long_ago(facts: &Facts<'_>, now_s: u64) -> bool {
+    facts.has_events()
+        && facts
+            .events()
+            .all(|(_, time_s)| time_s.saturating_add(LONG_AGO_S) < now_s)
+}
+
+/// Since when an entity has waited, in seconds since the Unix epoch: what was told of it first, or what was due first. A
+/// moment long ago counts only where there is no other.
+fn since_s(facts: &Facts<'_>, now_s: u64) -> u64 {
+    let is_long_ago = is_long_ago(facts, now_s);
+    let times = facts.events().map(|(_, time_s)| time_s);
+    let told = times
+        .filter(|time_s| is_long_ago || time_s.saturating_add(LONG_AGO_S) >= now_s)
+        .min();
+    let due = || facts.retries().map(|(.., due_s)| due_s).min();
+    match (facts.was_probe(), told) {
+        // Of probes the one that was tried longest ago is first.
+        (true, _) => due().unwrap_or(0),
+        (false, Some(told_s)) => told_s,
+        (false, None) => due().unwrap_or(0),
     }
 }
 

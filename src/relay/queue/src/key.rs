@@ -397,6 +397,8 @@ pub enum Record {
     Notification,
     /// How far reconciliation has come.
     Reconciliation,
+    /// When a refused token of the administration's was last told.
+    Guess,
     /// Since when ingest has known the worker's last count, by its own clock.
     Counted,
     /// Until when somebody wants the lease of the worker that has it.
@@ -404,7 +406,7 @@ pub enum Record {
 }
 
 impl Record {
-    pub(crate) const NAMES: [(Record, &str); 11] = [
+    pub(crate) const NAMES: [(Record, &str); 12] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::History, "history"),
@@ -414,6 +416,7 @@ impl Record {
         (Record::Refused, "refused"),
         (Record::Notification, "notification"),
         (Record::Reconciliation, "reconciliation"),
+        (Record::Guess, "guess"),
         (Record::Counted, "counted"),
         (Record::Wanted, "wanted"),
     ];

@@ -476,19 +476,6 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Since when the entity has waited, in seconds since the Unix epoch: what was told of it first, or what was due
-    /// first.
-    pub(crate) fn since_s(&self) -> u64 {
-        let told = self.events().map(|(_, time_s)| time_s).min();
-        let due = || self.retries().map(|(.., due_s)| due_s).min();
-        match (self.was_probe(), told) {
-            // Of probes the one that was tried longest ago is first.
-            (true, _) => due().unwrap_or(0),
-            (false, Some(told_s)) => told_s,
-            (false, None) => due().unwrap_or(0),
-        }
-    }
-
     /// Where the entity stands in the order of the index: products by their UUIDs, all else behind them by its segment.
     pub(crate) fn place(&self) -> Vec<u8> {
         let segment = self.segment();

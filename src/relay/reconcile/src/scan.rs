@@ -1,7 +1,7 @@
 //! A scan over a list of the PIM: page after page, to an end that is certain.
 //!
-//! Looks and walks take no page for the last one at first sight. Whoever scans may assume that a page which leads to
-//! itself comes back as a failure, and that what the PIM does not give is counted and logged as `unread`.
+//! Looks and walks take no page for the last one at first sight. Whoever scans may assume that a page which leads back
+//! to itself, or to one before it, comes back as a failure, and that what the PIM does not give is counted and logged as `unread`.
 
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
@@ -34,10 +34,11 @@ pub(super) enum Turn {
     End,
 }
 
-/// Whether a page leads to itself: following it would never end.
+/// Whether a page leads to itself, or to one that was passed: following it would never end.
 fn is_stuck_at(scan: &Scan, page: &Page) -> bool {
-    let places = page.next.as_deref().zip(scan.cursor.as_deref());
-    places.is_some_and(|(next, cursor)| is_same_place(next, cursor))
+    let Some(next) = page.next.as_deref() else { return false };
+    let known = [&scan.cursor, &scan.passed].into_iter().flatten();
+    known.into_iter().any(|known| is_same_place(next, known))
 }
 
 /// Takes note of a page whose entities have been dealt with.
@@ -55,6 +56,9 @@ pub(super) fn turn(scan: &mut Scan, page: &Page, now_ms: u64) -> Turn {
     match &page.next {
         Some(next) => {
             scan.cursor = Some(next.clone());
+            if scan.pages.is_power_of_two() {
+                scan.passed = scan.cursor.clone();
+            }
             Turn::On
         }
         None => Turn::End,
@@ -81,7 +85,9 @@ pub(super) async fn ask<H: Host>(
         .await?;
     match &turned {
         Turned::Page(page) if is_stuck_at(scan, page) => {
-            let reason = "a page of the PIM's list leads to itself";
+            let reason = "a page of the PIM's list leads back to itself or to one before it";
+            let fields = json!({ "kind": kind.name(), "pages": scan.pages, "reason": reason });
+            session.desk.log_failure("scan", fields);
             return Err(session.upstreams.pim_failure(Class::Permanent, reason).into());
         }
         Turned::Page(page) => {
@@ -167,5 +173,34 @@ mod tests {
         turn(&mut scan, &page(Some("page=3&limit=100"), 100), 10);
         assert!(is_stuck_at(&scan, &page(Some("page=9&limit=25"), 1)));
         assert!(!is_stuck_at(&scan, &page(Some("page=10&limit=25"), 1)));
+    }
+
+    #[test]
+    fn a_circle_of_any_length_is_noticed_wherever_it_begins() {
+        for (before, length) in [(0, 2), (0, 3), (1, 2), (5, 2), (3, 7), (40, 11), (2, 64)] {
+            let place = |number: usize| format!("search_after={number}&limit=100");
+            let (mut scan, mut number) = (Scan::begin(5), 0);
+            let noticed = loop {
+                number += 1;
+                let next = if number < before {
+                    number
+                } else {
+                    before + (number - before) % length
+                };
+                let page = page(Some(&place(next)), 1);
+                if is_stuck_at(&scan, &page) {
+                    break number;
+                }
+                assert!(number < 4 * (before + length) + 4, "{before} {length}");
+                turn(&mut scan, &page, 1);
+            };
+            assert!(noticed > before, "{before} {length}: a list that goes on is none");
+        }
+        let mut scan = Scan::begin(5);
+        for number in 0..1000 {
+            let page = page(Some(&format!("search_after={number}&limit=100")), 1);
+            assert!(!is_stuck_at(&scan, &page), "{number}");
+            turn(&mut scan, &page, 1);
+        }
     }
 }

@@ -2,16 +2,15 @@
 //!
 //! The page is kept under another key. A walk finds again what a page of entities held; a page of identities is made anew
 //! of what the entities' pages tell, and whatever was given up is tried once more, since who waited for an identity stood
-//! in that page alone. Any other damage is left as it is: what such a record said only a person can say.
+//! in that page alone. What waits and what was in flight is set aside where it is read. Any other damage is left as it is: what such a record said only a person can say.
 
 use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::stop::Stop;
 use desk::tools::Desk;
-use model::entity::{Kind, Segment};
+use model::entity::Kind;
 use queue::dead_letter::DeadLetter;
 use queue::key::{Change, Key};
-use serde_json::json;
 use world::host::{self, Host, StoreError, set_all};
 
 /// Sets a page of the index aside that a tick was stopped by, and asks for a walk that finds again what a page of entities
@@ -42,27 +41,21 @@ pub(crate) async fn mend<H: Host>(
     books.reconciliation.walk.ask(false);
     books.reconciliation.save(desk.host, keys).await?;
     match place {
-        None => set_aside(desk, key).await,
+        None => desk.set_aside(key).await,
         Some(place) => match books.remade_claims(desk, place).await {
             // The index is mended first; the next tick comes upon this page again.
-            Err(StoreError::Damaged(other)) => set_aside(desk, &other).await,
+            Err(StoreError::Damaged(other)) => desk.set_aside(&other).await,
             Err(error) => Err(error),
             // Reading the index took too long: the next tick comes upon the page again.
             Ok(_) if !desk.lease.holds(desk.host) => Ok(()),
             Ok(mut claims) => {
-                keep_aside(desk, key).await?;
+                desk.keep_aside(key).await?;
                 let count = try_once_more(desk, backlog, place.0).await?;
                 books.note_raised(backlog, count);
                 books.save_claims(desk, &mut claims).await
             }
         },
     }
-}
-
-/// Takes a damaged page away, and keeps it under another key.
-async fn set_aside<H: Host>(desk: &Desk<'_, H>, key: &str) -> Result<(), StoreError> {
-    keep_aside(desk, key).await?;
-    desk.host.delete(key).await
 }
 
 /// Queues every entity of a kind that was given up; says how many there are.
@@ -77,14 +70,4 @@ async fn try_once_more<H: Host>(desk: &Desk<'_, H>, backlog: &Backlog, kind: Kin
     }
     set_all(desk.host, &raised).await?;
     Ok(raised.len())
-}
-
-/// Keeps a copy of a damaged page under another key.
-async fn keep_aside<H: Host>(desk: &Desk<'_, H>, key: &str) -> Result<(), StoreError> {
-    let aside = Key::SetAside(desk.now_s(), Segment::of(key));
-    if let Some(value) = desk.host.get(key).await? {
-        desk.host.set(&desk.config.keys.encode(&aside), &value).await?;
-    }
-    desk.log("set-aside", json!({ "key": key, "ok": false }));
-    Ok(())
 }

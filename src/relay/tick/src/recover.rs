@@ -61,7 +61,14 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
     let (plan, planned_s) = (backlog.plan.clone(), backlog.planned_s);
     let due = plan.in_flight.iter();
     for batch in due.filter(|batch| batch.is_due(planned_s)) {
-        let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
+        let value = desk.host.get(&batch.key).await?;
+        let is_there = value.is_some();
+        let value: Option<InFlightValue> = value.as_deref().and_then(host::decoded);
+        if is_there && value.is_none() {
+            // Nothing tells whose pushes were under way: whatever the index has may be what the destination has not.
+            books.set_aside(desk, &[&batch.key], true).await?;
+            continue;
+        }
         if batch.is_ahead(planned_s) {
             // The batch was written by a clock that was wrong, so its moment does not tell when pushes began: the ten
             // minutes in which it settles begin now.

@@ -9,7 +9,7 @@ use queue::retry::WAIT_MAX_S;
 
 /// How long a `Retry-After` asks to wait, in seconds: it comes as seconds, with or without a fraction, or as a date
 /// (RFC 9110), also with an offset in place of GMT. A day at most; a moment that is past asks for nothing.
-pub(crate) fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
+pub fn retry_after_s(value: &str, now_ms: u64) -> Option<u64> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
         // `NaN`, and a number larger than any, stand for a wait without an end, of which a day is kept to.

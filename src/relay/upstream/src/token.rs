@@ -19,6 +19,9 @@ use world::host::{self, Host};
 /// The circuit of the token endpoint.
 pub const CIRCUIT: &str = "token";
 
+/// The longest token that is used, in bytes. Hosts take headers of 128 KiB in all, and few servers more than 8 KiB.
+const TOKEN_MAX: usize = 16 << 10;
+
 /// How long before its end a token is renewed at most, in milliseconds; a short-lived one after nine tenths.
 const EARLY_MS: u64 = 60_000;
 
@@ -123,7 +126,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         }
         let mut current = self.current.lock().await;
         if current.is_none() {
-            *current = host::read(self.host, &self.key).await.ok().flatten();
+            let known: Option<Token> = host::read(self.host, &self.key).await.ok().flatten();
+            *current = known.filter(|known| known.access.len() <= TOKEN_MAX);
         }
         if let Some(token) = current.as_ref().filter(|token| token.renew_ms > self.host.now_ms()) {
             self.governor.keep_secret(&token.access);
@@ -218,7 +222,14 @@ impl<'a, H: Host> Tokens<'a, H> {
             Err(class) => Some(if is_last_way { class } else { Class::NotCalled }),
         };
         self.governor.call(call, &mut judge).await.map_err(not_the_entitys)?;
-        token.ok_or_else(|| self.governor.failed(Class::Unavailable, "no token was read".to_owned()))
+        match token {
+            Some(token) if token.access.len() > TOKEN_MAX => {
+                let reason = "the login brings a token of more than 16 KiB, which no header can carry";
+                Err(self.governor.refuse(CIRCUIT, reason))
+            }
+            Some(token) => Ok(token),
+            None => Err(self.governor.failed(Class::Unavailable, "no token was read".to_owned())),
+        }
     }
 }
 

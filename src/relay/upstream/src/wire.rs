@@ -4,6 +4,7 @@
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use miniz_oxide::inflate::{DecompressError, TINFLStatus, decompress_to_vec_with_limit};
+use model::json;
 use world::host::{CallLimits, Http, SendError, Transfer};
 
 /// What every request says unless it says otherwise. Firewalls refuse those without a `User-Agent`, and without an
@@ -14,6 +15,10 @@ const COMMON: [(HeaderName, &str); 3] = [
     (ACCEPT_ENCODING, "identity"),
 ];
 
+/// How much memory the tree of an answer that is needed may take beside its texts, in bytes: seventy thousand values of
+/// products, and far more than a page of ordinary ones has.
+const TREE_MAX: usize = 64 << 20;
+
 /// Makes one call.
 pub async fn send<H: Http>(
     host: &H,
@@ -21,7 +26,11 @@ pub async fn send<H: Http>(
     limits: CallLimits,
 ) -> Result<Response<Vec<u8>>, SendError> {
     let response = host.send(measured(dressed(request)), limits).await?;
-    unpacked(response, limits)
+    let response = unpacked(response, limits)?;
+    if limits.needs_body_of(response.status()) && json::weight(response.body()) > TREE_MAX {
+        return Err(SendError::TooLarge);
+    }
+    Ok(response)
 }
 
 /// Passes content on: as it is packed, and of the length that its sender gives it.

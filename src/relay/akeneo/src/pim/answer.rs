@@ -49,7 +49,7 @@ pub fn judge(status: StatusCode) -> Option<Class> {
 
 /// The entity that was asked for, or its absence, which counts in Akeneo's own words alone; else the class of the
 /// failure.
-pub(super) fn entity(kind: Kind, code: &str, response: &Response<Vec<u8>>) -> Result<Read, Class> {
+pub fn entity(kind: Kind, code: &str, response: &Response<Vec<u8>>) -> Result<Read, Class> {
     if response.status() == StatusCode::NOT_FOUND {
         return absence(code, response).map(|()| Read::Gone);
     }
@@ -107,7 +107,7 @@ fn own_404(response: &Response<Vec<u8>>) -> Option<String> {
 }
 
 /// A page of a list; else the class of the failure.
-pub(super) fn page(response: &Response<Vec<u8>>) -> Result<Page, Class> {
+pub fn page(response: &Response<Vec<u8>>) -> Result<Page, Class> {
     if let Some(class) = judge(response.status()) {
         return Err(class);
     }

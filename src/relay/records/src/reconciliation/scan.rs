@@ -20,6 +20,9 @@ pub struct Scan {
     pub date_s: Option<u64>,
     /// The page that is next; none is the first.
     pub cursor: Option<String>,
+    /// A page that was passed: one that leads to it again closes a circle. It moves on whenever twice as many pages were
+    /// read as there were then, so that every circle comes round to it (Brent's algorithm).
+    pub passed: Option<String>,
     /// What is known of a gap there, if the PIM does not give what comes next.
     pub gap: Option<Box<Gap>>,
     /// Entities that could not be read, not even alone, and were passed over.
