@@ -290,8 +290,12 @@ async fn a_delivery_is_not_acknowledged_where_a_variable_that_it_needs_cannot_be
             }
         }
         let writes = application.store_operations().unwrap();
-        let writes = writes.iter().filter(|operation| operation["op"] != "get").count();
-        assert_eq!(writes, all.len() - needing.len(), "{name}");
+        // No tick has run here, and the first delivery notes since when that is so.
+        let is_note = |operation: &Value| operation["keys"] == json!(["r1.main.counted"]);
+        let writes = writes
+            .iter()
+            .filter(|operation| operation["op"] != "get" && !is_note(operation));
+        assert_eq!(writes.count(), all.len() - needing.len(), "{name}");
     }
 }
 
