@@ -67,6 +67,7 @@ pub fn texts(bytes: &[u8]) {
         assert!(members.keys().eq(library.keys()), "other members: {mended}");
     }
     if let Some(document) = json::read(bytes) {
-        assert_eq!(json::is_damaged(&document.value), document.is_damaged);
+        // What is damaged may be gone all the same: of two members of one name the last one counts.
+        assert!(document.is_damaged || !json::is_damaged(&document.value));
     }
 }

@@ -82,10 +82,9 @@ pub fn answers(bytes: &[u8]) {
     let mut answers = Answers::default();
     answers.amend(&Node::root(&document, &flaws));
     let body = &bytes[at..];
-    for status in [200, 201, 204, 301, 400, 404, 409, 422, 429, 500, 503] {
+    for status in [200, 404, 409, 422, 503] {
         for act in [Act::Upsert, Act::Create, Act::Update, Act::Delete] {
-            let meaning = answers.meaning(act, status, body);
-            assert_eq!(meaning, answers.meaning(act, status, body));
+            answers.meaning(act, status, body);
         }
     }
     let reason = answers.reason(body);

@@ -119,7 +119,9 @@ impl Keyspace {
             }),
             ["d", kind, segment, failed] => Key::DeadLetter(parse_letter(kind, segment, failed, "0", "0")?),
             ["d", kind, segment, failed, attempts, left] => {
-                Key::DeadLetter(parse_letter(kind, segment, failed, attempts, left)?)
+                let letter = parse_letter(kind, segment, failed, attempts, left)?;
+                // One that used up no attempt has none left, and its key ends with the time.
+                Key::DeadLetter(Some(letter).filter(|letter| letter.attempts > 0)?)
             }
             ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
