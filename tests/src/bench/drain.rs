@@ -28,7 +28,7 @@ const EVENTS: usize = 50;
 /// Pushes that the destination takes at once.
 const AT_ONCE: f64 = 5.0;
 
-/// How many list calls a change of a hundred models may take, or of fewer.
+/// How many list calls it may take to read a hundred changed models, or fewer, and to find what inherits from them.
 const LISTS: usize = 15;
 
 /// How the upstreams of a run are called, how long the PIM and the destination take, in milliseconds, and how many models
@@ -70,12 +70,15 @@ async fn run((upstreams, pim_ms, push_ms, models): Run, host: Host, table: &mut 
     tell(&world, &running, models_alone.iter()).await?;
     let inherited = models * (1 + VARIANTS);
     let took = wait(&world, &format!("{models} models with variants"), inherited, begun).await?;
-    let lists = world.pim_calls(&[CallKind::ProductList, CallKind::ProductSearch, CallKind::ModelList]);
     let what = format!("{upstreams}: {models} models with {VARIANTS} variants");
     by_the_destination(&what, inherited, took, host, table)?;
+    let (found, all) = list_calls(&world);
     let most = (LISTS * models.div_ceil(100)) as f64;
-    let what = format!("{what}: list calls, limit");
-    table.tell(&what, Some(host), Unit::Count, (lists as f64, most))?;
+    let to_find = format!("{what}: list calls to find them, limit");
+    table.tell(&to_find, Some(host), Unit::Count, (found as f64, most))?;
+    let least = models.div_ceil(100) + (models * VARIANTS).div_ceil(100);
+    let in_all = format!("{what}: list calls in all, least");
+    table.tell(&in_all, Some(host), Unit::Count, (all as f64, least as f64))?;
     quiet(&world).await;
 
     let begun = begin(&world);
@@ -119,6 +122,22 @@ fn families(world: &World, models: usize) -> Result<Vec<Vec<EntityId>>> {
 fn begin(world: &World) -> Instant {
     world.forget_calls();
     Instant::now()
+}
+
+/// The list calls of the PIM until the last model was pushed, before which its variants are found; and all of them.
+fn list_calls(world: &World) -> (usize, usize) {
+    let pushed_ms = world.destination.with(|destination| {
+        let models = destination
+            .log
+            .iter()
+            .filter(|push| push.path.starts_with("/product-models/"));
+        models.map(|push| push.at_ms).max().unwrap_or(0)
+    });
+    let lists = [CallKind::ProductList, CallKind::ProductSearch, CallKind::ModelList];
+    world.pim.with(|pim| {
+        let lists = || pim.calls.iter().filter(|call| lists.contains(&call.kind));
+        (lists().filter(|call| call.at_ms <= pushed_ms).count(), lists().count())
+    })
 }
 
 /// Edits these, one after another, and tells of all edits at once.

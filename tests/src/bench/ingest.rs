@@ -95,15 +95,9 @@ pub(crate) async fn measure(args: &Args, host: Host, table: &mut Table) -> Resul
         let ingest = figures(&receivers[0], args.ingest_seconds)?;
         for other in &receivers[1..] {
             let theirs = figures(other, args.ingest_seconds)?;
-            let what = format!(
-                "{connections} connections: deliveries taken by ingest, by {}",
-                other.name
-            );
+            let what = format!("{connections} connections: ingest, {}", other.name);
             table.tell(&what, Some(host), Unit::PerSecond, (ingest.0, theirs.0))?;
-            let what = format!(
-                "{connections} connections: 99th percentile of ingest, of {}",
-                other.name
-            );
+            let what = format!("{connections} connections: 99th percentile, {}", other.name);
             table.tell_times(&what, Some(host), ingest.1, theirs.1)?;
         }
     }
