@@ -8,15 +8,12 @@ use redis::aio::MultiplexedConnection;
 use simulator::catalogue::{Action, Catalogue};
 use simulator::fault::{Effect, Fault};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tests::application::{Application, Setup};
+use tests::redis_server::RedisServer;
 use tests::world::{World, deliver_all, platform_deliveries};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -26,15 +23,15 @@ const WORKED: usize = 8;
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server: `cargo xtask test --full`"]
 async fn two_hosts_on_one_redis_lose_nothing_and_stay_within_the_limits() {
-    let server = Server::start().await;
-    let mut redis = server.connect().await.unwrap();
+    let server = RedisServer::start().await.unwrap();
+    let mut redis = connect(&server).await;
     let () = redis.set("somebody.else", "theirs").await.unwrap();
     let () = redis.set("r1.fourth.e.broken", "theirs too").await.unwrap();
     let () = redis.rpush("a list of somebody", &["1", "2"]).await.unwrap();
     let (shared, third) = (world(5).await, world(6).await);
-    let one = Application::start(server.setup(&shared)).await.unwrap();
-    let other = Application::start(server.setup(&shared)).await.unwrap();
-    let beside = Application::start(server.setup(&third).with("instance", "beside"))
+    let one = Application::start(setup(&server, &shared)).await.unwrap();
+    let other = Application::start(setup(&server, &shared)).await.unwrap();
+    let beside = Application::start(setup(&server, &third).with("instance", "beside"))
         .await
         .unwrap();
 
@@ -43,7 +40,7 @@ async fn two_hosts_on_one_redis_lose_nothing_and_stay_within_the_limits() {
     for (world, host, sent, instance) in [(&shared, &one, sent, "main"), (&third, &beside, sent_beside, "beside")] {
         // What was deleted before it was ever pushed is held by the brake, beyond a few.
         host.release_brake().await.unwrap();
-        server.believe_what_is_doubted(host, instance).await;
+        believe_what_is_doubted(&server, host, instance).await;
         world.settle(host, 0).await.unwrap();
         host.tick_until_idle().await.unwrap();
         let lost: Vec<String> = world.destination.with(|destination| {
@@ -75,11 +72,11 @@ async fn two_hosts_on_one_redis_lose_nothing_and_stay_within_the_limits() {
 #[ignore = "takes twenty-five minutes and needs redis-server: `cargo xtask test --full for_eleven_minutes`"]
 async fn a_worker_stopped_for_eleven_minutes_leaves_nothing_old_behind() {
     const STOPPED: Duration = Duration::from_secs(11 * 60);
-    let server = Server::start().await;
-    let mut redis = server.connect().await.unwrap();
+    let server = RedisServer::start().await.unwrap();
+    let mut redis = connect(&server).await;
     let world = world(9).await;
-    let one = Arc::new(Application::start(server.setup(&world)).await.unwrap());
-    let other = Application::start(server.setup(&world)).await.unwrap();
+    let one = Arc::new(Application::start(setup(&server, &world)).await.unwrap());
+    let other = Application::start(setup(&server, &world)).await.unwrap();
     announce_all(&world, &one).await;
     one.tick_until_idle().await.unwrap();
     assert_eq!(world.differences(), []);
@@ -173,73 +170,29 @@ async fn tick_often(host: &Application, worked: &AtomicUsize) -> BTreeMap<String
     outcomes
 }
 
-/// A Redis of the test's own. Dropping it ends it.
-struct Server {
-    _child: Child,
-    folder: TempDir,
-    url: String,
+/// Ticks until no entity waits for the minute after which it is believed that it is gone, though a list still had it.
+async fn believe_what_is_doubted(server: &RedisServer, host: &Application, instance: &str) {
+    let mut redis = connect(server).await;
+    for _ in 0..900 {
+        let doubted: Vec<String> = redis.keys(format!("r1.{instance}.r.*.[0-9]d.*")).await.unwrap();
+        if doubted.is_empty() {
+            return;
+        }
+        host.tick().await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("what is doubted is not believed within hundreds of ticks");
 }
 
-impl Server {
-    /// Ticks until no entity waits for the minute after which it is believed that it is gone, though a list still had it.
-    async fn believe_what_is_doubted(&self, host: &Application, instance: &str) {
-        let mut redis = self.connect().await.unwrap();
-        for _ in 0..900 {
-            let doubted: Vec<String> = redis.keys(format!("r1.{instance}.r.*.[0-9]d.*")).await.unwrap();
-            if doubted.is_empty() {
-                return;
-            }
-            host.tick().await.unwrap();
-            sleep(Duration::from_millis(100)).await;
-        }
-        panic!("what is doubted is not believed within hundreds of ticks");
-    }
+async fn connect(server: &RedisServer) -> MultiplexedConnection {
+    let client = redis::Client::open(server.url.as_str()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
 
-    /// Starts the program that `REDIS_SERVER` names.
-    async fn start() -> Server {
-        let program = std::env::var_os("REDIS_SERVER").unwrap_or("redis-server".into());
-        let folder = TempDir::new().unwrap();
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port().to_string();
-        drop(socket);
-        let mut child = Command::new(&program)
-            .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&program).display()));
-        let url = format!("redis://127.0.0.1:{port}");
-        std::fs::write(
-            folder.path().join("runtime.toml"),
-            format!("[key_value_store.default]\ntype = \"redis\"\nurl = \"{url}\"\n"),
-        )
-        .unwrap();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap()))
-            .await
-            .is_err()
-        {
-            assert_eq!(child.try_wait().unwrap(), None, "redis-server ended");
-            sleep(Duration::from_millis(20)).await;
-        }
-        Server {
-            _child: child,
-            folder,
-            url,
-        }
-    }
-
-    async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
-        redis::Client::open(self.url.as_str())?
-            .get_multiplexed_async_connection()
-            .await
-    }
-
-    /// The setup of an application in this world that keeps its store here.
-    fn setup(&self, world: &World) -> Setup {
-        Setup {
-            runtime_config: Some(self.folder.path().join("runtime.toml")),
-            ..world.setup()
-        }
+/// The setup of an application in this world that keeps its store in this Redis.
+fn setup(server: &RedisServer, world: &World) -> Setup {
+    Setup {
+        runtime_config: Some(server.runtime_config()),
+        ..world.setup()
     }
 }

@@ -1,16 +1,15 @@
 //! The application as a process: the components that are deployed, on the embedded runtime or on Spin.
 
 use crate::client::{self, Answer, bearer};
-use anyhow::{Context, Result, bail};
+use crate::process::Process;
+use anyhow::{Result, bail};
 use http::Method;
 use serde_json::Value;
 use simulator::deliveries::Delivery;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 /// The administration's token of every application under test.
 pub const ADMIN_TOKEN: &str = "administration-of-the-test";
@@ -28,28 +27,6 @@ pub fn component(name: &str) -> PathBuf {
     root().join(format!("target/wasm32-wasip2/release/{name}.wasm"))
 }
 
-/// The embedded runtime's program. `cargo xtask test` builds it, and the components, before any test.
-fn runtime() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program
-        .ancestors()
-        .find(|folder| folder.ends_with("debug"))
-        .context("the tests run from target/debug")?;
-    let runtime = folder.join(format!("runtime{}", std::env::consts::EXE_SUFFIX));
-    if !runtime.exists() || !component("worker").exists() {
-        bail!("the components or the runtime are not built: run the tests by `cargo xtask test`");
-    }
-    Ok(runtime)
-}
-
-/// What the environment cannot tell a component, since variables are Unicode.
-fn not_unicode() -> std::ffi::OsString {
-    #[cfg(unix)]
-    return std::os::unix::ffi::OsStringExt::from_vec(vec![b'a', 0xff]);
-    #[cfg(windows)]
-    return std::os::windows::ffi::OsStringExt::from_wide(&[0xd800]);
-}
-
 /// How an application is started.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -57,7 +34,9 @@ pub struct Setup {
     pub variables: Vec<(String, String)>,
     /// Variables that their provider, which is the environment here, cannot tell.
     pub unreadable: Vec<String>,
-    /// Whether its cron triggers fire; tests drive the tick themselves.
+    /// Spin's program, to run on Spin itself; none is the embedded runtime.
+    pub spin: Option<PathBuf>,
+    /// Whether its cron triggers fire; tests drive the tick themselves. On Spin those of the manifest always do.
     pub cron: bool,
     /// The manifest; none is that of the checkout.
     pub manifest: Option<PathBuf>,
@@ -93,7 +72,7 @@ impl Setup {
 
 /// A running application. Dropping it kills it.
 pub struct Application {
-    child: Child,
+    process: Process,
     /// Its origin.
     pub url: String,
     state: Arc<TempDir>,
@@ -122,54 +101,9 @@ impl Application {
     /// # Errors
     /// As [`Application::start`].
     pub async fn start_at(address: &str, state: Arc<TempDir>, setup: Setup) -> Result<Application> {
-        let mut command = Command::new(runtime()?);
-        let manifest = setup.manifest.clone().unwrap_or_else(|| root().join("spin.toml"));
-        command.arg("--manifest").arg(manifest);
-        command.args(["--listen", address]).arg("--state-dir").arg(state.path());
-        command.arg("--store-log").arg(state.path().join("store.log"));
-        if !setup.cron {
-            command.arg("--no-cron");
-        }
-        if let Some(file) = &setup.runtime_config {
-            command.arg("--runtime-config-file").arg(file);
-        }
-        for (name, value) in &setup.variables {
-            command.arg("--variable").arg(format!("{name}={value}"));
-        }
-        for name in &setup.unreadable {
-            command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), not_unicode());
-        }
-        if !setup.closed {
-            command.arg("--variable").arg(format!("admin_token={ADMIN_TOKEN}"));
-        }
-        let stderr = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(state.path().join("runtime.log"))?;
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = child.stdout.take().context("its output is piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let url = loop {
-            match lines.next_line().await? {
-                Some(line) => {
-                    if let Some(url) = line.strip_prefix("listening on ") {
-                        break url.to_owned();
-                    }
-                }
-                None => bail!(
-                    "the application did not start: {}",
-                    std::fs::read_to_string(state.path().join("runtime.log"))?
-                ),
-            }
-        };
-        // What it prints later goes to its log files as well; here it only must not block.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let (process, url) = Process::start(address, state.path(), &setup).await?;
         Ok(Application {
-            child,
+            process,
             url,
             state,
             setup,
@@ -181,14 +115,12 @@ impl Application {
     /// # Errors
     /// If it has ended, or there is no such signal.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let process = self.child.id().context("it has ended")?;
-        let status = std::process::Command::new("kill")
-            .args([format!("-{name}"), process.to_string()])
-            .status()?;
-        if !status.success() {
-            bail!("kill -{name}: {status}");
-        }
-        Ok(())
+        self.process.signal(name)
+    }
+
+    /// The processor time that it has used so far; none where the system does not tell as Linux does.
+    pub fn processor_time(&self) -> Option<Duration> {
+        self.process.processor_time()
     }
 
     /// The most memory that its process has had at once, in bytes.
@@ -196,19 +128,15 @@ impl Application {
     /// # Errors
     /// If it has ended, or the system does not say so.
     pub fn peak_bytes(&self) -> Result<usize> {
-        let process = self.child.id().context("it has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes: usize = peak.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes << 10)
+        self.process.peak_bytes()
     }
 
     /// Kills it with SIGKILL; gives its store's folder and its setup, to start another one.
     ///
     /// # Errors
     /// If it cannot be killed.
-    pub async fn kill(mut self) -> Result<(Arc<TempDir>, Setup)> {
-        self.child.kill().await?;
+    pub async fn kill(self) -> Result<(Arc<TempDir>, Setup)> {
+        self.process.kill().await?;
         Ok((self.state, self.setup))
     }
 
@@ -310,7 +238,7 @@ impl Application {
                 return Ok(());
             }
             self.tick().await?;
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bail!("it does not come about; the last tick: {}", self.tick().await?)
     }

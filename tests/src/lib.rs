@@ -1,9 +1,11 @@
 //! The application under test: the components as deployed, run as a process of their own, and a world around it.
 //!
 //! - [`application`]: starts, asks, kills it; counts what it does at its store
+//! - `process`: the processes that it is, on the embedded runtime or on Spin
 //! - [`administration`]: asks one that runs already, for the programs that `cargo xtask` starts
 //! - [`world`]: a simulated PIM and destination, and an application between them
 //! - [`playground`]: what the demonstration leaves running for people
+//! - [`redis_server`]: a Redis of its own for who asks for one
 //! - [`shaped`]: what a destination should hold under a shape
 //! - [`native`]: the relay's world without a component around it
 //! - [`hearing`]: a world around one upstream, which is heard and answers
@@ -19,6 +21,8 @@ pub mod fixtures;
 pub mod hearing;
 pub mod native;
 pub mod playground;
+mod process;
+pub mod redis_server;
 pub mod shaped;
 pub mod simulation;
 pub mod world;

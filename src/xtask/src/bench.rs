@@ -4,41 +4,51 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{components, up, workspace};
+use crate::{components, npm, packages, real, up, workspace};
 
-/// What to measure with.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Products in the simulated PIM
-    #[arg(long, default_value_t = 1000)]
-    products: usize,
-    /// Events that wait where many do
-    #[arg(long, default_value_t = 20_000)]
-    backlog: usize,
-    /// Deliveries that are timed, of each kind
-    #[arg(long, default_value_t = 300)]
-    deliveries: usize,
-    /// Bytes of the answers of a destination that are timed; 1 MiB is the most that is read of one
-    #[arg(long, default_value_t = 1 << 20)]
-    answer: usize,
-    /// Bytes of the documents of the shape that are timed; 128 KiB is the most that Linux takes as one variable
-    #[arg(long, default_value_t = 128 << 10)]
-    document: usize,
-}
+#[path = "../../../tests/src/bench/args.rs"]
+#[allow(dead_code, reason = "most is for the program, which reads it as well")]
+mod args;
+
+pub(crate) use args::Args;
+use args::Name;
 
 /// Builds everything and measures.
 ///
 /// # Errors
-/// Something does not build or start, or a delivery is not acknowledged.
+/// Something does not build or start, or does not do what is measured of it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     components::build()?;
+    components::build_references()?;
     up::runtime()?;
     let mut bench = Command::new(workspace::native_program("bench")?);
-    bench
-        .args(["--products", &args.products.to_string()])
-        .args(["--backlog", &args.backlog.to_string()])
-        .args(["--deliveries", &args.deliveries.to_string()])
-        .args(["--answer", &args.answer.to_string()])
-        .args(["--document", &args.document.to_string()]);
+    // As they were told to us: after our own name, and the task's.
+    bench.args(std::env::args_os().skip(2));
+    let has_node = ["node", "npm"]
+        .iter()
+        .all(|program| workspace::on_path(program).is_some());
+    let wants_node = args.wants(Name::Ingest) && has_node;
+    if wants_node || args.hosts().iter().any(|host| host.needs_redis()) {
+        match packages::REDIS.find_or_bring() {
+            Ok(programs) => {
+                bench.envs(["REDIS_SERVER"].iter().zip(programs));
+            }
+            Err(why) => eprintln!("Left out: what needs a Redis: {why:#}"),
+        }
+    }
+    if wants_node {
+        match npm::RECEIVER.find_or_bring() {
+            Ok(modules) => {
+                bench.env("RECEIVER_MODULES", modules);
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                if !real::is_out_of_reach(&why) {
+                    return Err(error);
+                }
+                eprintln!("Left out: the receiver of Node.js, whose registry is out of reach: {why}");
+            }
+        }
+    }
     workspace::run(&mut bench)
 }

@@ -6,9 +6,6 @@ use anyhow::Result;
 
 use crate::{axe, components, demo, deny, packages, real, release, toolchain::Toolchain, up, workspace};
 
-/// The packages that are built for WebAssembly alone.
-const WASM: [&str; 5] = ["host", "ingest", "worker", "console", "setup"];
-
 /// In the names of tests that need something brought, and what they are. `cargo test` alone ignores them.
 const FULL: [(&str, &str); 7] = [
     ("on_one_redis", "two hosts on one Redis"),
@@ -51,6 +48,7 @@ pub(crate) struct Args {
 /// Something does not build, or a test fails.
 pub(crate) fn test(args: &Args) -> Result<()> {
     let built = components::build()?;
+    components::build_references()?;
     up::runtime()?;
     let release = workspace::target_dir().join("dist");
     release::make(&release, None, &built)?;
@@ -123,7 +121,10 @@ pub(crate) fn check() -> Result<()> {
     let lints = ["--deny", "warnings"];
     workspace::run(workspace::native("clippy").args(["--all-targets", "--"]).args(lints))?;
     let toolchain = Toolchain::find_or_bring(workspace::root())?;
-    let packages: Vec<&str> = WASM.iter().flat_map(|name| ["--package", name]).collect();
+    let packages: Vec<&str> = workspace::FOR_WASM
+        .iter()
+        .flat_map(|name| ["--package", name])
+        .collect();
     workspace::run(&mut toolchain.clippy(&packages, &lints))?;
     match deny::find()? {
         Some(program) => deny::check(&program),

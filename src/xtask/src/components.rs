@@ -11,16 +11,31 @@ use crate::workspace;
 /// The packages that `spin.toml` names as components.
 pub(crate) const COMPONENTS: [&str; 4] = ["ingest", "worker", "console", "setup"];
 
+/// The packages that ingest is measured by, which are never deployed.
+pub(crate) const REFERENCES: [&str; 2] = ["reference-at-once", "reference-one-set"];
+
 /// Builds all components and returns their files, in the order of [`COMPONENTS`], where `spin.toml` expects them.
 ///
 /// # Errors
 /// There is no toolchain for them, or they do not compile.
 pub(crate) fn build() -> Result<Vec<PathBuf>> {
+    build_packages(&COMPONENTS)
+}
+
+/// Builds the components that ingest is measured by, beside the others.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_references() -> Result<()> {
+    build_packages(&REFERENCES).map(drop)
+}
+
+fn build_packages(names: &[&str]) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find_or_bring(workspace::root())?;
-    let packages = COMPONENTS.iter().flat_map(|name| ["--package", name]);
+    let packages = names.iter().flat_map(|name| ["--package", name]);
     let args: Vec<&str> = ["build", "--release"].into_iter().chain(packages).collect();
     workspace::run(&mut toolchain.cargo(&args))?;
-    COMPONENTS
+    names
         .iter()
         .map(|name| deliver(&toolchain.release_dir(), name))
         .collect()

@@ -36,6 +36,13 @@ pub(crate) const POUCHDB: Set = Set {
     told: "node_modules/pouchdb-server/bin/pouchdb-server",
 };
 
+/// What a receiver of deliveries in Node.js is made of.
+pub(crate) const RECEIVER: Set = Set {
+    name: "Express and BullMQ",
+    locked: "tests/src/bench/receiver",
+    told: "node_modules",
+};
+
 /// The file that says what is wanted, and then what is there.
 const LOCK: &str = "package-lock.json";
 

@@ -73,7 +73,8 @@ fn groonga() -> Result<PathBuf> {
     programs.into_iter().next().context("the packages have no groonga")
 }
 
-fn is_out_of_reach(message: &str) -> bool {
+/// Whether a message says that a registry cannot be reached from here.
+pub(crate) fn is_out_of_reach(message: &str) -> bool {
     OUT_OF_REACH.iter().any(|sign| message.contains(sign))
 }
 

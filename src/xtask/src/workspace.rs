@@ -27,7 +27,15 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The packages that do not run natively: the components, and what adapts them to Spin, are for WebAssembly.
-const FOR_WASM: [&str; 5] = ["console", "host", "ingest", "setup", "worker"];
+pub(crate) const FOR_WASM: [&str; 7] = [
+    "console",
+    "host",
+    "ingest",
+    "reference-at-once",
+    "reference-one-set",
+    "setup",
+    "worker",
+];
 
 /// cargo for the native packages, always for all of them: with fewer, cargo would choose other features of the
 /// libraries that they share, and build these once more.

@@ -1,12 +1,9 @@
-//! How fast the application is, as ratios of two things measured in turns in one run, so that a busy machine slows both.
-//! `cargo xtask bench` builds everything and calls this.
+//! What makes an acknowledgement slower, and what an entity takes the worker, on the embedded runtime: each measured in
+//! turns with what it is measured by.
 
-#[path = "bench/evaluation.rs"]
-mod evaluation;
-
+use crate::args::Args;
+use crate::table::{Table, spinner};
 use anyhow::{Context, Result};
-use clap::Parser;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, Change};
 use simulator::deliveries::Delivery;
@@ -14,57 +11,11 @@ use std::time::{Duration, Instant};
 use tests::application::Application;
 use tests::world::{World, deliver_all, legacy_deliveries, platform_deliveries};
 
-/// Measures how fast the application is, as ratios
-#[derive(Parser)]
-struct Cli {
-    /// Products in the simulated PIM
-    #[arg(long)]
-    products: usize,
-    /// Events that wait where many do
-    #[arg(long)]
-    backlog: usize,
-    /// Deliveries that are timed, of each kind
-    #[arg(long)]
-    deliveries: usize,
-    /// Bytes of the answers of a destination that are timed
-    #[arg(long)]
-    answer: usize,
-    /// Bytes of the documents of the shape that are timed
-    #[arg(long)]
-    document: usize,
-}
-
 /// The shape of the demonstration, which its destination wants.
-const SHAPE: &str = include_str!("demo/shape.json");
+const SHAPE: &str = include_str!("../demo/shape.json");
 
 /// How long a tick waits for its lease, in milliseconds: it works on nothing meanwhile.
 const LEASE_MS: u64 = 1000;
-
-#[tokio::main]
-async fn main() -> Result<()> {
-    let cli = Cli::parse();
-    println!("{:<58} {:>10} {:>10} {:>7}", "", "the first", "the second", "ratio");
-    acknowledgement_at_a_backlog(&cli).await?;
-    acknowledgement_beside_the_worker(&cli).await?;
-    entities(&cli).await?;
-    for (what, double, single) in evaluation::measured(cli.answer, cli.document)? {
-        tell(&what, double, single);
-    }
-    Ok(())
-}
-
-/// One line of the table: the first by the second.
-fn tell(what: &str, this: Duration, that: Duration) {
-    let ms = |time: Duration| format!("{:.3} ms", time.as_secs_f64() * 1000.0);
-    let ratio = this.as_secs_f64() / that.as_secs_f64().max(f64::EPSILON);
-    println!("{what:<58} {:>10} {:>10} {ratio:>7.2}", ms(this), ms(that));
-}
-
-fn spinner(what: &str) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
-}
 
 async fn world(products: usize) -> Result<World> {
     World::start(Catalogue::generate(products, 0, 7)).await
@@ -91,28 +42,29 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-async fn acknowledgement_at_a_backlog(cli: &Cli) -> Result<()> {
+/// What a backlog adds to an acknowledgement.
+pub(crate) async fn acknowledgement_at_a_backlog(args: &Args, table: &mut Table) -> Result<()> {
     let spinner = spinner("filling a queue");
-    let world = world(cli.products).await?;
+    let world = world(args.products).await?;
     let empty = Application::start(world.setup()).await?;
     let full = Application::start(world.setup()).await?;
-    deliver_all(&full, &legacy_deliveries(&changes(&world, cli.backlog)?, 1)).await?;
+    deliver_all(&full, &legacy_deliveries(&changes(&world, args.backlog)?, 1)).await?;
     let (mut at_none, mut at_many) = (Vec::new(), Vec::new());
-    for delivery in platform_deliveries(&changes(&world, cli.deliveries)?, 2) {
+    for delivery in platform_deliveries(&changes(&world, args.deliveries)?, 2) {
         at_none.push(timed(&empty, &delivery).await?);
         at_many.push(timed(&full, &delivery).await?);
     }
     spinner.finish_and_clear();
-    let what = format!("acknowledgement: with {} events waiting, with none", cli.backlog);
-    tell(&what, median(at_many), median(at_none));
-    Ok(())
+    let what = format!("acknowledgement: with {} events waiting, with none", args.backlog);
+    table.tell_times(&what, None, median(at_many), median(at_none))
 }
 
-async fn acknowledgement_beside_the_worker(cli: &Cli) -> Result<()> {
+/// What the worker at work adds to an acknowledgement.
+pub(crate) async fn acknowledgement_beside_the_worker(args: &Args, table: &mut Table) -> Result<()> {
     let spinner = spinner("delivering while the worker works");
-    let world = world(cli.products).await?;
+    let world = world(args.products).await?;
     let application = Application::start(world.setup()).await?;
-    let deliveries = platform_deliveries(&changes(&world, 2 * cli.deliveries)?, 1);
+    let deliveries = platform_deliveries(&changes(&world, 2 * args.deliveries)?, 1);
     let (alone, beside) = deliveries.split_at(deliveries.len() / 2);
     let mut at_rest = Vec::new();
     for delivery in alone {
@@ -137,18 +89,14 @@ async fn acknowledgement_beside_the_worker(cli: &Cli) -> Result<()> {
         ended = delivering => ended?,
     }
     spinner.finish_and_clear();
-    tell(
-        "acknowledgement: while ticks run, while none does",
-        median(at_work),
-        median(at_rest),
-    );
-    Ok(())
+    let what = "acknowledgement: while ticks run, while none does";
+    table.tell_times(what, None, median(at_work), median(at_rest))
 }
 
 /// What the worker takes for an entity: pushed as it is, pushed in a shape, unchanged.
-async fn entities(cli: &Cli) -> Result<()> {
+pub(crate) async fn entities(args: &Args, table: &mut Table) -> Result<()> {
     let spinner = spinner("pushing everything, as it is and in a shape");
-    let world = world(cli.products).await?;
+    let world = world(args.products).await?;
     let mut shape: Value = serde_json::from_str(SHAPE)?;
     shape
         .as_object_mut()
@@ -156,20 +104,16 @@ async fn entities(cli: &Cli) -> Result<()> {
         .retain(|name, _| name != "authentication");
     let plain = Application::start(world.setup()).await?;
     let shaped = Application::start(world.setup().with("shape", &shape.to_string())).await?;
-    let changes = changes(&world, cli.products)?;
+    let changes = changes(&world, args.products)?;
     let mut times = Vec::new();
     for (application, seed) in [(&plain, 1), (&shaped, 2), (&plain, 3)] {
         deliver_all(application, &legacy_deliveries(&changes, seed)).await?;
         times.push(an_entity(&application.tick_until_idle().await?)?);
     }
     spinner.finish_and_clear();
-    tell(
-        "an entity: pushed in the demo's shape, as the PIM gives it",
-        times[1],
-        times[0],
-    );
-    tell("an entity: found unchanged, pushed", times[2], times[0]);
-    Ok(())
+    let what = "an entity: pushed in the demo's shape, as the PIM gives it";
+    table.tell_times(what, None, times[1], times[0])?;
+    table.tell_times("an entity: found unchanged, pushed", None, times[2], times[0])
 }
 
 /// The time that ticks took for an entity, by their reports.
