@@ -39,9 +39,9 @@ impl Ahead {
         if !is_wanted || pim.is_too_long(kind, &named) || desk.host.monotonic_ms() >= until_ms {
             return None;
         }
-        let (begun_s, found) = (desk.now_s(), pim.list(kind, &named, 0).await);
-        let is_asked = !found.as_ref().is_err_and(Failure::was_not_called);
-        is_asked.then_some(Ahead {
+        let begun_s = desk.now_s();
+        let found = pim.list(kind, &named, 0).await;
+        Some(Ahead {
             kind,
             codes,
             begun_s,
