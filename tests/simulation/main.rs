@@ -13,7 +13,6 @@ mod identities;
 mod lookups;
 mod media;
 mod names;
-mod overlap;
 mod pages;
 mod pauses;
 mod people;

@@ -200,7 +200,9 @@ fn manifest(folder: &Path) -> Result<PathBuf> {
         .as_table_mut()
         .with_context(|| part("component"))?;
     for (name, component) in components.iter_mut() {
-        component["source"] = source(name)?;
+        // The schedule is the worker by another trigger.
+        let built = if name == "schedule" { "worker" } else { name };
+        component["source"] = source(built)?;
     }
     for (name, ..) in REFERENCES {
         let stores: toml::Value = vec!["default".to_owned()].into();
