@@ -29,8 +29,8 @@ async fn edit_and_wait(world: &World, application: &Application, numbers: std::o
     }
 }
 
-#[tokio::test]
-async fn one_tick_takes_up_what_comes_while_it_waits_and_another_one_goes_on_after_a_kill() {
+/// An application with a tick that has brought everything and waits for news.
+async fn staying() -> (World, Application, JoinHandle<()>) {
     let world = World::start(Catalogue::generate(12, 0, 7)).await.unwrap();
     let application = Application::start(world.setup()).await.unwrap();
     world.touch(&application, &world.products(), 100).await.unwrap();
@@ -38,6 +38,12 @@ async fn one_tick_takes_up_what_comes_while_it_waits_and_another_one_goes_on_aft
     while !world.differences().is_empty() {
         sleep(Duration::from_millis(20)).await;
     }
+    (world, application, staying)
+}
+
+#[tokio::test]
+async fn one_tick_takes_up_what_comes_while_it_waits_and_another_one_goes_on_after_a_kill() {
+    let (world, application, staying) = staying().await;
     edit_and_wait(&world, &application, 0..5).await;
     assert!(!staying.is_finished(), "all of it was one tick");
     let other = application.tick().await.unwrap();
@@ -69,13 +75,7 @@ async fn one_tick_takes_up_what_comes_while_it_waits_and_another_one_goes_on_aft
 /// Whoever looks at the set-up needs the lease for a moment: a tick that stays leaves for that long before its time is over.
 #[tokio::test]
 async fn the_set_up_is_looked_at_beside_a_tick_that_stays() {
-    let world = World::start(Catalogue::generate(12, 0, 7)).await.unwrap();
-    let application = Application::start(world.setup()).await.unwrap();
-    world.touch(&application, &world.products(), 100).await.unwrap();
-    let staying = stay(&application);
-    while !world.differences().is_empty() {
-        sleep(Duration::from_millis(20)).await;
-    }
+    let (_world, application, staying) = staying().await;
     let path = "/admin/check?wait_seconds=60";
     let looked = application
         .request(Method::POST, path, &[bearer(ADMIN_TOKEN)], "")

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use indicatif::ProgressBar;
 use simulator::catalogue::Catalogue;
 use simulator::deliveries::Delivery;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -199,10 +200,11 @@ fn manifest(folder: &Path) -> Result<PathBuf> {
     let components = manifest["component"]
         .as_table_mut()
         .with_context(|| part("component"))?;
-    for (name, component) in components.iter_mut() {
-        // The schedule is the worker by another trigger.
-        let built = if name == "schedule" { "worker" } else { name };
-        component["source"] = source(built)?;
+    for (_, component) in components.iter_mut() {
+        // Two components may be of one file.
+        let file = component.get("source").and_then(toml::Value::as_str).map(Path::new);
+        let built = file.and_then(Path::file_stem).and_then(OsStr::to_str);
+        component["source"] = source(built.with_context(|| part("source of a component"))?)?;
     }
     for (name, ..) in REFERENCES {
         let stores: toml::Value = vec!["default".to_owned()].into();

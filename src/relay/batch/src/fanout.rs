@@ -180,8 +180,11 @@ fn marking<H: Host>(session: &Session<'_, H>, at: usize, item: &Decided) -> Opti
             let due_s = item.waiting.due_recheck_s(session.backlog.planned_s)?;
             let recheck_s = session.books.state.recheck_s();
             // One that was sent before the model, and so without what the destination gave of it, was not updated since.
-            let lacks_nothing = session.desk.config.shape.names_given_to_variants().next().is_none();
-            let since_s = u64::from(lacks_nothing) * due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1);
+            let may_lack_something = session.desk.config.shape.names_given_to_variants().next().is_some();
+            let since_s = match may_lack_something {
+                true => 0,
+                false => due_s.saturating_sub(recheck_s + time::CLOCKS_S).max(1),
+            };
             Some(Marking {
                 at,
                 id: format!("again at {due_s}"),

@@ -127,13 +127,13 @@ pub(crate) fn settle<H: Host>(
             "the destination has `{wanted}` already, as that of {}/{holder}: two of the PIM's have one identity. It comes by itself once the other is called otherwise or gone",
             kind.name(),
         );
-        let hash = match &item.what {
+        let name = match &item.what {
             Decision::Upsert { hash, .. } if class == Class::Permanent => Some(item.name_of_push(hash)),
             _ => None,
         };
         // Nothing is sent of the entity, so that it stays under the identity that it has.
         item.wanted = None;
-        item.fail(upstreams.pim_failure(class, &reason), hash);
+        item.fail(upstreams.pim_failure(class, &reason), name);
         waiting.push((kind, wanted, item.code.clone(), holder));
     }
     take_over(items, claims, pages);

@@ -145,6 +145,10 @@ fn is_fresh(item: &Asked) -> bool {
 /// Reads some items by id, as long as the batch may hold more. What a list gave of these counts no more, whether or not
 /// they are read.
 async fn read_by_id<H: Host>(upstreams: &Upstreams<'_, H>, kind: Kind, items: &mut [Asked], by_id: Vec<usize>) {
+    // As a rule there are none, and what all the others take need not be known.
+    if by_id.is_empty() {
+        return;
+    }
     for at in &by_id {
         if matches!(items[*at].answer, Answer::Found(_)) {
             items[*at].answer = Answer::None;

@@ -2,8 +2,8 @@
 //!
 //! A caller asks [`route`], then [`judge`] with the head, and only then reads the body, which it gives to [`receive`],
 //! or what went wrong with it to [`unread`]. A delivery is answered with 200 only once all that is to be kept of it is
-//! stored, and each one whose head was judged has a log line, but for what is forged: that has one a minute. How much waits is known only from what the worker
-//! published, and as it ages, more is taken to have come in every second since.
+//! stored, and each one whose head was judged has a log line, but for what is forged: that has one a minute. How much
+//! waits is known only from what the worker published, and as it ages, more is taken to have come in every second since.
 
 use crate::channel::Channel;
 use crate::event::{self, Author, Decoded, Malformed};
@@ -16,7 +16,7 @@ use model::text;
 use queue::key::{Key, Record};
 use queue::raise::EventValue;
 use records::notification;
-use records::status::Status;
+use records::status::{SILENT_MS, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use world::host::{self, Clock, Log, Store, StoreError, set_all};
@@ -29,10 +29,6 @@ const ASSUMED_RATE: u64 = 120;
 /// How old the worker's last count may seem, in milliseconds, before ingest asks for how long it has known of the
 /// count.
 const COUNTED_LATELY_MS: u64 = 60_000;
-
-/// For how long no tick may have written its status until the log says so, in milliseconds: ticks come once a minute at
-/// least.
-const SILENT_MS: u64 = 180_000;
 
 /// For how long events may wait in a store in which no tick has ever written, in milliseconds. An application that keeps its
 /// store in memory has one in each of its processes, and what is acknowledged there the worker never sees.

@@ -8,7 +8,7 @@ use records::pair::NOT_ADOPTED;
 use records::reconciliation::Reconciliation;
 use records::refused::Refused;
 use records::state::{PAUSED, State};
-use records::status::Status;
+use records::status::{SILENT_MS, Status};
 use serde::Serialize;
 use upstream::governor_state::{GovernorState, Open};
 use world::host::BY_THE_STORE;
@@ -18,10 +18,6 @@ pub const PATIENCE_MS: u64 = 600_000;
 
 /// How old the oldest event may become before people hear of it, in seconds.
 pub const BACKLOG_S: u64 = 900;
-
-/// How old the worker's last listing may be, in milliseconds: every tick publishes one, and ticks come once a minute at
-/// least.
-const SILENT_MS: u64 = 180_000;
 
 /// How long a refused delivery is a sign that something is wrong now, in milliseconds.
 const REFUSED_MS: u64 = 3_600_000;

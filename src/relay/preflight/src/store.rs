@@ -8,11 +8,8 @@ use crate::finding::Findings;
 use queue::key::Record;
 use queue::keyspace::Keyspace;
 use queue::raise::fresh_id;
-use records::status::Status;
+use records::status::{SILENT_MS, Status};
 use world::host::{Clock, Random, Store, StoreError};
-
-/// How old the worker's last word may be, in milliseconds: ticks come every ten seconds and stay for a minute at most.
-const SILENT_MS: u64 = 180_000;
 
 /// Looks at the store.
 pub async fn look<H: Store + Clock + Random>(host: &H, keys: &Keyspace, findings: &mut Findings) {

@@ -146,33 +146,28 @@ fn class(facts: &Facts<'_>, now_s: u64) -> Class {
         // Probes take turns, whatever else they are.
         is_reconciliation: !was_probe && facts.is_reconciliation(),
         is_second_look: !was_probe && (facts.attempts() > 0 || !facts.has_events()),
-        is_long_ago: !was_probe && is_long_ago(facts, now_s),
+        is_long_ago: !was_probe && facts.has_events() && !facts.events().any(|(_, time_s)| is_lately(time_s, now_s)),
     }
 }
 
-/// Whether all events of an entity are dated long ago.
-fn is_long_ago(facts: &Facts<'_>, now_s: u64) -> bool {
-    facts.has_events()
-        && facts
-            .events()
-            .all(|(_, time_s)| time_s.saturating_add(LONG_AGO_S) < now_s)
+/// Whether a moment is not so long ago that nobody honest tells of it now.
+fn is_lately(time_s: u64, now_s: u64) -> bool {
+    time_s.saturating_add(LONG_AGO_S) >= now_s
 }
 
 /// Since when an entity has waited, in seconds since the Unix epoch: what was told of it first, or what was due first. A
 /// moment long ago counts only where there is no other.
 fn since_s(facts: &Facts<'_>, now_s: u64) -> u64 {
-    let is_long_ago = is_long_ago(facts, now_s);
-    let times = facts.events().map(|(_, time_s)| time_s);
-    let told = times
-        .filter(|time_s| is_long_ago || time_s.saturating_add(LONG_AGO_S) >= now_s)
-        .min();
-    let due = || facts.retries().map(|(.., due_s)| due_s).min();
-    match (facts.was_probe(), told) {
-        // Of probes the one that was tried longest ago is first.
-        (true, _) => due().unwrap_or(0),
-        (false, Some(told_s)) => told_s,
-        (false, None) => due().unwrap_or(0),
-    }
+    let told = || facts.events().map(|(_, time_s)| time_s);
+    let told_s = told()
+        .filter(|time_s| is_lately(*time_s, now_s))
+        .min()
+        .or_else(|| told().min());
+    // Of probes the one that was tried longest ago is first.
+    let told_s = told_s.filter(|_| !facts.was_probe());
+    told_s
+        .or_else(|| facts.retries().map(|(.., due_s)| due_s).min())
+        .unwrap_or(0)
 }
 
 /// How many entities may share a batch after this many attempts: fewer each time, so that one that spoils a whole

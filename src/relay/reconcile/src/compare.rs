@@ -93,10 +93,10 @@ pub(super) async fn judge<H: Host>(
                 // What an entity is called, and what was given of its parent, may be in no part of what counts for the hash.
                 let identity = Some(&upsert.identity).filter(|_| has_changing_identities);
                 let of_parent = of_parent(listed.body);
-                let beside = (of_parent.as_deref(), identity);
-                match entry.is_some_and(|entry| entry.is_of(&hash, beside.0, beside.1)) {
+                let of_parent = of_parent.as_deref();
+                match entry.is_some_and(|entry| entry.is_of(&hash, of_parent, identity)) {
                     true => Verdict::Skip,
-                    false => Verdict::Push(name_of_push(&hash, beside.0, beside.1)),
+                    false => Verdict::Push(name_of_push(&hash, of_parent, identity)),
                 }
             }
             Shaped::Unwanted(_) if entry.is_some() => Verdict::Delete,

@@ -1,7 +1,8 @@
 //! A scan over a list of the PIM: page after page, to an end that is certain.
 //!
 //! Looks and walks take no page for the last one at first sight. Whoever scans may assume that a page which leads back
-//! to itself, or to one before it, comes back as a failure, and that what the PIM does not give is counted and logged as `unread`.
+//! to itself, or to one before it, comes back as a failure, and that what the PIM does not give is counted and logged as
+//! `unread`.
 
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;

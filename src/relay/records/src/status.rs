@@ -16,6 +16,10 @@ use world::host::{self, Clock, Store, StoreError};
 /// between two ticks, so that each of them publishes. The older it is, the more events ingest takes to have come since.
 const IDLE_MS: u64 = 9000;
 
+/// How old the published status may become until people hear that no tick runs, in milliseconds: every tick publishes one,
+/// and ticks come once a minute at least.
+pub const SILENT_MS: u64 = 180_000;
+
 /// The status record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

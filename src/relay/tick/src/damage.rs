@@ -2,7 +2,8 @@
 //!
 //! The page is kept under another key. A walk finds again what a page of entities held; a page of identities is made anew
 //! of what the entities' pages tell, and whatever was given up is tried once more, since who waited for an identity stood
-//! in that page alone. What waits and what was in flight is set aside where it is read. Any other damage is left as it is: what such a record said only a person can say.
+//! in that page alone. What waits and what was in flight is set aside where it is read. Any other damage is left as it is:
+//! what such a record said only a person can say.
 
 use desk::backlog::Backlog;
 use desk::books::Books;
