@@ -42,13 +42,29 @@ const LONG_AGO_S: u64 = 3600;
 /// try of its own left. Those that have been tried before stand behind those that have not, so that none that fails
 /// stands in the way of all others; and those of which all events are dated long ago behind those of one dated lately,
 /// so that nobody goes before all others by a moment that is made up.
+///
+/// The class is one byte, the weightiest bit first: a long queue keeps one for each entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Class {
-    is_own_try: bool,
-    was_probe: bool,
-    is_reconciliation: bool,
-    is_second_look: bool,
-    is_long_ago: bool,
+struct Class(u8);
+
+impl Class {
+    fn of(facts: &Facts<'_>, now_s: u64) -> Class {
+        let was_probe = facts.was_probe();
+        let is_long_ago = || !facts.events().any(|(_, time_s)| is_lately(time_s, now_s));
+        let bits = [
+            facts.is_own_try(),
+            was_probe,
+            // Probes take turns, whatever else they are.
+            !was_probe && facts.is_reconciliation(),
+            !was_probe && (facts.attempts() > 0 || !facts.has_events()),
+            !was_probe && facts.has_events() && is_long_ago(),
+        ];
+        Class(bits.into_iter().fold(0, |class, bit| class << 1 | u8::from(bit)))
+    }
+
+    fn was_probe(self) -> bool {
+        self.0 & 0b01000 != 0
+    }
 }
 
 /// The due entities of a plan.
@@ -75,7 +91,7 @@ impl<'a> Due<'a> {
         for number in plan.numbers() {
             let facts = plan.facts(number);
             if facts.is_due(now_s, done_s) {
-                due.push((class(&facts, now_s), since_s(&facts, now_s), number));
+                due.push((Class::of(&facts, now_s), since_s(&facts, now_s), number));
             }
         }
         sort(&mut due, Ord::cmp);
@@ -96,7 +112,7 @@ impl<'a> Due<'a> {
             let first = self.plan.facts(*self.window.front()?);
             let arrangement = arrange(first.kind());
             let most = |facts: &Facts<'_>| batch_max(if arrangement.narrows { facts.attempts() } else { 0 });
-            let like = |facts: &Facts<'_>| (facts.kind(), class(facts, self.now_s), most(facts));
+            let like = |facts: &Facts<'_>| (facts.kind(), Class::of(facts, self.now_s), most(facts));
             let size = arrangement.size.min(most(&first));
             let is_alike = |number: &&u32| like(&self.plan.facts(**number)) == like(&first);
             let alike = self.window.iter().take_while(is_alike).count();
@@ -114,11 +130,11 @@ impl<'a> Due<'a> {
     fn open_window(&mut self, arrange: &mut impl FnMut(Kind) -> Arrangement) -> bool {
         let Some(first) = self.order.front() else { return false };
         let (plan, now_s) = (self.plan, self.now_s);
-        let class = class(&plan.facts(*first), now_s);
-        let is_alike = |number: &&u32| self::class(&plan.facts(**number), now_s) == class;
+        let class = Class::of(&plan.facts(*first), now_s);
+        let is_alike = |number: &&u32| Class::of(&plan.facts(**number), now_s) == class;
         let count = self.order.iter().take(WINDOW).take_while(is_alike).count();
         let window: Vec<u32> = self.order.drain(..count).collect();
-        if class.was_probe {
+        if class.was_probe() {
             // The probe that was tried longest ago is first, wherever it stands in the index.
             self.window = window.into();
             return true;
@@ -135,18 +151,6 @@ impl<'a> Due<'a> {
         sort(&mut window, Ord::cmp);
         self.window = window.into_iter().map(|(_, number)| number).collect();
         true
-    }
-}
-
-fn class(facts: &Facts<'_>, now_s: u64) -> Class {
-    let was_probe = facts.was_probe();
-    Class {
-        is_own_try: facts.is_own_try(),
-        was_probe,
-        // Probes take turns, whatever else they are.
-        is_reconciliation: !was_probe && facts.is_reconciliation(),
-        is_second_look: !was_probe && (facts.attempts() > 0 || !facts.has_events()),
-        is_long_ago: !was_probe && facts.has_events() && !facts.events().any(|(_, time_s)| is_lately(time_s, now_s)),
     }
 }
 
