@@ -392,6 +392,41 @@ fn a_name_that_the_thing_may_have_by_a_lost_answer_is_let_go_only_with_the_next_
     }
 }
 
+/// Two change their names with each other. Nobody saw how the creation of the first ended, and the deletion fails that is to
+/// break the ring: so the second was never sent under the name of the first, and what the first may have there goes before
+/// the second comes.
+#[test]
+fn what_was_not_sent_under_a_name_lets_nobody_leave_there_what_is_his() {
+    for seed in 0..4 {
+        let shape = SHOP.replace(r#""unique": true, "#, "");
+        let (mut stage, products) = stage_at(6, 95 + seed, &shape, Some(ShopConfig::default()));
+        let old = sku(&stage, &products[0]);
+        let lost = Fault {
+            times: Some(1),
+            ..Fault::always(Effect::Cut { applied: true }).method("POST")
+        };
+        stage.world().destination.faults.add(lost);
+        let new = make(&mut stage, "FIRST");
+        stage.run_until(MINUTE_MS, "its end is not known", |stage| {
+            lies_at(stage, "FIRST").is_some()
+        });
+        for method in ["DELETE", "GET", "PUT"] {
+            stage
+                .world()
+                .destination
+                .faults
+                .add(Fault::always(Fault::status(503)).method(method));
+        }
+        stage.edit(&call(&new, &old));
+        stage.tell(&call(&products[0], "FIRST"));
+        stage.tell(&touch(&new));
+        stage.run_until(HOUR_MS, "a deletion is tried", |stage| stage.pushes("DELETE") > 0);
+        stage.world().destination.faults.clear();
+        stage.run_until(24 * HOUR_MS, "each under its name", is_equal);
+        assert_eq!((stage.dead_letters(), doubled(&stage)), (0, Vec::new()));
+    }
+}
+
 /// An index from before `remember` was of the shape knows nothing that the destination gave, and other entries do: what is
 /// known of neither is found by its name, so that a change and a deletion reach it, and the entry has it from then on.
 #[test]

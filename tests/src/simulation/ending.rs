@@ -29,8 +29,8 @@ const LONE_EACH_MS: u64 = 10_000;
 /// How long it may take until a whole walk has begun and ended in a healed world, in milliseconds.
 const WALKED_MAX_MS: u64 = 3 * 86_400_000;
 
-/// The same where a person asks for one.
-const WALK_ASKED_MAX_MS: u64 = 4 * 3_600_000;
+/// The same where a person asks for one: a PIM that takes three seconds for an answer is asked for thousands one by one.
+const WALK_ASKED_MAX_MS: u64 = 8 * 3_600_000;
 
 /// From how many attempts on it is looked what an entity paid them for: at the lowest rate one may seem to be alone.
 const PAID_MAX: u32 = 3;

@@ -3,6 +3,7 @@
 use super::executor::{Executor, TaskId};
 use super::mistaken::Past;
 use super::nature::Dimension;
+use super::run::YEAR_MS;
 pub use super::shared::{Chances, Shared, Stall};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -58,6 +59,11 @@ impl SimHost {
             monotonic_ms: Cell::default(),
             set: Rc::default(),
         }
+    }
+
+    /// Whether its clock is a year ahead of all others.
+    pub(super) fn is_far_ahead(&self) -> bool {
+        self.skew_ms >= YEAR_MS
     }
 
     /// The keys that it has set, whether it came to know of it or not, and when, in milliseconds.
@@ -429,7 +435,9 @@ impl Store for SimHost {
             return Ok(());
         }
         let entry = (key.clone(), self.mistaken_page(&key, value.to_owned()));
-        let written = self.write(|| format!("set {key}"), vec![entry]).await;
+        let written = self
+            .write(|| format!("set {key} {}", String::from_utf8_lossy(value)), vec![entry])
+            .await;
         self.mistaken_write(self.is_worker, written)
     }
 

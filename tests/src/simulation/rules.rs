@@ -139,7 +139,7 @@ fn the_shop_was_told_the_truth(run: &Run) -> Vec<String> {
     shop.flat_map(|shop| shop.mistold.clone()).collect()
 }
 
-/// Where products name their models by what the shop calls these, each names the one that is there.
+/// Where products name their models by what the shop calls these, each that the PIM has names the one that is there.
 fn variants_know_their_models(run: &Run) -> Vec<String> {
     let shared = run.shared.borrow();
     let names_parents = shared
@@ -148,11 +148,11 @@ fn variants_know_their_models(run: &Run) -> Vec<String> {
         .as_ref()
         .is_some_and(|protocol| protocol.names_parents);
     let shop = shared.destination.shop.as_ref().filter(|_| names_parents);
-    let state = shared
-        .destination
-        .state
-        .iter()
-        .map(|(path, stored)| (path, stored.body()));
+    // What the PIM has deleted may stay at the destination, as it was told last.
+    let held: BTreeSet<String> = shared.pim.bodies(None).map(|(id, _)| id.key()).collect();
+    let state = shared.destination.state.iter();
+    let state = state.filter(|(path, stored)| held.contains(&shared.key_at(path, stored)));
+    let state = state.map(|(path, stored)| (path, stored.body()));
     shop.map(|shop| shop.orphans(state)).unwrap_or_default()
 }
 

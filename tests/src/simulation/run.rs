@@ -40,7 +40,8 @@ pub(super) const TICK_MS: u64 = 10_000;
 /// The same where hours and days go by.
 const SLOW_TICK_MS: u64 = 60_000;
 
-const YEAR_MS: i64 = 365 * 86_400_000;
+/// How far a clock that is a year ahead is off, in milliseconds.
+pub(super) const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// A shape that sends so little of an entity that edits go back to what was.
 const LITTLE: &str = r#"{

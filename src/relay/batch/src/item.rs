@@ -230,6 +230,8 @@ pub(crate) struct Left {
     pub(crate) still: Vec<String>,
     /// Whether anything of it was deleted or overwritten there, or may have been.
     pub(crate) has_any: bool,
+    /// Whether its upsert was not sent, since what was to go before it did not.
+    pub(crate) is_unsent: bool,
 }
 
 macro_rules! is_an_item {
@@ -448,11 +450,13 @@ impl Pushed {
         (self.waiting.entity.kind, self.code.clone(), self.tried.clone())
     }
 
-    /// The identities that the entity may lie under at the destination after a push whose end is not known.
+    /// The identities that the entity may lie under at the destination after a push whose end is not known. It is not under
+    /// the one that it wants by an upsert that was not sent.
     pub(crate) fn may_lie_under(&self) -> Vec<String> {
         let mut under = self.under.clone();
         under.retain(|identity| !self.left.gone.contains(identity));
-        let wanted = self.wanted.iter().filter(|wanted| !under.contains(wanted));
+        let wanted = self.wanted.iter().filter(|_| !self.left.is_unsent);
+        let wanted = wanted.filter(|wanted| !under.contains(wanted));
         let wanted: Vec<String> = wanted.cloned().collect();
         under.extend(wanted);
         under

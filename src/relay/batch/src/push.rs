@@ -96,6 +96,11 @@ pub(crate) async fn push_all<H: Host>(
         // Where something was to be deleted before an upsert and was not, the upsert is not made.
         let is_over = |(at, result): &(usize, _)| Result::is_err(result) || !items[*at].is_to_be_upserted();
         let over: Vec<_> = deleted.into_iter().filter(is_over).collect();
+        let unsent = over
+            .iter()
+            .map(|(at, _)| *at)
+            .filter(|at| items[*at].is_to_be_upserted());
+        unsent.for_each(|at| left[at].is_unsent = true);
         take_note(&mut came, over);
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
@@ -103,6 +108,7 @@ pub(crate) async fn push_all<H: Host>(
             let results = at_once(pushes, upstreams.destination_at_once).await;
             note_come(desk, books, &results);
             take_note(&mut came, results);
+            late.iter().for_each(|(at, _)| left[*at].is_unsent = true);
             take_note(&mut came, late);
         }
     }

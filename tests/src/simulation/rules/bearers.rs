@@ -157,7 +157,13 @@ pub(in crate::simulation) fn wait_for_nothing(run: &Run) -> Vec<String> {
     if !shared.is_by_sku() {
         return Vec::new();
     }
-    let waiting = waiting(&shared, &bearers(run, &shared));
+    let bearers = bearers(run, &shared);
+    let waiting = waiting(&shared, &bearers);
+    // Who was deleted in the PIM without a word, and never sent, is no part of any walk: the letter is left to people.
+    let is_there = |letter: &DeadLetter| {
+        let mut bearers = bearers.values().flatten();
+        bearers.any(|(key, _)| *key == letter.code)
+    };
     let given_up: Vec<DeadLetter> = letters(&shared).collect();
     let is_of_one_given_up = |letter: &DeadLetter| {
         let mut others = given_up.iter().filter(|other| other.code != letter.code);
@@ -165,7 +171,7 @@ pub(in crate::simulation) fn wait_for_nothing(run: &Run) -> Vec<String> {
     };
     let idle = given_up
         .iter()
-        .filter(|letter| letter.reason.contains(SHARED) && !waiting.contains_key(&letter.code));
+        .filter(|letter| letter.reason.contains(SHARED) && is_there(letter) && !waiting.contains_key(&letter.code));
     let idle = idle.filter(|letter| !is_of_one_given_up(letter));
     idle.map(|letter| format!("{} waits for a name that is free: {}", letter.code, letter.reason))
         .collect()
