@@ -13,6 +13,7 @@ mod identities;
 mod lookups;
 mod media;
 mod names;
+mod overlap;
 mod pages;
 mod pauses;
 mod people;

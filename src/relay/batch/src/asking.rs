@@ -5,6 +5,7 @@
 //! index are read for each of them, unless the PIM answered nothing at all, and the lists in which shaping looks things
 //! up are at hand, or what was found has failed. No key of what waits is written or deleted here.
 
+use crate::ahead::Ahead;
 use crate::item::{Answer, Asked};
 use crate::reading::{self, fetch, reread_what_the_index_denies};
 use desk::backlog::Backlog;
@@ -27,11 +28,12 @@ pub(crate) async fn ask<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
     batch: Vec<Waiting>,
+    ahead: Option<Ahead>,
     pages: &mut Pages,
 ) -> Result<Vec<Asked>, Stop> {
     let mut asked = name_all(&session.desk, &mut session.books, batch).await?;
     if session.desk.config.shape.kinds().contains(&kind) {
-        fetch(&mut session.upstreams, kind, &mut asked).await;
+        fetch(&mut session.upstreams, kind, &mut asked, ahead).await;
     } else {
         // These entities came to wait while another shape wanted this kind; the present one does not speak of it.
         asked.iter_mut().for_each(|asked| asked.answer = Answer::Needless);

@@ -7,11 +7,11 @@
 //! page came is that batch smaller. An entity may be marked twice; one that cannot be read even alone is passed over.
 
 use crate::item::{Decided, Decision, Item, Marked, Pushed};
-use crate::progress::Progress;
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
 use desk::backlog::Backlog;
 use desk::books::Books;
+use desk::progress::Progress;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
 use desk::tools::{Desk, Upstreams};

@@ -83,7 +83,7 @@ pub(crate) async fn bring_holders<H: Host>(
         }
         if !waiting.is_empty() {
             session.backlog.note_begun(&waiting);
-            let asked = ask(session, kind, waiting, pages).await?;
+            let asked = ask(session, kind, waiting, None, pages).await?;
             decided.extend(decide(session, asked, pages));
         }
     }

@@ -11,18 +11,20 @@
 //! |---|---|
 //! | this file | the order of the steps |
 //! | `item` | an entity of a batch: a type for each stage of its way |
+//! | [`ahead`] | the list of the next batch, read while the present one is pushed and kept |
 //! | `asking` | `Asked`: the entities, read, with what the index and pushes in flight tell of them |
 //! | `reading` | the reading itself: by list, and by id whatever a list cannot be trusted with |
 //! | `decision` | `Decided`: what each entity comes to |
 //! | `identities` | who holds which identity at the destination, where that can change |
 //! | `turns` | in which order upserts go, where one takes over what another is called |
-//! | `fanout`, `progress` | a changed model's variants are marked, and how far that has come |
+//! | `fanout` | a changed model's variants are marked |
 //! | `media` | the files that entities name go ahead of them |
 //! | `push` | `Pushed`: every push is written down before it is made; and what came of it |
 //! | `keeping` | `Kept`: retries, dead letters, rechecks, the index; then the keys of what is done are deleted |
 //! | `tried` | what each push is to bring, beside what was tried before |
 //! | `mistaken` | two mistakes that the simulation has this room make |
 
+pub mod ahead;
 mod asking;
 mod decision;
 mod fanout;
@@ -31,16 +33,17 @@ mod item;
 mod keeping;
 mod media;
 mod mistaken;
-mod progress;
 mod push;
 mod reading;
 mod tried;
 mod turns;
 
+use ahead::{Ahead, Next};
 use asking::ask;
 use decision::{decide, dry_run};
 use desk::session::Session;
 use desk::stop::Stop;
+use futures_util::future::join;
 use index::claims::Claims;
 use index::pages::Pages;
 use keeping::{clear, keep_all};
@@ -58,7 +61,8 @@ const GRACE: u64 = 2;
 /// read begin until `read_until_ms`, a moment of the monotonic clock in milliseconds; calls that push begin for half of
 /// the longest time of a call more. Where identities can change, the entities that hold what those of the batch want
 /// are read along, up to twice a batch's most in all. An entity that was put off although it was alone and had time is
-/// held back for a moment, so that it does not stand in the way of others.
+/// held back for a moment, so that it does not stand in the way of others. While the batch is pushed and kept, the list of
+/// the next one is read; `ahead` is the list that was read ahead of this one, and then that of the next one.
 ///
 /// # Errors
 /// The store fails, or the lease has passed: whatever was not kept by then is done again by a later tick.
@@ -67,11 +71,12 @@ pub async fn run<H: Host>(
     kind: Kind,
     batch: Vec<Waiting>,
     read_until_ms: u64,
+    (ahead, next): (&mut Option<Ahead>, Option<Next>),
 ) -> Result<Came, Stop> {
     session.upstreams.begin_until(read_until_ms);
     let began_ms = session.desk.host.monotonic_ms();
     let mut pages = Pages::default();
-    let asked = ask(session, kind, batch, &mut pages).await?;
+    let asked = ask(session, kind, batch, ahead.take(), &mut pages).await?;
     let mut decided = decide(session, asked, &pages);
     let mut claims = Claims::default();
     if session.desk.config.shape.has_changing_identities(kind) {
@@ -99,22 +104,25 @@ pub async fn run<H: Host>(
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut decided).await?;
     media::send_all(&session.desk, &session.upstreams, &mut session.books, &mut decided).await?;
-    let pushed = push_all(&session.desk, &session.upstreams, &mut session.books, decided).await;
-    if let Err(stop) = session.desk.check_lease() {
-        note_late_pushes(&session.desk, &pushed).await?;
-        return Err(stop);
-    }
-    let (mut kept, settled) = keep_all(
-        &session.desk,
-        &mut session.backlog,
-        &mut session.books,
-        (pushed, session.upstreams.destination.is_none()),
-        (&mut pages, &mut claims),
-        in_flight,
-    )
-    .await?;
-    session.desk.check_lease()?;
-    clear(&session.desk, &session.backlog, &mut session.books, &kept, settled).await?;
+    let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
+    let upstreams = &mut session.upstreams;
+    let (destination, at_once) = (upstreams.destination.as_ref(), upstreams.destination_at_once);
+    let (pim, governor) = (&mut upstreams.pim, upstreams.pim_governor);
+    let work = async {
+        let pushed = push_all(desk, (destination, at_once), governor, books, decided).await;
+        if let Err(stop) = desk.check_lease() {
+            note_late_pushes(desk, &pushed).await?;
+            return Err(stop);
+        }
+        let pushed = (pushed, destination.is_none());
+        let (kept, settled) = keep_all(desk, backlog, books, pushed, (&mut pages, &mut claims), in_flight).await?;
+        desk.check_lease()?;
+        clear(desk, backlog, books, &kept, settled).await?;
+        Ok(kept)
+    };
+    let (kept, read) = join(work, Ahead::read(*desk, pim, next)).await;
+    *ahead = read;
+    let mut kept = kept?;
     let through = keeping::through(&kept);
     if let ([item], 0) = (&mut kept[..], through) {
         keeping::stand_back(&session.desk, &session.upstreams, &session.books, item, began_ms).await?;

@@ -8,7 +8,7 @@
 use crate::item::{Decided, Decision, Left, Outcome, Pushed};
 use crate::turns;
 use desk::books::Books;
-use desk::tools::{Desk, Upstreams};
+use desk::tools::Desk;
 use destination::Destination;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, stream};
@@ -18,6 +18,7 @@ use queue::in_flight::InFlightValue;
 use queue::key::Key;
 use shape::{Removal, Shape};
 use std::cell::RefCell;
+use upstream::governor::Governor;
 use world::host::{Host, StoreError};
 
 /// Writes down which entities are about to be pushed and what their pushes are to bring; says under which key, or none
@@ -70,15 +71,16 @@ pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<Over> {
 /// wants, such as an SKU. Without a destination nothing is sent.
 pub(crate) async fn push_all<H: Host>(
     desk: &Desk<'_, H>,
-    upstreams: &Upstreams<'_, H>,
+    (destination, at_once_max): (Option<&Destination<'_, H>>, usize),
+    governor: &Governor<'_, H>,
     books: &mut Books,
     items: Vec<Decided>,
 ) -> Vec<Pushed> {
     let mut came: Results = items.iter().map(|_| None).collect();
     let mut left = vec![Left::default(); items.len()];
-    if let Some(destination) = &upstreams.destination {
+    if let Some(destination) = destination {
         let (renames, gone) = (turns::renames(desk, &items), RefCell::default());
-        let deleted = at_once(deletions(destination, &items, &gone), upstreams.destination_at_once).await;
+        let deleted = at_once(deletions(destination, &items, &gone), at_once_max).await;
         note_come(desk, books, &deleted);
         for (at, identity) in gone.take() {
             let is_gone = |(other, item): &(usize, &Decided)| match *other == at {
@@ -104,8 +106,8 @@ pub(crate) async fn push_all<H: Host>(
         take_note(&mut came, over);
         let waves = items.iter().map(|item| item.turn.wave + 1).max().unwrap_or(0);
         for wave in 0..waves {
-            let (pushes, late) = upserts(upstreams, destination, (&items, &left, renames), &came, wave);
-            let results = at_once(pushes, upstreams.destination_at_once).await;
+            let (pushes, late) = upserts(governor, destination, (&items, &left, renames), &came, wave);
+            let results = at_once(pushes, at_once_max).await;
             note_come(desk, books, &results);
             take_note(&mut came, results);
             late.iter().for_each(|(at, _)| left[*at].is_unsent = true);
@@ -121,7 +123,7 @@ pub(crate) async fn push_all<H: Host>(
         }
         if let (Decision::Delete(_), [_, ..]) = (&item.what, &left[at].still[..]) {
             let reason = "it lies where another one was to come that has not".to_owned();
-            came[at] = Some(Err(late_for(upstreams, reason)));
+            came[at] = Some(Err(late_for(governor, reason)));
         }
     }
     let ended = items.into_iter().zip(left.into_iter().zip(came));
@@ -166,7 +168,7 @@ fn deletions<'a, H: Host>(
 /// The upserts of a wave; and the failures of those that are not made, since what holds their identity has not let it
 /// go.
 fn upserts<'a, H: Host>(
-    upstreams: &Upstreams<'_, H>,
+    governor: &Governor<'_, H>,
     destination: &'a Destination<'a, H>,
     (items, left, renames): (&'a [Decided], &[Left], bool),
     came: &Results,
@@ -188,7 +190,7 @@ fn upserts<'a, H: Host>(
         let first = item.turn.after.filter(is_late);
         if let Some(first) = first {
             let reason = format!("it waits until {} has let its identity go", items[first].name);
-            late.push((at, Err(late_for(upstreams, reason))));
+            late.push((at, Err(late_for(governor, reason))));
             continue;
         }
         let is_gone = leaving.iter().any(|removal| item.is_known_under(&removal.identity));
@@ -204,8 +206,8 @@ fn upserts<'a, H: Host>(
 }
 
 /// The failure of a push that is not made, since something else has to come before it. It costs an attempt.
-fn late_for<H: Host>(upstreams: &Upstreams<'_, H>, reason: String) -> Failure {
-    let failure = upstreams.pim_governor.failed(Class::Transient, reason);
+fn late_for<H: Host>(governor: &Governor<'_, H>, reason: String) -> Failure {
+    let failure = governor.failed(Class::Transient, reason);
     Failure {
         upstream: "destination".to_owned(),
         ..failure

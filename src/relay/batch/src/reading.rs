@@ -5,6 +5,7 @@
 //! is gone. A list that fails for several entities costs none of them an attempt: it is halved until the entity at
 //! fault, if one is, stands alone. An entity for which no call was made is left without an answer.
 
+use crate::ahead::Ahead;
 use crate::item::{Answer, Asked};
 use akeneo::pim::Read;
 use desk::tools::Upstreams;
@@ -39,8 +40,19 @@ fn held(items: &[Asked]) -> usize {
     found.sum()
 }
 
-/// Reads every entity of a batch: by list, and by id what the list cannot be trusted with.
-pub(super) async fn fetch<H: Host>(upstreams: &mut Upstreams<'_, H>, kind: Kind, items: &mut [Asked]) {
+/// Reads every entity of a batch: by list, of which the first may have been read ahead, and by id what the list cannot be
+/// trusted with.
+pub(super) async fn fetch<H: Host>(
+    upstreams: &mut Upstreams<'_, H>,
+    kind: Kind,
+    items: &mut [Asked],
+    ahead: Option<Ahead>,
+) {
+    let ahead = ahead.filter(|ahead| ahead.is_of(kind, items.iter().map(|item| item.code.as_str())));
+    let mut ahead = ahead.map(|ahead| {
+        items.iter_mut().for_each(|item| item.read_s = ahead.begun_s);
+        ahead.found
+    });
     // A list that fails as a whole is halved until the culprit stands alone, breadth first: as long as one half of each
     // two comes through, the failure is the other half's fault and not the upstream's.
     let everything = 0..items.len();
@@ -58,7 +70,11 @@ pub(super) async fn fetch<H: Host>(upstreams: &mut Upstreams<'_, H>, kind: Kind,
             continue;
         }
         let attempts = items[range.start].waiting.attempts();
-        match upstreams.pim.list(kind, &codes, attempts).await {
+        let listed = match ahead.take() {
+            Some(listed) => listed,
+            None => upstreams.pim.list(kind, &codes, attempts).await,
+        };
+        match listed {
             Ok(found) => {
                 in_a_row = 0;
                 by_id.extend(sort_out(kind, items, range, found));

@@ -13,6 +13,7 @@
 //! | [`lists`] | lists of the PIM in which shapes look things up, and what a tick knows of each |
 //! | [`lookups`] | how such lists are read: when shaping needs them, or when an event says that they changed |
 //! | [`naming`] | the codes of entities whose keys hold only a hash of them |
+//! | [`progress`] | how far the marking of models' variants has come |
 //! | [`tried`] | what was tried for an entity before |
 //! | [`stop`] | why a step, or the tick, goes no further |
 
@@ -21,6 +22,7 @@ pub mod books;
 pub mod lists;
 pub mod lookups;
 pub mod naming;
+pub mod progress;
 pub mod session;
 pub mod stop;
 pub mod tools;

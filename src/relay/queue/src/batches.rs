@@ -104,7 +104,25 @@ impl<'a> Due<'a> {
     }
 
     /// The next batch, of one kind; entities of kinds that are left alone are passed over.
-    pub fn next(&mut self, mut arrange: impl FnMut(Kind) -> Arrangement) -> Option<Vec<Waiting>> {
+    pub fn next(&mut self, arrange: impl FnMut(Kind) -> Arrangement) -> Option<Vec<Waiting>> {
+        let count = self.length_of_next(arrange)?;
+        let batch = self.window.drain(..count);
+        Some(batch.map(|number| self.plan.waiting(number)).collect())
+    }
+
+    /// Of what the next batch would be if it were made now; none where nothing is left, where something has been tried
+    /// before, or where a code stands in no key.
+    pub fn foreseen(&mut self, arrange: impl FnMut(Kind) -> Arrangement) -> Option<(Kind, Vec<String>)> {
+        let count = self.length_of_next(arrange)?;
+        let foreseen = self.window.iter().take(count).map(|number| self.plan.facts(*number));
+        let codes = foreseen.clone().filter(|facts| facts.attempts() == 0);
+        let codes: Vec<String> = codes.filter_map(|facts| facts.entity().segment.code()).collect();
+        let kind = foreseen.clone().next()?.kind();
+        (codes.len() == count).then_some((kind, codes))
+    }
+
+    /// How many of the window make the next batch.
+    fn length_of_next(&mut self, mut arrange: impl FnMut(Kind) -> Arrangement) -> Option<usize> {
         loop {
             if self.window.is_empty() && !self.open_window(&mut arrange) {
                 return None;
@@ -120,8 +138,7 @@ impl<'a> Due<'a> {
                 self.window.drain(..alike);
                 continue;
             }
-            let batch = self.window.drain(..alike.min(size));
-            return Some(batch.map(|number| self.plan.waiting(number)).collect());
+            return Some(alike.min(size));
         }
     }
 

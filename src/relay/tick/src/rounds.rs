@@ -4,6 +4,7 @@
 //! tick while events wait, and keep what breakers have learned and what upstreams asked to wait for after every batch.
 
 use crate::recover;
+use batch::ahead::Next;
 use config::WorkerConfig;
 use desk::books::Books;
 use desk::lookups;
@@ -81,12 +82,13 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     let (planned_s, done_s) = (session.backlog.planned_s, session.books.state.done_s);
     let plan = session.backlog.plan.clone();
     let mut due = plan.due(planned_s, done_s);
+    let mut ahead = None;
     loop {
         session.upstreams.begin_until(until_ms);
         if session.desk.host.monotonic_ms() >= until_ms {
             break;
         }
-        let arrange = |kind| match admits(&session.desk, &session.upstreams, (&session.books, planned_s), kind) {
+        let mut arrange = |kind| match admits(&session.desk, &session.upstreams, (&session.books, planned_s), kind) {
             Ok(arrangement) => arrangement,
             Err(failure) => {
                 if held.iter().all(|(known, _)| *known != kind) {
@@ -98,14 +100,16 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
                 }
             }
         };
-        let Some(mut batch) = due.next(arrange) else { break };
+        let Some(mut batch) = due.next(&mut arrange) else { break };
+        let next = due.foreseen(&mut arrange);
+        let next = next.map(|(kind, codes)| Next { kind, codes, until_ms });
         // An entity may have been read with an earlier batch already, since it held an identity that was wanted there.
         batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
         let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
             continue;
         };
         session.backlog.note_begun(&batch);
-        let came = batch::run(session, kind, batch, until_ms).await;
+        let came = batch::run(session, kind, batch, until_ms, (&mut ahead, next)).await;
         keep_news(&session.desk, &session.upstreams, &session.books).await?;
         note_came(&session.upstreams, &mut session.books, kind, came?);
     }

@@ -12,46 +12,46 @@ use serde::{Deserialize, Serialize};
 
 /// How far the marking of some models' variants has come; kept under the key of the first of these models.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Version of this format.
-    pub(crate) v: u32,
+    pub v: u32,
     /// Tells these changes of these models from all others; where `is_done`, the one change of the one model.
-    pub(crate) hash: String,
-    /// The change of each of the models, as `Marking::name` in `fanout` tells it; empty where `is_done`.
+    pub hash: String,
+    /// The change of each of the models, as the room `batch` names it; empty where `is_done`.
     #[serde(default)]
-    pub(crate) members: Vec<String>,
+    pub members: Vec<String>,
     /// Whether all variants of the model are marked: kept where the model's own push did not come through afterwards.
     #[serde(default)]
-    pub(crate) is_done: bool,
+    pub is_done: bool,
     /// Sub-models found so far, whose variants are to be marked, too.
     #[serde(default)]
-    pub(crate) sub_models: Vec<String>,
+    pub sub_models: Vec<String>,
     /// The kind of what is being marked: none for sub-models, which come first, then products.
     #[serde(default)]
-    pub(crate) kind: Option<Kind>,
+    pub kind: Option<Kind>,
     /// Of how many parents all that lies below them is marked, in the order of the parents.
     #[serde(default)]
-    pub(crate) parents: usize,
+    pub parents: usize,
     /// The next page of the list of what lies below the next parents; none is the first page.
     #[serde(default)]
-    pub(crate) cursor: Option<String>,
+    pub cursor: Option<String>,
     /// How many parents the list with this cursor is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) asked: Option<usize>,
+    pub asked: Option<usize>,
     /// For how many parents one call asks at most, since it failed for more; none where nothing failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) at_once: Option<usize>,
+    pub at_once: Option<usize>,
     /// Whether the list of the next sub-model failed, and the PIM was not asked yet whether it answers other searches.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) is_doubted: bool,
+    pub is_doubted: bool,
     /// What is known of entities behind the cursor that cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) gap: Option<Box<Gap>>,
+    pub gap: Option<Box<Gap>>,
 }
 
 impl Progress {
     /// Takes note that a page of the list of so many parents is marked.
-    pub(crate) fn take(&mut self, kind: Kind, page: &Page, parents: usize) {
+    pub fn take(&mut self, kind: Kind, page: &Page, parents: usize) {
         if kind == Kind::ProductModel {
             self.sub_models
                 .extend(page.items.iter().filter_map(|item| kind.id_in(item)));
@@ -63,7 +63,7 @@ impl Progress {
     }
 
     /// Takes note that so many parents are done with. The next call may ask for twice as many as the last one.
-    pub(crate) fn pass(&mut self, parents: usize) {
+    pub fn pass(&mut self, parents: usize) {
         self.parents += parents;
         (self.cursor, self.gap, self.asked) = (None, None, None);
         let more = self.at_once.map(|at_once| at_once * 2);
@@ -72,7 +72,7 @@ impl Progress {
 
     /// Asks for half as many parents from now on, where one of several may be why their list does not come; says
     /// whether it does. The cursor stays good: what came so far held all that the first half has there, too.
-    pub(crate) fn narrows(&mut self, parents: usize, failure: &Failure) -> bool {
+    pub fn narrows(&mut self, parents: usize, failure: &Failure) -> bool {
         let narrows = parents > 1 && failure.may_be_of_one();
         if narrows {
             (self.at_once, self.gap, self.asked) = (Some(parents / 2), None, None);

@@ -1,0 +1,53 @@
+//! What goes on at the same time: the PIM lists the next batch while the destination takes the present one.
+
+use crate::acts::{HOUR_MS, become_equal, by_events_alone, slow_down_the_pim, tell_all};
+use simulator::fault::{Effect, Fault};
+use tests::simulation::nature::Latency;
+use tests::simulation::stage::Stage;
+
+/// How long a call of the PIM takes, in milliseconds.
+const LIST_MS: u64 = 1000;
+
+/// How long a push takes, in milliseconds.
+const PUSH_MS: u64 = 100;
+
+/// How many batches there are, of a hundred each.
+const BATCHES: usize = 10;
+
+#[test]
+fn a_batch_waits_for_no_list_while_the_one_before_is_pushed() {
+    let mut stage = Stage::with(100 * BATCHES, 0, 51, |world, worker| {
+        by_events_alone(worker);
+        (worker.tick_s, worker.watch_s) = (25, 50);
+        let no_time = Latency {
+            least_ms: 1,
+            most_ms: 2,
+            per_entity_ms: 0,
+        };
+        (world.nature.pim, world.nature.destination) = (no_time, no_time);
+    });
+    become_equal(&mut stage);
+    slow_down_the_pim(&stage, LIST_MS);
+    let slow = Fault::always(Effect::Slow { ms: PUSH_MS });
+    stage.world().destination.faults.add(slow);
+    stage.forget();
+    let products = stage.products();
+    tell_all(&mut stage, &products);
+    stage.run_until(HOUR_MS, "all arrive", |stage| stage.differences().is_empty());
+    let world = stage.world();
+    let pushed_ms: Vec<u64> = world.destination.log.iter().map(|push| push.at_ms).collect();
+    let gaps = pushed_ms.windows(2).map(|two| two[1] - two[0]);
+    // Between two pieces of work a tick looks for news, and the first batch after that waits for its list.
+    let waited = gaps.filter(|gap_ms| *gap_ms >= LIST_MS).count();
+    let took_ms = pushed_ms[pushed_ms.len() - 1] - pushed_ms[0];
+    println!("{} pushes in {took_ms} ms, {waited} waits for a list", pushed_ms.len());
+    assert_eq!(pushed_ms.len(), products.len());
+    assert!(waited <= 2, "{waited} batches waited for their list");
+    let lists = world
+        .pim
+        .calls
+        .iter()
+        .filter(|call| call.path.contains("/products"))
+        .count();
+    assert!(lists <= BATCHES + 3, "{lists} lists for {BATCHES} batches");
+}
