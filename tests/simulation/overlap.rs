@@ -51,3 +51,41 @@ fn a_batch_waits_for_no_list_while_the_one_before_is_pushed() {
         .count();
     assert!(lists <= BATCHES + 3, "{lists} lists for {BATCHES} batches");
 }
+
+/// A first load: while products are pushed the walk waits for nothing, neither for its next page nor for the minute after
+/// which it reads the last page of models once more.
+#[test]
+fn a_first_load_takes_little_more_than_its_pushes() {
+    let (products, models) = (1500, 30);
+    let mut stage = Stage::with(products, models, 52, |world, worker| {
+        by_events_alone(worker);
+        (worker.tick_s, worker.watch_s) = (25, 50);
+        world.nature.destination = Latency {
+            least_ms: PUSH_MS,
+            most_ms: PUSH_MS + 1,
+            per_entity_ms: 0,
+        };
+        world.nature.pim = Latency {
+            least_ms: 100,
+            most_ms: 101,
+            per_entity_ms: 0,
+        };
+    });
+    let began_ms = stage.now_ms();
+    stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
+    stage.run_until(HOUR_MS, "all arrive", |stage| stage.differences().is_empty());
+    let last_ms = stage.world().destination.log.iter().map(|push| push.at_ms).max();
+    let took_ms = last_ms.unwrap_or(0) - began_ms;
+    let pushes = stage.pushes("PUT");
+    let least_ms = pushes as u64 * PUSH_MS / 5;
+    println!("{pushes} pushes in {took_ms} ms of at least {least_ms} ms");
+    assert!(
+        took_ms * 100 <= least_ms * 140,
+        "{took_ms} ms of at least {least_ms} ms"
+    );
+    stage.run_until(HOUR_MS, "the walk has ended", |stage| {
+        let walk = stage.reconciliation().walk;
+        walk.step.is_none() && walk.asked.is_none()
+    });
+    assert!(stage.reconciliation().walk.unsure.is_empty());
+}

@@ -93,6 +93,11 @@ impl Backlog {
         self.room(desk) >= BATCH_MAX
     }
 
+    /// Whether reconciliation has queued a whole batch since the listing.
+    pub fn has_queued_a_batch(&self) -> bool {
+        self.queued.len() >= BATCH_MAX
+    }
+
     /// Whether an entity waits already, so that reconciliation need not queue it with this change. Where the change is
     /// a forced push, only one that is forced counts as waiting.
     pub fn is_waiting(&self, entity: &Entity, change: Change) -> bool {

@@ -134,7 +134,9 @@ async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<T
         .reconciliation
         .next(session.desk.config, now_ms, is_held)?;
     let wait_ms = due_ms.saturating_sub(now_ms);
-    if session.desk.host.monotonic_ms() + wait_ms >= until_ms {
+    // While a whole batch waits, there is something better to do than to wait for the next page.
+    let is_better_used = wait_ms > 0 && session.backlog.has_queued_a_batch();
+    if is_better_used || session.desk.host.monotonic_ms() + wait_ms >= until_ms {
         return None;
     }
     session.desk.host.sleep_ms(wait_ms).await;

@@ -19,7 +19,7 @@ use desk::stop::{Halt, Stop};
 use desk::tools::{Desk, Upstreams};
 use index::entry::{Entry, place_of, place_of_bytes};
 use index::pages::Pages;
-use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
+use model::entity::{BATCH_MAX, Entity, Kind, Segment, uuid_bytes, uuid_text};
 use model::failure::Class;
 use model::time::CLOCKS_S;
 use queue::key::Extent;
@@ -147,11 +147,13 @@ async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step
             return Err(failure.into());
         }
     };
-    walk.page_ms = now_ms;
     let listed = listed(kind, &page.items);
     // A page that is read again, to be sure that it is the last one, was forced at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
-    scan.found += queue_different(session, kind, &listed, is_forced).await?;
+    let found = queue_different(session, kind, &listed, is_forced).await?;
+    scan.found += found;
+    // A walk that finds a batch on every page serves a destination that waits for it, and does not dawdle.
+    walk.page_ms = if found < BATCH_MAX as u64 / 2 { now_ms } else { 0 };
     page_came(&mut walk.trouble);
     let turn = scan::turn(&mut scan, &page, now_ms);
     let is_broken = is_broken || page.nameless > 0;
@@ -170,12 +172,18 @@ async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step
     if turn == Turn::End {
         return Ok(end_list(walk, kind, &scan, now_ms, None));
     }
-    Ok(Step::List {
+    let step = Step::List {
         kind,
         scan,
         passed,
         is_broken,
-    })
+    };
+    if turn == Turn::Again {
+        // The minute until the page is read again is used for the next list.
+        walk.unsure.push(step);
+        return Ok(walk.after(kind, now_ms));
+    }
+    Ok(step)
 }
 
 /// The list of a kind has come to its end, or is left before it for a reason; says what is next.
@@ -191,7 +199,7 @@ fn end_list(walk: &mut Walk, kind: Kind, scan: &Scan, now_ms: u64, cut: Option<S
     };
     walk.last.set(kind, Some(figures));
     match kind {
-        Kind::Product => Step::Judge,
+        Kind::Product => walk.after(kind, now_ms),
         kind => Step::Verify {
             kind,
             after: None,
@@ -322,11 +330,7 @@ async fn verify<H: Host>(
         asked.truncate(asked.len() / 2);
     }
     let Some((last, _)) = asked.last() else {
-        let next = match kind {
-            Kind::Category => Kind::ProductModel,
-            _ => Kind::Product,
-        };
-        return Ok(Step::list(next, desk.host.now_ms()));
+        return Ok(walk.after(kind, desk.host.now_ms()));
     };
     let next = Step::Verify {
         kind,

@@ -242,12 +242,13 @@ fn looks(look: &Look) -> Value {
 
 fn walk(walk: &Walk, kind: Kind) -> Value {
     let last = walk.last.get(kind).cloned().unwrap_or_default();
-    let running = match &walk.step {
-        Some(Step::List {
+    let mut under_way = walk.step.iter().flat_map(|step| [step].into_iter().chain(&walk.unsure));
+    let running = under_way.find_map(|step| match step {
+        Step::List {
             kind: at, scan, passed, ..
-        }) if *at == kind => Some((scan, passed)),
+        } if *at == kind => Some((scan, passed)),
         _ => None,
-    };
+    });
     // Products come in the order of their UUIDs, which are spread evenly; models are counted against the last walk.
     let progress = running.map(|(scan, passed)| match passed.as_deref().and_then(uuid_bytes) {
         Some(uuid) => f64::from(u16::from_be_bytes([uuid[0], uuid[1]])) / 65_536.0,

@@ -28,13 +28,19 @@ pub struct Walk {
     pub began_ms: u64,
     /// Where it is; none if none is under way.
     pub step: Option<Step>,
+    /// Lists whose last page is to be read once more before they count as ended, in the order of their kinds: meanwhile
+    /// the walk reads the next ones.
+    pub unsure: Vec<Step>,
+    /// Whether the list of every kind has been read, so that only unsure ends are left.
+    pub is_listed: bool,
     /// Whether it pushes everything, changed or not.
     pub is_forced: bool,
     /// Whether products do not come in the order of their UUIDs: then nothing is known to be missing.
     pub is_unordered: bool,
     /// Where another walk is asked for, right after this one, whether that one is forced.
     pub asked: Option<bool>,
-    /// When the last page was read, in milliseconds since the Unix epoch.
+    /// When the last page was read, in milliseconds since the Unix epoch; 0 where it brought so much that the next one need
+    /// not wait.
     pub page_ms: u64,
     /// When the last one came to its end, in milliseconds since the Unix epoch.
     pub finished_ms: u64,
@@ -150,9 +156,28 @@ impl Walk {
         self.is_forced = self.asked.take().unwrap_or(false);
         self.is_unordered = false;
         self.judging = None;
+        (self.unsure, self.is_listed) = (Vec::new(), false);
         let is_first = |kind: &&Kind| **kind == Kind::Category;
         let first = kinds.iter().find(is_first).copied().unwrap_or(Kind::ProductModel);
         self.step = Some(Step::list(first, now_ms));
+    }
+
+    /// What comes after the list of a kind, whether it has ended or is unsure of that: the list of the next kind, then the
+    /// lists whose ends are unsure, then the judging.
+    pub fn after(&mut self, kind: Kind, now_ms: u64) -> Step {
+        let next = match kind {
+            Kind::Category => Some(Kind::ProductModel),
+            Kind::ProductModel => Some(Kind::Product),
+            Kind::Product => None,
+        };
+        if let Some(next) = next.filter(|_| !self.is_listed) {
+            return Step::list(next, now_ms);
+        }
+        self.is_listed = true;
+        match self.unsure.is_empty() {
+            true => Step::Judge,
+            false => self.unsure.remove(0),
+        }
     }
 
     /// Where the brake is released, lets what was withheld be queued; says whether there was anything.
