@@ -92,6 +92,8 @@ pub struct Shop {
     ids: BTreeMap<(String, String), String>,
     /// The paths of all that it has ever given an id to.
     paths: BTreeMap<String, String>,
+    /// By its id here, the references that a thing had before.
+    former: BTreeMap<String, Vec<String>>,
     /// The paths of what it was made to have twice.
     pub doubled: Vec<String>,
     /// What it was told that is not so: the model of a product, or what it is to take away.
@@ -296,7 +298,8 @@ impl Shop {
         }
         thing.version += 1;
         thing.is_archived = false;
-        reference.clone_into(&mut thing.reference);
+        let former = std::mem::replace(&mut thing.reference, reference.to_owned());
+        self.former.entry(id.to_owned()).or_default().push(decoded(&former));
         let (old, version) = (std::mem::replace(&mut thing.path, path.clone()), thing.version);
         self.things
             .retain(|other, thing| other == id || thing.path != path || !thing.is_archived);
@@ -368,7 +371,10 @@ impl Shop {
         let is_called_so = reference == self.config.reference.of(kind, &of);
         // A product that is called by its SKU lies at a path of that.
         let is_at_its_name = self.config.passes_names_on && path == format!("/{kind}/{reference}");
-        if text("kind") != kind || !(is_at_its_name || (is_of_it && is_called_so)) {
+        // It may have another name by a change whose answer was lost.
+        let former = self.former.get(&id);
+        let was_called_so = former.is_some_and(|former| former.contains(&text("ref")));
+        if text("kind") != kind || !(is_at_its_name || was_called_so || (is_of_it && is_called_so)) {
             self.mistold.push(format!("{path} is to go by {said}"));
         }
     }
