@@ -19,7 +19,7 @@ use desk::stop::{Halt, Stop};
 use desk::tools::{Desk, Upstreams};
 use index::entry::{Entry, place_of, place_of_bytes};
 use index::pages::Pages;
-use model::entity::{BATCH_MAX, Entity, Kind, Segment, uuid_bytes, uuid_text};
+use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use model::failure::Class;
 use model::time::CLOCKS_S;
 use queue::key::Extent;
@@ -147,13 +147,11 @@ async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step
             return Err(failure.into());
         }
     };
+    walk.page_ms = now_ms;
     let listed = listed(kind, &page.items);
     // A page that is read again, to be sure that it is the last one, was forced at its first sight.
     let is_forced = walk.is_forced && scan.short_ms.is_none();
-    let found = queue_different(session, kind, &listed, is_forced).await?;
-    scan.found += found;
-    // A walk that finds a batch on every page serves a destination that waits for it, and does not dawdle.
-    walk.page_ms = if found < BATCH_MAX as u64 / 2 { now_ms } else { 0 };
+    scan.found += queue_different(session, kind, &listed, is_forced).await?;
     page_came(&mut walk.trouble);
     let turn = scan::turn(&mut scan, &page, now_ms);
     let is_broken = is_broken || page.nameless > 0;

@@ -39,8 +39,7 @@ pub struct Walk {
     pub is_unordered: bool,
     /// Where another walk is asked for, right after this one, whether that one is forced.
     pub asked: Option<bool>,
-    /// When the last page was read, in milliseconds since the Unix epoch; 0 where it brought so much that the next one need
-    /// not wait.
+    /// When the last page was read, in milliseconds since the Unix epoch.
     pub page_ms: u64,
     /// When the last one came to its end, in milliseconds since the Unix epoch.
     pub finished_ms: u64,
