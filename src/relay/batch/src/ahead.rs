@@ -20,10 +20,15 @@ pub struct Next {
     pub until_ms: u64,
 }
 
+impl Next {
+    fn codes(&self) -> impl Iterator<Item = &str> {
+        self.codes.iter().map(String::as_str)
+    }
+}
+
 /// A list that was read ahead.
 pub struct Ahead {
-    kind: Kind,
-    codes: Vec<String>,
+    next: Next,
     /// When it was asked for, in seconds since the Unix epoch.
     pub(crate) begun_s: u64,
     /// What it brought, or why it did not come.
@@ -33,24 +38,19 @@ pub struct Ahead {
 impl Ahead {
     /// Reads the list; none where there is no time for that, or one list cannot be of all of them.
     pub(crate) async fn read<H: Host>(desk: Desk<'_, H>, pim: &mut Pim<'_, H>, next: Option<Next>) -> Option<Ahead> {
-        let Next { kind, codes, until_ms } = next?;
-        let named: Vec<&str> = codes.iter().map(String::as_str).collect();
-        let is_wanted = desk.config.shape.kinds().contains(&kind);
-        if !is_wanted || pim.is_too_long(kind, &named) || desk.host.monotonic_ms() >= until_ms {
+        let next = next?;
+        let codes: Vec<&str> = next.codes().collect();
+        let is_wanted = desk.config.shape.kinds().contains(&next.kind);
+        if !is_wanted || pim.is_too_long(next.kind, &codes) || desk.host.monotonic_ms() >= next.until_ms {
             return None;
         }
         let begun_s = desk.now_s();
-        let found = pim.list(kind, &named, 0).await;
-        Some(Ahead {
-            kind,
-            codes,
-            begun_s,
-            found,
-        })
+        let found = pim.list(next.kind, &codes, 0).await;
+        Some(Ahead { next, begun_s, found })
     }
 
     /// Whether it was asked for just these entities.
     pub(crate) fn is_of<'a>(&self, kind: Kind, codes: impl Iterator<Item = &'a str>) -> bool {
-        self.kind == kind && codes.eq(self.codes.iter().map(String::as_str))
+        self.next.kind == kind && codes.eq(self.next.codes())
     }
 }

@@ -1,5 +1,5 @@
 //! The walk over everything, by default once a day: categories first, if the shape wants them, then models, then
-//! products, then what none of them has met.
+//! products, then the ends of these lists once more, then what none of them has met.
 //!
 //! It finds what `updated` does not tell, such as a variant that changed through its model, and what was deleted
 //! without a word. Products come in the order of their UUIDs, as the index has them: between one page and the next,

@@ -66,7 +66,8 @@ fn what_the_worker_keeps_is_read_back() {
                 "finished_ms": MANY, "trouble": trouble,
             } },
             "walk": {
-                "number": MANY, "step": step, "unsure": [step], "is_listed": true, "asked": true, "last": { "product": { "finished_ms": MANY, "seen": 1 } },
+                "number": MANY, "step": step, "unsure": [step], "is_listed": true, "asked": true,
+                "last": { "product": { "finished_ms": MANY, "seen": 1 } },
                 "raising": { "walk": MANY, "from": ["product", "0a1b2c3d-0000-4000-8000-00000000000a"] }, "trouble": trouble,
                 "judging": { "from": ["category", "0a1b2c3d-0000-4000-8000-00000000000a"], "indexed": MANY, "unannounced": MANY },
             },
