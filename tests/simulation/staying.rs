@@ -3,8 +3,9 @@
 use crate::acts::{MINUTE_MS, by_events_alone, touch};
 use queue::key::Record;
 use queue::keyspace::Keyspace;
-use serde_json::json;
+use serde_json::{Value, json};
 use simulator::fault::{Effect, Fault};
+use std::collections::BTreeSet;
 use tests::simulation::stage::Stage;
 
 const SECOND_MS: u64 = 1000;
@@ -44,7 +45,53 @@ fn an_edit_arrives_about_a_second_after_it_was_told_also_where_one_tick_follows_
     }
     lags.sort_unstable();
     assert!(lags[30] <= 1500, "the median: {lags:?}");
-    assert!(lags[59] <= 3000, "the longest, between two ticks: {lags:?}");
+    assert!(lags[59] <= 1700, "the longest: {lags:?}");
+    println!("median {} ms, longest {} ms", lags[30], lags[59]);
+}
+
+/// The lease as it lies in the store.
+fn lease(stage: &mut Stage) -> Option<Value> {
+    let key = Keyspace::new("main").record(Record::Lease);
+    let value = stage.world().store.get(&key).cloned()?;
+    serde_json::from_slice(&value).ok()
+}
+
+/// The tick that comes next waits for the lease and is handed it: at every moment somebody has it.
+#[test]
+fn one_tick_hands_the_lease_to_the_next() {
+    let mut stage = stage(50, 78);
+    let mut holders = BTreeSet::new();
+    for _ in 0..5 * 60 * 50 {
+        stage.run_for(20);
+        let lease = lease(&mut stage).expect("nobody has the lease");
+        holders.insert(lease["token"].to_string());
+    }
+    assert!((5..=8).contains(&holders.len()), "{holders:?}");
+    let successor = Keyspace::new("main").record(Record::Successor);
+    stage.run_until(MINUTE_MS, "who has the lease waits for it no longer", |stage| {
+        !stage.world().store.contains_key(&successor)
+    });
+}
+
+/// Who was to be handed the lease and died, or whose clock is far ahead, keeps nobody waiting for long.
+#[test]
+fn who_waited_for_the_lease_and_died_gets_it_for_seconds() {
+    for ahead_ms in [0, 3_600_000] {
+        let mut stage = stage(50, 79);
+        let key = Keyspace::new("main").record(Record::Successor);
+        for _ in 0..3 {
+            let before = lease(&mut stage);
+            while lease(&mut stage).is_some_and(|lease| Some(&lease["token"]) == before.as_ref().map(|it| &it["token"]))
+            {
+                let until_ms = stage.now_ms() + 20_000 + ahead_ms;
+                let dead = json!({ "v": 1, "token": "dead", "until_ms": until_ms });
+                stage.world().store.insert(key.clone(), dead.to_string().into_bytes());
+                stage.run_for(100);
+            }
+            stage.world().store.remove(&key);
+            assert!(lag_ms(&mut stage, 3) <= 40_000);
+        }
+    }
 }
 
 #[test]

@@ -403,10 +403,12 @@ pub enum Record {
     Counted,
     /// Until when somebody wants the lease of the worker that has it.
     Wanted,
+    /// Who waits to be handed the lease of a tick whose stay is over soon.
+    Successor,
 }
 
 impl Record {
-    pub(crate) const NAMES: [(Record, &str); 12] = [
+    pub(crate) const NAMES: [(Record, &str); 13] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::History, "history"),
@@ -419,5 +421,6 @@ impl Record {
         (Record::Guess, "guess"),
         (Record::Counted, "counted"),
         (Record::Wanted, "wanted"),
+        (Record::Successor, "successor"),
     ];
 }

@@ -30,13 +30,21 @@ pub const LEASE_MS: u64 = 60_000;
 const RENEWAL_MAX_MS: u64 = 10_000;
 
 /// How long to wait before reading back, in milliseconds: longer than a write takes.
-const SETTLE_MS: u64 = 1000;
+pub(crate) const SETTLE_MS: u64 = 1000;
 
 /// How often a worker shows that it lives, in milliseconds.
 const BEAT_MS: u64 = 3000;
 
 /// How long a lease is watched before its worker counts as dead, in milliseconds.
 const WATCH_MS: u64 = 8000;
+
+/// How long a lease lasts that is handed over and not taken up, in milliseconds.
+const INHERITANCE_MS: u64 = 5000;
+
+/// A name for a worker's tick that no other one has.
+pub(crate) fn new_token<H: Random>(host: &H) -> String {
+    URL_SAFE_NO_PAD.encode(host.bytes())
+}
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct LeaseValue {
@@ -74,11 +82,19 @@ pub struct Lease {
 pub enum Taken {
     /// It is this worker's.
     Ours(Lease),
-    /// Another worker has it, which means to stay until then, in milliseconds since the Unix epoch; 0 where that one
-    /// leaves after its work.
-    Held(u64),
+    /// Another worker has it, or this one, to which it was handed over.
+    Held(Holder),
     /// Nobody has it, or another worker was quicker.
     Not,
+}
+
+/// Who has the lease.
+#[derive(Debug)]
+pub struct Holder {
+    /// The worker's name for the tick.
+    pub token: String,
+    /// Until when it means to stay, in milliseconds since the Unix epoch; 0 where it leaves after its work.
+    pub stays_until_ms: u64,
 }
 
 impl Taken {
@@ -103,28 +119,48 @@ impl Lease {
         let key = keys.record(Record::Lease);
         if let Some(value) = read(host, &key).await? {
             if value.is_in_time(host.now_ms()) {
-                return Ok(Taken::Held(value.stays_until_ms));
+                return Ok(Taken::Held(Holder {
+                    token: value.token,
+                    stays_until_ms: value.stays_until_ms,
+                }));
             }
             remove_if_dead(host, &key, value).await?;
             return Ok(Taken::Not);
         }
-        let started_ms = host.monotonic_ms();
+        // From when it was asked for: the wait is part of the lease.
+        let lease = Lease::from_now(host, new_token(host), stays_ms);
+        host::write(host, &key, &lease.value(lease.until_ms.get())).await?;
+        host.sleep_ms(SETTLE_MS).await;
+        let is_ours = lease.is_ours(host, &key).await?;
+        Ok(if is_ours { Taken::Ours(lease) } else { Taken::Not })
+    }
+
+    /// Goes on with the lease that was handed over to this worker under a token of its own; none where it was lost
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn inherit<H: Store + Clock>(
+        host: &H,
+        keys: &Keyspace,
+        token: String,
+        stays_ms: u64,
+    ) -> Result<Option<Lease>, StoreError> {
+        let lease = Lease::from_now(host, token, stays_ms);
+        Ok(lease.renew(host, keys, LEASE_MS).await?.then_some(lease))
+    }
+
+    fn from_now<H: Clock>(host: &H, token: String, stays_ms: u64) -> Lease {
         let now_ms = host.now_ms();
-        let token = URL_SAFE_NO_PAD.encode(host.bytes());
-        let lease = Lease {
+        Lease {
             token,
-            // From when it was asked for: the wait is part of the lease.
-            until_monotonic_ms: Cell::new(started_ms + LEASE_MS),
+            until_monotonic_ms: Cell::new(host.monotonic_ms() + LEASE_MS),
             until_ms: Cell::new(now_ms + LEASE_MS),
             stays_until_ms: if stays_ms == 0 { 0 } else { now_ms + stays_ms },
             lasts_ms: Cell::new(LEASE_MS),
             beats: Cell::new(0),
             is_lost: Cell::new(false),
-        };
-        host::write(host, &key, &lease.value(now_ms + LEASE_MS)).await?;
-        host.sleep_ms(SETTLE_MS).await;
-        let is_ours = lease.is_ours(host, &key).await?;
-        Ok(if is_ours { Taken::Ours(lease) } else { Taken::Not })
+        }
     }
 
     /// For whoever works alone and writes nothing: it holds for ever.
@@ -224,11 +260,31 @@ impl Lease {
 
     /// Gives it back, if it is still ours.
     pub async fn give_back<H: Store + Clock>(self, host: &H, keys: &Keyspace) -> Result<(), StoreError> {
+        self.hand_over(host, keys, None).await
+    }
+
+    /// Gives it to the worker that waits for it under this token, if one does, and else back, if it is still ours.
+    pub(crate) async fn hand_over<H: Store + Clock>(
+        self,
+        host: &H,
+        keys: &Keyspace,
+        to: Option<String>,
+    ) -> Result<(), StoreError> {
         let key = keys.record(Record::Lease);
-        if self.holds(host) && self.is_ours(host, &key).await? {
-            host.delete(&key).await?;
+        if !self.holds(host) || !self.is_ours(host, &key).await? {
+            return Ok(());
         }
-        Ok(())
+        let Some(token) = to else {
+            return host.delete(&key).await;
+        };
+        let value = LeaseValue {
+            v: 1,
+            token,
+            until_ms: host.now_ms() + INHERITANCE_MS,
+            beats: 0,
+            stays_until_ms: 0,
+        };
+        host::write(host, &key, &value).await
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`batches`] | the work of a tick, batch by batch, in order, each made when its turn comes |
 //! | [`waiting`] | an entity and all that waits for it |
 //! | [`lease`] | one worker at a time |
+//! | [`succession`] | the next tick that stays waits for the lease of the one before |
 //! | [`handover`] | somebody else needs the lease for a moment |
 //! | [`in_flight`] | batches whose pushes have begun |
 //! | [`retry`] | when to try again, and what was tried |
@@ -27,4 +28,5 @@ pub mod lease;
 pub mod plan;
 pub mod raise;
 pub mod retry;
+pub mod succession;
 pub mod waiting;

@@ -8,6 +8,7 @@ use crate::work::{self, Handed};
 use config::WorkerConfig;
 use queue::handover;
 use queue::lease::{LEASE_MS, Lease, Taken};
+use queue::succession::{Successor, WAIT_MS};
 use records::report::Report;
 use world::host::{Host, StoreError};
 
@@ -38,32 +39,56 @@ const SUCCESSION_MS: u64 = 11_000;
 /// How often a successor looks whether the lease is free, in milliseconds.
 const SUCCESSOR_PAUSE_MS: u64 = 250;
 
-/// For how long a successor waits at most, in milliseconds.
-const SUCCESSOR_WAIT_MS: u64 = 30_000;
-
 /// Takes the lease for a tick that means to stay for so many milliseconds from then on, and gives it with the moment of
 /// the monotonic clock at which that time is over, in milliseconds; none while another tick has the lease. Shortly before
-/// the time of a tick that stays is over, this one waits for it, so that there is no gap.
+/// the time of a tick that stays is over, this one waits to be handed the lease, unless another one does, so that there is
+/// no gap.
 pub(crate) async fn take<H: Host>(
     host: &H,
     config: &WorkerConfig,
     stays_ms: u64,
 ) -> Result<Option<(Lease, u64)>, StoreError> {
-    let give_up_ms = host.monotonic_ms() + SUCCESSOR_WAIT_MS;
+    let mut successor = None;
+    let taken = wait(host, config, stays_ms, &mut successor).await;
+    if let Some(successor) = successor {
+        // A failure here costs nothing: the record passes before this tick's time is over.
+        drop(successor.leave(host, &config.keys).await);
+    }
+    taken
+}
+
+async fn wait<H: Host>(
+    host: &H,
+    config: &WorkerConfig,
+    stays_ms: u64,
+    successor: &mut Option<Successor>,
+) -> Result<Option<(Lease, u64)>, StoreError> {
+    let give_up_ms = host.monotonic_ms() + WAIT_MS;
     loop {
         let until_ms = host.monotonic_ms() + stays_ms;
-        let pause_ms = match Lease::take(host, &config.keys, stays_ms).await? {
+        match Lease::take(host, &config.keys, stays_ms).await? {
             Taken::Ours(lease) => return Ok(Some((lease, until_ms))),
-            Taken::Held(over_ms) if over_ms == 0 || over_ms > host.now_ms() + SUCCESSION_MS => return Ok(None),
-            // A tick of a short stay, such as one that is asked for by HTTP, would wait longer than it stays.
-            Taken::Held(_) if stays_ms <= SUCCESSOR_WAIT_MS => return Ok(None),
-            Taken::Held(over_ms) => over_ms.saturating_sub(host.now_ms()),
-            Taken::Not => 0,
-        };
+            Taken::Held(holder) if successor.as_ref().is_some_and(|own| own.token == holder.token) => {
+                let lease = Lease::inherit(host, &config.keys, holder.token, stays_ms).await?;
+                return Ok(lease.map(|lease| (lease, until_ms)));
+            }
+            Taken::Held(holder) if holder.stays_until_ms > host.now_ms() + SUCCESSION_MS => return Ok(None),
+            Taken::Held(holder) if successor.is_none() => {
+                // A tick of a short stay, such as one that is asked for by HTTP, would wait longer than it stays.
+                if holder.stays_until_ms == 0 || stays_ms <= WAIT_MS {
+                    return Ok(None);
+                }
+                *successor = Successor::announce(host, &config.keys).await?;
+                if successor.is_none() {
+                    return Ok(None);
+                }
+            }
+            Taken::Held(_) | Taken::Not => {}
+        }
         if host.monotonic_ms() >= give_up_ms {
             return Ok(None);
         }
-        host.sleep_ms(pause_ms.max(SUCCESSOR_PAUSE_MS)).await;
+        host.sleep_ms(SUCCESSOR_PAUSE_MS).await;
     }
 }
 

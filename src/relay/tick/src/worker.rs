@@ -7,6 +7,7 @@ use crate::stay;
 use crate::work::{self, Look, publish, told};
 use config::WorkerConfig;
 use queue::lease::Lease;
+use queue::succession;
 use records::report::Report;
 use records::status;
 use serde_json::{Value, json};
@@ -74,7 +75,10 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
         let working = stay::run(host, config, &lease, (started_ms, until_ms));
         let result = lease.while_working(host, &config.keys, working).await;
         // A failure here only makes the next tick wait for the lease to pass.
-        let given_back = lease.give_back(host, &config.keys).await;
+        let given_back = match until_ms {
+            0 => lease.give_back(host, &config.keys).await,
+            _ => succession::hand_over(host, &config.keys, lease).await,
+        };
         report = result?;
         given_back?;
     }
