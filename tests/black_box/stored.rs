@@ -211,7 +211,7 @@ fn lacking(dump: &Dump) -> BTreeSet<String> {
     ];
     let records = records.map(|record| format!("{record:?}")).into_iter();
     let index = Kind::ALL.map(|kind| format!("index of {}", kind.name())).into_iter();
-    let others = "Event Retry DeadLetter InFlight Fanout MediaPage Command Token List Reading Stale".split(' ');
+    let others = "Event Retry DeadLetter InFlight Fanout FilePage Command Token List Reading Stale".split(' ');
     let all = records.chain(index).chain(others.map(str::to_owned));
     all.filter(|kind| !kinds.contains(kind)).collect()
 }

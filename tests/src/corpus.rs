@@ -22,7 +22,7 @@ const MOMENTS: [&str; 14] = [
     "18446744073709551616",
 ];
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "e.1800000000.pu5.tshirt.tab12",
     "e.0000000000.mk.hAAAAAAAAAAAAAAAAAAAAAA.t1",
     "e.9999999999.cd-5.xYSBi.uAAAAAAAAAAAAAAAAAAAAAA",
@@ -40,6 +40,7 @@ const KEYS: [&str; 21] = [
     "j.c.0",
     "x.1795826719.tr1~2emain",
     "m.817",
+    "m.222-2237.tx81.300",
     "c.1800000000.tq7",
     "k.o.tfinish",
     "v.o.tfinish.tab12",

@@ -94,7 +94,7 @@ pub async fn run<H: Host>(
     if session.upstreams.destination.is_none() {
         dry_run(&session.desk, &mut decided);
     }
-    media::put_off(&session.desk, &session.upstreams, &mut decided).await?;
+    media::put_off(&session.desk, &session.upstreams, &session.books, &mut decided).await?;
     session.desk.check_lease()?;
     session.books.keep_brake(&session.desk, &session.upstreams).await?;
     tried::note_tried(&session.desk, &mut session.backlog, &mut decided).await?;

@@ -8,86 +8,23 @@
 use crate::item::{Decided, Decision};
 use crate::push::{Push, at_once};
 use akeneo::pim;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use desk::books::Books;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
 use destination::{Destination, class_of};
 use http::{Response, StatusCode};
+use index::files::Files;
 use model::entity::digest;
 use model::failure::{Class, Failure};
 use protocol::remote::Remote;
 use protocol::request::Act;
-use queue::key::{Key, MEDIA_PAGES};
-use serde_json::{Map, Value, json};
 use shape::{File, Media};
 use upstream::governor::Call;
 use upstream::wire;
-use world::host::{self, Host, SendError, StoreError};
+use world::host::{Host, SendError, StoreError};
 
 /// What the breakers for files are known by.
 const CIRCUIT: &str = "media";
-
-/// The format of a page. By the first one files lay in other pages, so a page of that format counts as empty.
-const FORMAT: u32 = 2;
-
-/// The number of the page that a digest belongs to, by its first 16 bits.
-fn page_number(digest: &str) -> u16 {
-    let bytes = URL_SAFE_NO_PAD.decode(digest.get(..4).unwrap_or_default());
-    match bytes.as_deref() {
-        Ok([first, second, ..]) => u16::from_be_bytes([*first, *second]) % MEDIA_PAGES,
-        _ => 0,
-    }
-}
-
-/// The files that the destination has, by the pages that were read so far. Each page holds digests of paths, and when
-/// these files went, in seconds since the Unix epoch.
-#[derive(Default)]
-struct Sent {
-    pages: Vec<Page>,
-}
-
-struct Page {
-    number: u16,
-    files: Map<String, Value>,
-    is_changed: bool,
-}
-
-impl Sent {
-    /// The page that a digest belongs to; it is read from the store unless it was read before.
-    async fn page<H: Host>(&mut self, desk: &Desk<'_, H>, digest: &str) -> Result<&mut Page, StoreError> {
-        let number = page_number(digest);
-        let at = match self.pages.iter().position(|page| page.number == number) {
-            Some(at) => at,
-            None => {
-                let key = desk.config.keys.encode(&Key::MediaPage(number));
-                // A page of an unknown format counts as empty: its files go once more.
-                let value: Option<Value> = host::read(desk.host, &key).await?;
-                let value = value.filter(|value| value["v"] == FORMAT);
-                let files = match value.map(|mut value| value["files"].take()) {
-                    Some(Value::Object(files)) => files,
-                    _ => Map::new(),
-                };
-                self.pages.push(Page {
-                    number,
-                    files,
-                    is_changed: false,
-                });
-                self.pages.len() - 1
-            }
-        };
-        Ok(&mut self.pages[at])
-    }
-
-    async fn save<H: Host>(self, desk: &Desk<'_, H>) -> Result<(), StoreError> {
-        for page in self.pages.into_iter().filter(|page| page.is_changed) {
-            let key = desk.config.keys.encode(&Key::MediaPage(page.number));
-            let value = json!({ "v": FORMAT, "files": page.files });
-            host::write(desk.host, &key, &value).await?;
-        }
-        Ok(())
-    }
-}
 
 /// A file that the destination does not have, and the first entity of the batch that waits for it.
 struct Missing<'a> {
@@ -113,10 +50,10 @@ pub(crate) async fn send_all<H: Host>(
     // Files begin to go for half of the time that is left. The rest is for the entities whose files are all there, lest
     // a batch of many files pushes nothing.
     let files_until_ms = desk.host.monotonic_ms() + upstreams.destination_governor.left_ms() / 2;
-    let mut sent = Sent::default();
+    let mut files = Files::default();
     let mut failures: Vec<(String, Failure)> = Vec::new();
     {
-        let missing = missing(desk, items, &mut sent).await?;
+        let missing = missing(desk, books, items, &mut files).await?;
         let mut pushes: Vec<Push<'_>> = Vec::new();
         for (at, one) in missing.iter().enumerate() {
             pushes.push(Box::pin(async move {
@@ -131,19 +68,17 @@ pub(crate) async fn send_all<H: Host>(
             let one = &missing[at];
             match result {
                 Ok(_) => {
-                    let page = sent.page(desk, &one.digest).await?;
-                    page.files.insert(one.digest.clone(), json!(desk.now_s()));
-                    page.is_changed = true;
+                    files.note(&one.digest, desk.now_s());
                     books.report(|report| report.files += 1);
                 }
                 Err(failure) => failures.push((one.file.path.clone(), failure)),
             }
         }
     }
-    if sent.pages.iter().any(|page| page.is_changed) {
+    if files.has_changes() {
         desk.check_lease()?;
         books.know_the_pair(desk).await?;
-        sent.save(desk).await?;
+        books.save_files(desk, &mut files).await?;
     }
     fail(items, &failures);
     Ok(())
@@ -154,6 +89,7 @@ pub(crate) async fn send_all<H: Host>(
 pub(crate) async fn put_off<H: Host>(
     desk: &Desk<'_, H>,
     upstreams: &Upstreams<'_, H>,
+    books: &Books,
     items: &mut [Decided],
 ) -> Result<(), StoreError> {
     let governors = [upstreams.destination_governor, upstreams.pim_governor];
@@ -164,8 +100,7 @@ pub(crate) async fn put_off<H: Host>(
     if desk.config.shape.media.is_none() || upstreams.destination.is_none() {
         return Ok(());
     }
-    let mut sent = Sent::default();
-    let missing = missing(desk, items, &mut sent).await?;
+    let missing = missing(desk, books, items, &mut Files::default()).await?;
     let failure = upstreams.destination_governor.failed(Class::Unavailable, held.reason);
     let failures: Vec<(String, Failure)> = missing
         .iter()
@@ -193,8 +128,9 @@ fn fail(items: &mut [Decided], failures: &[(String, Failure)]) {
 /// The files that the destination does not have, each once.
 async fn missing<'a, H: Host>(
     desk: &Desk<'_, H>,
+    books: &Books,
     items: &'a [Decided],
-    sent: &mut Sent,
+    files: &mut Files,
 ) -> Result<Vec<Missing<'a>>, StoreError> {
     let mut missing: Vec<Missing<'a>> = Vec::new();
     for item in items {
@@ -203,12 +139,7 @@ async fn missing<'a, H: Host>(
         };
         for file in &upsert.files {
             let digest = digest(file.path.as_bytes());
-            let sent_s = sent
-                .page(desk, &digest)
-                .await?
-                .files
-                .get(&digest)
-                .and_then(Value::as_u64);
+            let sent_s = books.file_sent_s(desk, files, &digest).await?;
             let forced_s = item.waiting.forced_s();
             let is_there = sent_s.is_some_and(|sent_s| sent_s >= forced_s.unwrap_or(0));
             if !is_there && !missing.iter().any(|known| known.digest == digest) {

@@ -10,10 +10,11 @@ use crate::tools::{Desk, Upstreams};
 use index::claims::Claims;
 use index::directory::{Directory, Order};
 use index::entry::place_of;
+use index::files::Files;
 use index::pages::Pages;
 use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
-use queue::key::{Extent, PagePlace};
+use queue::key::Extent;
 use queue::plan::Plan;
 use records::history::History;
 use records::pair::Pair;
@@ -35,6 +36,8 @@ pub struct Books {
     pub index: Rc<Directory>,
     /// Under which keys the pages lie that say which entity holds which identity.
     pub claims: Rc<Directory>,
+    /// Under which keys the pages lie that say which files the destination has.
+    files: Rc<Directory>,
     /// The name of this worker in keys.
     worker: Segment,
     /// For which pair and shape the index is; none before it is first written.
@@ -49,20 +52,24 @@ pub struct Books {
     is_brake_used: bool,
 }
 
-/// Where the pages lie by a listing: those of the index, and those that say who holds which identity.
-fn directories(desk: &Desk<'_, impl Host>, plan: &Plan) -> (Rc<Directory>, Rc<Directory>) {
-    let of = |order, places: &[PagePlace]| Directory::of(order, desk.config.page_entries, places.to_vec());
-    let (index, claims) = (of(Order::Entities, &plan.index), of(Order::Identities, &plan.claims));
-    (Rc::new(index), Rc::new(claims))
+/// Where the pages lie by a listing: those of the index, of who holds which identity, and of files.
+fn directories(desk: &Desk<'_, impl Host>, plan: &Plan) -> [Rc<Directory>; 3] {
+    let all = [
+        (Order::Entities, &plan.index),
+        (Order::Identities, &plan.claims),
+        (Order::Files, &plan.files),
+    ];
+    all.map(|(order, places)| Rc::new(Directory::of(order, desk.config.page_entries, places.clone())))
 }
 
 impl Books {
     /// Goes on with a new listing.
     pub(crate) fn plan_anew(&mut self, desk: &Desk<'_, impl Host>, plan: &Plan) {
-        let (mut index, mut claims) = directories(desk, plan);
-        Rc::make_mut(&mut index).follow(&self.index);
-        Rc::make_mut(&mut claims).follow(&self.claims);
-        (self.index, self.claims) = (index, claims);
+        let known = [&mut self.index, &mut self.claims, &mut self.files];
+        for (known, mut new) in known.into_iter().zip(directories(desk, plan)) {
+            Rc::make_mut(&mut new).follow(known);
+            *known = new;
+        }
     }
 
     /// The books as a tick opens them. `worker` is the name of this worker in keys.
@@ -79,13 +86,14 @@ impl Books {
             depth: plan.depth,
             ..Report::default()
         };
-        let (index, claims) = directories(desk, plan);
+        let [index, claims, files] = directories(desk, plan);
         Books {
             state,
             history,
             reconciliation,
             index,
             claims,
+            files,
             worker,
             pair,
             report,
@@ -301,6 +309,23 @@ impl Books {
     pub async fn remade_claims(&self, desk: &Desk<'_, impl Host>, place: (Kind, Extent)) -> Result<Claims, StoreError> {
         let directories = (&*self.index, &*self.claims);
         Claims::remade(desk.host, &desk.config.keys, directories, place).await
+    }
+
+    /// When the destination got the file whose path has this digest, in seconds since the Unix epoch, if it did. Its page
+    /// is read into `files`, unless it is there already.
+    pub async fn file_sent_s(
+        &self,
+        desk: &Desk<'_, impl Host>,
+        files: &mut Files,
+        digest: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        files.sent_s(desk.host, &desk.config.keys, &self.files, digest).await
+    }
+
+    /// Keeps the changed pages of files.
+    pub async fn save_files(&mut self, desk: &Desk<'_, impl Host>, files: &mut Files) -> Result<(), StoreError> {
+        let directory = Rc::make_mut(&mut self.files);
+        files.save(desk.host, &desk.config.keys, directory, &self.worker).await
     }
 
     /// Keeps how far reconciliation has come.

@@ -4,11 +4,13 @@
 //! split a page, or was paused for so long that another one split it meanwhile: then all that overlap are one page,
 //! until somebody writes it.
 
+use crate::page::{Page, read_files, read_page};
 use model::entity::{Kind, Segment};
 use model::gathering::sort;
 use queue::key::{Extent, Key, PagePlace, Writer};
 use queue::keyspace::Keyspace;
 use std::ops::Range;
+use world::host::StoreError;
 
 /// By what the entries of pages are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Order {
     Entities,
     /// By identity: which entity holds it.
     Identities,
+    /// By the digest of a file's path: when the file went.
+    Files,
 }
 
 /// A part of a page: its extent, and who wrote it.
@@ -97,7 +101,16 @@ impl Directory {
         keys.encode(&match self.order {
             Order::Entities => Key::IndexPage(kind, *extent, writer),
             Order::Identities => Key::ClaimPage(kind, *extent, writer),
+            Order::Files => Key::FilePage(*extent, writer),
         })
+    }
+
+    /// Reads the value of a page's key.
+    pub(crate) fn read_page(&self, key: &str, value: &[u8]) -> Result<Page, StoreError> {
+        match self.order {
+            Order::Files => Ok(read_files(value)),
+            Order::Entities | Order::Identities => read_page(key, value),
+        }
     }
 
     /// The numbers of the pages that overlap an extent.

@@ -4,7 +4,7 @@
 //! them say different things of the same push, what lies at the destination counts as not known.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::entity::{Entity, Kind, Segment, digest, uuid_bytes};
+use model::entity::{Entity, Kind, Segment, digest, uuid_bytes, uuid_text};
 use protocol::remote::Remote;
 use queue::key::Extent;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -120,6 +120,16 @@ pub fn place_of_bytes(bytes: &[u8]) -> u128 {
         .zip(bytes)
         .for_each(|(of_place, byte)| *of_place = *byte);
     u128::from_be_bytes(place)
+}
+
+/// A file as pages know it by the digest of its path: as a product whose id has the bits of the digest, those ten first by
+/// which earlier versions told their pages of files. None for what is no digest.
+pub(crate) fn file(digest: &str) -> Option<Entity> {
+    let bytes = URL_SAFE_NO_PAD.decode(digest).ok()?;
+    let bits = u128::from_be_bytes(bytes.try_into().ok()?);
+    let (first, rest) = (bits >> 112, bits & (u128::MAX >> 16));
+    let place = (first & 0x3ff) << 118 | first >> 10 << 112 | rest;
+    Some(Entity::new(Kind::Product, &uuid_text(&place.to_be_bytes())))
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -11,9 +11,11 @@
 //! | [`pages`] | pages that are read, changed, split and written |
 //! | `page` | a page's value |
 //! | [`claims`] | the same in the order of identities: which entity holds which |
+//! | [`files`] | the same in the order of files: when each went |
 
 pub mod claims;
 pub mod directory;
 pub mod entry;
+pub mod files;
 mod page;
 pub mod pages;

@@ -1,6 +1,6 @@
 //! A page of the index as it is stored, and how it splits where it has grown.
 
-use crate::entry::{Entry, place_of};
+use crate::entry::{Entry, file, place_of};
 use model::entity::{Entity, Kind, Segment};
 use model::gathering::sort;
 use queue::key::Extent;
@@ -93,6 +93,33 @@ pub(crate) fn missing(key: &str) -> StoreError {
     StoreError::Failed(format!(
         "the store lists {key} and reads nothing there; if that stays so, delete the key"
     ))
+}
+
+/// The format of pages of files of an earlier version. By the first one files lay in other pages.
+const OLD_FILES: u64 = 2;
+
+/// Reads the value of a key of a page of files, be it of an earlier version. One that cannot be read counts as empty: its
+/// files go once more.
+pub(crate) fn read_files(value: &[u8]) -> Page {
+    let value: Value = serde_json::from_slice(value).unwrap_or_default();
+    let Some(files) = value["files"].as_object().filter(|_| value["v"] == OLD_FILES) else {
+        let page: Option<Page> = record::read(&value);
+        return page.filter(|page| page.v == 1).unwrap_or_default();
+    };
+    let entry = |(digest, sent_s): (&String, &Value)| {
+        let updated_s = sent_s.as_u64()?;
+        Some((
+            file(digest)?.segment,
+            Entry {
+                updated_s,
+                ..Entry::default()
+            },
+        ))
+    };
+    Page {
+        v: 1,
+        entries: files.iter().filter_map(entry).collect(),
+    }
 }
 
 /// Reads the value of a page's key.

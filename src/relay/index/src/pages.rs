@@ -8,7 +8,7 @@
 
 use crate::directory::{Directory, Listed};
 use crate::entry::{Entry, ShortDigest, place_of};
-use crate::page::{Page, in_order, missing, read_page};
+use crate::page::{Page, in_order, missing};
 use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
 use queue::key::Extent;
@@ -117,7 +117,7 @@ impl Pages {
         for part in &listed.parts {
             let key = directory.key(keys, kind, part);
             let value = host.get(&key).await?.ok_or_else(|| missing(&key))?;
-            self.merge(kind, &mut page, read_page(&key, &value)?);
+            self.merge(kind, &mut page, directory.read_page(&key, &value)?);
         }
         let extent = listed.extent;
         self.pages.insert(at, Loaded::new(listed, page));
@@ -451,4 +451,4 @@ impl Pages {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,11 +5,45 @@
 
 use crate::retry::Tried;
 use model::entity::Kind;
+use model::time::SKEW_S;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// After how long whatever was under way has arrived or never will, in seconds.
 pub const SETTLED_S: u64 = 600;
+
+/// A batch whose pushes had begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// When it was written, in seconds since the Unix epoch.
+    pub time_s: u64,
+    /// Its key.
+    pub key: String,
+}
+
+impl InFlight {
+    /// Whether there is anything to do about the batch: all that was under way has arrived or never will, or its moment
+    /// is wrong.
+    pub fn is_due(&self, now_s: u64) -> bool {
+        self.is_settled(now_s) || self.is_ahead(now_s)
+    }
+
+    /// Whether all that was under way has arrived or never will.
+    pub fn is_settled(&self, now_s: u64) -> bool {
+        self.time_s + SETTLED_S <= now_s
+    }
+
+    /// Whether the batch's moment is so far ahead that the clock that told it was wrong.
+    pub fn is_ahead(&self, now_s: u64) -> bool {
+        self.time_s > now_s + 2 * SKEW_S + SETTLED_S
+    }
+
+    /// Whether the batch has been there for so long that either nobody worked for hours, or the reader's own clock is
+    /// wrong.
+    pub fn is_old(&self, now_s: u64) -> bool {
+        self.time_s + 2 * SKEW_S + SETTLED_S < now_s
+    }
+}
 
 /// The value of an in-flight key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,9 +7,6 @@ use crate::retry::{DELAY_MAX_S, WAIT_MAX_S};
 use model::entity::{Entity, Kind, Segment};
 use model::time::{CLOCKS_S, SKEW_S};
 
-/// How many pages there are: of a million files each holds about 35 KB.
-pub const MEDIA_PAGES: u16 = 1024;
-
 /// How long the search index is given to catch up, in seconds.
 pub const RECHECK_S: u64 = 60;
 
@@ -285,8 +282,9 @@ pub enum Key {
     ClaimPage(Kind, Extent, Writer),
     /// A page of the index that was damaged: when it was set aside (seconds since the Unix epoch), and the key that it had.
     SetAside(u64, Segment),
-    /// A page of the files that the destination has.
-    MediaPage(u16),
+    /// A page of the files that the destination has, as one worker wrote it. One without a worker is of a version that had
+    /// 1,024 such pages, whatever lay in them.
+    FilePage(Extent, Writer),
     /// Something a person asked the worker to do: when (seconds since the Unix epoch), and an id.
     Command(u64, Segment),
     /// Something a person asked for, to be read later: when (seconds since the Unix epoch), and an id.
@@ -327,6 +325,21 @@ impl Extent {
         let first = place >> Extent::BITS << Extent::BITS;
         let last = first | ((1 << Extent::BITS) - 1);
         Extent { first, last }
+    }
+
+    /// By how many bits places differ that a page of files had of a version which split none: there were 1,024.
+    const OLD_FILES_BITS: u32 = 118;
+
+    /// The page of files of this number, as versions had them that split none.
+    pub(crate) fn of_old_files(number: u16) -> Option<Extent> {
+        let first = u128::from(number) << Extent::OLD_FILES_BITS;
+        let last = first | ((1 << Extent::OLD_FILES_BITS) - 1);
+        (number < 1024).then_some(Extent { first, last })
+    }
+
+    /// The number of that page.
+    pub(crate) fn number_of_old_files(self) -> u16 {
+        (self.first >> Extent::OLD_FILES_BITS) as u16
     }
 
     /// Whether a place lies in it.

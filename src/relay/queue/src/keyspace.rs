@@ -78,7 +78,8 @@ impl Keyspace {
             Key::IndexPage(kind, page, writer) => page_of('i', *kind, *page, writer),
             Key::ClaimPage(kind, page, writer) => page_of('j', *kind, *page, writer),
             Key::SetAside(time_s, key) => format!("x.{time_s}.{}", key.as_str()),
-            Key::MediaPage(page) => format!("m.{page}"),
+            Key::FilePage(page, None) => format!("m.{}", page.number_of_old_files()),
+            Key::FilePage(page, writer) => written(format!("m.{}", page.text()), writer),
             Key::Command(time_s, id) => format!("c.{time_s:010}.{}", id.as_str()),
             Key::Journal(time_s, id) => format!("l.{time_s:010}.{}", id.as_str()),
             Key::Token(credentials) => format!("t.{}", credentials.as_str()),
@@ -132,7 +133,8 @@ impl Keyspace {
                 Key::ClaimPage(parse_kind(kind)?, Extent::parse(page)?, parse_writer(writer)?)
             }
             ["x", time, key] => Key::SetAside(time.parse().ok()?, Segment::parse(key)?),
-            ["m", page] => Key::MediaPage(page.parse().ok()?),
+            ["m", page] => Key::FilePage(Extent::of_old_files(page.parse().ok()?)?, None),
+            ["m", page, ref writer @ ..] => Key::FilePage(Extent::parse(page)?, parse_writer(writer)?),
             ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
             ["l", time, id] => Key::Journal(time.parse().ok()?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
@@ -174,11 +176,15 @@ pub fn is_instance(name: &str) -> bool {
 
 /// A page by its letter, as a worker wrote it.
 fn page_of(letter: char, kind: Kind, extent: Extent, writer: &Writer) -> String {
-    let (kind, page) = (kind.letter(), extent.text());
+    written(format!("{letter}.{}.{}", kind.letter(), extent.text()), writer)
+}
+
+/// A page, as a worker wrote it.
+fn written(page: String, writer: &Writer) -> String {
     match writer {
-        None => format!("{letter}.{kind}.{page}"),
-        Some((worker, 0)) => format!("{letter}.{kind}.{page}.{}", worker.as_str()),
-        Some((worker, part)) => format!("{letter}.{kind}.{page}.{}.{part}", worker.as_str()),
+        None => page,
+        Some((worker, 0)) => format!("{page}.{}", worker.as_str()),
+        Some((worker, part)) => format!("{page}.{}.{part}", worker.as_str()),
     }
 }
 
@@ -318,7 +324,8 @@ mod tests {
                 Key::ClaimPage(kind, Extent::around(first), Some((Segment::of(&code), 0))),
                 Key::IndexPage(kind, Extent { first: first.min(other), last: first.max(other) }, Some((Segment::of(&code), part))),
                 Key::SetAside(time, Segment::of(&code)),
-                Key::MediaPage(files),
+                Key::FilePage(Extent::of_old_files(files).expect("a page"), None),
+                Key::FilePage(Extent { first: first.min(other), last: first.max(other) }, Some((Segment::of(&code), part))),
                 Key::Command(time, Segment::of(&code)),
                 Key::Journal(time, Segment::of(&code)),
                 Key::Token(Segment::of(&code)),

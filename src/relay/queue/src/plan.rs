@@ -5,24 +5,14 @@
 
 use crate::waiting::Waiting;
 
-use crate::in_flight::SETTLED_S;
+use crate::in_flight::InFlight;
 use crate::key::{Change, DeadLetterKey, Hold, Key, ListKey, PagePlace, Record, RetryKey};
 use crate::keyspace::Keyspace;
 use model::by_kind::ByKind;
 use model::entity::{Entity, Kind, Segment, uuid_bytes};
 use model::gathering::sort;
-use model::time::SKEW_S;
 use std::collections::BTreeSet;
 use world::mistake::{Mistake, made};
-
-/// A batch whose pushes had begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InFlight {
-    /// When it was written, in seconds since the Unix epoch.
-    pub time_s: u64,
-    /// Its key.
-    pub key: String,
-}
 
 /// What planning needs to know of a key that concerns an entity. The rest is read from its text when its turn comes.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +58,8 @@ pub struct Plan {
     pub index: Vec<PagePlace>,
     /// Where the pages of who holds which identity lie.
     pub claims: Vec<PagePlace>,
+    /// Where the pages of the files lie that the destination has.
+    pub files: Vec<PagePlace>,
     /// Whether somebody wants the lease, or wanted it once.
     pub is_lease_wanted: bool,
     /// When a damaged page of the index was last set aside, in seconds since the Unix epoch.
@@ -152,6 +144,7 @@ impl Plan {
             }
             Some(Key::IndexPage(kind, extent, writer)) => return self.index.push((kind, extent, writer)),
             Some(Key::ClaimPage(kind, extent, writer)) => return self.claims.push((kind, extent, writer)),
+            Some(Key::FilePage(extent, writer)) => return self.files.push((Kind::Product, extent, writer)),
             Some(Key::SetAside(time_s, _)) => {
                 self.set_aside_s = self.set_aside_s.max(Some(time_s));
                 return;
@@ -288,6 +281,15 @@ impl Plan {
         keys.filter_map(|key| Some(self.keys.as_ref()?.encode(&key))).collect()
     }
 
+    /// The keys of the pages of the files that the destination has.
+    pub fn file_pages(&self) -> Vec<String> {
+        let pages = self
+            .files
+            .iter()
+            .map(|(_, extent, writer)| Key::FilePage(*extent, writer.clone()));
+        pages.filter_map(|key| Some(self.keys.as_ref()?.encode(&key))).collect()
+    }
+
     /// The keys of all dead letters.
     pub fn dead_letters(&self) -> impl Iterator<Item = &String> {
         let letters = self
@@ -337,30 +339,6 @@ impl Plan {
             && self.unfinished.is_empty()
             && !self.in_flight.iter().any(|batch| batch.is_due(now_s))
             && !self.numbers().any(|number| self.facts(number).is_due(now_s, done_s))
-    }
-}
-
-impl InFlight {
-    /// Whether there is anything to do about the batch: all that was under way has arrived or never will, or its moment
-    /// is wrong.
-    pub fn is_due(&self, now_s: u64) -> bool {
-        self.is_settled(now_s) || self.is_ahead(now_s)
-    }
-
-    /// Whether all that was under way has arrived or never will.
-    pub fn is_settled(&self, now_s: u64) -> bool {
-        self.time_s + SETTLED_S <= now_s
-    }
-
-    /// Whether the batch's moment is so far ahead that the clock that told it was wrong.
-    pub fn is_ahead(&self, now_s: u64) -> bool {
-        self.time_s > now_s + 2 * SKEW_S + SETTLED_S
-    }
-
-    /// Whether the batch has been there for so long that either nobody worked for hours, or the reader's own clock is
-    /// wrong.
-    pub fn is_old(&self, now_s: u64) -> bool {
-        self.time_s + 2 * SKEW_S + SETTLED_S < now_s
     }
 }
 

@@ -5,7 +5,7 @@
 
 use config::WorkerConfig;
 use model::time;
-use queue::key::{Key, MEDIA_PAGES, Record, RetryKey};
+use queue::key::{Key, Record, RetryKey};
 use queue::lease::Lease;
 use queue::plan::Plan;
 use queue::retry::DELAY_MAX_S;
@@ -95,9 +95,8 @@ async fn adopt<H: Host>(
     }
     let known = Reconciliation::read(host, &config.keys).await?.unwrap_or_default();
     if empty_index {
-        let files = (0..MEDIA_PAGES).map(|page| config.keys.encode(&Key::MediaPage(page)));
-        let pages: Vec<String> = plan.pages(|_| true).into_iter().chain(files).collect();
-        delete_all(host, &pages).await?;
+        delete_all(host, &plan.pages(|_| true)).await?;
+        delete_all(host, &plan.file_pages()).await?;
         state.indexed = 0;
         state.save(host, &config.keys).await?;
     } else {

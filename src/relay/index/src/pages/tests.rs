@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::directory::Order;
-use crate::page::VALUE_MAX;
+use crate::page::{VALUE_MAX, read_page};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use queue::key::PagePlace;
@@ -186,8 +186,8 @@ fn the_parent_of_a_category_is_a_category() {
 }
 
 /// A store of which a worker is killed at one of its writes. Other applications' keys are none of its business.
-struct Killed {
-    memory: Memory,
+pub(crate) struct Killed {
+    pub(crate) memory: Memory,
     /// How many writes it makes before it is killed.
     left: Cell<u32>,
 }
@@ -242,11 +242,11 @@ impl Clock for Killed {
     async fn sleep_ms(&self, _: u64) {}
 }
 
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("nothing is waited for")
 }
 
-fn keys() -> Keyspace {
+pub(crate) fn keys() -> Keyspace {
     Keyspace::new("main")
 }
 
@@ -298,7 +298,7 @@ fn products(count: usize, of_one_moment: bool) -> Vec<Entity> {
     (0..count).map(uuid).collect()
 }
 
-fn unlimited() -> Killed {
+pub(crate) fn unlimited() -> Killed {
     Killed {
         memory: Memory::default(),
         left: Cell::new(u32::MAX),
@@ -306,7 +306,7 @@ fn unlimited() -> Killed {
 }
 
 /// The lengths of all values in a store.
-fn lengths(host: &Killed) -> Vec<usize> {
+pub(crate) fn lengths(host: &Killed) -> Vec<usize> {
     host.memory.0.borrow().values().map(Vec::len).collect()
 }
 
