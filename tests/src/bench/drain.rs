@@ -2,7 +2,7 @@
 //! once. What the destination takes for five at once is what all of it is measured by.
 
 use crate::args::{Args, Host};
-use crate::running::{PIM_MS, PUSH_MS, Running, arrived, quiet, slow};
+use crate::running::{PIM_MS, PUSH_MS, Running, arrived, next_seed, quiet, slow};
 use crate::table::{Table, Unit, bar};
 use anyhow::{Result, ensure};
 use http::Method;
@@ -144,7 +144,7 @@ fn list_calls(world: &World) -> (usize, usize) {
 async fn tell<'a>(world: &World, running: &Running, edited: impl Iterator<Item = &'a EntityId>) -> Result<()> {
     let changes = edited.map(|entity| world.edit(entity, Action::Touch));
     let changes = changes.collect::<Result<Vec<_>>>()?.concat();
-    deliver_all(running, &legacy_deliveries(&changes, 1)).await
+    deliver_all(running, &legacy_deliveries(&changes, next_seed())).await
 }
 
 /// How long it takes from a moment until so many have arrived and all is equal.

@@ -1,7 +1,7 @@
 //! How fresh the destination is: from an event's sending to the entity's arrival, while products are edited one by one.
 
 use crate::args::{Args, Host};
-use crate::running::{PIM_MS, PUSH_MS, Running, arrived, slow, tell};
+use crate::running::{PIM_MS, PUSH_MS, Running, arrived, next_seed, slow, tell};
 use crate::table::{Table, Unit, bar};
 use anyhow::{Context, Result, ensure};
 use simulator::catalogue::{Action, Catalogue};
@@ -41,7 +41,7 @@ pub(crate) async fn measure(args: &Args, host: Host, table: &mut Table) -> Resul
         moments.tick().await;
         let changes = world.edit(&product, Action::Touch)?;
         sent_ms.insert(encode_segment(&product.key()), now_ms());
-        let deliveries = platform_deliveries(&changes, sent_ms.len() as u64);
+        let deliveries = platform_deliveries(&changes, next_seed());
         let sender = simulator::deliveries::Sender::new(&running.url);
         sending.push(tokio::spawn(async move { sender.send_all(&deliveries, 1).await }));
         bar.inc(1);

@@ -6,6 +6,7 @@ use simulator::catalogue::{Action, EntityId};
 use simulator::fault::{Effect, Fault};
 use std::collections::HashSet;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tests::application::{Application, Setup};
 use tests::redis_server::RedisServer;
@@ -69,11 +70,17 @@ impl Running {
     }
 }
 
+/// A seed for deliveries that no others were made of: events of one id are one event.
+pub(crate) fn next_seed() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Edits these entities and tells of it, by tens.
 pub(crate) async fn tell(application: &Application, world: &World, entities: &[EntityId]) -> Result<()> {
     let changes = entities.iter().map(|entity| world.edit(entity, Action::Touch));
     let changes = changes.collect::<Result<Vec<_>>>()?.concat();
-    deliver_all(application, &legacy_deliveries(&changes, 1)).await
+    deliver_all(application, &legacy_deliveries(&changes, next_seed())).await
 }
 
 /// Lets the PIM and the destination answer after these times, in milliseconds.
