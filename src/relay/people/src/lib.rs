@@ -1,15 +1,9 @@
-//! What people are told and what they ask: whether all is well, alerts, figures, dead letters, and commands for the
-//! worker.
+//! What people ask, and what they are told then: figures, dead letters, and commands for the worker.
 //!
-//! It reads records and the queue, and writes nothing but commands, replays, and when an alert went out. It calls
-//! nobody but the receiver of alerts.
+//! It reads records and the queue, and writes nothing but commands and replays. It calls nobody.
 //!
 //! | where | what |
 //! |---|---|
-//! | [`health`] | `ok`, `degraded` or `down`, and why |
-//! | [`alert`] | what is told without being asked, and how often |
 //! | [`admin`] | the administration: status, metrics, history, dead letters, entities, commands |
 
 pub mod admin;
-pub mod alert;
-pub mod health;

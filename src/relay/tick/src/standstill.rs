@@ -2,7 +2,6 @@
 //! is used up, but what waits is still counted, since ingest lives on that figure, and people are told.
 
 use config::{ConfigError, Telling, WorkerConfig};
-use people::alert;
 use queue::key::Record;
 use queue::lease::Lease;
 use queue::plan::Plan;

@@ -14,7 +14,6 @@ use desk::stop::Stop;
 use desk::tools::Upstreams;
 use model::entity::digest;
 use model::time;
-use people::alert;
 use queue::dead_letter;
 use queue::key::Record;
 use queue::lease::{LEASE_MS, Lease};

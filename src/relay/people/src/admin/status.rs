@@ -3,7 +3,7 @@
 //! It is made of what worker and ingest have published, and lists and calls nothing, so that it may be asked for often.
 //! Metrics are made of it, too, and cannot say anything else.
 
-use crate::health::{self, Facts};
+use alert::health::{self, Facts};
 use config::ConsoleConfig;
 use model::entity::{Kind, uuid_bytes};
 use model::time;

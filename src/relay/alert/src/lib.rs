@@ -1,7 +1,17 @@
-//! Telling people what only they can mend: one line in the log and, where an address is configured, one `POST`; for
-//! every cause at most once an hour.
+//! Whether all is well, and telling people what only they can mend: one line in the log and, where an address is
+//! configured, one `POST`; for every cause at most once an hour.
+//!
+//! It reads records and the plan, and writes nothing but when an alert went out. It calls nobody but the receiver of
+//! alerts.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`health`] | `ok`, `degraded` or `down`, and why |
+//! | `facts` | what is told without being asked |
+//! | here | sending it, and how often |
 
 mod facts;
+pub mod health;
 
 use config::{AlertConfig, Telling, WorkerConfig};
 use facts::{Alert, Facts};
