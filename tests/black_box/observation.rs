@@ -123,6 +123,19 @@ async fn what_was_done_is_counted_once_and_shown_as_a_history() {
     let last = |column: &str| history[column].as_array().unwrap().last().cloned();
     assert_eq!(last("depth_left"), Some(json!(0)), "{history}");
 
+    // The month has the same, in hours.
+    let month = get(&application, "/admin/history/month").await.json();
+    assert_eq!(month["bucket_seconds"], 3600);
+    for column in ["events", "upserts", "dead_letters"] {
+        let column_of_month = month[column].as_array().unwrap();
+        assert_eq!(
+            column_of_month.iter().filter_map(Value::as_u64).sum::<u64>(),
+            sum(column),
+            "{month}"
+        );
+        assert!((1..=2).contains(&column_of_month.len()), "{month}");
+    }
+
     // A kill forgets none of it.
     let application = application.kill_and_restart().await.unwrap();
     assert_eq!(

@@ -25,15 +25,18 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
             refusal
         }
         Ok(admitted) => match host::read_body(request, &head, admin::BODY_MAX).await {
-            Ok(body) => carry_out(admitted, &body).await,
+            Ok(body) => return carry_out(out, admitted, &body).await,
             Err(why) => admin::unread(why),
         },
     };
-    // Nobody else is to keep the answer, be it a refusal.
-    let answer = answer
+    host::respond(out, closed(answer)).await;
+}
+
+/// Nobody else is to keep an answer, be it a refusal.
+fn closed(answer: Answer) -> Answer {
+    answer
         .with("cache-control", "no-store")
-        .with("x-content-type-options", "nosniff");
-    host::respond(out, answer).await;
+        .with("x-content-type-options", "nosniff")
 }
 
 fn admit(head: &Head) -> Result<(Route, Who), Answer> {
@@ -47,13 +50,20 @@ async fn tell_guess(path: &str) {
     }
 }
 
-async fn carry_out(admitted: (Route, Who), body: &[u8]) -> Answer {
-    let config = match ConsoleConfig::read(&VARIABLES) {
-        Ok(config) => config,
-        Err(error) => return Answer::misconfigured(&error),
+async fn carry_out(out: ResponseOutparam, admitted: (Route, Who), body: &[u8]) {
+    let (config, host) = match (ConsoleConfig::read(&VARIABLES), SpinHost::open()) {
+        (Ok(config), Ok(host)) => (config, host),
+        (Err(error), _) => return host::respond(out, closed(Answer::misconfigured(&error))).await,
+        (_, Err(error)) => return host::respond(out, closed(admin::store_failed(&error))).await,
     };
-    match SpinHost::open() {
-        Ok(host) => admin::answer(&host, &config, admitted, body).await,
-        Err(error) => admin::store_failed(&error),
+    match admin::answer(&host, &config, admitted, body).await {
+        (answer, None) => host::respond(out, closed(answer)).await,
+        (answer, Some(mut export)) => {
+            let next = async || {
+                let part = export.next(&host).await;
+                part.inspect_err(|error| admin::tell_store(&host, &config, error))
+            };
+            host::respond_in_parts(out, closed(answer), next).await;
+        }
     }
 }

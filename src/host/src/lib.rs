@@ -18,7 +18,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wasi::clocks::monotonic_clock;
 use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 
-pub use server::{Head, head, read_body, respond};
+pub use server::{Head, head, read_body, respond, respond_in_parts};
 
 /// One component instance's view of its host.
 pub struct SpinHost {

@@ -89,13 +89,26 @@ async fn read_whole(request: IncomingRequest, room: usize, limit: usize) -> Resu
 }
 
 /// Sends an answer.
-pub async fn respond(out: ResponseOutparam, answer: Answer) {
-    let mut headers: Vec<(String, Vec<u8>)> = answer
+pub async fn respond(out: ResponseOutparam, mut answer: Answer) {
+    let body = std::mem::take(&mut answer.body);
+    let length = ("content-length", body.len().to_string());
+    answer.headers.push(length);
+    let mut parts = [body].into_iter();
+    respond_in_parts(out, answer, async || Ok::<_, ()>(parts.next())).await;
+}
+
+/// Sends an answer whose body comes in parts, each of which is had when the one before is on its way. Where one is not to be
+/// had, the answer breaks off, so that nobody takes it for whole.
+pub async fn respond_in_parts<E>(
+    out: ResponseOutparam,
+    answer: Answer,
+    mut next: impl AsyncFnMut() -> Result<Option<Vec<u8>>, E>,
+) {
+    let headers: Vec<(String, Vec<u8>)> = answer
         .headers
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into_bytes()))
         .collect();
-    headers.push(("content-length".to_owned(), answer.body.len().to_string().into_bytes()));
     let headers = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(headers);
     // Every status here is between 200 and 599.
@@ -104,8 +117,19 @@ pub async fn respond(out: ResponseOutparam, answer: Answer) {
     out.set(response);
     let Ok(body) = body else { return };
     if let Ok(stream) = body.write() {
-        // Only the client's going away can stop this, and then nobody waits for it.
-        let _ = outbound::write(&stream, &answer.body).await;
+        loop {
+            match next().await {
+                Ok(Some(part)) => {
+                    // Only the client's going away can stop this, and then nobody waits for it.
+                    if outbound::write(&stream, &part).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                // What is dropped unfinished breaks off.
+                Err(_) => return,
+            }
+        }
     }
     let _ = OutgoingBody::finish(body, None);
 }

@@ -39,11 +39,27 @@ pub const REASON_KEPT: usize = 200;
 /// How much of the last answer is kept for people at most, in bytes: as much as a destination says of a dozen fields.
 pub const ANSWER_KEPT: usize = 4096;
 
-/// Adds a failure to earlier ones. Their long answers are dropped: people need the last, and of earlier ones the
-/// reason.
+/// How much of the body of the last request is kept for people at most, in bytes.
+pub const REQUEST_KEPT: usize = 2048;
+
+/// A request that failed, as people see it: without secrets, and without its headers, which are the same for all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The method.
+    pub method: String,
+    /// The path, without the query, in which a secret may stand that nobody has told us of.
+    pub path: String,
+    /// The beginning of the body, up to [`REQUEST_KEPT`].
+    pub body: String,
+    /// How long the whole body was, in bytes.
+    pub bytes: u64,
+}
+
+/// Adds a failure to earlier ones. Their long answers and their requests are dropped: people need the last, and of earlier
+/// ones the reason.
 pub fn keep(failures: &mut Vec<Failure>, failure: Failure) {
     for earlier in failures.iter_mut() {
-        earlier.answer = None;
+        (earlier.answer, earlier.request) = (None, None);
     }
     failures.push(failure);
 }
@@ -75,6 +91,9 @@ pub struct Failure {
     /// The answer, without secrets and up to [`ANSWER_KEPT`]; none where `reason` has all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<str>>,
+    /// What was sent, where that was a push; none in what older versions kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<Sent>>,
     /// The upstream's own name for the call, by which its support finds it.
     pub tracking_id: Option<Box<str>>,
     /// How many calls were made, a quick retry included; 0 where none was.
@@ -95,6 +114,7 @@ impl Failure {
         json!({
             "time": time::text(self.at_s), "upstream": self.upstream, "status": self.status,
             "reason": self.reason, "answer": self.answer, "tracking_id": self.tracking_id, "tries": self.tries,
+            "request": self.request,
         })
     }
 
@@ -172,6 +192,7 @@ mod tests {
             unsettled,
             retry_after_s,
             answer: None,
+            request: None,
             may_have_made: false,
         };
         for (class, status, unsettled) in [
@@ -205,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn of_all_answers_only_the_last_is_kept_whole() {
+    fn of_all_answers_and_requests_only_the_last_is_kept_whole() {
         let failure = |n: usize| Failure {
             at_s: 1,
             upstream: "destination".to_owned(),
@@ -213,6 +234,12 @@ mod tests {
             status: Some(503),
             reason: format!("503: {n}"),
             answer: Some("x".repeat(ANSWER_KEPT).into()),
+            request: Some(Box::new(Sent {
+                method: "PUT".to_owned(),
+                path: "/products/a".to_owned(),
+                body: "x".repeat(REQUEST_KEPT),
+                bytes: 1 << 20,
+            })),
             tracking_id: None,
             tries: 1,
             unsettled: false,
@@ -222,8 +249,10 @@ mod tests {
         let mut failures = Vec::new();
         for n in 0..8 {
             keep(&mut failures, failure(n));
-            let kept: Vec<bool> = failures.iter().map(|failure| failure.answer.is_some()).collect();
-            assert_eq!(kept, (0..=n).map(|at| at == n).collect::<Vec<_>>());
+            for (at, failure) in failures.iter().enumerate() {
+                let kept = (failure.answer.is_some(), failure.request.is_some());
+                assert_eq!(kept, (at == n, at == n));
+            }
         }
         let made = Failure {
             may_have_made: true,

@@ -27,7 +27,7 @@ use serde_json::json;
 use world::host::{Clock, Log, Random, Store, StoreError, set_all};
 use world::log;
 
-pub use dead_letters::Query;
+pub use dead_letters::{Export, Query};
 
 /// The largest request that is read, in bytes.
 pub const BODY_MAX: usize = 1 << 20;
@@ -37,6 +37,8 @@ pub const BODY_MAX: usize = 1 << 20;
 pub enum Route {
     /// A page of the dead letters.
     List(Query),
+    /// All of them, a line each.
+    Export(Query),
     /// Another try for those that the body names.
     Replay,
     /// The end of one dead letter.
@@ -49,6 +51,8 @@ pub enum Route {
     Metrics,
     /// What the worker did in the last day.
     History,
+    /// What the worker did in the last month.
+    Month,
     /// All that is known of an entity.
     Entity(Kind, String),
     /// The index is from now on one of the configured pair.
@@ -74,16 +78,15 @@ impl Route {
     fn is_reading(&self) -> bool {
         matches!(
             self,
-            Route::Status | Route::Metrics | Route::History | Route::Entity(..)
+            Route::Status | Route::Metrics | Route::History | Route::Month | Route::Entity(..)
         )
     }
 
     /// What people asked for, for the journal; none of what changes nothing.
     fn asked(&self) -> Option<String> {
         Some(match self {
-            Route::List(_) | Route::Status | Route::Metrics | Route::History | Route::Entity(..) | Route::Journal => {
-                return None;
-            }
+            Route::List(_) | Route::Export(_) | Route::Journal => return None,
+            Route::Status | Route::Metrics | Route::History | Route::Month | Route::Entity(..) => return None,
             Route::Replay => "replay dead letters".to_owned(),
             Route::Discard => "discard dead letters".to_owned(),
             Route::DiscardOne(kind, code) => format!("discard the dead letter of {}/{code}", kind.name()),
@@ -110,7 +113,7 @@ pub fn admit(
     headers: &HeaderMap,
 ) -> Result<(Route, Who), Answer> {
     let access = authorize(config, headers)?;
-    let route = route(method, path, query);
+    let route = route(method, path, query).map(|route| as_accepted(route, headers));
     match (access, &route) {
         (Access::All(who), _) => Ok((route?, who)),
         (Access::Reading, Ok(reading)) if reading.is_reading() => Ok((route?, "read_token")),
@@ -119,14 +122,27 @@ pub fn admit(
     }
 }
 
+/// Whoever accepts lines of JSON gets the dead letters so.
+fn as_accepted(route: Route, headers: &HeaderMap) -> Route {
+    let accepted = headers.get("accept").and_then(|accepted| accepted.to_str().ok());
+    match route {
+        Route::List(query) if accepted.is_some_and(|accepted| accepted.contains("application/x-ndjson")) => {
+            Route::Export(query)
+        }
+        route => route,
+    }
+}
+
 /// What a request that is let in asks for; or the answer to one that makes no sense.
 fn route(method: &Method, path: &str, query: &str) -> Result<Route, Answer> {
     let path = path.strip_prefix("/admin").unwrap_or(path).trim_end_matches('/');
     match path {
         "/dead-letters" => match *method {
-            Method::GET => Query::read(query)
-                .map(Route::List)
-                .map_err(|detail| Answer::bad(&detail)),
+            Method::GET => match Query::read(query) {
+                Ok(query) if query.is_export => Ok(Route::Export(query)),
+                Ok(query) => Ok(Route::List(query)),
+                Err(detail) => Err(Answer::bad(&detail)),
+            },
             Method::DELETE => Ok(Route::Discard),
             _ => Err(not_allowed("GET, DELETE")),
         },
@@ -134,6 +150,7 @@ fn route(method: &Method, path: &str, query: &str) -> Result<Route, Answer> {
         "/status" => only(method, &Method::GET, Route::Status),
         "/metrics" => only(method, &Method::GET, Route::Metrics),
         "/history" => only(method, &Method::GET, Route::History),
+        "/history/month" => only(method, &Method::GET, Route::Month),
         "/adopt" => only(method, &Method::POST, Route::Adopt),
         "/brake/release" => only(method, &Method::POST, Route::ReleaseBrake),
         "/waits/end" => only(method, &Method::POST, Route::EndWaits),
@@ -190,26 +207,37 @@ pub fn store_failed(error: &StoreError) -> Answer {
     Answer::problem(503, &format!("{error}; ask again"))
 }
 
+/// An answer, and the lines that follow it, if it is not whole.
+pub type Given = (Answer, Option<Export>);
+
 /// Does what was asked for, and notes in the journal who asked for it.
 pub async fn answer<H: Store + Clock + Log + Random>(
     host: &H,
     config: &ConsoleConfig,
     (route, who): (Route, Who),
     body: &[u8],
-) -> Answer {
+) -> Given {
     let asked = route.asked();
-    let result = carry_out(host, config, route, body).await;
+    let result = match route {
+        Route::Export(query) => Export::begin(host, config, query).await,
+        route => carry_out(host, config, route, body).await.map(|answer| (answer, None)),
+    };
     let result = match (result, asked) {
-        (Ok(answer), Some(asked)) if answer.status < 300 => {
+        (Ok(given), Some(asked)) if given.0.status < 300 => {
             let noted = journal::note(host, &config.keys, who, &asked, body).await;
-            noted.map(|()| answer)
+            noted.map(|()| given)
         }
         (result, _) => result,
     };
     result.unwrap_or_else(|error| {
-        log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
-        store_failed(&error)
+        tell_store(host, config, &error);
+        (store_failed(&error), None)
     })
+}
+
+/// Tells in the log that the store has failed.
+pub fn tell_store<H: Clock + Log>(host: &H, config: &ConsoleConfig, error: &StoreError) {
+    log::write(host, config.log, "store", true, json!({ "reason": error.to_string() }));
 }
 
 async fn carry_out<H: Store + Clock + Log + Random>(
@@ -219,7 +247,7 @@ async fn carry_out<H: Store + Clock + Log + Random>(
     body: &[u8],
 ) -> Result<Answer, StoreError> {
     match route {
-        Route::List(query) => dead_letters::list(host, config, &query).await,
+        Route::List(query) | Route::Export(query) => dead_letters::list(host, config, query).await,
         Route::Replay => dead_letters::replay(host, config, body).await,
         Route::Discard => dead_letters::discard(host, config, body).await,
         Route::DiscardOne(kind, code) => dead_letters::discard_one(host, config, kind, &code).await,
@@ -230,6 +258,7 @@ async fn carry_out<H: Store + Clock + Log + Random>(
         Route::History => status::history(host, config)
             .await
             .map(|history| Answer::json(200, &history)),
+        Route::Month => status::month(host, config).await.map(|month| Answer::json(200, &month)),
         Route::Entity(kind, code) => entity::read(host, config, kind, &code)
             .await
             .map(|entity| Answer::json(200, &entity)),
@@ -335,166 +364,4 @@ async fn ask<H: Store + Clock + Log + Random>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked_with(token: &str, method: Method, target: &str) -> Result<Route, u16> {
-        let config = AdminConfig {
-            tokens: vec![
-                (Access::All("admin_token"), "open".to_owned()),
-                (Access::Reading, "read".to_owned()),
-            ],
-            tick_key: None,
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let admitted = admit(&config, &method, path, query, &headers);
-        admitted.map(|(route, _)| route).map_err(|answer| answer.status)
-    }
-
-    fn asked(method: Method, target: &str) -> Result<Route, u16> {
-        asked_with("open", method, target)
-    }
-
-    #[test]
-    fn every_route_has_its_method() {
-        assert_eq!(asked(Method::GET, "/admin/status"), Ok(Route::Status));
-        assert_eq!(
-            asked(Method::GET, "/admin/dead-letters/"),
-            Ok(Route::List(Query::default()))
-        );
-        assert_eq!(asked(Method::POST, "/admin/dead-letters/replay"), Ok(Route::Replay));
-        assert_eq!(asked(Method::DELETE, "/admin/dead-letters"), Ok(Route::Discard));
-        assert_eq!(asked(Method::GET, "/admin/metrics"), Ok(Route::Metrics));
-        assert_eq!(asked(Method::GET, "/admin/history"), Ok(Route::History));
-        assert_eq!(
-            asked(Method::GET, "/admin/entities/products/a%2Fb"),
-            Ok(Route::Entity(Kind::Product, "a/b".to_owned()))
-        );
-        assert_eq!(asked(Method::POST, "/admin/adopt"), Ok(Route::Adopt));
-        assert_eq!(asked(Method::POST, "/admin/brake/release"), Ok(Route::ReleaseBrake));
-        assert_eq!(asked(Method::POST, "/admin/waits/end"), Ok(Route::EndWaits));
-        assert_eq!(asked(Method::POST, "/admin/reconcile"), Ok(Route::Reconcile));
-        assert_eq!(
-            asked(Method::DELETE, "/admin/dead-letters/product-models/a%2Fb%20c"),
-            Ok(Route::DiscardOne(Kind::ProductModel, "a/b c".to_owned()))
-        );
-        for (method, path) in [
-            (Method::PUT, "/admin/dead-letters"),
-            (Method::GET, "/admin/dead-letters/replay"),
-            (Method::GET, "/admin/dead-letters/products/x"),
-            (Method::POST, "/admin/status"),
-            (Method::POST, "/admin/metrics"),
-            (Method::DELETE, "/admin/entities/products/x"),
-            (Method::GET, "/admin/adopt"),
-            (Method::GET, "/admin/brake/release"),
-        ] {
-            assert_eq!(asked(method, path), Err(405), "{path}");
-        }
-        for path in [
-            "/admin",
-            "/admin/other",
-            "/admin/dead-letters/families/x",
-            "/admin/dead-letters/products",
-            "/admin/entities/families/x",
-        ] {
-            assert_eq!(asked(Method::GET, path), Err(404), "{path}");
-        }
-        assert_eq!(asked(Method::GET, "/admin/dead-letters?limit=many"), Err(400));
-    }
-
-    /// Every route, with every method: whoever has `read_token` is let in at four of them, and learns nothing of others.
-    #[test]
-    fn who_may_read_alone_changes_nothing() {
-        let readable = [
-            "/admin/status",
-            "/admin/metrics",
-            "/admin/history",
-            "/admin/entities/products/x",
-        ];
-        let others = [
-            "/admin/dead-letters",
-            "/admin/dead-letters/replay",
-            "/admin/dead-letters/products/x",
-            "/admin/adopt",
-            "/admin/brake/release",
-            "/admin/waits/end",
-            "/admin/reconcile",
-            "/admin/pause",
-            "/admin/resume",
-            "/admin/entities/products/x/push",
-            "/admin/journal",
-            "/admin/other",
-        ];
-        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD] {
-            for path in readable {
-                let admitted = asked_with("read", method.clone(), path);
-                assert_eq!(admitted.is_ok(), method == Method::GET, "{method} {path}");
-            }
-            for path in others {
-                assert_eq!(asked_with("read", method.clone(), path), Err(403), "{method} {path}");
-            }
-        }
-        assert_eq!(asked_with("wrong", Method::GET, "/admin/status"), Err(401));
-        assert_eq!(
-            asked(Method::POST, "/admin/entities/product-models/a%2Fb/push"),
-            Ok(Route::Push(Kind::ProductModel, "a/b".to_owned()))
-        );
-    }
-
-    #[test]
-    fn reconciliation_is_asked_for_in_a_few_ways() {
-        let command = |scan, since_s, force| Ok(Command::Reconcile { scan, since_s, force });
-        for (body, expected) in [
-            ("", command(ScanKind::Recent, None, false)),
-            (r#"{"scan":"recent"}"#, command(ScanKind::Recent, None, false)),
-            (r#"{"scan":"full"}"#, command(ScanKind::Full, None, false)),
-            (r#"{"scan":"full","force":true}"#, command(ScanKind::Full, None, true)),
-            (
-                r#"{"since":"2026-02-02T02:40:00Z"}"#,
-                command(ScanKind::Recent, Some(1_770_000_000), false),
-            ),
-        ] {
-            assert_eq!(reconciliation(body.as_bytes()), expected, "{body}");
-        }
-        for body in [
-            "{",
-            r#"{"scan":"some"}"#,
-            r#"{"since":"yesterday"}"#,
-            r#"{"force":true}"#,
-            r#"{"scan":"full","since":"2026-02-02T02:40:00Z"}"#,
-            r#"{"scan":"full","forced":true}"#,
-        ] {
-            assert!(reconciliation(body.as_bytes()).is_err(), "{body}");
-        }
-    }
-
-    #[test]
-    fn whoever_adopts_says_what() {
-        let pair = r#"{"v":1,"pim":"https://pim.example","destination":"https://shop.example","shape":"identity"}"#;
-        let good = format!(r#"{{"empty_index":false,"configured":{pair}}}"#);
-        let command = adoption(good.as_bytes()).expect("a command");
-        assert!(matches!(command, Command::Adopt { configured: Some(pair), .. } if pair.pim == "https://pim.example"));
-        for bad in [
-            "",
-            "{}",
-            r#"{"empty_index":true}"#,
-            &format!(r#"{{"configured":{pair}}}"#),
-            &good.replace("shape", "form"),
-        ] {
-            assert!(adoption(bad.as_bytes()).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn nobody_is_told_anything_without_the_token() {
-        for tokens in [vec![], vec![(Access::All("admin_token"), "open".to_owned())]] {
-            let config = AdminConfig { tokens, tick_key: None };
-            for path in ["/admin/status", "/admin/other", "/admin/dead-letters"] {
-                let answer = admit(&config, &Method::GET, path, "", &HeaderMap::new()).expect_err("a refusal");
-                assert_eq!(answer.status, 401, "{path}");
-            }
-        }
-    }
-}
+mod tests;

@@ -57,13 +57,13 @@ impl DeadLetter {
     }
 
     /// Drops what takes room: the events, all failures but the last and the last one after which the destination may have
-    /// the entity, and all of their answers that the reasons do not say.
+    /// the entity, and all of their requests, and of their answers that the reasons do not say.
     pub fn thin(&mut self) {
         self.events.clear();
         let last = self.failures.len();
         failure::thin(&mut self.failures, |at, _| at + 1 == last);
         for failure in &mut self.failures {
-            failure.answer = None;
+            (failure.answer, failure.request) = (None, None);
         }
         self.thinned = true;
     }
@@ -130,6 +130,7 @@ mod tests {
             status: Some(422),
             reason: "no".to_owned(),
             answer: Some("no, and why".into()),
+            request: None,
             tracking_id: None,
             tries: 1,
             unsettled: false,

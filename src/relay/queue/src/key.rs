@@ -398,6 +398,8 @@ pub enum Record {
     State,
     /// What the worker did, for people.
     History,
+    /// What the worker did in a month, for people.
+    Month,
     /// What the worker publishes: the depth of the queue for ingest, and figures for people.
     Status,
     /// What the index was built for.
@@ -421,10 +423,11 @@ pub enum Record {
 }
 
 impl Record {
-    pub(crate) const NAMES: [(Record, &str); 13] = [
+    pub(crate) const NAMES: [(Record, &str); 14] = [
         (Record::Lease, "lease"),
         (Record::State, "state"),
         (Record::History, "history"),
+        (Record::Month, "month"),
         (Record::Status, "status"),
         (Record::Pair, "meta"),
         (Record::Rehearsal, "rehearsal"),

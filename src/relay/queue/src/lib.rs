@@ -16,7 +16,7 @@
 //! | [`handover`] | somebody else needs the lease for a moment |
 //! | [`in_flight`] | batches whose pushes have begun |
 //! | [`retry`] | when to try again, and what was tried |
-//! | [`dead_letter`] | what was given up |
+//! | [`dead_letter`], [`search`] | what was given up |
 
 pub mod batches;
 pub mod dead_letter;
@@ -28,5 +28,6 @@ pub mod lease;
 pub mod plan;
 pub mod raise;
 pub mod retry;
+pub mod search;
 pub mod succession;
 pub mod waiting;

@@ -164,6 +164,15 @@ pub struct Bucket {
     pub counts: Counts,
 }
 
+impl Bucket {
+    /// Adds what a later one counted, so that this one is of both their times.
+    pub(crate) fn absorb(&mut self, later: &Bucket) {
+        self.depth = self.depth.max(later.depth);
+        self.left = later.left;
+        self.counts.add(&later.counts);
+    }
+}
+
 /// The last tick that had work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastTick {
@@ -197,6 +206,9 @@ pub struct History {
     told: u64,
     /// All events that were waiting then, with those that the relay raised itself.
     depth: u64,
+    /// Up to when the month has the hours of the day, in seconds since the Unix epoch ([`crate::month`]).
+    #[serde(skip_serializing_if = "is_zero")]
+    hours_until_s: u64,
 }
 
 const VERSION: u32 = 1;
@@ -292,6 +304,20 @@ impl History {
         self.buckets.retain(|bucket| bucket.begin_s + day_s > begin_s);
         let last = self.buckets.len() - 1;
         &mut self.buckets[last]
+    }
+
+    /// Whether the month lacks buckets that lie before this moment, in seconds since the Unix epoch.
+    pub(crate) fn has_hours_to_keep(&mut self, until_s: u64) -> bool {
+        // A clock that was ahead must not keep the hours to come out of the month.
+        self.hours_until_s = self.hours_until_s.min(until_s);
+        let from_s = self.hours_until_s;
+        let mut buckets = self.buckets.iter();
+        buckets.any(|bucket| (from_s..until_s).contains(&bucket.begin_s))
+    }
+
+    /// Takes note that the month has all buckets that lie before this moment, in seconds since the Unix epoch.
+    pub(crate) fn hours_kept(&mut self, until_s: u64) {
+        self.hours_until_s = until_s;
     }
 
     /// What was counted in the buckets that begin within this time before now.

@@ -3,6 +3,7 @@
 //! A sample for each of them stands here, with numbers that no double holds.
 
 use crate::history::History;
+use crate::month::Month;
 use crate::notification::Notification;
 use crate::pair::Pair;
 use crate::reconciliation::{Raising, Reconciliation, Rehearsal, Step};
@@ -51,6 +52,7 @@ fn what_the_worker_keeps_is_read_back() {
     reads_back::<History>(
         json!({ "v": 1, "totals": { "n": MANY }, "buckets": [{ "t": MANY, "d": 1 }], "depth": MANY }),
     );
+    reads_back::<Month>(json!({ "v": 1, "hours": [{ "t": MANY, "d": 1, "c": { "n": MANY } }], "until_s": MANY }));
     let scan =
         json!({ "began_ms": MANY, "date_s": MANY, "cursor": "c", "short_ms": 1, "pages": 2, "seen": 3, "found": 4 });
     let trouble = json!({ "since_ms": MANY, "last_ms": MANY, "reason": "r" });
@@ -88,6 +90,12 @@ fn what_waits_is_read_back() {
     reads_back::<DeadLetter>(json!({
         "v": 1, "kind": "product", "code": "c", "failed_s": MANY, "reason": "r", "failures": [failure(), failure()],
         "events": ["{}"], "hash": "h", "thinned": true,
+    }));
+    let mut with_request = failure();
+    with_request["request"] = json!({ "method": "PUT", "path": "/products/c", "body": "{}", "bytes": MANY });
+    reads_back::<DeadLetter>(json!({
+        "v": 1, "kind": "product", "code": "c", "failed_s": MANY, "reason": "r", "failures": [with_request],
+        "events": [], "hash": null, "thinned": false,
     }));
     reads_back::<InFlightValue>(json!({ "v": 1, "entities": [["product", "a"], ["category", "1"]] }));
     reads_back::<InFlightValue>(json!({

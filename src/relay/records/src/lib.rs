@@ -7,7 +7,7 @@
 //! | [`state`] | what one tick must know of the last: breakers, waits, [`brake`], [`pace`] |
 //! | [`reconciliation`] | how far looks, the walk and a rehearsal have come |
 //! | [`pair`] | for which PIM, destination and shape the index is |
-//! | [`status`], [`history`], [`report`] | what ticks found and did, for people and for ingest |
+//! | [`status`], [`history`], [`month`], [`report`] | what ticks found and did, for people and for ingest |
 //! | [`notification`], [`refused`] | what ingest leaves for the worker: word of the subscription, a delivery with a bad signature |
 //! | `kept` | a test: every record is read back |
 //! | [`command`] | what a person asks the worker for |
@@ -17,6 +17,7 @@ pub mod command;
 pub mod history;
 #[cfg(test)]
 mod kept;
+pub mod month;
 pub mod notification;
 pub mod pace;
 pub mod pair;

@@ -301,6 +301,7 @@ mod tests {
             retry_after_s: None,
             may_have_made: false,
             answer: None,
+            request: None,
         };
         for (class, is_over) in [(Class::Transient, true), (Class::Permanent, false)] {
             let mut record = Reconciliation::default();

@@ -20,6 +20,7 @@ use queue::lease::{LEASE_MS, Lease};
 use queue::plan::Plan;
 use reconcile::{self, rehearsal};
 use records::history::History;
+use records::month::Month;
 use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::report::Report;
@@ -193,6 +194,7 @@ pub(crate) async fn work<H: Host>(
         state.compare_clocks(host.now_ms());
     }
     let mut history = History::load(host, &config.keys).await?;
+    Month::keep(host, &config.keys, &mut history, planned_s).await?;
     history.note_listing(&plan, planned_s);
     if commands::carry_out(host, config, lease, &plan, &mut state).await? {
         (plan, planned_s) = rounds::list(host, config).await?;

@@ -29,7 +29,7 @@ pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
 
 /// A text without secrets, whatever case they are repeated in and however they are escaped: once or twice, as in JSON,
 /// in an address, or in HTML.
-fn blanked(text: &str, secrets: &[String]) -> String {
+pub(crate) fn blanked(text: &str, secrets: &[String]) -> String {
     let plain = Reading::of(text);
     let once = plain.unescaped();
     let twice: Vec<Reading> = once.iter().flat_map(Reading::unescaped).collect();

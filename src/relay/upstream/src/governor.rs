@@ -296,6 +296,7 @@ impl<'a, H: Host> Governor<'a, H> {
             status: None,
             reason,
             answer: None,
+            request: None,
             tracking_id: None,
             tries: 0,
             unsettled: false,

@@ -4,11 +4,11 @@
 //! answered while others come through is its own. Nothing that is told of an answer holds a secret.
 
 use crate::breaker::Event;
-use crate::excerpt::excerpt;
+use crate::excerpt::{blanked, excerpt};
 use crate::governor::{Call, Entered, Governor, Judge};
 use crate::retry_after::{retry_after_s, transient};
 use http::{Response, StatusCode};
-use model::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT};
+use model::failure::{ANSWER_KEPT, Class, Failure, REASON_KEPT, REQUEST_KEPT, Sent};
 use serde_json::json;
 use world::host::{Host, SendError};
 use world::log;
@@ -42,6 +42,10 @@ impl<H: Host> Governor<'_, H> {
             },
             Err(error) => Err(self.unanswered(error)),
         };
+        let result = result.map_err(|failure| Failure {
+            request: self.sent(call).map(Box::new),
+            ..failure
+        });
         let attempt = call.attempts + entered.tries;
         self.log(call, attempt, entered.started_ms, &sent, result.as_ref().err());
         let mut state = self.state.borrow_mut();
@@ -50,6 +54,18 @@ impl<H: Host> Governor<'_, H> {
         state.throttled +=
             u64::from(matches!(&sent, Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS));
         result.and_then(|()| sent.map_err(|error| self.unanswered(&error)))
+    }
+
+    /// What was sent, for people, where it was to change something of one entity: what goes for all may hold a login.
+    fn sent(&self, call: &Call<'_>) -> Option<Sent> {
+        call.entity.filter(|_| self.limits.writes)?;
+        let (path, body) = (call.request.uri().path(), call.request.body());
+        Some(Sent {
+            method: call.request.method().to_string(),
+            path: self.excerpt(call.shown_path.unwrap_or(path).as_bytes(), EXCERPT),
+            body: self.excerpt(body, REQUEST_KEPT),
+            bytes: body.len() as u64,
+        })
     }
 
     fn refused(&self, call: &Call<'_>, class: Class, response: &Response<Vec<u8>>) -> Failure {
@@ -196,6 +212,11 @@ impl<H: Host> Governor<'_, H> {
     /// The beginning of a text that somebody sent, in which no secret stands, in at most so many bytes.
     pub fn excerpt(&self, body: &[u8], bytes: usize) -> String {
         excerpt(body, &self.secrets.borrow(), bytes)
+    }
+
+    /// A text in which no secret stands.
+    pub fn blanked(&self, text: &str) -> String {
+        blanked(text, &self.secrets.borrow())
     }
 
     pub(crate) fn log(

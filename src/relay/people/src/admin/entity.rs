@@ -3,7 +3,7 @@
 //! It shows what a listing found, and changes nothing. Whatever was cleared since then is left out or shown without its
 //! details.
 
-use super::dead_letters::{self, Listed};
+use super::dead_letters;
 use config::{ConsoleConfig, PAGE_ENTRIES};
 use index::directory::{Directory, Order};
 use index::pages::Pages;
@@ -15,6 +15,7 @@ use queue::key::{EventKey, Hold, RetryKey};
 use queue::plan::Plan;
 use queue::raise::EventValue;
 use queue::retry::RetryValue;
+use queue::search::Listed;
 use queue::waiting::Waiting;
 use serde_json::{Value, json};
 use std::cmp::Reverse;

@@ -9,6 +9,7 @@ use model::entity::{Kind, uuid_bytes};
 use model::time;
 use queue::key::Record;
 use records::history::{BUCKET_S, Bucket, Counts, History, LastTick};
+use records::month::{HOUR_S, Month};
 use records::notification::Notification;
 use records::pair::Pair;
 use records::reconciliation::{Look, Reconciliation, Rehearsal, Step, UNORDERED, Walk};
@@ -18,8 +19,6 @@ use records::status::Status;
 use serde_json::{Map, Value, json};
 use upstream::governor_state::GovernorState;
 use world::host::{self, Clock, Store, StoreError};
-
-const HOUR_S: u64 = 3600;
 
 /// Reads all that is published, eight records in all, and lists nothing. What nobody has written yet is null.
 pub(super) async fn read<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
@@ -137,14 +136,26 @@ fn since_the_beginning(totals: &Counts) -> Value {
     document
 }
 
-/// The buckets of the last day, in columns, for charts. A bucket without work is not there.
+/// The last day in five minutes, in columns, for charts. Where there was no work nothing is there.
 pub(super) async fn history<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
     let history = History::load(host, &config.keys).await?;
-    let buckets = &history.buckets;
+    Ok(columns(&history.buckets, BUCKET_S, host.now_ms() / 1000))
+}
+
+/// The last month in hours, in the same form.
+pub(super) async fn month<H: Store + Clock>(host: &H, config: &ConsoleConfig) -> Result<Value, StoreError> {
+    let now_s = host.now_ms() / 1000;
+    let month = Month::load(host, &config.keys).await?;
+    // Read after the month: an hour that is kept meanwhile is in both, and counts once.
+    let history = History::load(host, &config.keys).await?;
+    Ok(columns(&month.with(&history, now_s).hours, HOUR_S, now_s))
+}
+
+fn columns(buckets: &[Bucket], bucket_s: u64, now_s: u64) -> Value {
     let column = |value: fn(&Bucket) -> Value| buckets.iter().map(value).collect::<Vec<_>>();
-    Ok(json!({
-        "now": time::text(host.now_ms() / 1000),
-        "bucket_seconds": BUCKET_S,
+    json!({
+        "now": time::text(now_s),
+        "bucket_seconds": bucket_s,
         "begin": column(|bucket| json!(bucket.begin_s)),
         "depth_max": column(|bucket| json!(bucket.depth)),
         "depth_left": column(|bucket| json!(bucket.left)),
@@ -155,7 +166,7 @@ pub(super) async fn history<H: Store + Clock>(host: &H, config: &ConsoleConfig) 
         "dead_letters": column(|bucket| json!(bucket.counts.dead_letters)),
         "lag_median_seconds": column(|bucket| json!(bucket.counts.lags.quantile_s(0.5))),
         "lag_p95_seconds": column(|bucket| json!(bucket.counts.lags.quantile_s(0.95))),
-    }))
+    })
 }
 
 fn upstream(state: &GovernorState) -> Value {
