@@ -23,7 +23,13 @@ async fn each_token_opens_what_it_is_for_and_nothing_else() {
     let application = Application::start(setup).await.unwrap();
     world.touch(&application, &world.products(), 1).await.unwrap();
     let entity = format!("/admin/entities/products/{}", world.products()[0].key());
-    let readable = ["/admin/status", "/admin/metrics", "/admin/history", &entity];
+    let readable = [
+        "/admin/status",
+        "/admin/metrics",
+        "/admin/history",
+        "/admin/history/month",
+        &entity,
+    ];
     for path in readable {
         let answer = asked_with(&application, READ_TOKEN, Method::GET, path).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -38,9 +44,13 @@ async fn each_token_opens_what_it_is_for_and_nothing_else() {
     }
     for (method, path) in [
         (Method::GET, "/admin/dead-letters"),
+        (Method::GET, "/admin/dead-letters?format=jsonl"),
         (Method::DELETE, "/admin/dead-letters"),
         (Method::POST, "/admin/dead-letters/replay"),
         (Method::DELETE, "/admin/dead-letters/products/x"),
+        (Method::POST, "/admin/check"),
+        (Method::POST, "/admin/connect"),
+        (Method::POST, "/admin/preview"),
         (Method::POST, "/admin/adopt"),
         (Method::POST, "/admin/brake/release"),
         (Method::POST, "/admin/waits/end"),

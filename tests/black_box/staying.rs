@@ -85,6 +85,18 @@ async fn the_set_up_is_looked_at_beside_a_tick_that_stays() {
     staying.await.unwrap();
 }
 
+/// And so does whoever wants to see what an entity would be sent.
+#[tokio::test]
+async fn an_entity_is_previewed_beside_a_tick_that_stays() {
+    let (world, application, staying) = staying().await;
+    let body = serde_json::json!({ "kind": "products", "code": world.products()[0].key() });
+    let path = "/admin/preview?wait_seconds=60";
+    let asked = application.request(Method::POST, path, &[bearer(ADMIN_TOKEN)], body.to_string());
+    let seen = asked.await.unwrap().json();
+    assert_eq!(seen["would"], "nothing", "{seen}");
+    staying.await.unwrap();
+}
+
 /// The schedule starts ticks that stay as `watch_seconds` says; nobody asks for one here.
 #[tokio::test]
 async fn on_the_schedule_every_edit_arrives() {

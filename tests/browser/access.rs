@@ -95,7 +95,7 @@ async fn no_serious_violation_in_light_and_dark_on_desk_and_phone_in_the_browser
 }
 
 /// Goes on with the tabulator until the focus is there.
-async fn go_to(browser: &Browser, selector: &str) {
+pub(crate) async fn go_to(browser: &Browser, selector: &str) {
     let is_there = format!("return Boolean(document.activeElement?.matches({}))", json!(selector));
     for _ in 0..120 {
         if browser.run(&is_there).await == json!(true) {
@@ -128,7 +128,7 @@ async fn everything_goes_by_keyboard_alone_in_the_browser() {
         "#figures summary",
         "#replay-all",
         "#discard-all",
-        "#dead-reason",
+        "#dead-text",
         "#dead-kind",
     ] {
         go_to(browser, reached).await;

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -181,6 +181,24 @@ impl Browser {
     pub(crate) async fn allow_copying(&self) {
         let permissions = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
         self.devtools("Browser.grantPermissions", permissions).await;
+    }
+
+    /// Saves what is downloaded from now on into this folder.
+    pub(crate) async fn save_to(&self, folder: &Path) {
+        let behavior = json!({ "behavior": "allow", "downloadPath": folder });
+        self.devtools("Browser.setDownloadBehavior", behavior).await;
+    }
+
+    /// A file that is downloaded, once it is there.
+    pub(crate) async fn saved(&self, file: &Path) -> String {
+        let begun = Instant::now();
+        loop {
+            match std::fs::read_to_string(file) {
+                Ok(text) if !text.is_empty() => return text,
+                _ if begun.elapsed() > PATIENCE => panic!("{} never came", file.display()),
+                _ => sleep(Duration::from_millis(50)).await,
+            }
+        }
     }
 
     /// Writes a picture of the whole page to `target/screenshots`.

@@ -3,6 +3,7 @@
 
 mod access;
 mod driver;
+mod letters;
 mod markup;
 mod people;
 mod scene;

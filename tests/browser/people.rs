@@ -65,13 +65,15 @@ async fn a_dead_letter_is_opened_replayed_and_gone_in_the_browser() {
     scene.counts("#dead-list > li[data-code]", 2).await;
 
     // Searched for, opened, looked at.
-    browser.fill("#dead-reason", "BRAND").await;
+    browser.fill("#dead-text", "BRAND IS UNKNOWN").await;
     browser.click("#dead-search button").await;
     scene.counts("#dead-list > li[data-code]", 1).await;
     browser.click("#dead-list .letter").await;
     scene.reads(".opened", NOT_SO).await;
     scene.reads(".opened", "destination answered 422").await;
-    scene.reads(".opened pre", &products[3].key()).await;
+    scene
+        .reads(".opened pre[aria-label='Event as received']", &products[3].key())
+        .await;
     browser.click(".opened .track button").await;
     scene.reads("#told", "copied").await;
     let shown = browser.text(".opened .track code").await;
@@ -88,12 +90,12 @@ async fn a_dead_letter_is_opened_replayed_and_gone_in_the_browser() {
         .destination
         .with(|destination| destination.rejections.clear());
     browser.click("#replay-all").await;
-    scene.reads("#confirm", "replay these 1 dead letter").await;
+    scene.reads("#confirm", "replay all that the search finds").await;
     browser.click("#confirm-yes").await;
     scene.reads("#told", "1 entity queued again").await;
     scene.application.tick_until_idle().await.unwrap();
     scene.counts("#dead-list > li[data-code]", 0).await;
-    browser.fill("#dead-reason", "").await;
+    browser.fill("#dead-text", "").await;
     browser.click("#dead-search button").await;
     scene.counts("#dead-list > li[data-code]", 1).await;
 

@@ -9,14 +9,11 @@ use indicatif::ProgressBar;
 use model::entity::Kind;
 use model::failure::Failure;
 use model::json;
-use protocol::draft::{self, Draft};
-use protocol::headers::Authentication;
-use protocol::request::Act;
-use protocol::told::follows_of_file;
+use preview::request::{Shown, of_files, of_removal, of_upsert};
 use queue::keyspace::Keyspace;
 use queue::lease::Lease;
 use serde_json::Value;
-use shape::{Farewell, File, Lookups, Shape, Shaped};
+use shape::{Farewell, Lookups, Shape, Shaped};
 use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
@@ -91,16 +88,6 @@ fn show_login(shape: &Shape) {
     println!("\n{}\n", String::from_utf8_lossy(&request.body));
 }
 
-/// How requests bear the token.
-fn show_authentication(authentication: &Authentication) {
-    let token = match authentication.scheme.as_str() {
-        "" => "TOKEN".to_owned(),
-        "Basic" => "Basic TOKEN, in base64 where it is a user and a password with a colon between them".to_owned(),
-        scheme => format!("{scheme} TOKEN"),
-    };
-    println!("authentication: {}: {token}", authentication.header);
-}
-
 /// One entity, without a PIM to look anything up in.
 fn show(shape: &Shape, document: &Value, file: &Path) -> Result<()> {
     let entity = json::read(read(file)?.as_bytes()).with_context(|| format!("{} is no JSON", file.display()))?;
@@ -122,28 +109,16 @@ fn show(shape: &Shape, document: &Value, file: &Path) -> Result<()> {
     }
     match shape.apply(kind, code, &entity, &Lookups::default()) {
         Shaped::Wanted(upsert) => {
-            show_files(shape, &upsert.files);
-            let change = if upsert.create.is_some() {
-                ("update", Act::Update)
-            } else {
-                ("upsert", Act::Upsert)
-            };
-            let drafts = [
-                (("find", Act::Find), upsert.find.as_ref()),
-                (("create", Act::Create), upsert.create.as_ref()),
-                (change, Some(&upsert.change)),
-            ];
-            for ((name, act), draft) in drafts {
-                show_request(shape, kind, name, act, draft)?;
+            show_files(&of_files(shape, &upsert.files));
+            for request in of_upsert(shape, kind, &upsert, None) {
+                show_request(&request)?;
             }
         }
         Shaped::Unwanted(refusal) => println!("not wanted: {}\n", refusal.name()),
         Shaped::Unsendable(why) => println!("cannot be sent: {why}\n"),
     }
-    let is_archived = document[kind.name()]["archive"].is_object();
-    let farewell = if is_archived { "archive" } else { "delete" };
     match shape.farewell(kind, code, Some("{identity}")) {
-        Some(Farewell::Sent(removal)) => show_request(shape, kind, farewell, Act::Delete, Some(&removal.delete)),
+        Some(Farewell::Sent(removal)) => show_request(&of_removal(shape, (kind, document), &removal, None)),
         Some(Farewell::Silent) => {
             println!("delete: nothing is sent, it stays there\n");
             Ok(())
@@ -153,58 +128,43 @@ fn show(shape: &Shape, document: &Value, file: &Path) -> Result<()> {
 }
 
 /// The files that go before an entity, and what every answer to one means.
-fn show_files(shape: &Shape, files: &[File]) {
-    let Some(media) = shape.media.as_ref().filter(|_| !files.is_empty()) else {
-        return;
-    };
+fn show_files(files: &[Shown]) {
     for file in files {
-        println!("file: {} {} with the file {}", media.method(), file.path, file.code);
+        let code = file.file.as_deref().unwrap_or_default();
+        println!("file: {} {} with the file {code}", file.method, file.path);
     }
-    show_authentication(&shape.headers.authentication);
-    println!();
-    println!("  larger than {} bytes: a dead letter", media.max_bytes);
-    for told in shape.answers.told_of_files() {
-        println!("  {}: {}", follows_of_file(told.meaning), told.which);
+    if let Some(file) = files.first() {
+        show_head(file);
+        println!();
+        show_answers(file);
     }
-    println!();
 }
 
 /// A request of the shape, and what every answer to it means.
-fn show_request(shape: &Shape, kind: Kind, name: &str, act: Act, draft: Option<&Draft>) -> Result<()> {
-    let Some(draft) = draft else { return Ok(()) };
-    let operation = shape.operation(kind, act);
-    println!("{name}: {} {}", draft.method, draft.shown_path());
-    show_authentication(&operation.headers.authentication);
-    for (name, value) in &operation.headers.others {
-        println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-    }
-    for (name, pieces) in &operation.headers.late {
-        println!("{name}: {}", draft::shown(pieces));
-    }
-    if let Some(body) = draft.shown_body() {
-        println!("\n{}", json::unmarked(&serde_json::to_string_pretty(&body)?));
+fn show_request(request: &Shown) -> Result<()> {
+    println!("{}: {} {}", request.what, request.method, request.path);
+    show_head(request);
+    if let Some(body) = &request.body {
+        println!("\n{}", json::unmarked(&serde_json::to_string_pretty(body)?));
     }
     println!();
-    let remembered: Vec<&str> = operation.remember.names().collect();
-    if !remembered.is_empty() {
-        println!("  of a good answer is remembered: {}", remembered.join(", "));
-    }
-    if shape.login.is_some() {
-        println!("  401, once: the token is renewed, and the request is sent again");
-    }
-    for (which, follows) in shape.told(kind, act) {
-        println!("  {follows}: {which}");
-    }
-    if let Some(place) = operation.answers.told_reason() {
-        println!("  people read why it is refused in {place} of the answer");
-    }
-    if let Some(find) = shape.find_of(kind).filter(|_| act == Act::Find) {
-        for told in find.told() {
-            println!("  {told}");
-        }
-    }
-    println!();
+    show_answers(request);
     Ok(())
+}
+
+fn show_head(request: &Shown) {
+    let (name, token) = &request.authentication;
+    println!("authentication: {name}: {token}");
+    for (name, value) in &request.headers {
+        println!("{name}: {value}");
+    }
+}
+
+fn show_answers(request: &Shown) {
+    for line in &request.answers {
+        println!("  {line}");
+    }
+    println!();
 }
 
 /// A whole catalogue.

@@ -7,7 +7,7 @@ const PATIENCE_MS = 15000;
 class Refused extends Error {} // The token is not, or no longer, the right one.
 class Lost extends Error {} // Nobody answered.
 
-async function ask(method, path, body, patience = PATIENCE_MS) {
+async function ask(method, path, body, patience = PATIENCE_MS, isText = false) {
   const token = sessionStorage.getItem(KEPT) || "";
   if (!/^[\x21-\x7e]+$/.test(token)) throw new Refused("A token has letters, digits and signs only, and no spaces.");
   const request = { method, headers: { authorization: `Bearer ${token}` }, cache: "no-store", redirect: "error" };
@@ -19,6 +19,7 @@ async function ask(method, path, body, patience = PATIENCE_MS) {
   } catch (error) {
     throw new Lost(error.message);
   }
+  if (isText && answer.ok) return text;
   let document = {};
   try {
     document = JSON.parse(text);

@@ -1,11 +1,12 @@
-// The charts: drawn from the worker's five-minute buckets.
+// The charts: drawn from the five minutes of a day, or the hours of a month.
 
-const RANGES = [["3 h", 3], ["12 h", 12], ["24 h", 24]];
+const RANGES = [["3 h", 3], ["12 h", 12], ["24 h", 24], ["30 d", 720]];
+const isMonth = () => hours > 24;
 const HEIGHT = 120;
 let hours = 3;
 let past;
 
-/** A value for every five minutes: where the worker had nothing to do there is no bucket, and what was left stayed. */
+/** A value for each of these times: where the worker had nothing to do there is no bucket, and what was left stayed. */
 function slots(history) {
   const size = history.bucket_seconds;
   const now = Date.parse(history.now) / 1000;
@@ -34,7 +35,7 @@ function slots(history) {
 }
 
 function drawCharts() {
-  if (!past) return;
+  if (!past || past.bucket_seconds > 300 !== isMonth()) return;
   const data = slots(past);
   const sum = (member) => data.reduce((total, slot) => total + slot[member], 0);
   const most = (member) => Math.max(0, ...data.map((slot) => slot[member] ?? 0));
@@ -42,7 +43,7 @@ function drawCharts() {
   show($("charts"), [data, hours, depth], () => [
     chart("backlog", "Backlog", data, [["depth", "one", "Waiting", "area"]], count,
       `${many(most("depth"), "event")} at most`),
-    chart("throughput", "Throughput in 5 min", data, [["entities", "two", "Entities done", "bars"], ["events", "one", "Events listed", "line"]], count,
+    chart("throughput", `Throughput in ${duration(past.bucket_seconds)}`, data, [["entities", "two", "Entities done", "bars"], ["events", "one", "Events listed", "line"]], count,
       `${many(sum("entities"), "entity", "entities")}, ${many(sum("events"), "event")}`),
     chart("lag", "From event to destination", data, [["p95", "three", "95 of 100 within", "line"], ["median", "two", "Half within", "line"]], duration,
       most("p95") ? `${duration(most("p95"))} at most (p95)` : "no pushes"),
@@ -123,6 +124,7 @@ function drawRanges() {
       hours = length;
       for (const button of $("range").children) button.setAttribute("aria-pressed", String(button === event.currentTarget));
       drawCharts();
+      wake();
     },
   }, name)));
 }

@@ -20,8 +20,10 @@ const selection = (item) => ({ entities: [{ kind: item.kind, code: item.code }] 
 
 function readSearch() {
   const query = new URLSearchParams();
-  if ($("dead-reason").value.trim()) query.set("reason", $("dead-reason").value.trim());
-  if ($("dead-kind").value) query.set("kind", $("dead-kind").value);
+  for (const name of ["text", "kind", "since", "before"]) {
+    const { value, type } = $(`dead-${name}`);
+    if (value.trim()) query.set(name, type === "datetime-local" ? new Date(value).toISOString() : value.trim());
+  }
   letters.query = query.toString();
 }
 
@@ -40,7 +42,7 @@ async function loadLetters(more = false) {
 
 function drawLetters() {
   const { items, total, query, next } = letters;
-  const isSearch = query.includes("reason=");
+  const isSearch = query.includes("text=");
   const what = isSearch ? `${count(items.length)} found${next ? " so far" : ""}, of ${count(total)}` : next ? `${count(items.length)} of ${count(total)}, the newest` : many(total, "entity", "entities") + " given up";
   put($("dead-summary"), total === 0 && !query ? "" : what);
   const rows = new Map(items.map((item) => [idOf(item), letters.rows.get(idOf(item)) || letterRow(item)]));
@@ -55,7 +57,7 @@ function drawLetters() {
   $("dead-more").hidden = !next;
   for (const [id, word] of [["replay-all", "Replay"], ["discard-all", "Discard"]]) {
     $(id).disabled = items.length === 0;
-    put($(id), isSearch ? `${word} these ${count(items.length)}` : `${word} all`);
+    put($(id), query ? `${word} all found` : `${word} all`);
   }
 }
 
@@ -99,9 +101,15 @@ function attempt(failure) {
     h("span", { class: "muted" }, `${capital(failure.upstream)}${failure.status ? ` answered ${failure.status}` : ""}, `, since(failure.time),
       failure.tries > 1 && `, ${failure.tries} calls`),
     failure.answer ? payload(failure.answer, "What it answered") : h("span", {}, failure.reason),
+    failure.request && sent(failure.request),
     failure.tracking_id && h("span", { class: "track" }, h("span", { class: "muted" }, "Tracking id"), h("code", {}, failure.tracking_id),
       h("button", { type: "button", "aria-label": `Copy the tracking id ${failure.tracking_id}`, onclick: copy }, "Copy")));
 }
+
+/** A request, whole or cut. */
+const sent = ({ what = "sent", method, path, body }) => h("div", { class: "stack" },
+  h("span", {}, `${capital(what)}: `, h("code", {}, `${method} ${path}`)),
+  body && payload(typeof body === "string" ? body : JSON.stringify(body), "What is sent"));
 
 function payload(text, name = "Event as received") {
   let pretty = text;
@@ -120,8 +128,20 @@ function letterButtons(item) {
     h("button", { type: "button", onclick: () => lookUp(item.kind, item.code) }, "Look up"));
 }
 
+/** Asks for it again and again where a search has more than is done at once. */
+async function each(method, path, which, member) {
+  let done = 0, cursor, behind, left;
+  do {
+    behind = cursor;
+    const answer = await ask(method, path, cursor ? { matching: { ...which.matching, cursor } } : which, 60000);
+    done += answer[member];
+    ({ left, next: cursor } = answer);
+  } while (cursor && cursor !== behind);
+  return [done, left];
+}
+
 async function replay(which) {
-  const { replayed, left } = await ask("POST", "/dead-letters/replay", which);
+  const [replayed, left] = await each("POST", "/dead-letters/replay", which, "replayed");
   return `${many(replayed, "entity", "entities")} queued again` + (left ? `; ${count(left)} did not fit, ask again later` : "");
 }
 
@@ -129,20 +149,22 @@ async function discard(button, which, name) {
   const text = "It is not tried again before the PIM tells of another change.";
   if (!(await confirmed(`Discard ${name}?`, text, "Discard", true))) return;
   await act(button, async () => {
-    const { discarded } = await ask("DELETE", "/dead-letters", which);
+    const [discarded] = await each("DELETE", "/dead-letters", which, "discarded");
     await loadLetters();
     return `${many(discarded, "dead letter")} discarded`;
   });
 }
 
-/** All, or those of a kind, or what a search found. */
-function everything() {
-  if (letters.query.includes("reason=")) {
-    return [{ entities: letters.items.map(({ kind, code }) => ({ kind, code })) }, `these ${many(letters.items.length, "dead letter")}`];
-  }
-  const kind = new URLSearchParams(letters.query).get("kind");
-  const name = `all ${many(letters.total, "dead letter")}`;
-  return kind ? [{ kind }, `${name} of ${KINDS[kind].toLowerCase()}`] : [{ all: true }, name];
+/** All, or those that the search finds. */
+const everything = () => letters.query ? [{ matching: Object.fromEntries(new URLSearchParams(letters.query)) }, "all that the search finds"]
+  : [{ all: true }, `all ${many(letters.total, "dead letter")}`];
+
+async function exportLetters() {
+  const lines = await ask("GET", `/dead-letters?${letters.query}&format=jsonl`, undefined, 600000, true);
+  const href = URL.createObjectURL(new Blob([lines]));
+  h("a", { href, download: "dead-letters.jsonl" }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60000);
+  return `${many(lines.split("\n").length - 1, "dead letter")} exported`;
 }
 
 async function replayAll(event) {
@@ -167,13 +189,25 @@ async function pushNow(button, { kind, code }) {
   await act(button, command(`/entities/${kind}/${encodeURIComponent(code)}/push`, undefined, "Asked for: it is pushed when its turn comes"));
 }
 
+const WOULD = { nothing: "Nothing would be done", upsert: "It would be sent", delete: "It would be deleted", "let-go": "It would be left there", "dead-letter": "It would be given up" };
+
+/** Shows what an entity would be sent, for which a tick under way is waited for. */
+async function preview({ kind, code }) {
+  tell("Asking the PIM: this takes up to a minute");
+  const { would, why, waits_for: waits, requests = [] } = await ask("POST", "/preview", { kind, code }, 120000);
+  $("preview").replaceChildren(h("p", {}, h("strong", {}, WOULD[would]), `: ${why}.`), ...waits.map((text) => h("p", { class: "error" }, capital(text))), ...requests.map(sent));
+  return "Nothing was sent";
+}
+
 async function loadEntity() {
   const code = $("entity-code").value.trim();
   const known = await ask("GET", `/entities/${$("entity-kind").value}/${encodeURIComponent(code)}`);
   const { events, retries, dead_letters: dead, index } = known;
   const isNew = events.total + retries.length + dead.length === 0 && !index;
   $("entity").replaceChildren(h("div", { class: "stack" },
-    h("div", { class: "buttons" }, h("button", { type: "button", onclick: (event) => pushNow(event.currentTarget, known) }, "Push now")),
+    h("div", { class: "buttons" }, h("button", { type: "button", onclick: (event) => pushNow(event.currentTarget, known) }, "Push now"),
+      h("button", { type: "button", onclick: (event) => act(event.currentTarget, () => preview(known)) }, "Preview")),
+    h("div", { id: "preview", class: "stack" }),
     h("p", {}, h("strong", { class: "mono" }, known.code), isNew ? ": nothing waits for it, and nothing is known to have been sent." : ""),
     isNew ? "" : h("dl", { class: "facts" },
       fact("At the destination", index ? index.hash ? "sent" : "sent once; what lies there is not certain" : "not sent, as far as known"),

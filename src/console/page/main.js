@@ -56,9 +56,9 @@ async function look() {
   const mine = ++round;
   try {
     const status = take(await ask("GET", "/status"));
-    const worked = JSON.stringify([status.last_tick?.at, status.queue?.listed_at]);
+    const worked = JSON.stringify([status.last_tick?.at, status.queue?.listed_at, isMonth()]);
     if (pastSeen !== worked) {
-      past = await ask("GET", "/history");
+      past = await ask("GET", isMonth() ? "/history/month" : "/history");
       pastSeen = worked;
     }
     drawCharts();
@@ -122,6 +122,7 @@ function listen() {
   });
   $("dead-more").addEventListener("click", (event) => act(event.currentTarget, () => loadLetters(true)));
   $("replay-all").addEventListener("click", replayAll);
+  $("dead-export").addEventListener("click", (event) => act(event.currentTarget, exportLetters));
   $("discard-all").addEventListener("click", (event) => discard(event.currentTarget, ...everything()));
   $("entity-form").addEventListener("submit", (event) => {
     event.preventDefault();

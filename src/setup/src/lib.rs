@@ -1,16 +1,16 @@
-//! The component for whoever sets up: it looks at everything that can be wrong, and subscribes to the PIM's events, over
-//! the very network and with the very variables with which the others work. What it decides is in the rooms `preflight`
-//! and `connection`.
+//! The component for whoever sets up: it looks at everything that can be wrong, subscribes to the PIM's events, and shows
+//! what an entity would be sent, over the very network and with the very variables with which the others work. What it
+//! decides is in the rooms `preflight`, `connection` and `preview`.
 
-use config::ConsoleConfig;
 use config::access::AdminConfig;
 use config::answer::Answer;
-use connection::asked::Asked;
-use connection::connect;
+use config::{ConsoleConfig, WorkerConfig};
+use connection::{asked, connect};
 use host::{Head, SpinHost, VARIABLES};
 use people::admin::{self, guess, journal};
 use preflight::request::Admitted;
 use preflight::{check, request};
+use preview::look::{self, Asked};
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 
@@ -26,10 +26,11 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         }
         Ok(admitted) => match host::read_body(request, &head, admin::BODY_MAX).await {
             Err(why) => admin::unread(why),
-            Ok(body) if head.path.trim_end_matches('/').ends_with("/connect") => {
-                host::eager(connect(&admitted, &body)).await
-            }
-            Ok(_) => host::eager(look(&admitted)).await,
+            Ok(body) => match head.path.trim_end_matches('/') {
+                path if path.ends_with("/connect") => host::eager(connect(&admitted, &body)).await,
+                path if path.ends_with("/preview") => host::eager(preview(&admitted, &body)).await,
+                _ => host::eager(look(&admitted)).await,
+            },
         },
     };
     let answer = answer
@@ -53,17 +54,44 @@ async fn tell_guess(path: &str) {
     }
 }
 
+/// The shape as it was written.
+fn document() -> String {
+    host::variable("shape").ok().flatten().unwrap_or_default()
+}
+
 async fn look(admitted: &Admitted) -> Answer {
-    let document = host::variable("shape").ok().flatten().unwrap_or_default();
     match SpinHost::open() {
-        Ok(host) => Answer::json(200, &check::check(&host, &VARIABLES, &document, admitted.wait_ms).await),
+        Ok(host) => Answer::json(
+            200,
+            &check::check(&host, &VARIABLES, &document(), admitted.wait_ms).await,
+        ),
         Err(error) => admin::store_failed(&error),
     }
 }
 
+async fn preview(admitted: &Admitted, body: &[u8]) -> Answer {
+    let asked = match Asked::read(body) {
+        Ok(asked) => asked,
+        Err(detail) => return Answer::bad(&detail),
+    };
+    let (host, config) = match (SpinHost::open(), WorkerConfig::read(&VARIABLES)) {
+        (Ok(host), Ok(config)) => (host, config),
+        (Err(error), _) => return admin::store_failed(&error),
+        (_, Err(error)) => return Answer::misconfigured(&error),
+    };
+    look::preview(
+        &host,
+        (&config, &document()),
+        &VARIABLES.secrets(),
+        &asked,
+        admitted.wait_ms,
+    )
+    .await
+}
+
 /// Does what is asked for at Akeneo, and notes in the journal who asked for it.
 async fn connect(admitted: &Admitted, body: &[u8]) -> Answer {
-    let asked = match Asked::read(body) {
+    let asked = match asked::Asked::read(body) {
         Ok(asked) => asked,
         Err(detail) => return Answer::bad(&detail),
     };

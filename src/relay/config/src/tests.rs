@@ -439,3 +439,32 @@ fn a_tick_by_http_ends_with_its_work_unless_its_caller_says_otherwise() {
         assert!(watch_s(query).is_err_and(|answer| answer.status == 400), "{query}");
     }
 }
+
+/// Whoever must tell no secret asks for those that the manifest calls so.
+#[test]
+fn the_secrets_are_those_of_the_manifest() {
+    let manifest = include_str!("../../../../spin.toml");
+    let is_secret = |line: &&str| line.contains("secret = true");
+    let named = manifest
+        .lines()
+        .filter(is_secret)
+        .filter_map(|line| line.split(' ').next());
+    let mut named: Vec<&str> = named.collect();
+    let mut known = variables::SECRETS.to_vec();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(known, named);
+    let secrets = read(
+        &[("destination_token", "shop:of-the-shop"), ("tick_key", " tick ")],
+        "admin_token",
+        |variables| Ok(variables.secrets()),
+    );
+    let expected = [
+        "secret-of-the-client",
+        "password-of-the-user",
+        "shop:of-the-shop",
+        "of-the-shop",
+        "tick",
+    ];
+    assert_eq!(secrets, Ok(expected.map(str::to_owned).to_vec()));
+}

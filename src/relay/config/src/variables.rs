@@ -28,6 +28,25 @@ pub const UNSET_ORIGIN: &str = "https://unset.invalid";
 /// The variables of origins that are checked where the platform denies a call of the worker's.
 const ORIGINS: [&str; 4] = ["pim_url", "destination_url", "login_url", "alert_url"];
 
+/// The variables that hold secrets.
+pub(super) const SECRETS: [&str; 15] = [
+    "pim_client_secret",
+    "pim_password",
+    "pim_app_token",
+    "event_platform_secret",
+    "event_platform_secret_previous",
+    "events_api_secret",
+    "events_api_secret_previous",
+    "notification_secret",
+    "destination_token",
+    "login_secret",
+    "admin_token",
+    "admin_token_previous",
+    "read_token",
+    "tick_key",
+    "alert_path",
+];
+
 /// A provider of variables failed. What it said is left out, for nobody knows what it quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderFailed;
@@ -165,6 +184,17 @@ impl Variables<'_> {
                 "variable `{name}` must be a path such as /v1/messages?key=..., percent-encoded: what follows the host in the address that the receiver gave you"
             ))
         })
+    }
+
+    /// All secrets that are set and can be read, for whoever must tell none of them; of a user and a password in one, the
+    /// password, too.
+    pub fn secrets(&self) -> Vec<String> {
+        let known = SECRETS.iter().filter_map(|name| self.set(name).ok().flatten());
+        let parts = known.flat_map(|secret| {
+            let password = secret.split_once(':').map(|(_, password)| password.to_owned());
+            [Some(secret), password]
+        });
+        parts.flatten().collect()
     }
 
     /// The origin at which the PIM comes to us; none where it is not known.

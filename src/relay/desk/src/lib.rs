@@ -12,6 +12,7 @@
 //! | [`books`] | the records of a tick: what is kept, and what is told at its end |
 //! | [`lists`] | lists of the PIM in which shapes look things up, and what a tick knows of each |
 //! | [`lookups`] | how such lists are read: when shaping needs them, or when an event says that they changed |
+//! | [`glance`] | the same lists for whoever only looks |
 //! | [`naming`] | the codes of entities whose keys hold only a hash of them |
 //! | [`progress`] | how far the marking of models' variants has come |
 //! | [`tried`] | what was tried for an entity before |
@@ -19,6 +20,7 @@
 
 pub mod backlog;
 pub mod books;
+pub mod glance;
 pub mod lists;
 pub mod lookups;
 pub mod naming;

@@ -164,7 +164,7 @@ fn taken(lists: &Lists, need: &Need) -> Option<KnownList> {
 
 /// What is known of a list: what this tick knows already, or else what is kept in the store, which is brought to
 /// hand. None where the list is not kept with all of these locales, in the present format.
-async fn known<H: Host>(
+pub(crate) async fn known<H: Host>(
     desk: &Desk<'_, H>,
     lists: &mut Lists,
     need: &Need,
@@ -202,7 +202,7 @@ fn take_list(lists: &mut Lists, need: &Need, list: List) -> KnownList {
 }
 
 /// Whether one of the entities names an element that a list lacks. A list that is not at hand lacks every element.
-fn misses(lists: &Lists, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
+pub(crate) fn misses(lists: &Lists, need: &Need, kind: Kind, entities: &[&Value]) -> bool {
     let lookups = &lists.lookups;
     let Some(elements) = lookups.list(need) else {
         return true;
