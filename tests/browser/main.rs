@@ -6,3 +6,4 @@ mod driver;
 mod markup;
 mod people;
 mod scene;
+mod subscription;

@@ -16,6 +16,7 @@ const SCRIPT: &str = concat!(
     include_str!("../page/charts.js"),
     include_str!("../page/overview.js"),
     include_str!("../page/entities.js"),
+    include_str!("../page/subscription.js"),
     include_str!("../page/main.js"),
 );
 
@@ -29,9 +30,9 @@ pub(crate) fn answer(method: &Method) -> Answer {
     if method != Method::GET && method != Method::HEAD {
         return Answer::problem(405, "only GET is understood here").with("allow", "GET, HEAD");
     }
-    let document = DOCUMENT.replace("{{style}}", STYLE).replace("{{script}}", SCRIPT);
+    let document = flush(DOCUMENT).replace("{{style}}", &style());
     Answer {
-        body: flush(&document).into_bytes(),
+        body: document.replace("{{script}}", &flush(SCRIPT)).into_bytes(),
         ..Answer::done()
     }
     .with("content-type", "text/html; charset=utf-8")
@@ -43,10 +44,20 @@ pub(crate) fn answer(method: &Method) -> Answer {
     .with("permissions-policy", "clipboard-write=(self)")
 }
 
-/// A text without its indentation, which is for whoever reads the source.
+/// A text without what is for whoever reads the source alone: indentation, and lines that are comments or empty.
 fn flush(text: &str) -> String {
-    let lines: Vec<&str> = text.split('\n').map(str::trim_start).collect();
+    let is_comment = |line: &&str| line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
+    let lines = text.lines().map(str::trim_start);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !is_comment(line)).collect();
     lines.join("\n")
+}
+
+/// The style without the spaces that mean nothing there.
+fn style() -> String {
+    let of_syntax = [("; ", ";"), (": ", ":"), (" {", "{"), ("{ ", "{")];
+    of_syntax
+        .iter()
+        .fold(flush(STYLE), |style, (spaced, tight)| style.replace(spaced, tight))
 }
 
 /// Only this very style and script, calls to where the page came from, and no way to make markup of text.
@@ -55,7 +66,7 @@ fn policy() -> String {
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         hash(&flush(SCRIPT)),
-        hash(&flush(STYLE))
+        hash(&style())
     )
 }
 
