@@ -1,6 +1,7 @@
 //! The administration: who may use it, the dead letters' way round, commands, alerts.
 
 use crate::deliveries::platform_product;
+use crate::store::Store;
 use http::Method;
 use model::time;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use simulator::fault::{Effect, Fault};
 use simulator::server::DestinationServer;
 use simulator::times::now_ms;
 use std::collections::BTreeSet;
-use tests::application::{ADMIN_TOKEN, Application, Setup};
+use tests::application::{ADMIN_TOKEN, Application, Setup, root};
 use tests::client::{Answer, bearer};
 use tests::world::{DESTINATION_TOKEN, NOTIFICATION_SECRET, World, deliver_all, platform_deliveries, secrets};
 
@@ -770,69 +771,146 @@ async fn all_that_the_destination_said_is_kept_and_found() {
     assert!(!printed.contains(DESTINATION_TOKEN));
 }
 
+/// What the docs give a receiver: the path and the template.
+fn documented(receiver: &str) -> (String, String) {
+    let docs = std::fs::read_to_string(root().join("docs/operate.md")).unwrap();
+    let of_it = docs.split(&format!("**{receiver}**")).nth(1).unwrap();
+    let path = of_it.split("alert_path=").nth(1).unwrap().split('`').next().unwrap();
+    let template = of_it.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    (path.to_owned(), template.to_owned())
+}
+
+/// Whether a receiver takes a body, by what it says that it takes.
+fn is_taken(receiver: &str, body: &Value) -> bool {
+    let has_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let has_no_other = |names: &[&str]| {
+        let members = body.as_object().unwrap();
+        members.keys().all(|name| names.contains(&name.as_str()))
+    };
+    let links = |value: &Value| value.as_str().is_some_and(|url| url.starts_with("https://"));
+    match receiver {
+        "Slack" => has_text(&body["text"]) && has_no_other(&["text"]),
+        "Google Chat" => {
+            // It refuses what it does not know.
+            has_text(&body["text"]) && has_text(&body["thread"]["threadKey"]) && has_no_other(&["text", "thread"])
+        }
+        "Microsoft Teams" => {
+            let (attachment, card) = (&body["attachments"][0], &body["attachments"][0]["content"]);
+            let blocks = card["body"].as_array().unwrap();
+            body["type"] == "message"
+                && attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+                && card["type"] == "AdaptiveCard"
+                && blocks
+                    .iter()
+                    .all(|block| block["type"] == "TextBlock" && has_text(&block["text"]))
+                && card["actions"][0]["type"] == "Action.OpenUrl"
+                && links(&card["actions"][0]["url"])
+        }
+        "PagerDuty" => {
+            let (payload, length) = (&body["payload"], |value: &Value| {
+                value.as_str().unwrap().chars().count()
+            });
+            body["routing_key"].as_str().is_some_and(|key| key.len() == 32)
+                && ["trigger", "resolve"].contains(&body["event_action"].as_str().unwrap())
+                && (1..=255).contains(&length(&body["dedup_key"]))
+                && (1..=1024).contains(&length(&payload["summary"]))
+                && has_text(&payload["source"])
+                && ["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap())
+                && links(&body["links"][0]["href"])
+        }
+        other => panic!("nothing is known of {other}"),
+    }
+}
+
+/// The record of what the worker keeps between ticks.
+const STATE: &str = "r1.main.state";
+
+/// One given up and one well again, as the templates of the docs post them to those they are for.
 #[tokio::test]
-async fn alerts_have_the_form_that_their_receiver_wants() {
-    let teams = json!({
-        "type": "message",
-        "attachments": [{
-            "contentType": "application/vnd.microsoft.card.adaptive",
-            "content": {
-                "type": "AdaptiveCard", "version": "1.4",
-                "body": [{"type": "TextBlock", "wrap": true, "text": "{instance}: {text}"}],
-            },
-        }],
-    });
-    for (template, path, place) in [
-        (
-            json!({"text": "{text}"}),
-            "/v1/spaces/AAAA/messages?key=an-api-key-of-it&token=a-token%3D%3D",
-            "/text",
-        ),
-        (
-            teams,
-            "/workflows/abc/triggers/manual/paths/invoke?api-version=1&sig=a-signature",
-            "/attachments/0/content/body/0/text",
-        ),
-        (
-            json!({"text": "{text}", "about": ["{cause}", "{status}", "{class}", "{entity}"]}),
-            "/services/T0001/hook-and-secret",
-            "/text",
-        ),
-    ] {
+async fn alerts_have_the_form_that_the_docs_give_their_receivers() {
+    for name in ["Slack", "Microsoft Teams", "Google Chat", "PagerDuty"] {
+        let (path, template) = documented(name);
         let world = World::start(Catalogue::generate(3, 0, 7)).await.unwrap();
         let receiver = receiver().await;
-        let setup = world.setup().with("alert_url", &receiver.url());
+        let setup = world.setup().with("public_url", "https://relay.example.com");
         let setup = setup
-            .with("alert_path", path)
-            .with("alert_template", &template.to_string());
+            .with("alert_url", &receiver.url())
+            .with("alert_path", &path.replace("...", "an-id-or-a-secret"))
+            .with("alert_template", &template);
         let application = Application::start(setup).await.unwrap();
-        let product = world.products()[0].clone();
+        let (product, other) = (world.products()[0].clone(), world.products()[1].clone());
         let said = "the destination's own words";
         world
             .destination
             .with(|destination| destination.reject(&product.key(), said));
         deliver(&world, &application, std::slice::from_ref(&product)).await;
         tick_until_dead(&application, 1).await;
-        let (_, body) = alerts(&receiver).pop().unwrap();
+        let (_, firing) = alerts(&receiver).pop().unwrap();
         let query = receiver.with(|receiver| receiver.log[0].query.clone());
-        assert_eq!(query, path.split_once('?').map_or("", |(_, query)| query));
-        let text = body.pointer(place).unwrap().as_str().unwrap();
-        assert!(
-            text.contains("1 entity newly given up") && text.contains("422") && text.contains(&product.key()),
-            "{text}"
-        );
-        assert!(!body.to_string().contains(said), "{body}");
-        let mut form = body.clone();
-        *form.pointer_mut(place).unwrap() = template.pointer(place).unwrap().clone();
-        if let Some(about) = body.get("about") {
-            let entity = format!("products/{}", product.key());
-            assert_eq!(*about, json!(["dead-letters", "422", "permanent", entity]));
-            form["about"] = template["about"].clone();
+        assert_eq!(query.is_empty(), !path.contains('?'), "{query}");
+
+        world.destination.with(|destination| destination.rejections.clear());
+        assert_eq!(replay(&application, json!({"all": true})).await, 1);
+        application.tick_until_idle().await.unwrap();
+        assert_eq!(alerts(&receiver).len(), 1, "it may not last");
+        let store = Store::open(application.state().path());
+        let mut state: Value = serde_json::from_slice(&store.get(STATE).unwrap()).unwrap();
+        let gone = &mut state["alarms"]["dead-letters"]["gone-since"];
+        *gone = json!(gone.as_u64().unwrap() - 300);
+        store.set(STATE, state.to_string().as_bytes());
+        for _ in 0..2 {
+            deliver(&world, &application, std::slice::from_ref(&other)).await;
+            application.tick_until_idle().await.unwrap();
         }
-        assert_eq!(form, template);
+        let told = alerts(&receiver);
+        assert_eq!(told.len(), 2, "{told:?}");
+        let (firing, resolved) = (firing.to_string(), told[1].1.to_string());
+        for body in [&firing, &resolved] {
+            assert!(is_taken(name, &serde_json::from_str(body).unwrap()), "{name}: {body}");
+            assert!(body.contains("https://relay.example.com/console"), "{body}");
+            assert!(body.contains("main") && body.contains("dead-letters"), "{body}");
+            assert!(!body.contains(said), "{body}");
+        }
+        let of_firing = [
+            "1 entity newly given up (products/",
+            &product.key(),
+            "422",
+            if name == "PagerDuty" { "trigger" } else { "firing" },
+        ];
+        assert!(of_firing.iter().all(|part| firing.contains(part)), "{firing}");
+        assert!(resolved.contains("well again: no dead letters are left"), "{resolved}");
+        assert!(resolved.contains("resolve"), "{resolved}");
         let printed: String = application.log_lines("worker").iter().map(Value::to_string).collect();
-        for secret in ["an-api-key-of-it", "a-token", "a-signature", "hook-and-secret"] {
+        for secret in ["an-id-or-a-secret", "R000000000000000000000000000KEY0"] {
             assert!(!printed.contains(secret), "{secret}");
         }
     }
+}
+
+/// What was configured before there were more places means what it meant, and a receiver that repeats what it was sent,
+/// a key in it among that, has it logged by nobody.
+#[tokio::test]
+async fn a_template_of_before_is_filled_as_ever_and_its_words_are_in_no_log() {
+    let world = World::start(Catalogue::generate(3, 0, 7)).await.unwrap();
+    let receiver = receiver().await;
+    let repeats = Effect::Status {
+        status: 400,
+        headers: Vec::new(),
+        body: Some(json!({ "refused": "R000000000000000000000000000KEY0" })),
+    };
+    receiver.with(|receiver| receiver.faults.add(Fault::next(1, repeats)));
+    let template = json!({"key": "R000000000000000000000000000KEY0", "text": "{text}",
+        "about": ["{cause}", "{status}", "{class}", "{entity}"]});
+    let setup = alerting(world.setup(), &receiver).with("alert_template", &template.to_string());
+    let application = Application::start(setup).await.unwrap();
+    make_dead(&world, &application).await;
+    let (_, body) = alerts(&receiver).remove(0);
+    let entity = format!("products/{}", world.products()[0].key());
+    assert_eq!(
+        (&body["key"], &body["about"]),
+        (&template["key"], &json!(["dead-letters", "422", "permanent", entity]))
+    );
+    let printed: String = application.log_lines("worker").iter().map(Value::to_string).collect();
+    assert!(printed.contains("refused") && printed.contains("[secret]"), "{printed}");
+    assert!(!printed.contains("KEY0"), "{printed}");
 }

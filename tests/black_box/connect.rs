@@ -129,6 +129,17 @@ async fn connecting_makes_both_and_a_second_time_changes_nothing() {
     let shown = ask(&application, json!({})).await.json();
     assert_eq!(shown["would"], json!(["make the subscriber", "make the subscription"]));
     assert_eq!(scene.changes(), 0);
+    let stale = json!({ "do": "connect", "email": "ops@example.com", "seen": ["make the subscription"] });
+    let stale = ask(&application, stale).await;
+    assert_eq!((stale.status.as_u16(), scene.changes()), (502, 0));
+    assert!(
+        stale.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("something else by now"),
+        "{:?}",
+        stale.body
+    );
     let without = ask(&application, json!({ "do": "connect" })).await;
     assert_eq!(without.status, 502);
     assert!(

@@ -7,3 +7,4 @@ mod letters;
 mod markup;
 mod people;
 mod scene;
+mod subscription;

@@ -83,6 +83,13 @@ fn a_page_in_place_of_the_destination_counts_as_nothing_done() {
         stage.run_until(HOUR_MS, "all is pushed", |stage| {
             stage.is_quiet() && stage.differences().is_empty()
         });
+        stage.run_for(HOUR_MS);
+        let world = stage.world();
+        let calmed = world.told.iter().map(|(_, text)| text.as_str());
+        let calmed: Vec<&str> = calmed.filter(|text| text.contains("well again")).collect();
+        let of_destination = "destination-blocked: well again: the destination is called again";
+        assert!(calmed.contains(&of_destination), "{status}: {:?}", world.told);
+        assert!(calmed.len() <= world.alerts.len(), "once for each cause: {calmed:?}");
     }
 }
 

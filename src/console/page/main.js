@@ -143,6 +143,8 @@ function listen() {
     act(event.currentTarget, command(`/${to}`, undefined, to === "pause" ? "Asked for: from the next tick on nothing is sent" : "Asked for: the next tick goes on"));
   });
   $("check").addEventListener("click", (event) => act(event.currentTarget, check));
+  for (const what of ["connect", "remove"]) $(what).addEventListener("click", (event) => change(event.currentTarget, what));
+  $("secret").addEventListener("click", (event) => act(event.currentTarget, newSecret));
   $("journal").addEventListener("toggle", () => act($("journal"), drawJournal));
   asked("adopt", adoption,
     () => command("/adopt", { empty_index: $("adopt-empty").checked, configured: JSON.parse($("adopt").dataset.seen) }, "Asked for: the next tick adopts it"));

@@ -16,6 +16,7 @@ const SCRIPT: &str = concat!(
     include_str!("../page/charts.js"),
     include_str!("../page/overview.js"),
     include_str!("../page/entities.js"),
+    include_str!("../page/subscription.js"),
     include_str!("../page/main.js"),
 );
 

@@ -3,79 +3,52 @@
 //! Alerts leave the house, and so nothing that an upstream said is in them: they tell statuses, and the status and the
 //! dead letters tell the rest.
 
-use crate::health::{self, BACKLOG_S, PATIENCE_MS, entities, will_not_heal};
-use config::PLACES;
+use crate::alarms::{self, Next};
+use crate::health::{self, BACKLOG_S, PATIENCE_MS, REFUSED_MS, entities, will_not_heal};
+use crate::told::{About, Alert, listed, shown};
 use config::WorkerConfig;
+use model::entity::Kind;
 use model::failure::Class;
+use model::gathering::sort;
 use model::time;
 use queue::dead_letter::DeadLetter;
 use queue::key::{Key, Record};
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
+use queue::retry::RetryValue;
 use records::notification::{Notification, SubscriptionState};
 use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::refused::Refused;
-use records::state::State;
-use serde_json::json;
+use records::state::{Alarm, State};
+use serde::de::DeserializeOwned;
 use upstream::governor_state::GovernorState;
-use world::host::{self, Host, StoreError};
+use world::host::{self, Host, Store, StoreError};
 
-/// How long a cause is not alerted again, in seconds.
-const QUIET_S: u64 = 3600;
+/// The causes that name entities.
+pub(super) const DEAD_LETTERS: &str = "dead-letters";
+const BRAKED: &str = "deletions-braked";
 
-/// Whether a cause was told within the hour. A moment that has not come yet is of a clock that was wrong.
-pub(super) fn is_told(state: &State, cause: &str, now_s: u64) -> bool {
-    now_s - last_s(state, cause, now_s) < QUIET_S
-}
+/// How many entities an alert names.
+const NAMED: usize = 5;
 
-/// When a cause was last alerted, in seconds since the Unix epoch.
-fn last_s(state: &State, cause: &str, now_s: u64) -> u64 {
-    let last_s = state.alerts.get(cause).copied();
-    last_s.filter(|last_s| *last_s <= now_s).unwrap_or(0)
-}
-
-/// One thing to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Alert {
-    /// What it is about; the same cause stays quiet for an hour.
-    pub(super) cause: &'static str,
-    /// One sentence: what is wrong, in numbers, and what to do.
-    pub(super) text: String,
-    /// The failure that it is about, if about one.
-    pub(super) about: About,
-}
-
-/// What is told of a failure beside the sentence.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct About {
-    /// What the upstream answered.
-    pub(super) status: Option<u16>,
-    /// What follows from it.
-    pub(super) class: Option<Class>,
-    /// The entity, by its kind and code.
-    pub(super) entity: Option<String>,
-}
-
-impl Alert {
-    /// What stands in the places of a template, in the order of [`PLACES`].
-    pub(super) fn values(&self, instance: &str) -> [String; PLACES.len()] {
-        let About { status, class, entity } = &self.about;
-        [
-            self.text.clone(),
-            self.cause.to_owned(),
-            instance.to_owned(),
-            status.map(|status| status.to_string()).unwrap_or_default(),
-            class
-                .and_then(|class| Some(json!(class).as_str()?.to_owned()))
-                .unwrap_or_default(),
-            entity.clone().unwrap_or_default(),
-        ]
-    }
+/// A cause, looked for.
+struct Finding {
+    cause: &'static str,
+    /// Whether it is there.
+    is_there: bool,
+    /// What is new about it, if anything is.
+    told: Option<Told>,
+    /// The words for that it is over.
+    over: &'static str,
 }
 
 /// What is told of a cause: the sentence, and what it is about.
 type Told = (String, About);
+
+fn named(kind: Kind, code: &str) -> String {
+    format!("{}/{code}", kind.name())
+}
 
 fn told(text: String) -> Told {
     (text, About::default())
@@ -115,8 +88,10 @@ pub(super) struct Facts<'a> {
     refused: Option<Refused>,
     notification: Option<Notification>,
     reconciliation: Option<Reconciliation>,
-    /// The newest dead letter.
-    dead_letter: Option<DeadLetter>,
+    /// The newest dead letters that people have not heard of.
+    dead_letters: Vec<DeadLetter>,
+    /// The first entities whose deletions the brake holds back.
+    braked: Vec<String>,
     /// Why nothing at all is done, if so.
     denied: Option<String>,
     now_ms: u64,
@@ -144,12 +119,25 @@ impl<'a> Facts<'a> {
             refused: host::read(host, &keys.record(Record::Refused)).await?,
             notification: host::read(host, &keys.record(Record::Notification)).await?,
             reconciliation: Reconciliation::read(host, keys).await?.map(without_answers),
-            dead_letter: None,
+            dead_letters: Vec::new(),
+            braked: Vec::new(),
             denied,
             now_ms: host.now_ms(),
         };
-        if let Some((_, key)) = facts.new_dead_letters().max() {
-            facts.dead_letter = host::read(host, key).await?;
+        let mut new: Vec<(u64, &String)> = facts.new_dead_letters().collect();
+        sort(&mut new, |one, other| other.cmp(one));
+        for (_, key) in new.into_iter().take(NAMED) {
+            facts.dead_letters.extend(host::read(host, key).await?);
+        }
+        if state.brake.holding_since_s.is_some() && !facts.is_quiet(BRAKED) {
+            for (retry, key) in plan.held_back().take(NAMED) {
+                let code = match retry.entity.segment.code() {
+                    Some(code) => Some(code),
+                    None => host::read(host, key).await?.map(|value: RetryValue| value.code),
+                };
+                let name = code.map(|code| named(retry.entity.kind, &code));
+                facts.braked.extend(name);
+            }
         }
         Ok(facts)
     }
@@ -159,48 +147,149 @@ impl<'a> Facts<'a> {
     }
 
     fn last_s(&self, cause: &str) -> u64 {
-        last_s(self.state, cause, self.now_s())
+        alarms::last_s(self.state, cause, self.now_s())
+    }
+
+    /// Every cause: what is told of it where it is there, whether it is, and the words for that it is over.
+    fn findings(&self) -> [Finding; 14] {
+        let (pim, destination) = (&self.state.pim, &self.state.destination);
+        let lasting = |cause, told: Option<Told>, over| Finding {
+            cause,
+            is_there: told.is_some(),
+            told,
+            over,
+        };
+        let of_moment = |cause, is_there, told: Option<Told>, over| Finding {
+            cause,
+            is_there,
+            told,
+            over,
+        };
+        [
+            lasting(
+                "not-adopted",
+                self.denied.clone().map(told),
+                "what is configured is what was adopted",
+            ),
+            of_moment(
+                DEAD_LETTERS,
+                self.plan.dead > 0,
+                self.dead_letters(),
+                "no dead letters are left",
+            ),
+            of_moment(
+                "pim-blocked",
+                self.is_blocked(pim),
+                self.blocked("the PIM", pim),
+                "the PIM is called again",
+            ),
+            of_moment(
+                "destination-blocked",
+                self.is_blocked(destination),
+                self.blocked("the destination", destination),
+                "the destination is called again",
+            ),
+            lasting(
+                "pim-budget",
+                self.budget("the PIM", pim),
+                "what fails at the PIM may be retried again",
+            ),
+            lasting(
+                "destination-budget",
+                self.budget("the destination", destination),
+                "what fails at the destination may be retried again",
+            ),
+            lasting(
+                "no-progress",
+                health::no_progress(self.state).map(told),
+                "ticks come to something again",
+            ),
+            lasting(
+                "clocks",
+                health::clocks(self.state).map(told),
+                "the clocks of the hosts agree again",
+            ),
+            lasting(
+                "index-damaged",
+                health::damaged(self.plan.set_aside_s).map(told),
+                "a walk has found again what the damaged record held",
+            ),
+            lasting(
+                "backlog",
+                self.backlog().map(told),
+                "no event that waits is old any more",
+            ),
+            of_moment(
+                "refused-deliveries",
+                self.was_refused_lately(),
+                self.refused().map(told),
+                "no delivery has been refused for an hour",
+            ),
+            lasting(BRAKED, self.braked(), "the brake holds no deletions back any more"),
+            of_moment(
+                "subscription",
+                self.is_unsubscribed().is_some(),
+                self.subscription().map(told),
+                "the Event Platform delivers to the subscription again",
+            ),
+            lasting(
+                "reconciliation",
+                self.reconciliation().map(told),
+                "the PIM's lists are read again",
+            ),
+        ]
     }
 
     /// All that is to be told now.
     pub(super) fn alerts(&self) -> Vec<Alert> {
-        let (pim, destination) = (&self.state.pim, &self.state.destination);
-        let found = [
-            ("not-adopted", self.denied.clone().map(told)),
-            ("dead-letters", self.dead_letters()),
-            ("pim-blocked", self.blocked("the PIM", pim)),
-            ("destination-blocked", self.blocked("the destination", destination)),
-            ("pim-budget", self.budget("the PIM", pim)),
-            ("destination-budget", self.budget("the destination", destination)),
-            ("no-progress", health::no_progress(self.state).map(told)),
-            ("clocks", health::clocks(self.state).map(told)),
-            ("index-damaged", health::damaged(self.plan.set_aside_s).map(told)),
-            ("backlog", self.backlog().map(told)),
-            ("refused-deliveries", self.refused().map(told)),
-            ("deletions-braked", self.braked().map(told)),
-            ("subscription", self.subscription().map(told)),
-            ("reconciliation", self.reconciliation().map(told)),
-        ];
-        found
-            .into_iter()
-            .filter(|(cause, _)| !self.is_quiet(cause))
-            .filter_map(|(cause, found)| {
-                let (text, about) = found?;
-                Some(Alert { cause, text, about })
+        let untold = self.findings().into_iter().filter(|found| !self.is_quiet(found.cause));
+        untold
+            .filter_map(|found| {
+                let (text, about) = found.told?;
+                Some(Alert {
+                    cause: found.cause.to_owned(),
+                    is_over: false,
+                    text,
+                    about,
+                })
             })
             .collect()
     }
 
+    /// What has become of what people were told: what is only noted, and what they are to hear is over.
+    pub(super) fn endings(&self) -> (Vec<(String, Alarm)>, Vec<Alert>) {
+        let findings = self.findings();
+        let (mut noted, mut over) = (Vec::new(), Vec::new());
+        for (cause, alarm) in &self.state.alarms {
+            let found = findings.iter().find(|found| found.cause == *cause);
+            match alarms::next(*alarm, found.is_some_and(|found| found.is_there), self.now_s()) {
+                Next::Stays => {}
+                Next::Becomes(alarm) => noted.push((cause.clone(), alarm)),
+                Next::Ends => over.push(Alert {
+                    cause: cause.clone(),
+                    is_over: true,
+                    // Whoever is here works, and so is not misconfigured any more.
+                    text: format!(
+                        "well again: {}",
+                        found.map_or("the worker works again", |found| found.over)
+                    ),
+                    about: About::default(),
+                }),
+            }
+        }
+        (noted, over)
+    }
+
     /// Whether a cause was told so lately that it is not told again.
     fn is_quiet(&self, cause: &str) -> bool {
-        self.now_s() - self.last_s(cause) < QUIET_S
+        alarms::is_quiet(self.state, cause, self.now_s())
     }
 
     /// The dead letters that people have not heard of, with when each was given up; none within the hour after an alert
     /// of them.
     fn new_dead_letters(&self) -> impl Iterator<Item = (u64, &'a String)> {
-        let (keys, last_s) = (self.keys, self.last_s("dead-letters"));
-        let listed = self.plan.dead_letters().filter(|_| !self.is_quiet("dead-letters"));
+        let (keys, last_s) = (self.keys, self.last_s(DEAD_LETTERS));
+        let listed = self.plan.dead_letters().filter(|_| !self.is_quiet(DEAD_LETTERS));
         listed.filter_map(move |key| match keys.parse(key)? {
             Key::DeadLetter(letter) if letter.failed_s > last_s => Some((letter.failed_s, key)),
             _ => None,
@@ -210,26 +299,32 @@ impl<'a> Facts<'a> {
     /// Entities given up since people last heard of any.
     fn dead_letters(&self) -> Option<Told> {
         let new = self.new_dead_letters().count();
-        let about = self.dead_letter.as_ref().map_or_else(About::default, |letter| {
-            let failure = letter.failures.last();
-            About {
-                status: failure.and_then(|failure| failure.status),
-                class: failure.map(|failure| failure.class),
-                entity: Some(format!("{}/{}", letter.kind.name(), letter.code)),
-            }
-        });
-        let last = about.entity.as_ref().map_or_else(String::new, |entity| {
-            let status = about
-                .status
-                .map_or_else(String::new, |status| format!(" with {status}"));
-            format!(", the last {entity}{status}")
-        });
+        let failure = self.dead_letters.first().and_then(|letter| letter.failures.last());
+        let letters = self.dead_letters.iter();
+        let about = About {
+            status: failure.and_then(|failure| failure.status),
+            class: failure.map(|failure| failure.class),
+            entities: letters.map(|letter| named(letter.kind, &letter.code)).collect(),
+        };
+        let mut names: Vec<String> = about.entities.iter().map(|entity| shown(entity)).collect();
+        if let (Some(newest), Some(status)) = (names.first_mut(), about.status) {
+            *newest = format!("{newest} with {status}");
+        }
+        let names = match listed(names, new).as_str() {
+            "" => String::new(),
+            names => format!(" ({names})"),
+        };
         let text = format!(
-            "{} newly given up{last}, {} in the dead letters in all: see GET /admin/dead-letters for the reasons, mend them, then POST /admin/dead-letters/replay",
+            "{} newly given up{names}, {} in the dead letters in all: see GET /admin/dead-letters for the reasons, mend them, then POST /admin/dead-letters/replay",
             entities(new),
             self.plan.dead,
         );
         (new > 0).then_some((text, about))
+    }
+
+    /// Whether anything of an upstream is left alone that will not heal by itself, be there work for it or not.
+    fn is_blocked(&self, state: &GovernorState) -> bool {
+        state.open().any(|open| will_not_heal(&open, self.now_ms))
     }
 
     /// An upstream that is left alone and will not heal by itself, or has not healed for long. All its circuits are one
@@ -253,7 +348,7 @@ impl<'a> Facts<'a> {
             } else {
                 Class::Unavailable
             }),
-            entity: None,
+            entities: Vec::new(),
         };
         Some((text, about))
     }
@@ -281,6 +376,11 @@ impl<'a> Facts<'a> {
         })
     }
 
+    fn was_refused_lately(&self) -> bool {
+        let refused = self.refused.as_ref();
+        refused.is_some_and(|refused| self.now_ms.saturating_sub(refused.at_ms) < REFUSED_MS)
+    }
+
     fn refused(&self) -> Option<String> {
         let refused = self.refused.as_ref()?;
         (refused.at_ms / 1000 > self.last_s("refused-deliveries")).then(|| {
@@ -293,31 +393,44 @@ impl<'a> Facts<'a> {
         })
     }
 
-    fn braked(&self) -> Option<String> {
+    fn braked(&self) -> Option<Told> {
         let since_s = self.state.brake.holding_since_s?;
-        let held = usize::try_from(self.plan.braked.sum()).unwrap_or(usize::MAX);
+        let waiting = usize::try_from(self.plan.braked.sum()).unwrap_or(usize::MAX);
         let withheld = self.reconciliation.as_ref().map_or(0, |known| known.walk.withheld);
-        let held = held + usize::try_from(withheld).unwrap_or(usize::MAX);
-        (held > 0).then(|| {
-            format!(
-                "deletions of {} that nobody announced have been held back since {}: if the connection lost permissions in the PIM give them back, if the deletions are meant POST /admin/brake/release",
-                entities(held),
-                time::text(since_s),
-            )
-        })
+        let held = waiting.saturating_add(usize::try_from(withheld).unwrap_or(usize::MAX));
+        let about = About {
+            entities: self.braked.clone(),
+            ..About::default()
+        };
+        let names = self.braked.iter().map(|entity| shown(entity)).collect();
+        let names = match listed(names, held).as_str() {
+            "" => String::new(),
+            names => format!(" ({names})"),
+        };
+        let text = format!(
+            "deletions of {}{names} that nobody announced have been held back since {}: if the connection lost permissions in the PIM give them back, if the deletions are meant POST /admin/brake/release",
+            entities(held),
+            time::text(since_s),
+        );
+        (held > 0).then_some((text, about))
     }
 
     fn reconciliation(&self) -> Option<String> {
         self.reconciliation.as_ref()?.lasting_trouble(self.now_ms)
     }
 
+    /// How the subscription has ended, if so, and what is to be done.
+    fn is_unsubscribed(&self) -> Option<(&'static str, &'static str)> {
+        match self.notification.as_ref()?.state {
+            SubscriptionState::Suspended => Some(("suspended", "mend what it names, then resume it")),
+            SubscriptionState::Revoked => Some(("revoked", "subscribe again")),
+            SubscriptionState::Resumed | SubscriptionState::Other => None,
+        }
+    }
+
     fn subscription(&self) -> Option<String> {
         let notification = self.notification.as_ref()?;
-        let (is, what) = match notification.state {
-            SubscriptionState::Suspended => ("suspended", "mend what it names, then resume it"),
-            SubscriptionState::Revoked => ("revoked", "subscribe again"),
-            SubscriptionState::Resumed | SubscriptionState::Other => return None,
-        };
+        let (is, what) = self.is_unsubscribed()?;
         (notification.at_ms / 1000 > self.last_s("subscription")).then(|| {
             format!(
                 "the Event Platform's subscription has been {is} since {}, and events sent since then are lost: {what}; GET /admin/status has its reason",

@@ -20,7 +20,7 @@ pub const PATIENCE_MS: u64 = 600_000;
 pub const BACKLOG_S: u64 = 900;
 
 /// How long a refused delivery is a sign that something is wrong now, in milliseconds.
-const REFUSED_MS: u64 = 3_600_000;
+pub const REFUSED_MS: u64 = 3_600_000;
 
 /// How the application is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,5 +1,5 @@
 //! Whether all is well, and telling people what only they can mend: one line in the log and, where an address is
-//! configured, one `POST`; for every cause at most once an hour.
+//! configured, one `POST`; for every cause at most once an hour while it lasts, and once when it is over.
 //!
 //! It reads records and the plan, and writes nothing but when an alert went out. It calls nobody but the receiver of
 //! alerts.
@@ -8,20 +8,25 @@
 //! |---|---|
 //! | [`health`] | `ok`, `degraded` or `down`, and why |
 //! | `facts` | what is told without being asked |
-//! | here | sending it, and how often |
+//! | `told` | what an alert consists of |
+//! | `alarms` | how often, and when it counts as over |
+//! | here | sending it |
 
+mod alarms;
 mod facts;
 pub mod health;
+mod told;
 
 use config::{AlertConfig, Telling, WorkerConfig};
-use facts::{Alert, Facts};
+use facts::Facts;
 use http::{Method, Request, Response};
 use model::entity::digest;
 use model::failure::{Class, Failure};
 use queue::lease::Lease;
 use queue::plan::Plan;
-use records::state::State;
+use records::state::{Alarm, State};
 use serde_json::json;
+use told::{About, Alert};
 use upstream::governor::{Call, Deadlines, Governor, Limits};
 use upstream::retry_after::transient;
 use world::host::{Host, StoreError};
@@ -48,7 +53,8 @@ const LIMITS: Limits = Limits {
 pub async fn is_due<H: Host>(host: &H, config: &WorkerConfig, plan: &Plan) -> Result<bool, StoreError> {
     let state = State::load(host, &config.keys).await?;
     let facts = Facts::gather(host, config, plan, &state).await?;
-    Ok(!facts.alerts().is_empty())
+    let (noted, over) = facts.endings();
+    Ok(!facts.alerts().is_empty() || !noted.is_empty() || !over.is_empty())
 }
 
 /// Tells all that is to be told; says whether the state has changed by it. The first alert that cannot be sent leaves
@@ -61,11 +67,16 @@ pub async fn tell<H: Host>(
     state: &mut State,
     end_ms: u64,
 ) -> Result<bool, StoreError> {
-    let alerts = Facts::gather(host, config, plan, state).await?.alerts();
-    if alerts.is_empty() {
+    let facts = Facts::gather(host, config, plan, state).await?;
+    let (mut alerts, (noted, over)) = (facts.alerts(), facts.endings());
+    alerts.extend(over);
+    if alerts.is_empty() && noted.is_empty() {
         return Ok(false);
     }
-    send(host, &config.telling(), lease, alerts, state, end_ms).await;
+    state.alarms.extend(noted);
+    if !alerts.is_empty() {
+        send(host, &config.telling(), lease, alerts, state, end_ms).await;
+    }
     Ok(true)
 }
 
@@ -74,7 +85,7 @@ const MISCONFIGURED: &str = "misconfigured";
 
 /// Whether people did not hear within the hour that the worker stands still because of its configuration.
 pub fn may_tell_misconfigured<H: Host>(host: &H, state: &State) -> bool {
-    !facts::is_told(state, MISCONFIGURED, host.now_ms() / 1000)
+    !alarms::is_quiet(state, MISCONFIGURED, host.now_ms() / 1000)
 }
 
 /// Tells why the worker stands still, where nothing else is known.
@@ -87,9 +98,10 @@ pub async fn tell_misconfigured<H: Host>(
     end_ms: u64,
 ) {
     let alert = Alert {
-        cause: MISCONFIGURED,
+        cause: MISCONFIGURED.to_owned(),
+        is_over: false,
         text: format!("the worker stands still: {why}"),
-        about: facts::About::default(),
+        about: About::default(),
     };
     send(host, telling, lease, vec![alert], state, end_ms).await;
 }
@@ -114,7 +126,11 @@ async fn send<H: Host>(host: &H, telling: &Telling, lease: &Lease, alerts: Vec<A
         if result.is_err() {
             break;
         }
-        state.alerts.insert(alert.cause.to_owned(), now_s);
+        let alarm = if alert.is_over { Alarm::Over } else { Alarm::Lasts };
+        if alarm == Alarm::Lasts {
+            state.alerts.insert(alert.cause.clone(), now_s);
+        }
+        state.alarms.insert(alert.cause, alarm);
     }
     if let Some(receiver) = receiver {
         state.alert = receiver.governor.state();
@@ -135,7 +151,7 @@ fn note<H: Host>(host: &H, alert: &Alert, result: &Result<bool, Failure>) {
     let is_sent = matches!(result, Ok(true));
     let fields = json!({
         "cause": alert.cause, "text": alert.text, "status": alert.about.status, "class": alert.about.class,
-        "entity": alert.about.entity, "sent": is_sent, "reason": reason,
+        "entity": alert.about.entities.first(), "over": alert.is_over, "sent": is_sent, "reason": reason,
     });
     log::write(host, LogLevel::All, "alert", true, fields);
 }
@@ -165,6 +181,9 @@ impl<'a, H: Host> Receiver<'a, H> {
         parts
             .filter(|part| part.len() >= SECRET_MIN)
             .for_each(|part| governor.keep_secret(part));
+        // A pager's key stands in what is posted.
+        let words = alert.template.words();
+        words.into_iter().for_each(|word| governor.keep_secret(word));
         Receiver {
             governor,
             config: alert,
@@ -172,10 +191,8 @@ impl<'a, H: Host> Receiver<'a, H> {
     }
 
     async fn send(&self, alert: &Alert, instance: &str) -> Result<(), Failure> {
-        let body = self
-            .config
-            .template
-            .filled(alert.values(instance).each_ref().map(String::as_str));
+        let values = alert.values(instance, self.config.link.as_deref());
+        let body = self.config.template.filled(values.each_ref().map(String::as_str));
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{}", self.config.origin, self.config.target))

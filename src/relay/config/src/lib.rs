@@ -264,6 +264,8 @@ pub struct AlertConfig {
     pub target: String,
     /// The document that is posted.
     pub template: Template,
+    /// Where people look: the console, where it is known under which address they come to it.
+    pub link: Option<String>,
 }
 
 impl AlertConfig {
@@ -271,10 +273,18 @@ impl AlertConfig {
         let target = variables.target("alert_path")?;
         let template = read_alert_template(variables)?;
         let origin = variables.origin("alert_url")?;
+        let link = variables.public_url().ok().flatten();
+        if template.has_link() && link.is_none() {
+            // A receiver may refuse a link that leads nowhere, and with it every alert.
+            return Err(ConfigError(
+                "variable `alert_template` makes no sense: {link} is the address of the console, which needs public_url: set it, or leave {link} out".to_owned(),
+            ));
+        }
         Ok(origin.map(|origin| AlertConfig {
             origin,
             target,
             template,
+            link: link.map(|origin| format!("{origin}/console")),
         }))
     }
 }

@@ -9,7 +9,15 @@ use serde_json::Value;
 use shape::Flaw;
 
 /// The places that can be filled.
-pub const PLACES: [&str; 6] = ["text", "cause", "instance", "status", "class", "entity"];
+pub const PLACES: [&str; 10] = [
+    "text", "cause", "instance", "status", "class", "entity", "entities", "state", "action", LINK,
+];
+
+/// The place of the address at which people look.
+const LINK: &str = "link";
+
+/// How long a text of a document is that may be a secret, in bytes.
+const SECRET_MIN: usize = 12;
 
 /// The document where none is configured: a text, which is what many chats take, and what tells alerts apart.
 const DEFAULT: &str = r#"{"text":"{text}","cause":"{cause}","instance":"{instance}"}"#;
@@ -43,6 +51,27 @@ impl Template {
         } else {
             Err(flaws)
         }
+    }
+
+    /// Whether the document says where people look.
+    pub fn has_link(&self) -> bool {
+        let mut has_link = false;
+        each_text(&self.0, &mut |text| {
+            let pieces = pieces(text).unwrap_or_default();
+            has_link |= pieces.contains(&Piece::Place(LINK.to_owned()));
+        });
+        has_link
+    }
+
+    /// The texts that may be what lets alerts in at their receiver: single words without a place.
+    pub fn words(&self) -> Vec<&str> {
+        let mut words = Vec::new();
+        each_text(&self.0, &mut |text| {
+            if text.len() >= SECRET_MIN && !text.contains([' ', '{']) {
+                words.push(text);
+            }
+        });
+        words
     }
 
     /// The document with its places filled by these values, which come in the order of [`PLACES`].
@@ -91,6 +120,16 @@ fn check(value: &Value, place: &str, flaws: &mut Vec<Flaw>) {
     }
 }
 
+/// Every text of a document that may have places.
+fn each_text<'a>(value: &'a Value, with: &mut impl FnMut(&'a str)) {
+    match value {
+        Value::String(text) => with(text),
+        Value::Array(elements) => elements.iter().for_each(|element| each_text(element, with)),
+        Value::Object(members) => members.values().for_each(|member| each_text(member, with)),
+        _ => {}
+    }
+}
+
 fn fill(value: &mut Value, values: &[&str; PLACES.len()]) {
     match value {
         Value::String(text) => {
@@ -121,6 +160,10 @@ mod tests {
         "422",
         "permanent",
         "products/x",
+        "products/x, products/y",
+        "firing",
+        "trigger",
+        "https://relay.example.com/console",
     ];
 
     fn filled(document: &str) -> Value {
@@ -142,6 +185,17 @@ mod tests {
         });
         assert_eq!(filled(document), expected);
         assert_eq!(filled(&format!("\u{feff}{document}")), expected);
+    }
+
+    #[test]
+    fn a_document_tells_whether_it_needs_a_link_and_what_in_it_may_be_a_secret() {
+        let read = |document: &str| Template::read(document).expect(document);
+        let pager = read(r#"{"routing_key":"R0123456789ABCDEF","a":[{"b":"see {link}"}],"c":"a text of many words"}"#);
+        assert!(pager.has_link());
+        assert_eq!(pager.words(), ["R0123456789ABCDEF"]);
+        for document in ["", r#"{"{link}":"\\{link\\} {text}"}"#] {
+            assert!(!read(document).has_link(), "{document}");
+        }
     }
 
     #[test]

@@ -31,10 +31,12 @@ pub struct Asked {
     pub filter: Option<String>,
     /// Whether secrets are changed although deliveries may be refused meanwhile.
     pub force: bool,
+    /// What whoever asks has seen would be done: nothing is done where it is something else by now.
+    pub seen: Option<Vec<String>>,
 }
 
 impl Asked {
-    /// Reads what is asked for: `do`, and for connecting `email`, `filter` and `force`.
+    /// Reads what is asked for: `do`, and for connecting `email`, `filter`, `force` and `seen`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -46,10 +48,10 @@ impl Asked {
         let members = document.as_object().ok_or("the body must be an object")?;
         if let Some(unknown) = members
             .keys()
-            .find(|name| !["do", "email", "filter", "force"].contains(&name.as_str()))
+            .find(|name| !["do", "email", "filter", "force", "seen"].contains(&name.as_str()))
         {
             return Err(format!(
-                "`{unknown}` is not understood: `do`, `email`, `filter` and `force` are"
+                "`{unknown}` is not understood: `do`, `email`, `filter`, `force` and `seen` are"
             ));
         }
         let what = match members.get("do").map(|what| what.as_str().unwrap_or_default()) {
@@ -76,11 +78,17 @@ impl Asked {
             None => false,
             Some(force) => force.as_bool().ok_or("`force` must be true or false")?,
         };
+        let seen = match members.get("seen") {
+            None => None,
+            Some(seen) => serde_json::from_value(seen.clone())
+                .map_err(|_| "`seen` must be a list of texts, as `would` was shown")?,
+        };
         Ok(Asked {
             what,
             email,
             filter,
             force,
+            seen,
         })
     }
 

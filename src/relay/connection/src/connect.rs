@@ -173,7 +173,7 @@ async fn under_lease<H: Host>(host: &H, setting: &Setting, asked: &Asked, lease:
     let memory = Memory::load(host, &config.keys).await.map_err(of_store)?;
     let there = There::read(&management, &setting.wanted, &memory).await?;
     match asked.what {
-        What::Connect => at.connect(memory, there, asked.force).await,
+        What::Connect => at.connect(memory, there, asked).await,
         What::Resume => at.resume(&memory, &there).await,
         What::Remove => at.remove(&there).await,
         What::Logs => at.logs(&memory, &there).await,
@@ -334,9 +334,15 @@ struct At<'a, H> {
 impl<H: Host> At<'_, H> {
     /// Carries the steps out, the subscriber's first. What is sent is remembered after each, so that whoever is killed
     /// between two sends no more than one again.
-    async fn connect(&self, mut memory: Memory, there: There, force: bool) -> Result<Value, Trouble> {
+    async fn connect(&self, mut memory: Memory, there: There, asked: &Asked) -> Result<Value, Trouble> {
         let (wanted, keys) = (&self.setting.wanted, &self.setting.config.keys);
         let steps = there.steps(wanted, &memory);
+        if asked.seen.as_ref().is_some_and(|seen| *seen != told(&steps)) {
+            return refused(
+                "what would be done is something else by now than what was shown",
+                "look again, and ask again",
+            );
+        }
         let (mut subscriber, subscription) = (there.subscriber.clone(), &there.subscription);
         let known_email = subscriber.as_ref().and_then(|known| known.email.clone());
         if !steps.is_empty() && wanted.email.is_none() && known_email.is_none() {
@@ -346,7 +352,7 @@ impl<H: Host> At<'_, H> {
             );
         }
         let now_s = self.host.now_ms() / 1000;
-        let too_early = plan::too_early(wanted, &memory, now_s).filter(|_| subscription.is_some() && !force);
+        let too_early = plan::too_early(wanted, &memory, now_s).filter(|_| subscription.is_some() && !asked.force);
         if let Some(why) = too_early {
             return refused(why, "or ask with `force`, if deliveries may be refused meanwhile");
         }

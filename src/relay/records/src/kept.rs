@@ -43,7 +43,9 @@ fn what_the_worker_keeps_is_read_back() {
     reads_back::<State>(json!({
         "v": 1, "pim": governor(), "destination": governor(), "alert": governor(), "no_post_search_until_s": MANY,
         "indexed": -9_007_199_254_740_993_i64, "deleted": { "product": MANY }, "unwanted": 5,
-        "alerts": { "backlog": MANY }, "thinned_s": MANY, "thinned_key": "k",
+        "alerts": { "backlog": MANY },
+        "alarms": { "backlog": "lasts", "clocks": { "gone-since": MANY }, "subscription": "over" },
+        "thinned_s": MANY, "thinned_key": "k",
     }));
     reads_back::<Status>(json!({
         "v": 1, "depth": MANY, "listed_ms": MANY, "oldest_s": MANY, "retrying": 1, "dead": 2,

@@ -24,6 +24,18 @@ pub const PAUSED: &str = "paused by a person";
 /// For how many ticks it is remembered that they differ.
 const SKEWED_TICKS: u32 = 10_000;
 
+/// What has become of what people were alerted of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alarm {
+    /// It lasts.
+    Lasts,
+    /// It is gone since this moment, in seconds since the Unix epoch, and people have not heard of that.
+    GoneSince(u64),
+    /// It is gone, and people have heard of that.
+    Over,
+}
+
 /// The state record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,6 +77,9 @@ pub struct State {
     pub unwanted: u64,
     /// When each cause was last alerted, in seconds since the Unix epoch.
     pub alerts: BTreeMap<String, u64>,
+    /// Of each cause that people were alerted of, whether it lasts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub alarms: BTreeMap<String, Alarm>,
     /// Since when a person has paused the worker, in seconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_s: Option<u64>,

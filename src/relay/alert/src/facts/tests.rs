@@ -23,17 +23,12 @@ fn held(code: &str, due_s: u64) -> String {
     format!("r1.main.r.p.t{code}.0b.{due_s}")
 }
 
-fn causes(plan: &Plan, state: &State, refused: Option<Refused>, told: Option<Notification>) -> Vec<&'static str> {
+fn causes(plan: &Plan, state: &State, refused: Option<Refused>, told: Option<Notification>) -> Vec<String> {
+    let keys = Keyspace::new("main");
     let facts = Facts {
-        denied: None,
-        keys: &Keyspace::new("main"),
-        plan,
-        state,
         refused,
         notification: told,
-        reconciliation: None,
-        dead_letter: None,
-        now_ms: NOW_S * 1000,
+        ..facts(&keys, plan, state, NOW_S)
     };
     let alerts = facts.alerts();
     assert!(alerts.iter().all(|alert| alert.text.len() > 20));
@@ -209,10 +204,12 @@ fn alerts_tell_status_class_and_entity_and_nothing_that_an_upstream_said() {
         "at_s": NOW_S, "upstream": "destination", "class": "permanent", "status": 422, "reason": format!("422: {SAID}"),
         "answer": SAID, "tracking_id": SAID, "tries": 1, "unsettled": false, "retry_after_s": null,
     });
-    let letter = json!({
-        "v": 1, "kind": "product", "code": "b", "failed_s": NOW_S - 10, "reason": format!("422: {SAID}"),
-        "failures": [failure], "events": [], "hash": null,
-    });
+    let letter = |code: &str, failures: Vec<serde_json::Value>| {
+        json!({
+            "v": 1, "kind": "product", "code": code, "failed_s": NOW_S - 10, "reason": format!("422: {SAID}"),
+            "failures": failures, "events": [], "hash": null,
+        })
+    };
     let told = json!({ "notification_type": "subscription.suspended.SAID", "subscription_id": SAID, "reason": SAID });
     let plan = plan(&[dead("a", NOW_S - 20), dead("b", NOW_S - 10), held("c", NOW_S + 10)]);
     let facts = Facts {
@@ -225,13 +222,17 @@ fn alerts_tell_status_class_and_entity_and_nothing_that_an_upstream_said() {
         reconciliation: serde_json::from_value(json!({ "v": 1, "walk": { "trouble": trouble } }))
             .ok()
             .map(without_answers),
-        dead_letter: serde_json::from_value(letter).ok(),
+        dead_letters: [letter("b", vec![failure]), letter("a", vec![])]
+            .into_iter()
+            .filter_map(|letter| serde_json::from_value(letter).ok())
+            .collect(),
+        braked: Vec::new(),
         now_ms: NOW_S * 1000,
     };
     let alerts = facts.alerts();
     let found: Vec<(&str, Option<u16>, Option<Class>)> = alerts
         .iter()
-        .map(|alert| (alert.cause, alert.about.status, alert.about.class))
+        .map(|alert| (alert.cause.as_str(), alert.about.status, alert.about.class))
         .collect();
     assert_eq!(
         found,
@@ -244,14 +245,26 @@ fn alerts_tell_status_class_and_entity_and_nothing_that_an_upstream_said() {
         ]
     );
     for alert in &alerts {
-        let values = alert.values("main");
+        let values = alert.values("main", Some("https://relay.example.com/console"));
         assert!(!values.concat().contains("SAID"), "{values:?}");
     }
-    assert_eq!(alerts[0].values("main")[3..], ["422", "permanent", "products/b"]);
+    let values = alerts[0].values("main", None);
+    assert_eq!(
+        values[3..],
+        [
+            "422",
+            "permanent",
+            "products/b",
+            "products/b, products/a",
+            "firing",
+            "trigger",
+            ""
+        ]
+    );
     assert!(
         alerts[0]
             .text
-            .contains("2 entities newly given up, the last products/b with 422, 2 in"),
+            .contains("2 entities newly given up (products/b with 422, products/a), 2 in"),
         "{}",
         alerts[0].text
     );
@@ -274,4 +287,94 @@ fn of_a_reason_only_its_status_is_told() {
     ] {
         assert_eq!(status_in(reason), status, "{reason}");
     }
+}
+
+/// Facts of a plan and a state alone.
+fn facts<'a>(keys: &'a Keyspace, plan: &'a Plan, state: &'a State, now_s: u64) -> Facts<'a> {
+    Facts {
+        denied: None,
+        keys,
+        plan,
+        state,
+        refused: None,
+        notification: None,
+        reconciliation: None,
+        dead_letters: Vec::new(),
+        braked: Vec::new(),
+        now_ms: now_s * 1000,
+    }
+}
+
+#[test]
+fn that_it_is_well_again_is_told_once_for_each_cause() {
+    let keys = Keyspace::new("main");
+    let (sick, well) = (plan(&[dead("a", NOW_S - 10)]), plan(&[]));
+    let causes = ["dead-letters", "misconfigured", "backlog"];
+    let mut state = State {
+        alarms: causes.map(|cause| (cause.to_owned(), Alarm::Lasts)).into(),
+        ..State::default()
+    };
+    let (noted, over) = facts(&keys, &sick, &state, NOW_S).endings();
+    let gone = |cause: &str| (cause.to_owned(), Alarm::GoneSince(NOW_S));
+    assert_eq!(
+        (noted, over),
+        (vec![gone("backlog"), gone("misconfigured")], vec![]),
+        "a dead letter lies there still"
+    );
+    state.alarms = causes.map(gone).into();
+    let later_s = NOW_S + alarms::CALM_S;
+    assert_eq!(facts(&keys, &well, &state, later_s - 1).endings(), (vec![], vec![]));
+    let (noted, over) = facts(&keys, &well, &state, later_s).endings();
+    assert_eq!(noted, vec![]);
+    let told: Vec<(&str, &str)> = over
+        .iter()
+        .map(|alert| (alert.cause.as_str(), alert.text.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("backlog", "well again: no event that waits is old any more"),
+            ("dead-letters", "well again: no dead letters are left"),
+            ("misconfigured", "well again: the worker works again"),
+        ]
+    );
+    assert_eq!(over[1].values("main", None)[7..9], ["resolved", "resolve"]);
+    state.alarms = causes.map(|cause| (cause.to_owned(), Alarm::Over)).into();
+    assert_eq!(facts(&keys, &well, &state, later_s).endings(), (vec![], vec![]));
+}
+
+#[test]
+fn what_is_left_alone_is_not_well_because_nothing_waits_for_it() {
+    let (keys, nothing) = (Keyspace::new("main"), plan(&[]));
+    let mut state = State {
+        alarms: [("destination-blocked".to_owned(), Alarm::Lasts)].into(),
+        ..State::default()
+    };
+    let breaker = state.destination.breakers.entry("products".to_owned()).or_default();
+    breaker.open_for_a_person(upstream::breaker::Event::of("401", NOW_S * 1000, 0));
+    assert_eq!(facts(&keys, &nothing, &state, NOW_S).endings(), (vec![], vec![]));
+}
+
+#[test]
+fn the_first_of_what_the_brake_holds_are_named() {
+    let keys = Keyspace::new("main");
+    let held: Vec<String> = (0..7).map(|n| held(&n.to_string(), NOW_S + 3600)).collect();
+    let plan = plan(&held);
+    let mut state = State::default();
+    state.brake.hold(NOW_S);
+    let mut facts = facts(&keys, &plan, &state, NOW_S);
+    facts.braked = vec!["products/0".to_owned(), "products/<!here>".to_owned()];
+    let alert = facts.alerts().pop().expect("an alert");
+    assert!(
+        alert
+            .text
+            .starts_with("deletions of 7 entities (products/0, products/??here?, 5 more) that nobody"),
+        "{}",
+        alert.text
+    );
+    assert_eq!(
+        alert.values("main", None)[5..7],
+        ["", "products/0, products/<!here>"],
+        "one entity alone is told of dead letters"
+    );
 }
