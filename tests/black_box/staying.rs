@@ -91,7 +91,8 @@ async fn an_entity_is_previewed_beside_a_tick_that_stays() {
     let (world, application, staying) = staying().await;
     let body = serde_json::json!({ "kind": "products", "code": world.products()[0].key() });
     let path = "/admin/preview?wait_seconds=60";
-    let asked = application.request(Method::POST, path, &[bearer(ADMIN_TOKEN)], body.to_string());
+    let headers = [bearer(ADMIN_TOKEN)];
+    let asked = application.request(Method::POST, path, &headers, body.to_string());
     let seen = asked.await.unwrap().json();
     assert_eq!(seen["would"], "nothing", "{seen}");
     staying.await.unwrap();

@@ -162,7 +162,7 @@ async fn keep_one<H: Host>(
 }
 
 fn is_unsettled(item: &Pushed) -> bool {
-    matches!(&item.what, Outcome::Failed(failure, _) if failure.unsettled && failure.upstream == "destination")
+    matches!(&item.what, Outcome::Failed(failure, _) if failure.unsettled && &*failure.upstream == "destination")
 }
 
 async fn recheck_later<H: Host>(desk: &Desk<'_, H>, books: &Books, item: &mut Pushed) -> Result<(), StoreError> {
@@ -403,7 +403,7 @@ pub(super) fn through(items: &[Kept]) -> usize {
 /// fewer attempts where the shape says that such a refusal passes by itself.
 fn is_buried(item: &Pushed, failure: &Failure, shape: &Shape) -> bool {
     let answers = shape.answers_of(item.waiting.entity.kind, Act::Upsert);
-    let passes = failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
+    let passes = &*failure.upstream == "destination" && failure.status.is_some_and(|status| answers.passes(status));
     let most = if passes { PASSING_MAX } else { ATTEMPTS_MAX };
     failure.class == Class::Permanent
         || (failure.cost() > 0 && item.waiting.own_try().is_some())
@@ -413,7 +413,7 @@ fn is_buried(item: &Pushed, failure: &Failure, shape: &Shape) -> bool {
 /// How many own tries an entity that is given up has left: the destination may take it once it has another entity that
 /// this one is linked to. An entity that used up its attempts gets none, and is left to people.
 fn own_tries(item: &Pushed, failure: &Failure, attempts: u32) -> u32 {
-    if attempts >= ATTEMPTS_MAX || failure.upstream != "destination" {
+    if attempts >= ATTEMPTS_MAX || &*failure.upstream != "destination" {
         return 0;
     }
     match item.waiting.own_try() {

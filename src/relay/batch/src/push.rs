@@ -209,7 +209,7 @@ fn upserts<'a, H: Host>(
 fn late_for<H: Host>(governor: &Governor<'_, H>, reason: String) -> Failure {
     let failure = governor.failed(Class::Transient, reason);
     Failure {
-        upstream: "destination".to_owned(),
+        upstream: "destination".into(),
         ..failure
     }
 }

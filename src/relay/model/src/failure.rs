@@ -81,7 +81,7 @@ pub struct Failure {
     /// When the call failed, in seconds since the Unix epoch.
     pub at_s: u64,
     /// Which upstream was called: `pim`, `destination` or `alert`.
-    pub upstream: String,
+    pub upstream: Box<str>,
     /// What follows from the failure.
     pub class: Class,
     /// The status of the answer, if there was one.
@@ -183,7 +183,7 @@ mod tests {
     fn less_is_asked_for_only_where_that_may_help() {
         let failure = |class, status, unsettled, retry_after_s| Failure {
             at_s: 0,
-            upstream: "pim".to_owned(),
+            upstream: "pim".into(),
             class,
             status,
             reason: String::new(),
@@ -229,7 +229,7 @@ mod tests {
     fn of_all_answers_and_requests_only_the_last_is_kept_whole() {
         let failure = |n: usize| Failure {
             at_s: 1,
-            upstream: "destination".to_owned(),
+            upstream: "destination".into(),
             class: Class::Transient,
             status: Some(503),
             reason: format!("503: {n}"),

@@ -125,7 +125,7 @@ mod tests {
     fn letter(code: &str, failed_s: u64) -> DeadLetter {
         let failure = Failure {
             at_s: failed_s,
-            upstream: "destination".to_owned(),
+            upstream: "destination".into(),
             class: model::failure::Class::Permanent,
             status: Some(422),
             reason: "no".to_owned(),

@@ -198,7 +198,7 @@ pub(super) async fn is_refused<H: Host>(
     verdict: &Verdict,
 ) -> Result<bool, StoreError> {
     let is_of = |letter: &DeadLetter, upstream: &str| {
-        letter.hash.is_none() && letter.failures.last().is_some_and(|last| last.upstream == upstream)
+        letter.hash.is_none() && letter.failures.last().is_some_and(|last| *last.upstream == *upstream)
     };
     // A dead letter from before the index was emptied is of a former destination, and tells nothing of the new one.
     let emptied_s = books.reconciliation.emptied_s(desk.now_s());

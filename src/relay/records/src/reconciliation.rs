@@ -291,7 +291,7 @@ mod tests {
     fn a_trouble_is_over_with_the_next_page_unless_the_scan_began_anew_for_it() {
         let failure = |class| Failure {
             at_s: 0,
-            upstream: "pim".to_owned(),
+            upstream: "pim".into(),
             class,
             status: None,
             reason: "no".to_owned(),

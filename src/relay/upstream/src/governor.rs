@@ -291,7 +291,7 @@ impl<'a, H: Host> Governor<'a, H> {
     pub fn failed(&self, class: Class, reason: String) -> Failure {
         Failure {
             at_s: self.host.now_ms() / 1000,
-            upstream: self.limits.name.to_owned(),
+            upstream: self.limits.name.into(),
             class,
             status: None,
             reason,
