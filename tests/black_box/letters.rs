@@ -5,6 +5,7 @@ use crate::admin::ask;
 use http::Method;
 use serde_json::{Value, json};
 use simulator::catalogue::{Catalogue, EntityId};
+use simulator::pim::PimConfig;
 use tests::application::{ADMIN_TOKEN, Application, Setup};
 use tests::client::bearer;
 use tests::world::{DESTINATION_TOKEN, World};
@@ -128,8 +129,9 @@ async fn all_that_match_are_written_out_a_line_each() {
 
 #[tokio::test]
 async fn what_was_sent_is_kept_with_what_was_answered_and_tells_no_secret() {
+    let secrets = format!("{DESTINATION_TOKEN} {}", PimConfig::default().password);
     let shape = json!({ "products": { "fields": [
-        { "constant": DESTINATION_TOKEN, "to": "/a_key" }, { "from": "/values", "to": "/values" },
+        { "constant": secrets, "to": "/a_key" }, { "from": "/values", "to": "/values" },
     ] } });
     let (world, application, products) = given_up(|setup| setup.with("shape", &shape.to_string()), 1, 1).await;
     let items = page(&application, "").await["items"].clone();
@@ -141,15 +143,15 @@ async fn what_was_sent_is_kept_with_what_was_answered_and_tells_no_secret() {
         (&json!("PUT"), &json!(path)),
         "{items}"
     );
-    let sent = world
-        .destination
-        .with(|destination| destination.log[0].body.clone())
-        .unwrap();
-    assert!(sent.contains(DESTINATION_TOKEN));
+    let sent = world.destination.with(|destination| {
+        let sent = destination.log.iter().find(|request| request.path == path);
+        sent.and_then(|request| request.body.clone()).unwrap()
+    });
+    assert!(sent.contains(&secrets));
     assert_eq!(request["bytes"], json!(sent.len()));
     let kept = request["body"].as_str().unwrap();
     assert!(
-        kept.len() <= 2048 && kept.starts_with("{\"a_key\":\"[secret]\","),
+        kept.len() <= 2048 && kept.starts_with("{\"a_key\":\"[secret] [secret]\","),
         "{kept}"
     );
     assert!(!items.to_string().contains(DESTINATION_TOKEN));
