@@ -156,7 +156,8 @@ async fn only_the_administration_may_ask_and_what_makes_no_sense_is_told() {
         (Method::POST, ADMIN_TOKEN, r#"{"kind":"families","code":"a"}"#, 400),
         (Method::POST, ADMIN_TOKEN, r#"{"kind":"products","code":" "}"#, 400),
     ] {
-        let asked = application.request(method, "/admin/preview", &[bearer(token)], body.to_owned());
+        let headers = [bearer(token)];
+        let asked = application.request(method, "/admin/preview", &headers, body.to_owned());
         assert_eq!(asked.await.unwrap().status, expected, "{token} {body}");
     }
     assert_eq!(world.pim.with(|pim| pim.calls.len()), 0);

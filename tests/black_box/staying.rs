@@ -91,8 +91,10 @@ async fn an_entity_is_previewed_beside_a_tick_that_stays() {
     let (world, application, staying) = staying().await;
     let body = serde_json::json!({ "kind": "products", "code": world.products()[0].key() });
     let path = "/admin/preview?wait_seconds=60";
-    let asked = application.request(Method::POST, path, &[bearer(ADMIN_TOKEN)], body.to_string());
-    let seen = asked.await.unwrap().json();
+    let asked = application
+        .request(Method::POST, path, &[bearer(ADMIN_TOKEN)], body.to_string())
+        .await;
+    let seen = asked.unwrap().json();
     assert_eq!(seen["would"], "nothing", "{seen}");
     staying.await.unwrap();
 }
