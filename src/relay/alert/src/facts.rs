@@ -21,9 +21,8 @@ use records::pair::Pair;
 use records::reconciliation::Reconciliation;
 use records::refused::Refused;
 use records::state::{Alarm, State};
-use serde::de::DeserializeOwned;
 use upstream::governor_state::GovernorState;
-use world::host::{self, Host, Store, StoreError};
+use world::host::{self, Host, StoreError};
 
 /// The causes that name entities.
 pub(super) const DEAD_LETTERS: &str = "dead-letters";
