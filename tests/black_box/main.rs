@@ -25,6 +25,7 @@ mod kills;
 mod load;
 mod login;
 mod media;
+mod memory;
 mod observation;
 mod operate;
 mod preflight;

@@ -152,6 +152,7 @@ fn log(state: &Path) -> PathBuf {
 async fn embedded(address: &str, state: &Path, setup: &Setup) -> Result<(Process, String)> {
     let mut command = command(&runtime()?, address, state, setup)?;
     command.arg("--store-log").arg(state.join("store.log"));
+    command.arg("--memory-log").arg(state.join("memory.log"));
     if !setup.cron {
         command.arg("--no-cron");
     }
