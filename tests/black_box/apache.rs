@@ -6,16 +6,12 @@ use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, Change};
 use simulator::destination::sha256;
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::Application;
 use tests::client;
+use tests::servers::{Nginx, Server, answers, free_port, open_folder, program};
 use tests::world::{World, deliver_all, platform_deliveries};
-use tokio::process::{Child, Command};
-use tokio::time::sleep;
 
 /// How many products are pushed.
 const PRODUCTS: usize = 500;
@@ -31,7 +27,9 @@ async fn behind_apache_with_php_fpm_no_body_arrives_empty() {
 #[ignore = "needs Apache, PHP-FPM and nginx: `cargo xtask test --full`"]
 async fn behind_apache_and_nginx_no_body_arrives_empty() {
     let apache = Apache::start(Packing::AsAsked).await;
-    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", apache.url), "").await;
+    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", apache.url), "")
+        .await
+        .unwrap();
     play(&apache, &nginx.url).await;
 }
 
@@ -39,7 +37,9 @@ async fn behind_apache_and_nginx_no_body_arrives_empty() {
 #[ignore = "needs Apache, PHP-FPM and nginx: `cargo xtask test --full`"]
 async fn behind_apache_and_nginx_what_is_larger_than_nginx_takes_says_so() {
     let apache = Apache::start(Packing::AsAsked).await;
-    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", apache.url), "").await;
+    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", apache.url), "")
+        .await
+        .unwrap();
     let world = World::start(Catalogue::generate(1, 0, 11)).await.unwrap();
     let product = world.products().remove(0);
     // By default nginx takes a megabyte. It answers before it has read the body.
@@ -161,7 +161,7 @@ enum Packing {
 
 /// An Apache with PHP-FPM of the test's own, before `index.php`. Dropping it ends it.
 struct Apache {
-    _processes: [Process; 2],
+    _processes: [Server; 2],
     folder: TempDir,
     url: String,
 }
@@ -169,7 +169,7 @@ struct Apache {
 impl Apache {
     /// Starts the programs that `APACHE2` and `PHP_FPM` name.
     async fn start(packing: Packing) -> Apache {
-        let folder = open_folder();
+        let folder = open_folder().unwrap();
         let at = folder.path().display();
         std::fs::create_dir(folder.path().join("public")).unwrap();
         std::fs::create_dir(folder.path().join("products")).unwrap();
@@ -185,17 +185,19 @@ impl Apache {
         command
             .args(["-n", "-F", "-R", "-y"])
             .arg(folder.path().join("php-fpm.conf"));
-        let mut php = Process::start(command, folder.path());
-        php.wait_for(|| folder.path().join("php-fpm.sock").exists()).await;
+        let mut php = Server::start(command, folder.path()).unwrap();
+        php.wait_for(|| folder.path().join("php-fpm.sock").exists())
+            .await
+            .unwrap();
 
-        let port = free_port();
+        let port = free_port().unwrap();
         std::fs::write(folder.path().join("apache.conf"), site(folder.path(), port, packing)).unwrap();
         let mut command = program("APACHE2", "apache2");
         command
             .args(["-D", "FOREGROUND", "-f"])
             .arg(folder.path().join("apache.conf"));
-        let mut apache = Process::start(command, folder.path());
-        apache.wait_for(|| answers(port)).await;
+        let mut apache = Server::start(command, folder.path()).unwrap();
+        apache.wait_for(|| answers(port)).await.unwrap();
         Apache {
             _processes: [apache, php],
             folder,
@@ -265,103 +267,4 @@ fn modules() -> PathBuf {
     unpacked
         .filter(|folder| folder.exists())
         .unwrap_or_else(|| Path::new("/").join(below))
-}
-
-/// An nginx with its defaults but for what is said. Dropping it ends it.
-pub(crate) struct Nginx {
-    _process: Process,
-    _folder: TempDir,
-    pub(crate) url: String,
-}
-
-impl Nginx {
-    /// Starts the program that `NGINX` names, with one server of which this is said, and this beside it.
-    pub(crate) async fn start(server: &str, beside: &str) -> Nginx {
-        let folder = open_folder();
-        let (at, port) = (folder.path().display(), free_port());
-        // Only where its files are is not by default.
-        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|name| format!("{name}_temp_path {at}/{name};\n"))
-            .collect();
-        let text = format!(
-            "daemon off;\nuser nobody nogroup;\npid {at}/nginx.pid;\nerror_log {at}/nginx.log;\nevents {{}}\n\
-             http {{\naccess_log off;\n{paths}{beside}\n\
-             server {{\nlisten 127.0.0.1:{port};\n{server}\n}}\n}}\n"
-        );
-        std::fs::write(folder.path().join("nginx.conf"), text).unwrap();
-        let mut command = program("NGINX", "nginx");
-        command.arg("-e").arg(folder.path().join("nginx.log"));
-        command.arg("-c").arg(folder.path().join("nginx.conf"));
-        let mut process = Process::start(command, folder.path());
-        process.wait_for(|| answers(port)).await;
-        Nginx {
-            _process: process,
-            _folder: folder,
-            url: format!("http://127.0.0.1:{port}"),
-        }
-    }
-}
-
-/// A folder that a server may look into which gives up the rights of root.
-pub(crate) fn open_folder() -> TempDir {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = TempDir::new().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    folder
-}
-
-pub(crate) fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
-}
-
-pub(crate) fn answers(port: u16) -> bool {
-    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-}
-
-pub(crate) fn program(variable: &str, name: &str) -> Command {
-    Command::new(std::env::var_os(variable).unwrap_or(name.into()))
-}
-
-/// A server and the processes that it makes. Dropping it ends them.
-pub(crate) struct Process {
-    child: Child,
-    output: PathBuf,
-}
-
-impl Process {
-    pub(crate) fn start(mut command: Command, folder: &Path) -> Process {
-        let program = command.as_std().get_program().to_owned();
-        let name = Path::new(&program).file_name().unwrap().to_string_lossy().into_owned();
-        let output = folder.join(format!("{name}.output"));
-        let file = std::fs::File::create(&output).unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file);
-        let child = command.spawn();
-        let child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        Process { child, output }
-    }
-
-    pub(crate) async fn wait_for(&mut self, is_up: impl Fn() -> bool) {
-        while !is_up() {
-            let printed = std::fs::read_to_string(&self.output).unwrap();
-            assert_eq!(self.child.try_wait().unwrap(), None, "{printed}");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Asked to end, a server takes its own processes along.
-        if let Some(id) = self.child.id() {
-            let ended = std::process::Command::new("kill")
-                .args(["-TERM", &id.to_string()])
-                .status();
-            assert!(ended.unwrap().success());
-        }
-    }
 }

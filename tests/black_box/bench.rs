@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// As little as can be measured.
-const LITTLE: [&str; 24] = [
+const LITTLE: [&str; 32] = [
     "--on",
     "runtime",
     "--products",
@@ -28,6 +28,14 @@ const LITTLE: [&str; 24] = [
     "1",
     "--idle-products",
     "5",
+    "--forged",
+    "1",
+    "--attack-seconds",
+    "1",
+    "--half-open",
+    "40",
+    "--bodies",
+    "2",
     "--answer",
     "8192",
     "--document",
@@ -37,6 +45,7 @@ const LITTLE: [&str; 24] = [
 /// What it prints, measuring little of this.
 fn bench(told: &[&str], file: (&str, &Path)) -> String {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_bench"));
+    bench.env("NGINX", std::env::var_os("NGINX").unwrap_or("nginx".into()));
     let output = bench.args(LITTLE).args(told).arg(file.0).arg(file.1).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -71,11 +80,25 @@ fn every_drain_is_measured() {
 
 #[test]
 fn every_other_row_is_measured() {
-    let names = ["acknowledgement", "entity", "freshness", "ingest", "idle", "reading"];
+    let names = [
+        "acknowledgement",
+        "entity",
+        "freshness",
+        "ingest",
+        "idle",
+        "requests",
+        "reading",
+    ];
     let only = names.map(|name| ["--only", name]).concat();
-    // Fourteen pairs, two times and two counts of freshness, four rates and percentiles of ingest, idleness.
-    let expected = counts([("ms", 14 + 2 + 4), ("", 2), ("1/s", 4), ("%", 1)]);
+    // Fourteen pairs, two times and two counts of freshness, four rates and percentiles of ingest, idleness, two requests.
+    let expected = counts([("ms", 14 + 2 + 4 + 2), ("", 2), ("1/s", 4), ("%", 1)]);
     assert_eq!(units(&only), expected);
+}
+
+#[test]
+#[ignore = "needs nginx: `cargo xtask test --full`"]
+fn an_attack_is_measured_behind_nginx_and_without_a_proxy() {
+    assert_eq!(units(&["--only", "attack"]), counts([("", 2), ("ms", 2), ("MB", 2)]));
 }
 
 #[test]

@@ -7,37 +7,37 @@ use tests::client::{announced, endless};
 use tests::world::{LEGACY_SECRET, PLATFORM_SECRET, secrets};
 use tokio::net::TcpStream;
 
-const PLATFORM: &str = "/webhooks/akeneo/event-platform";
-const LEGACY: &str = "/webhooks/akeneo/events-api";
-const NOTIFICATIONS: &str = "/webhooks/akeneo/notifications";
+pub(crate) const PLATFORM: &str = "/webhooks/akeneo/event-platform";
+pub(crate) const LEGACY: &str = "/webhooks/akeneo/events-api";
+pub(crate) const NOTIFICATIONS: &str = "/webhooks/akeneo/notifications";
 
-type Headers = Vec<(String, String)>;
+pub(crate) type Headers = Vec<(String, String)>;
 
 /// Headers as a sender has them who knows no secret.
-fn forged(path: &str) -> Headers {
+pub(crate) fn forged(path: &str) -> Headers {
     match path {
         LEGACY => events_api_headers(b"", "guessed", now_ms() / 1000),
         _ => event_platform_headers(b"", &Secrets::primary("guessed")),
     }
 }
 
-fn address(application: &Application) -> &str {
+pub(crate) fn address(application: &Application) -> &str {
     application.url.strip_prefix("http://").unwrap()
 }
 
-async fn open(application: &Application) -> TcpStream {
+pub(crate) async fn open(application: &Application) -> TcpStream {
     TcpStream::connect(address(application)).await.unwrap()
 }
 
 /// The answer to a head behind which nothing comes.
-async fn answered_unread(application: &Application, path: &str, headers: &Headers, length: usize) -> String {
+pub(crate) async fn answered_unread(application: &Application, path: &str, headers: &Headers, length: usize) -> String {
     let mut stream = open(application).await;
     announced(&mut stream, path, address(application), headers, length)
         .await
         .unwrap()
 }
 
-fn assert_status(answer: &str, status: u16, what: &str) {
+pub(crate) fn assert_status(answer: &str, status: u16, what: &str) {
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
         "{what}: {status} is expected, and not {answer}"

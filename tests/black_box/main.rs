@@ -27,6 +27,7 @@ mod letters;
 mod load;
 mod login;
 mod media;
+mod memory;
 mod observation;
 mod operate;
 mod preflight;

@@ -1,6 +1,5 @@
 //! The application behind a proxy that is set up as `deploy/` says.
 
-use crate::apache::{Nginx, Process, answers, free_port, open_folder, program};
 use crate::store::Store;
 use bytes::Bytes;
 use http::Method;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::{Application, root};
 use tests::client;
+use tests::servers::{Nginx, Server, answers, free_port, open_folder, program};
 use tests::world::{World, platform_deliveries};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
@@ -39,15 +39,11 @@ struct Proxy {
 /// What ends with the proxy.
 enum Running {
     Nginx { _nginx: Nginx },
-    Caddy { _caddy: Process, _folder: TempDir },
+    Caddy { _caddy: Server, _folder: TempDir },
 }
 
 async fn nginx_before(port: u16) -> Proxy {
-    let locations = root().join("deploy/nginx/locations.conf");
-    let beside = format!(
-        "limit_conn_zone $binary_remote_addr zone=akeneo_relay:1m;\nupstream akeneo_relay {{ server 127.0.0.1:{port}; keepalive 16; }}"
-    );
-    let nginx = Nginx::start(&format!("include {};", locations.display()), &beside).await;
+    let nginx = Nginx::before(port).await.unwrap();
     Proxy {
         url: nginx.url.clone(),
         down: 503,
@@ -56,7 +52,7 @@ async fn nginx_before(port: u16) -> Proxy {
 }
 
 async fn caddy_before(port: u16) -> Proxy {
-    let (folder, at) = (open_folder(), free_port());
+    let (folder, at) = (open_folder().unwrap(), free_port().unwrap());
     let url = format!("http://127.0.0.1:{at}");
     let mut text = std::fs::read_to_string(root().join("deploy/Caddyfile")).unwrap();
     for (from, to) in [
@@ -74,8 +70,8 @@ async fn caddy_before(port: u16) -> Proxy {
     for variable in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
         command.env(variable, folder.path());
     }
-    let mut caddy = Process::start(command, folder.path());
-    caddy.wait_for(|| answers(at)).await;
+    let mut caddy = Server::start(command, folder.path()).unwrap();
+    caddy.wait_for(|| answers(at)).await.unwrap();
     Proxy {
         url,
         down: 502,
@@ -140,7 +136,7 @@ async fn restarts_behind_caddy_lose_nothing_and_are_no_reason_to_suspend() {
 /// acknowledged is kept, and what was not arrives once it is sent again.
 async fn restarts_behind(before: impl AsyncFnOnce(u16) -> Proxy) -> BTreeSet<u16> {
     let world = Arc::new(World::start(Catalogue::generate(100, 0, 9)).await.unwrap());
-    let port = free_port();
+    let port = free_port().unwrap();
     let address = format!("127.0.0.1:{port}");
     let state = Arc::new(TempDir::new().unwrap());
     let mut application = Application::start_at(&address, state.clone(), world.setup())
@@ -193,7 +189,7 @@ async fn below_webhooks_behind_caddy_nothing_is_missing_or_elsewhere() {
 /// Asks for paths below the webhooks and elsewhere through a proxy, while the application runs and while it is down.
 async fn nothing_is_missing_or_elsewhere_behind(before: impl AsyncFnOnce(u16) -> Proxy) {
     let world = World::start(Catalogue::generate(1, 0, 9)).await.unwrap();
-    let port = free_port();
+    let port = free_port().unwrap();
     let state = Arc::new(TempDir::new().unwrap());
     let address = format!("127.0.0.1:{port}");
     let application = Application::start_at(&address, state, world.setup()).await.unwrap();

@@ -9,6 +9,7 @@ mod clocks;
 mod codes;
 mod configuration;
 mod doors;
+mod failing_store;
 mod identities;
 mod lookups;
 mod media;

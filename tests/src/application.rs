@@ -248,7 +248,22 @@ impl Application {
     /// # Errors
     /// If the log cannot be read.
     pub fn store_operations(&self) -> Result<Vec<Value>> {
-        let log = std::fs::read_to_string(self.state.path().join("store.log")).unwrap_or_default();
+        self.lines("store.log")
+    }
+
+    /// By how much memory each call of a component grew that is over by now, in bytes; on the embedded runtime.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn memory_grown(&self, component: &str) -> Result<Vec<u64>> {
+        let calls = self.lines("memory.log")?.into_iter();
+        let calls = calls.filter(|call| call["component"] == component);
+        Ok(calls.filter_map(|call| call["grown"].as_u64()).collect())
+    }
+
+    /// What the embedded runtime has written down in a file.
+    fn lines(&self, file: &str) -> Result<Vec<Value>> {
+        let log = std::fs::read_to_string(self.state.path().join(file)).unwrap_or_default();
         log.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 

@@ -104,6 +104,35 @@ pub async fn endless(
     }
 }
 
+/// Sends a body of which the length is not told, in pieces of 64 KiB, and gives the answer.
+///
+/// # Errors
+/// If the connection breaks before there is an answer.
+pub async fn unmeasured(
+    stream: &mut TcpStream,
+    path: &str,
+    host: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<String> {
+    let (mut reader, mut writer) = stream.split();
+    let length = ("transfer-encoding".to_owned(), "chunked".to_owned());
+    writer.write_all(head(path, host, headers, length).as_bytes()).await?;
+    let sending = async {
+        for piece in body.chunks(0x10000) {
+            writer.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+            writer.write_all(piece).await?;
+            writer.write_all(b"\r\n").await?;
+        }
+        writer.write_all(b"0\r\n\r\n").await?;
+        std::future::pending::<Result<()>>().await
+    };
+    tokio::select! {
+        answer = refusal(&mut reader) => answer,
+        broken = sending => broken.map(|()| String::new()),
+    }
+}
+
 /// An answer that ends with a document of JSON; or as much of it as came.
 async fn refusal(reader: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     let (mut answer, mut part) = (Vec::new(), [0; 1024]);

@@ -6,6 +6,7 @@
 //! - [`world`]: a simulated PIM and destination, and an application between them
 //! - [`playground`]: what the demonstration leaves running for people
 //! - [`redis_server`]: a Redis of its own for who asks for one
+//! - [`servers`]: servers that others have made, such as nginx, for who asks for one
 //! - [`shaped`]: what a destination should hold under a shape
 //! - [`native`]: the relay's world without a component around it
 //! - [`hearing`]: a world around one upstream, which is heard and answers
@@ -23,6 +24,7 @@ pub mod native;
 pub mod playground;
 mod process;
 pub mod redis_server;
+pub mod servers;
 pub mod shaped;
 pub mod simulation;
 pub mod world;

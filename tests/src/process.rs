@@ -2,7 +2,7 @@
 
 use crate::application::{ADMIN_TOKEN, Setup, component, root};
 use crate::client;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use http::Method;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -52,31 +52,46 @@ impl Process {
         Ok(self.child.kill().await?)
     }
 
-    /// The most memory that it has had at once, in bytes.
+    /// The most memory that it has had at once, in bytes; of several processes, the sum of what each has had.
     pub(crate) fn peak_bytes(&self) -> Result<usize> {
-        let process = self.child.id().context("it has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes: usize = peak.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
+        let peak = |process: &Seen| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.id)).ok()?;
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            peak.trim().trim_end_matches(" kB").parse::<usize>().ok()
+        };
+        let kilobytes: usize = self.seen()?.iter().filter_map(peak).sum();
+        ensure!(kilobytes > 0, "no VmHWM");
         Ok(kilobytes << 10)
     }
 
     /// The processor time that it has used so far; none where the system does not tell as Linux does.
     pub(crate) fn processor_time(&self) -> Option<Duration> {
-        let process = self.child.id()?;
-        let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| {
+        let ticks = self.seen().ok()?.iter().map(|process| process.ticks).sum::<u64>();
+        Some(Duration::from_millis(ticks * TICK_MS))
+    }
+
+    /// The processes that it is, as Linux tells of them.
+    fn seen(&self) -> Result<Vec<Seen>> {
+        let process = self.child.id().context("it has ended")?;
+        let seen = std::fs::read_dir("/proc")?.filter_map(|entry| {
             let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
-            Some((stat.split(' ').next()?.parse::<u32>().ok()?, stat))
-        });
-        let of_it = processes.filter_map(|(id, stat)| {
+            let id = stat.split(' ').next()?.parse::<u32>().ok()?;
             // What follows the name, which may hold anything, begins with the third field (proc(5)).
             let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
             let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
             let is_of_it = id == process || self.group.is_some() && field(5) == self.group.map(u64::from);
-            is_of_it.then_some(field(14)? + field(15)?)
+            let ticks = field(14)? + field(15)?;
+            is_of_it.then_some(Seen { id, ticks })
         });
-        Some(Duration::from_millis(of_it.sum::<u64>() * TICK_MS))
+        Ok(seen.collect())
     }
+}
+
+/// A process as Linux tells of it.
+struct Seen {
+    id: u32,
+    /// The processor time that it has used.
+    ticks: u64,
 }
 
 /// What Linux counts processor time in, in milliseconds: `USER_HZ` is 100 on all that it tells it to.
@@ -152,6 +167,7 @@ fn log(state: &Path) -> PathBuf {
 async fn embedded(address: &str, state: &Path, setup: &Setup) -> Result<(Process, String)> {
     let mut command = command(&runtime()?, address, state, setup)?;
     command.arg("--store-log").arg(state.join("store.log"));
+    command.arg("--memory-log").arg(state.join("memory.log"));
     if !setup.cron {
         command.arg("--no-cron");
     }

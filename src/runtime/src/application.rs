@@ -17,6 +17,7 @@ use crate::hosts::AllowedHosts;
 use crate::keyvalue::{RuntimeConfig, StoreLog, Stores};
 use crate::logs::ComponentLogs;
 use crate::manifest::{self, Manifest};
+use crate::memory::MemoryLog;
 use crate::outbound::{HttpClient, Outbound};
 use crate::router::Router;
 use crate::variables::Variables;
@@ -37,6 +38,8 @@ pub struct Options {
     pub runtime_config: Option<PathBuf>,
     /// The file to which every store operation is appended.
     pub store_log: Option<PathBuf>,
+    /// The file to which is appended how much memory each call of a component takes.
+    pub memory_log: Option<PathBuf>,
 }
 
 /// An application ready to run.
@@ -75,6 +78,7 @@ impl Application {
             variables,
             stores: Arc::new(Stores::new(config.unwrap_or_default(), &options.state_dir)?),
             store_log: Arc::new(StoreLog::new(options.store_log.as_deref())?),
+            memory_log: Arc::new(MemoryLog::new(options.memory_log.as_deref())?),
             client: HttpClient::new(),
             log_folder: options.state_dir.join("logs"),
         };
@@ -106,6 +110,7 @@ impl Component {
     /// What one instance runs in.
     pub(crate) fn instance_store(&self) -> Store<State> {
         let mut store = Store::new(&self.engine, State::new(&self.settings));
+        store.limiter(State::memory);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store
@@ -118,6 +123,7 @@ struct Shared {
     defaults: Variables,
     stores: Arc<Stores>,
     store_log: Arc<StoreLog>,
+    memory_log: Arc<MemoryLog>,
     client: HttpClient,
     log_folder: PathBuf,
 }
@@ -142,6 +148,7 @@ impl Shared {
             store_labels: component.key_value_stores.iter().cloned().collect(),
             stores: Arc::clone(&self.stores),
             store_log: Arc::clone(&self.store_log),
+            memory_log: Arc::clone(&self.memory_log),
             environment: component.environment.clone().into_iter().collect(),
             logs: ComponentLogs::open(&self.log_folder, id)?,
             outbound: Outbound::new(self.client.clone(), id, allowed),

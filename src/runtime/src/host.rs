@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use wasmtime::ResourceLimiter;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
@@ -14,6 +15,7 @@ use crate::bindings::wasi::config::store as config;
 use crate::bindings::wasi::keyvalue::{atomics, batch, store as wasi_store};
 use crate::keyvalue::{Cas, Store, StoreLog, StoreResult, Stores, SwapError};
 use crate::logs::ComponentLogs;
+use crate::memory::{Memory, MemoryLog};
 use crate::outbound::Outbound;
 use crate::variables::{ProviderFailed, check_name};
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub stores: Arc<Stores>,
     /// Where its store operations are written down.
     pub store_log: Arc<StoreLog>,
+    /// Where it is written down how much memory its calls take.
+    pub memory_log: Arc<MemoryLog>,
     /// Its environment variables.
     pub environment: Vec<(String, String)>,
     /// Where its output goes.
@@ -43,7 +47,15 @@ pub struct State {
     http: WasiHttpCtx,
     outbound: Outbound,
     table: ResourceTable,
+    memory: Memory,
     settings: Arc<Settings>,
+}
+
+/// However the call ended.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.settings.memory_log.record(&self.settings.id, &self.memory);
+    }
 }
 
 /// A store that an instance has open.
@@ -70,8 +82,14 @@ impl State {
             http: WasiHttpCtx::new(),
             outbound: settings.outbound.clone(),
             table: ResourceTable::new(),
+            memory: Memory::default(),
             settings: Arc::clone(settings),
         }
+    }
+
+    /// What is told whenever the instance's memory grows.
+    pub fn memory(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.memory
     }
 
     fn logged<T>(&self, op: &str, keys: &[String], result: StoreResult<T>) -> StoreResult<T> {

@@ -1,14 +1,15 @@
 //! Key-value stores: what Spin's backends do, with the quirks a component has to live with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::json;
+
+use crate::logs::Lines;
 
 mod redis;
 mod sqlite;
@@ -167,7 +168,7 @@ impl Backend {
 
 /// Where every operation on a store is written down, for tests that count them.
 #[derive(Debug, Default)]
-pub struct StoreLog(Option<Mutex<File>>);
+pub struct StoreLog(Lines);
 
 impl StoreLog {
     /// Appends to a file, or keeps no log.
@@ -175,24 +176,13 @@ impl StoreLog {
     /// # Errors
     /// When the file cannot be opened.
     pub fn new(path: Option<&Path>) -> Result<Self> {
-        let open = |path: &Path| {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            file.with_context(|| format!("cannot open the store log {}", path.display()))
-        };
-        Ok(Self(path.map(open).transpose()?.map(Mutex::new)))
+        Ok(Self(Lines::new(path)?))
     }
 
     /// Writes one operation as a line of JSON.
     pub fn record(&self, component: &str, op: &str, keys: &[String], ok: bool) {
-        let Some(file) = &self.0 else { return };
-        let line = serde_json::json!({ "component": component, "op": op, "keys": keys, "ok": ok });
-        let written = file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(format!("{line}\n").as_bytes());
-        if let Err(error) = written {
-            eprintln!("the store log cannot be written: {error}");
-        }
+        self.0
+            .write(|| json!({ "component": component, "op": op, "keys": keys, "ok": ok }));
     }
 }
 

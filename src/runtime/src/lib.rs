@@ -6,6 +6,7 @@
 //! - [`http`] serves the HTTP triggers by way of [`router`]; [`cron`] fires the schedules.
 //! - [`host`] is what a component can call ([`bindings`] are the generated interfaces): stores ([`keyvalue`]),
 //!   variables, and outgoing HTTP ([`outbound`], within [`hosts`]). What it prints goes to [`logs`].
+//! - [`memory`] tells how much memory calls take.
 
 pub mod application;
 pub mod bindings;
@@ -16,6 +17,7 @@ pub mod http;
 pub mod keyvalue;
 pub mod logs;
 pub mod manifest;
+pub mod memory;
 pub mod outbound;
 pub mod router;
 pub mod variables;

@@ -1,15 +1,17 @@
-//! What components print: to standard error and, appended, to Spin's log files.
+//! What components print: to standard error and, appended, to Spin's log files. And what the runtime itself writes down of
+//! them, for tests.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
@@ -110,6 +112,37 @@ impl OutputStream for LogStream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(WRITE_BYTES)
+    }
+}
+
+/// A file to which documents of JSON are appended, a line each, or none.
+#[derive(Debug, Default)]
+pub struct Lines(Option<Mutex<File>>);
+
+impl Lines {
+    /// Appends to a file, or keeps nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn new(path: Option<&Path>) -> Result<Self> {
+        let open = |path: &Path| {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            file.with_context(|| format!("cannot open {}", path.display()))
+        };
+        Ok(Self(path.map(open).transpose()?.map(Mutex::new)))
+    }
+
+    /// Appends a document, which is made only where there is a file.
+    pub fn write(&self, line: impl FnOnce() -> Value) {
+        let Some(file) = &self.0 else { return };
+        let line = line();
+        let written = file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(format!("{line}\n").as_bytes());
+        if let Err(error) = written {
+            eprintln!("a file of the runtime's own cannot be written: {error}");
+        }
     }
 }
 

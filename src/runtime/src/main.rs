@@ -35,6 +35,9 @@ struct Arguments {
     /// Append a line of JSON for every key-value operation
     #[arg(long, value_name = "FILE")]
     store_log: Option<PathBuf>,
+    /// Append a line of JSON for every call of a component: the memory that its instance began with, and by how much it grew
+    #[arg(long, value_name = "FILE")]
+    memory_log: Option<PathBuf>,
 }
 
 fn name_and_value(argument: &str) -> Result<(String, String), String> {
@@ -60,6 +63,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         variables: arguments.variables,
         runtime_config: arguments.runtime_config_file,
         store_log: arguments.store_log,
+        memory_log: arguments.memory_log,
     })?);
     let listen = arguments.listen;
     let listener = TcpListener::bind(listen)

@@ -36,6 +36,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Err(why) => eprintln!("Left out: what needs a Redis: {why:#}"),
         }
     }
+    if args.wants(Name::Attack) {
+        match packages::NGINX.find_or_bring() {
+            Ok(programs) => {
+                bench.envs(["NGINX"].iter().zip(programs));
+            }
+            Err(why) => eprintln!("Left out: an attack behind nginx: {why:#}"),
+        }
+    }
     if wants_node {
         match npm::RECEIVER.find_or_bring() {
             Ok(modules) => {

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Show beside each figure its ratio to that of an earlier run, which `--json` wrote to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) compare: Option<PathBuf>,
-    /// acknowledgement, entity: products in the simulated PIM
+    /// acknowledgement, entity, attack: products in the simulated PIM
     #[arg(long, default_value_t = 1000)]
     pub(crate) products: usize,
     /// acknowledgement: events that wait where many do
@@ -46,6 +46,18 @@ pub(crate) struct Args {
     /// idle: products that the application knows; 100000 is what the limit is stated for
     #[arg(long, default_value_t = 2000)]
     pub(crate) idle_products: usize,
+    /// requests: how many with a wrong signature are timed, and 25 times as many without one
+    #[arg(long, default_value_t = 8)]
+    pub(crate) forged: usize,
+    /// attack: for how long it goes on, in seconds, and as long without; 180 is what the limits are stated for
+    #[arg(long, default_value_t = 10)]
+    pub(crate) attack_seconds: u64,
+    /// attack: half-open requests that are held at once
+    #[arg(long, default_value_t = 1100)]
+    pub(crate) half_open: usize,
+    /// attack: bodies of 16 MiB that are sent at once
+    #[arg(long, default_value_t = 200)]
+    pub(crate) bodies: usize,
     /// reading: bytes of the answers of a destination; 1 MiB is the most that is read of one
     #[arg(long, default_value_t = 1 << 20)]
     pub(crate) answer: usize,
@@ -69,6 +81,10 @@ pub(crate) enum Name {
     Ingest,
     /// The processor's time of an application without work
     Idle,
+    /// What requests take of the processor that strangers can send
+    Requests,
+    /// Honest deliveries and memory while strangers hold connections and send large bodies, behind nginx and without a proxy
+    Attack,
     /// Answers and documents of double the size, by the size
     Reading,
 }

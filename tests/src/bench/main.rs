@@ -2,12 +2,14 @@
 //! this.
 
 mod args;
+mod attack;
 mod drain;
 mod evaluation;
 mod freshness;
 mod idle;
 mod ingest;
 mod pairs;
+mod requests;
 mod running;
 mod table;
 
@@ -62,6 +64,12 @@ async fn on(host: Host, args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.wants(Name::Idle) {
         idle::measure(args, host, table).await?;
+    }
+    if args.wants(Name::Requests) {
+        requests::measure(args, host, table).await?;
+    }
+    if args.wants(Name::Attack) {
+        attack::measure(args, host, table).await?;
     }
     Ok(())
 }

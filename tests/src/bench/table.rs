@@ -20,6 +20,8 @@ pub(crate) enum Unit {
     PerSecond,
     /// A share, in percent.
     Percent,
+    /// Memory, in megabytes.
+    Mb,
 }
 
 impl Unit {
@@ -31,6 +33,7 @@ impl Unit {
             Unit::Count => "",
             Unit::PerSecond => "1/s",
             Unit::Percent => "%",
+            Unit::Mb => "MB",
         }
     }
 
@@ -41,6 +44,7 @@ impl Unit {
             Unit::Count => format!("{figure:.2}"),
             Unit::PerSecond => format!("{figure:.0} /s"),
             Unit::Percent => format!("{figure:.2} %"),
+            Unit::Mb => format!("{figure:.0} MB"),
         }
     }
 }

@@ -14,6 +14,7 @@ use queue::keyspace::Keyspace;
 use simulator::catalogue::{Change, ChangeKind, Edit, EntityId};
 use simulator::deliveries::{Delivery, Format, Plan, Secrets};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 impl Run {
@@ -145,14 +146,31 @@ impl Run {
             }
         }
         let keys = Keyspace::new("main");
-        let mut stored = self.stored.borrow_mut();
-        let known = stored.entry(delivery.body.clone()).or_default();
+        let mut written = BTreeMap::new();
         for (key, at_ms) in set.borrow().iter() {
             if let Some(Key::Event(event)) = keys.parse(key) {
-                known.entry(event.entity).or_insert(*at_ms);
+                written.entry(event.entity).or_insert(*at_ms);
             }
         }
+        if answer.get() == Some(200) {
+            self.check_that_it_is_written(delivery, &written);
+        }
+        let mut stored = self.stored.borrow_mut();
+        let known = stored.entry(delivery.body.clone()).or_default();
+        for (entity, at_ms) in written {
+            known.entry(entity).or_insert(at_ms);
+        }
         answer.get()
+    }
+
+    /// Whoever acknowledges a delivery has written a key for each of its events. Those of categories may not be wanted.
+    fn check_that_it_is_written(&self, delivery: &Delivery, written: &BTreeMap<Entity, u64>) {
+        let events = delivery.entities.iter();
+        let wanted = events.filter(|entity| !matches!(entity, EntityId::Category(_)));
+        let lost = wanted.filter(|entity| !written.contains_key(&entity_of(entity)));
+        let now_ms = self.executor.now_ms();
+        let told = lost.map(|entity| format!("an event of {entity} was acknowledged at {now_ms} and is not written"));
+        self.shared.borrow_mut().violations.extend(told);
     }
 }
 

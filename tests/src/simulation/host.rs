@@ -256,17 +256,26 @@ impl SimHost {
     ) -> Result<T, StoreError> {
         self.call(what, async || {
             if self.strikes(|chances| chances.store / 2.0) {
-                self.note(|| "  failed, not done".to_owned());
-                return Err(StoreError::Failed("it did not answer".to_owned()));
+                return Err(self.fail("not done"));
             }
             let result = act(&mut self.shared.borrow_mut().store);
             if self.strikes(|chances| chances.store / 2.0) {
-                self.note(|| "  failed, but done".to_owned());
-                return Err(StoreError::Failed("it did not answer".to_owned()));
+                return Err(self.fail("but done"));
             }
             Ok(result)
         })
         .await
+    }
+
+    /// A store call has failed.
+    fn fail(&self, how: &str) -> StoreError {
+        self.note(|| format!("  failed, {how}"));
+        let failed = &mut self.shared.borrow_mut().failed;
+        match self.is_worker {
+            true => failed.of_workers += 1,
+            false => failed.of_ingests += 1,
+        }
+        StoreError::Failed("it did not answer".to_owned())
     }
 
     /// Sets keys, unless something goes wrong: the write may land late, when its writer has long been told that it

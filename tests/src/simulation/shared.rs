@@ -25,6 +25,15 @@ pub struct Chances {
     pub half: f64,
 }
 
+/// How many calls of the store failed, by who made them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Failed {
+    /// Those of ingests.
+    pub of_ingests: u64,
+    /// Those of workers.
+    pub of_workers: u64,
+}
+
 /// A pause that a test plans for a worker.
 #[derive(Debug, Clone)]
 pub struct Stall {
@@ -65,6 +74,8 @@ pub struct Shared {
     pub(super) worked: u64,
     /// The calls at which a worker is killed: number, and whether after the call.
     pub kills: Vec<(u64, bool)>,
+    /// Store calls of ingests and of workers that failed.
+    pub failed: Failed,
     /// Processes killed.
     pub killed: u64,
     /// Processes paused.
@@ -147,6 +158,7 @@ impl Shared {
             calls_of_work: 0,
             worked: 0,
             kills: Vec::new(),
+            failed: Failed::default(),
             killed: 0,
             paused: 0,
             fetches: Vec::new(),

@@ -2,8 +2,8 @@
 //! ask for.
 
 use super::faults::{Lone, Proxy};
-use super::host::Shared;
-use super::rules::keys;
+use super::host::{Chances, Shared};
+use super::rules::{self, keys};
 use super::run::Run;
 use super::scenario::{Scenario, WorldKind};
 use config::WorkerConfig;
@@ -159,6 +159,11 @@ impl Stage {
         self.keys('e')
     }
 
+    /// How many events were acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.run.acknowledged.borrow().len()
+    }
+
     /// How many entities were given up.
     pub fn dead_letters(&self) -> usize {
         self.keys('d')
@@ -203,6 +208,24 @@ impl Stage {
         let mut world = self.world();
         world.lone.clear();
         world.proxies.clear();
+    }
+
+    /// From now on so many of the store's calls fail, by chance: half of them are not done, half are and nobody is told so. A
+    /// batch of keys may be half done as well.
+    pub fn fail_the_store(&mut self, share: f64) {
+        // A worker that cannot keep what it has spent of its budget does not know it.
+        self.run.is_strict = false;
+        self.world().chances = Chances {
+            store: share,
+            half: share,
+            ..Chances::default()
+        };
+    }
+
+    /// Lets what waits be dealt with, as long as that may take, and says which rules do not hold then.
+    pub fn broken_rules(&mut self) -> Vec<String> {
+        self.run.run_until_quiet(&mut self.random);
+        rules::check(&self.run, &mut self.random)
     }
 
     /// How far reconciliation has come.
