@@ -52,8 +52,11 @@ async fn carry_out(admitted: (Route, Who), body: &[u8]) -> Answer {
         Ok(config) => config,
         Err(error) => return Answer::misconfigured(&error),
     };
-    match SpinHost::open() {
-        Ok(host) => admin::answer(&host, &config, admitted, body).await,
-        Err(error) => admin::store_failed(&error),
-    }
+    let host = match SpinHost::open() {
+        Ok(host) => host,
+        Err(error) => return admin::store_failed(&error),
+    };
+    let answer = admin::answer(&host, &config, admitted, body).await;
+    host.tell_of_damage();
+    answer
 }

@@ -15,6 +15,7 @@ use simulator::catalogue::{Change, ChangeKind, Edit, EntityId};
 use simulator::deliveries::{Delivery, Format, Plan, Secrets};
 use std::cell::Cell;
 use std::rc::Rc;
+use world::damage;
 
 impl Run {
     /// Makes an edit and sends its events, each until it is acknowledged, some of them more than once.
@@ -136,6 +137,7 @@ impl Run {
                 Ok(signed) => ingest::receive(&host, &config, &signed, &body).await,
                 Err(answer) => answer,
             };
+            damage::told(&host);
             given.set(Some(answer.status));
         }));
         for _ in 0..50 {

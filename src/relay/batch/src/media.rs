@@ -62,7 +62,8 @@ impl Sent {
             None => {
                 let key = desk.config.keys.encode(&Key::MediaPage(number));
                 // A page of an unknown format counts as empty: its files go once more.
-                let value: Option<Value> = host::read(desk.host, &key).await?;
+                let is_known = |value: &Value| value["v"].as_u64().is_some_and(|v| v <= FORMAT.into());
+                let value = host::read_if(desk.host, &key, is_known).await?;
                 let value = value.filter(|value| value["v"] == FORMAT);
                 let files = match value.map(|mut value| value["files"].take()) {
                     Some(Value::Object(files)) => files,

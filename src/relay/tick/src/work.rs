@@ -149,7 +149,7 @@ async fn look_after<H: Host>(
     Ok(())
 }
 
-fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), StoreError>) {
+pub(crate) fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), StoreError>) {
     if let Err(error) = result {
         log::write(
             host,
