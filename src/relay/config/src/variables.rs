@@ -28,6 +28,28 @@ pub const UNSET_ORIGIN: &str = "https://unset.invalid";
 /// The variables of origins that are checked where the platform denies a call of the worker's.
 const ORIGINS: [&str; 4] = ["pim_url", "destination_url", "login_url", "alert_url"];
 
+/// The variables that are secrets: those that `spin.toml` marks so.
+pub const SECRETS: [&str; 15] = [
+    "pim_client_secret",
+    "pim_password",
+    "pim_app_token",
+    "event_platform_secret",
+    "event_platform_secret_previous",
+    "events_api_secret",
+    "events_api_secret_previous",
+    "notification_secret",
+    "destination_token",
+    "login_secret",
+    "admin_token",
+    "admin_token_previous",
+    "read_token",
+    "tick_key",
+    "alert_path",
+];
+
+/// How long a part of the path of alerts is at least that counts as a secret, in bytes.
+const PART_MIN: usize = 12;
+
 /// A provider of variables failed. What it said is left out, for nobody knows what it quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderFailed;
@@ -55,6 +77,19 @@ impl Variables<'_> {
     /// A variable's value; none where the variable is unset.
     pub(super) fn set(&self, name: &str) -> Result<Option<String>, ConfigError> {
         Ok(Some(self.text(name)?).filter(|value| !value.is_empty()))
+    }
+
+    /// All secrets that are given to this component, whatever each is for: none of them is to be told. The path of a chat's
+    /// webhook is its secret, or what its query says, so that its longer parts are among them.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let given = |name: &str| self.set(name).ok().flatten();
+        let parts = given("alert_path").unwrap_or_default();
+        let parts = parts.split(['/', '?', '&', '=']).filter(|part| part.len() >= PART_MIN);
+        SECRETS
+            .into_iter()
+            .filter_map(given)
+            .chain(parts.map(str::to_owned))
+            .collect()
     }
 
     /// A secret that is sent, or comes, in a header. A character that a header cannot carry unharmed is an error here,

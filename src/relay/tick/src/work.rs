@@ -216,6 +216,7 @@ pub(crate) async fn work<H: Host>(
         let state = state.clone();
         let mut governor = Governor::new(host, limits, config.log, tracking, deadlines, state, fingerprint);
         governor.follow(starts);
+        governor.keep_secrets(&config.secrets);
         governor
     };
     let pim_governor = governor(
