@@ -6,6 +6,7 @@ use crate::store::Store;
 use http::Method;
 use serde_json::json;
 use simulator::catalogue::{Action, Catalogue, EntityId};
+use simulator::fault::Fault;
 use tests::application::Application;
 use tests::world::{World, deliver_all, platform_deliveries};
 
@@ -92,8 +93,7 @@ async fn people_hear_of_a_damaged_page() {
     let (world, application) = equal(60).await;
     damage(&application, "r1.main.i.p.", |_| b"mud".to_vec());
     world.pim.with(|pim| {
-        let list =
-            simulator::fault::Fault::always(simulator::fault::Fault::status(503)).path("/api/rest/v1/products-uuid?");
+        let list = Fault::always(Fault::status(503)).path("/api/rest/v1/products-uuid?");
         pim.faults.add(list);
     });
     let all = world.products();
@@ -202,4 +202,62 @@ async fn a_damaged_record_of_what_was_in_flight_has_all_pushed_again() {
             "{way}"
         );
     }
+}
+
+/// In place of what the worker keeps for itself it begins anew; what it was lies where people can look into it, and they are
+/// told of each. `tests/simulation/damaged.rs` does so with every kind of record.
+#[tokio::test]
+async fn what_the_worker_keeps_may_be_damaged_and_is_set_aside() {
+    let (world, application) = equal(10).await;
+    let product = world.products()[0].clone();
+    let refused = Fault::always(Fault::status(422)).entity(&product.key());
+    world.destination.with(|destination| destination.faults.add(refused));
+    world
+        .touch(&application, std::slice::from_ref(&product), 3)
+        .await
+        .unwrap();
+    application
+        .until(|| !Store::open(application.state().path()).keys("r1.main.d.").is_empty())
+        .await
+        .unwrap();
+    ask(&application, Method::POST, "/admin/resume", json!(null)).await;
+    application.tick().await.unwrap();
+    let begins = ["state", "history", "reconciliation", "d.", "l."];
+    let keys = begins.map(|begin| damage(&application, &format!("r1.main.{begin}"), |_| b"mud".to_vec()));
+    let all = world.products();
+    world.touch(&application, &all, 5).await.unwrap();
+    let lines = || application.log_lines("worker");
+    let of_worker = &keys[..4];
+    application
+        .until(|| of_worker.iter().all(|key| shows(&lines(), key)))
+        .await
+        .unwrap();
+    let aside = set_aside(&application);
+    let store = Store::open(application.state().path());
+    assert!(
+        aside.len() >= 4 && aside.iter().all(|key| store.get(key).unwrap() == b"mud"),
+        "{aside:?}"
+    );
+    assert!(causes(&application).await.contains(&"index-damaged".to_owned()));
+    // What people asked for they alone read.
+    let journal = ask(&application, Method::GET, "/admin/journal", json!(null))
+        .await
+        .json();
+    assert!(
+        journal["items"][0]["asked"].as_str().unwrap().contains("damaged"),
+        "{journal}"
+    );
+    let told = application.log_lines("console");
+    assert!(
+        told.iter()
+            .any(|line| line["log"] == "damaged" && line["key"] == json!(keys[4])),
+        "{told:?}"
+    );
+
+    world.destination.with(|destination| destination.faults.clear());
+    world.touch(&application, &[product], 7).await.unwrap();
+    walk(&application).await;
+    application.tick_until_idle().await.unwrap();
+    assert_eq!((world.differences(), set_aside(&application)), (vec![], vec![]));
+    assert_eq!((world.pushes("DELETE"), causes(&application).await), (0, vec![]));
 }

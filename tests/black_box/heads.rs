@@ -5,6 +5,7 @@ use simulator::times::now_ms;
 use tests::application::{Application, Setup};
 use tests::client::{announced, endless};
 use tests::world::{LEGACY_SECRET, PLATFORM_SECRET, secrets};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(crate) const PLATFORM: &str = "/webhooks/akeneo/event-platform";
@@ -174,4 +175,43 @@ async fn people_hear_of_what_bears_akeneos_headers() {
     let answer = answered_unread(&application, PLATFORM, &headers.collect(), 5).await;
     assert_status(&answer, 401, "one without its signature");
     assert_eq!(writes(&application), 1);
+}
+
+/// Whoever sends a long name for a delivery does not fill the disk with it.
+#[tokio::test]
+async fn a_long_correlation_id_is_cut_in_the_log() {
+    let application = Application::start(secrets()).await.unwrap();
+    let long = vec![("x-correlation-id".to_owned(), "c".repeat(50_000))];
+    assert_status(
+        &answered_unread(&application, PLATFORM, &long, 5).await,
+        401,
+        "a stranger with a long name",
+    );
+    let lines = application.log_lines("ingest");
+    let told = lines.iter().find(|line| line["log"] == "delivery").unwrap().to_string();
+    assert!(told.contains("ccc") && told.len() < 1000, "{} bytes", told.len());
+}
+
+/// A body that ends before its end is told as that, and not as one that is too large.
+#[tokio::test]
+async fn a_body_that_breaks_off_is_told_as_such() {
+    let application = Application::start(secrets()).await.unwrap();
+    let mut stream = open(&application).await;
+    let headers = forged(PLATFORM)
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let head = format!(
+        "POST {PLATFORM} HTTP/1.1\r\nhost: {}\r\ntransfer-encoding: chunked\r\n{}\r\n5\r\nabcde\r\nno length\r\n",
+        address(&application),
+        headers.collect::<String>()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // The connection may end without an answer, since nobody knows where the next request would begin.
+    drop(stream.read_to_string(&mut answer).await);
+    let lines = application.log_lines("ingest");
+    let told = lines.iter().find(|line| line["log"] == "delivery").unwrap();
+    assert_eq!(told["status"], 400, "{told}");
+    assert!(told["problem"].as_str().unwrap().contains("broke off"), "{told}");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }

@@ -8,6 +8,7 @@ mod brake;
 mod clocks;
 mod codes;
 mod configuration;
+mod damaged;
 mod doors;
 mod failing_store;
 mod identities;

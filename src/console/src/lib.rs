@@ -66,4 +66,5 @@ async fn carry_out(out: ResponseOutparam, admitted: (Route, Who), body: &[u8]) {
             host::respond_in_parts(out, closed(answer), next).await;
         }
     }
+    host.tell_of_damage();
 }

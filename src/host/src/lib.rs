@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wasi::clocks::monotonic_clock;
+use world::damage::{self, Damage};
 use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 
 pub use server::{Head, head, read_body, respond, respond_in_parts};
@@ -24,6 +25,7 @@ pub use server::{Head, head, read_body, respond, respond_in_parts};
 pub struct SpinHost {
     started: Instant,
     bucket: store::Bucket,
+    damage: Damage,
 }
 
 impl SpinHost {
@@ -32,7 +34,13 @@ impl SpinHost {
         Ok(SpinHost {
             started: Instant::now(),
             bucket: store::open()?,
+            damage: Damage::default(),
         })
+    }
+
+    /// Tells in the log what was read from the store and was damaged, each by its key.
+    pub fn tell_of_damage(&self) {
+        damage::told(self);
     }
 }
 

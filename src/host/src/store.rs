@@ -2,6 +2,7 @@
 
 use crate::SpinHost;
 use bindings::wasi::keyvalue::{batch, store};
+use world::damage::Damage;
 use world::host::{Store, StoreError};
 
 mod bindings {
@@ -54,5 +55,9 @@ impl Store for SpinHost {
 
     async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
         batch::delete_many(&self.bucket, keys).map_err(failed)
+    }
+
+    fn damage(&self) -> Option<&Damage> {
+        Some(&self.damage)
     }
 }

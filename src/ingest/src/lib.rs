@@ -33,8 +33,10 @@ async fn receive(channel: Channel, head: &Head, request: IncomingRequest) -> Ans
         Ok(signed) => signed,
         Err(answer) => return answer,
     };
-    match host::read_body(request, head, signed.body_max).await {
+    let answer = match host::read_body(request, head, signed.body_max).await {
         Ok(body) => ingest::receive(&host, &config, &signed, &body).await,
         Err(why) => ingest::unread(&host, &config, &signed, why),
-    }
+    };
+    host.tell_of_damage();
+    answer
 }

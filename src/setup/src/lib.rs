@@ -106,5 +106,7 @@ async fn connect(admitted: &Admitted, body: &[u8]) -> Answer {
             return admin::store_failed(&error);
         }
     }
-    connect::carry_out(&host, &VARIABLES, asked, admitted.wait_ms).await
+    let answer = connect::carry_out(&host, &VARIABLES, asked, admitted.wait_ms).await;
+    host.tell_of_damage();
+    answer
 }

@@ -16,6 +16,7 @@ use simulator::deliveries::{Delivery, Format, Plan, Secrets};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use world::damage;
 
 impl Run {
     /// Makes an edit and sends its events, each until it is acknowledged, some of them more than once.
@@ -137,6 +138,7 @@ impl Run {
                 Ok(signed) => ingest::receive(&host, &config, &signed, &body).await,
                 Err(answer) => answer,
             };
+            damage::told(&host);
             given.set(Some(answer.status));
         }));
         for _ in 0..50 {

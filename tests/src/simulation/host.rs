@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use world::damage::Damage;
 use world::host::{Clock, Log, Random, Store, StoreError};
 
 /// Where the PIM is.
@@ -34,6 +35,7 @@ pub struct SimHost {
     monotonic_ms: Cell<u64>,
     /// The keys it has set, told or not, and when, in milliseconds.
     set: Rc<RefCell<Vec<(String, u64)>>>,
+    damage: Damage,
 }
 
 impl SimHost {
@@ -58,6 +60,7 @@ impl SimHost {
             suspended_ms: Cell::default(),
             monotonic_ms: Cell::default(),
             set: Rc::default(),
+            damage: Damage::default(),
         }
     }
 
@@ -497,6 +500,10 @@ impl Store for SimHost {
         self.write_put_off().await?;
         half.map_or(Ok(()), |_| Err(StoreError::Failed("half of it was done".to_owned())))
     }
+
+    fn damage(&self) -> Option<&Damage> {
+        Some(&self.damage)
+    }
 }
 
 impl SimHost {
@@ -540,6 +547,10 @@ impl Log for SimHost {
         };
         if line["log"] == "tick" {
             self.note_tick(&line);
+        }
+        if line["log"] == "damaged" || line["log"] == "set-aside" {
+            let key = line["key"].as_str().unwrap_or_default().to_owned();
+            self.shared.borrow_mut().damaged.insert(key);
         }
         if line["log"] == "alert" {
             let cause = line["cause"].as_str().unwrap_or_default().to_owned();

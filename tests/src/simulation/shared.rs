@@ -105,6 +105,8 @@ pub struct Shared {
     pub put_off: u64,
     /// How far the clocks of ingest's hosts are ahead, in milliseconds.
     pub ingest_ahead_ms: i64,
+    /// The keys of which the log said that what lay under them was damaged.
+    pub damaged: BTreeSet<String>,
     /// Alerts with their texts and times.
     pub told: Vec<(u64, String)>,
     /// The largest share of its budget that retries have used.
@@ -174,6 +176,7 @@ impl Shared {
             stalls: Vec::new(),
             put_off: 0,
             ingest_ahead_ms: 0,
+            damaged: BTreeSet::new(),
             told: Vec::new(),
             largest_ratio: 0.0,
             nature: Nature::ordinary(),

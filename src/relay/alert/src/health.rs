@@ -82,7 +82,7 @@ pub fn no_progress(state: &State) -> Option<String> {
 pub fn damaged(set_aside_s: Option<u64>) -> Option<String> {
     let since = time::text(set_aside_s?);
     Some(format!(
-        "a record in the store was damaged and has been set aside since {since}: a walk finds again what it held; what the PIM deletes of that until then, the destination may keep"
+        "a record in the store was damaged and has been set aside since {since}, the log names it (`set-aside`): a walk finds again what it held; what the PIM deletes of that until then, the destination may keep"
     ))
 }
 

@@ -36,8 +36,6 @@ use world::log::LogLevel;
 /// The longest that one alert may take, in milliseconds.
 const TIMEOUT_MS: u64 = 5000;
 
-/// How long a part of an alert's address is that may be a secret, in bytes.
-const SECRET_MIN: usize = 12;
 /// The one circuit of alerts.
 const CIRCUIT: &str = "alerts";
 
@@ -175,12 +173,8 @@ impl<'a, H: Host> Receiver<'a, H> {
             state.alert.clone(),
             fingerprint,
         );
-        // The path of a chat's webhook is its secret, or what its query says.
+        governor.keep_secrets(&telling.secrets);
         governor.keep_secret(&alert.target);
-        let parts = alert.target.split(['/', '?', '&', '=']);
-        parts
-            .filter(|part| part.len() >= SECRET_MIN)
-            .for_each(|part| governor.keep_secret(part));
         // A pager's key stands in what is posted.
         let words = alert.template.words();
         words.into_iter().for_each(|word| governor.keep_secret(word));

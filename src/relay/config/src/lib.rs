@@ -22,7 +22,7 @@ use protocol::login::Login;
 use queue::keyspace::Keyspace;
 use shape::Shape;
 pub use template::{PLACES, Template};
-pub use variables::{ConfigError, ProviderFailed, UNSET_ORIGIN, Variables};
+pub use variables::{ConfigError, ProviderFailed, SECRETS, UNSET_ORIGIN, Variables};
 use world::log::LogLevel;
 
 fn log_level(variables: &Variables) -> Result<LogLevel, ConfigError> {
@@ -320,6 +320,8 @@ pub struct WorkerConfig {
     pub tracking_header: String,
     /// Which log lines are written.
     pub log: LogLevel,
+    /// All secrets that this component is given, none of which is told.
+    pub secrets: Vec<String>,
     /// How many entries a page of the index has at most, before it is split.
     pub page_entries: usize,
 }
@@ -378,6 +380,7 @@ impl WorkerConfig {
             reconciliation: ReconciliationConfig::read(variables)?,
             tracking_header: tracking_header(variables)?,
             log: log_level(variables)?,
+            secrets: variables.secrets(),
             page_entries: PAGE_ENTRIES,
         })
     }
@@ -389,6 +392,7 @@ impl WorkerConfig {
             alert: self.alert.clone(),
             tracking_header: self.tracking_header.clone(),
             log: self.log,
+            secrets: self.secrets.clone(),
         }
     }
 }
@@ -411,6 +415,8 @@ pub struct Telling {
     pub tracking_header: String,
     /// Which log lines are written.
     pub log: LogLevel,
+    /// All secrets that this component is given, none of which is told.
+    pub secrets: Vec<String>,
 }
 
 impl Telling {
@@ -422,6 +428,7 @@ impl Telling {
             alert: AlertConfig::read(variables).ok().flatten(),
             tracking_header: tracking_header(variables).unwrap_or_else(|_| TRACKING_HEADER.to_owned()),
             log: log_level(variables).unwrap_or(LogLevel::All),
+            secrets: variables.secrets(),
         })
     }
 }

@@ -28,8 +28,8 @@ pub const UNSET_ORIGIN: &str = "https://unset.invalid";
 /// The variables of origins that are checked where the platform denies a call of the worker's.
 const ORIGINS: [&str; 4] = ["pim_url", "destination_url", "login_url", "alert_url"];
 
-/// The variables that hold secrets.
-pub(super) const SECRETS: [&str; 15] = [
+/// The variables that are secrets: those that `spin.toml` marks so.
+pub const SECRETS: [&str; 15] = [
     "pim_client_secret",
     "pim_password",
     "pim_app_token",
@@ -46,6 +46,9 @@ pub(super) const SECRETS: [&str; 15] = [
     "tick_key",
     "alert_path",
 ];
+
+/// How long a part of the path of alerts is at least that counts as a secret, in bytes.
+const PART_MIN: usize = 12;
 
 /// A provider of variables failed. What it said is left out, for nobody knows what it quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,20 @@ impl Variables<'_> {
     /// A variable's value; none where the variable is unset.
     pub(super) fn set(&self, name: &str) -> Result<Option<String>, ConfigError> {
         Ok(Some(self.text(name)?).filter(|value| !value.is_empty()))
+    }
+
+    /// All secrets that are given to this component, whatever each is for: none of them is to be told. Of a user and a
+    /// password in one, the password is a secret, too. The path of a chat's webhook is its secret, or what its query says, so
+    /// that its longer parts are among them.
+    pub fn secrets(&self) -> Vec<String> {
+        let given = |name: &str| self.set(name).ok().flatten();
+        let path = given("alert_path").unwrap_or_default();
+        let parts = path.split(['/', '?', '&', '=']).filter(|part| part.len() >= PART_MIN);
+        let known = SECRETS.into_iter().filter_map(given).flat_map(|secret| {
+            let password = secret.split_once(':').map(|(_, password)| password.to_owned());
+            [Some(secret), password.filter(|password| !password.is_empty())]
+        });
+        known.flatten().chain(parts.map(str::to_owned)).collect()
     }
 
     /// A secret that is sent, or comes, in a header. A character that a header cannot carry unharmed is an error here,
@@ -184,17 +201,6 @@ impl Variables<'_> {
                 "variable `{name}` must be a path such as /v1/messages?key=..., percent-encoded: what follows the host in the address that the receiver gave you"
             ))
         })
-    }
-
-    /// All secrets that are set and can be read, for whoever must tell none of them; of a user and a password in one, the
-    /// password, too.
-    pub fn secrets(&self) -> Vec<String> {
-        let known = SECRETS.iter().filter_map(|name| self.set(name).ok().flatten());
-        let parts = known.flat_map(|secret| {
-            let password = secret.split_once(':').map(|(_, password)| password.to_owned());
-            [Some(secret), password]
-        });
-        parts.flatten().collect()
     }
 
     /// The origin at which the PIM comes to us; none where it is not known.

@@ -68,10 +68,16 @@ impl<H: Host> Desk<'_, H> {
     /// Keeps a copy of a damaged record under another key, where people can look into it until a walk has found again
     /// what it held. People are told.
     pub async fn keep_aside(&self, key: &str) -> Result<(), StoreError> {
-        let aside = Key::SetAside(self.now_s(), Segment::of(key));
         if let Some(value) = self.host.get(key).await? {
-            self.host.set(&self.config.keys.encode(&aside), &value).await?;
+            self.keep_value_aside(key, &value).await?;
         }
+        Ok(())
+    }
+
+    /// The same of a value that lay under this key, whatever lies there now.
+    pub async fn keep_value_aside(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let aside = Key::SetAside(self.now_s(), Segment::of(key));
+        self.host.set(&self.config.keys.encode(&aside), value).await?;
         self.log_failure("set-aside", json!({ "key": key }));
         Ok(())
     }

@@ -105,11 +105,11 @@ impl Directory {
         })
     }
 
-    /// Reads the value of a page's key.
-    pub(crate) fn read_page(&self, key: &str, value: &[u8]) -> Result<Page, StoreError> {
+    /// Reads the value of a page's key; none for a page of files that is damaged.
+    pub(crate) fn read_page(&self, key: &str, value: &[u8]) -> Result<Option<Page>, StoreError> {
         match self.order {
             Order::Files => Ok(read_files(value)),
-            Order::Entities | Order::Identities => read_page(key, value),
+            Order::Entities | Order::Identities => read_page(key, value).map(Some),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which files the destination has, by the digests of their paths there, and when each went.
 //!
 //! The pages are of the same form as those of the index and are written in the same way. They say nothing that cannot be
-//! said again: a page that cannot be read counts as empty, and its files go once more. Earlier versions had 1,024 pages,
+//! said again: a page that cannot be read counts as empty, people are told, and its files go once more. Earlier versions had 1,024 pages,
 //! each with the files whose digests' first sixteen bits leave the same remainder; in the order of pages the files of each
 //! are neighbours, so that those pages are parts like any others, which are replaced when they are next changed.
 

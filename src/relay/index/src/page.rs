@@ -98,14 +98,16 @@ pub(crate) fn missing(key: &str) -> StoreError {
 /// The format of pages of files of an earlier version. By the first one files lay in other pages.
 const OLD_FILES: u64 = 2;
 
-/// Reads the value of a key of a page of files, be it of an earlier version. One that cannot be read counts as empty: its
-/// files go once more.
-pub(crate) fn read_files(value: &[u8]) -> Page {
+/// Reads the value of a key of a page of files, be it of an earlier version; none where it is damaged.
+pub(crate) fn read_files(value: &[u8]) -> Option<Page> {
     let value: Value = serde_json::from_slice(value).unwrap_or_default();
-    let Some(files) = value["files"].as_object().filter(|_| value["v"] == OLD_FILES) else {
+    let Some(files) = value["files"].as_object() else {
         let page: Option<Page> = record::read(&value);
-        return page.filter(|page| page.v == 1).unwrap_or_default();
+        return page.filter(|page| page.v == 1);
     };
+    if value["v"] != OLD_FILES {
+        return value["v"].as_u64().filter(|v| *v < OLD_FILES).map(|_| Page::default());
+    }
     let entry = |(digest, sent_s): (&String, &Value)| {
         let updated_s = sent_s.as_u64()?;
         Some((
@@ -116,10 +118,10 @@ pub(crate) fn read_files(value: &[u8]) -> Page {
             },
         ))
     };
-    Page {
+    Some(Page {
         v: 1,
         entries: files.iter().filter_map(entry).collect(),
-    }
+    })
 }
 
 /// Reads the value of a page's key.

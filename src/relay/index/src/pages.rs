@@ -13,6 +13,7 @@ use model::entity::{Entity, Kind, Segment};
 use protocol::remote::Remote;
 use queue::key::Extent;
 use queue::keyspace::Keyspace;
+use world::damage;
 use world::host::{Clock, Store, StoreError, delete_all};
 use world::mistake::{Mistake, made};
 
@@ -117,7 +118,10 @@ impl Pages {
         for part in &listed.parts {
             let key = directory.key(keys, kind, part);
             let value = host.get(&key).await?.ok_or_else(|| missing(&key))?;
-            self.merge(kind, &mut page, directory.read_page(&key, &value)?);
+            match directory.read_page(&key, &value)? {
+                Some(part) => self.merge(kind, &mut page, part),
+                None => damage::note(host, &key, value),
+            }
         }
         let extent = listed.extent;
         self.pages.insert(at, Loaded::new(listed, page));

@@ -132,7 +132,7 @@ pub fn governor<'a, H: Host>(host: &'a H, config: &WorkerConfig, lease: &'a Leas
         end_ms: end_ms + CALL_MS,
     };
     let state = GovernorState::default();
-    Governor::new(
+    let governor = Governor::new(
         host,
         limits,
         config.log,
@@ -140,5 +140,7 @@ pub fn governor<'a, H: Host>(host: &'a H, config: &WorkerConfig, lease: &'a Leas
         deadlines,
         state,
         String::new(),
-    )
+    );
+    governor.keep_secrets(&config.secrets);
+    governor
 }

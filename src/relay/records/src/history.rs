@@ -216,8 +216,9 @@ const VERSION: u32 = 1;
 impl History {
     /// Reads the record; a format that is not known reads as none.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<History, StoreError> {
-        let history: Option<History> = host::read(host, &keys.record(Record::History)).await?;
-        Ok(history.filter(|history| history.v == VERSION).unwrap_or_default())
+        let is_known = |history: &History| history.v == VERSION;
+        let history = host::read_if(host, &keys.record(Record::History), is_known).await?;
+        Ok(history.unwrap_or_default())
     }
 
     /// Writes the record.

@@ -42,8 +42,9 @@ fn hour_of(now_s: u64) -> u64 {
 impl Month {
     /// Reads the record; a format that is not known reads as none.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<Month, StoreError> {
-        let month: Option<Month> = host::read(host, &keys.record(Record::Month)).await?;
-        Ok(month.filter(|month| month.v == VERSION).unwrap_or_default())
+        let is_known = |month: &Month| month.v == VERSION;
+        let month = host::read_if(host, &keys.record(Record::Month), is_known).await?;
+        Ok(month.unwrap_or_default())
     }
 
     /// Keeps the hours that are over since they were last kept, before the day forgets them. The caller saves the history,

@@ -1,7 +1,8 @@
 //! What the index was built for. Another PIM, another destination or another shape must not inherit it unasked.
 //!
 //! Whoever works compares this record with the configuration first, and where they differ does nothing before a person
-//! has adopted what is configured. A damaged record stops the work, since nothing else tells what the index is for.
+//! has adopted what is configured. A record that is damaged, or of a newer version, stops the work, since nothing else
+//! tells what the index is for.
 
 use config::WorkerConfig;
 use queue::key::Record;
@@ -89,7 +90,10 @@ impl Pair {
         let key = keys.record(Record::Pair);
         match host.get(&key).await? {
             None => Ok(None),
-            Some(value) => host::decoded(&value).map(Some).ok_or(StoreError::Damaged(key)),
+            Some(value) => {
+                let pair = host::decoded(&value).filter(|pair: &Pair| pair.v <= VERSION);
+                pair.map(Some).ok_or(StoreError::Damaged(key))
+            }
         }
     }
 

@@ -103,8 +103,8 @@ impl Reconciliation {
 
     /// Reads the record as it is, for people.
     pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Reconciliation>, StoreError> {
-        let known: Option<Reconciliation> = host::read(host, &keys.record(Record::Reconciliation)).await?;
-        Ok(known.filter(|known| known.v == 1))
+        let is_known = |known: &Reconciliation| known.v == 1;
+        host::read_if(host, &keys.record(Record::Reconciliation), is_known).await
     }
 
     /// Writes the record.

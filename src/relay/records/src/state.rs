@@ -92,8 +92,8 @@ pub struct State {
 impl State {
     /// Reads the record; a format that is not known reads as none.
     pub async fn load<H: Store>(host: &H, keys: &Keyspace) -> Result<State, StoreError> {
-        let state = host::read(host, &keys.record(Record::State)).await?;
-        Ok(state.filter(|state: &State| state.v == 1).unwrap_or_default())
+        let state = host::read_if(host, &keys.record(Record::State), |state: &State| state.v == 1).await?;
+        Ok(state.unwrap_or_default())
     }
 
     /// A tick begins: learns by how much the clocks of hosts differ.

@@ -59,7 +59,11 @@ impl Status {
 
     /// Reads the record; a format that is not known reads as none.
     pub fn read(value: &[u8]) -> Option<Status> {
-        host::decoded(value).filter(|status: &Status| status.v == 1)
+        host::decoded(value).filter(Status::is_known)
+    }
+
+    fn is_known(&self) -> bool {
+        self.v == 1
     }
 
     fn is_old(&self, now_ms: u64) -> bool {
@@ -74,8 +78,8 @@ pub async fn is_old<H: Store + Clock>(host: &H, keys: &Keyspace) -> Result<bool,
 
 /// What was published last; the default where nothing was.
 async fn known<H: Store>(host: &H, keys: &Keyspace) -> Result<Status, StoreError> {
-    let value = host.get(&keys.record(Record::Status)).await?;
-    Ok(value.as_deref().and_then(Status::read).unwrap_or_default())
+    let known = host::read_if(host, &keys.record(Record::Status), Status::is_known).await?;
+    Ok(known.unwrap_or_default())
 }
 
 /// Publishes what a listing said: always after work, else when the last one has become old, when dead letters went, or
@@ -91,8 +95,9 @@ pub async fn publish<H: Store + Clock>(
     let key = keys.record(Record::Status);
     let now_ms = host.now_ms();
     let known = known(host, keys).await?;
-    // What people did, to the dead letters or to the configuration, is to be seen at once.
+    // What people did, to the dead letters or to the configuration, is to be seen at once, and so is what was set aside.
     let is_known = plan.dead == known.dead
+        && plan.set_aside_s == known.set_aside_s
         && configured == known.configured
         && misconfigured == known.misconfigured.as_deref()
         && !known.is_old(now_ms);

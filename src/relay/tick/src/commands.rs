@@ -14,6 +14,7 @@ use records::pair::Pair;
 use records::reconciliation::{Reconciliation, Rehearsal};
 use records::state::State;
 use serde_json::json;
+use world::damage;
 use world::host::{Host, MANY, StoreError, delete_all, set_all};
 use world::log;
 
@@ -56,6 +57,7 @@ pub(crate) async fn carry_out<H: Host>(
                     true,
                     json!({ "key": key, "reason": reason }),
                 );
+                damage::note(host, key, value);
                 true
             }
         };

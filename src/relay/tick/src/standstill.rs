@@ -50,7 +50,7 @@ pub(crate) async fn tell_of_damage<H: Host>(host: &H, config: &WorkerConfig, err
     let key = config.keys.record(Record::Pair);
     if *error == StoreError::Damaged(key.clone()) {
         let why = format!(
-            "the record {key} is damaged, which says what the index was built for: nothing is pushed or deleted until a person says by POST /admin/adopt that it is what is configured"
+            "the record {key}, which says what the index was built for, is damaged or of a newer version than this one: nothing is pushed or deleted until a person says by POST /admin/adopt that it is what is configured"
         );
         count_and_tell_of(host, &config.telling(), Pair::of(config), &ConfigError(why)).await;
     }

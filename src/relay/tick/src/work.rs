@@ -7,7 +7,7 @@ use crate::damage;
 use crate::recover;
 use crate::rounds;
 use akeneo::pim;
-use config::{Credentials, DestinationConfig, WorkerConfig};
+use config::{DestinationConfig, WorkerConfig};
 use desk::books::Books;
 use desk::session::{Parts, Session};
 use desk::stop::Stop;
@@ -149,7 +149,7 @@ async fn look_after<H: Host>(
     Ok(())
 }
 
-fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), StoreError>) {
+pub(crate) fn note_aftermath<H: Host>(host: &H, config: &WorkerConfig, result: Result<(), StoreError>) {
     if let Err(error) = result {
         log::write(
             host,
@@ -217,6 +217,7 @@ pub(crate) async fn work<H: Host>(
         let state = state.clone();
         let mut governor = Governor::new(host, limits, config.log, tracking, deadlines, state, fingerprint);
         governor.follow(starts);
+        governor.keep_secrets(&config.secrets);
         governor
     };
     let pim_governor = governor(
@@ -232,10 +233,6 @@ pub(crate) async fn work<H: Host>(
         destination_fingerprint(config),
         &handed.destination_starts,
     );
-    for secret in secrets(config) {
-        pim_governor.keep_secret(secret);
-        destination_governor.keep_secret(secret);
-    }
     let mut session = Session::new(Parts {
         host,
         config,
@@ -330,23 +327,6 @@ fn destination_fingerprint(config: &WorkerConfig) -> String {
         fingerprint(config, &upstream)
     };
     config.destination.as_ref().map(of).unwrap_or_default()
-}
-
-/// The secrets of both upstreams: whatever is told of one must not hold those of the other, either.
-fn secrets(config: &WorkerConfig) -> Vec<&str> {
-    let mut secrets = match &config.pim.credentials {
-        Credentials::Connection {
-            client_secret,
-            password,
-            ..
-        } => vec![client_secret.as_str(), password],
-        Credentials::App(token) => vec![token.as_str()],
-    };
-    if let Some(destination) = &config.destination {
-        secrets.extend(destination.token.as_deref());
-        secrets.extend(destination.login.as_ref().map(|login| login.secret.as_str()));
-    }
-    secrets
 }
 
 /// What a tick was at, and whether anything came of it.

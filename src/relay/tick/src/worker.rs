@@ -1,10 +1,11 @@
 //! One tick of the worker: list, plan, take the lease, then batch by batch until the time is used up. One that stays goes
 //! on from there (`stay`).
 
+use crate::damage;
 use crate::rounds;
 use crate::standstill;
 use crate::stay;
-use crate::work::{self, Look, publish, told};
+use crate::work::{self, Look, note_aftermath, publish, told};
 use config::WorkerConfig;
 use queue::lease::Lease;
 use queue::succession;
@@ -19,6 +20,13 @@ const FRESH_MS: u64 = 1000;
 /// Runs one tick and says what it did. Whatever fails costs no event: it stays for the next tick. A tick that stays
 /// tells of each of its works in the log, and gives the report of the last one.
 pub async fn tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
+    let report = told_tick(host, config).await;
+    // What a tick found that worked is cleared away already, under its lease.
+    note_aftermath(host, config, damage::clear_away(host, config, None).await);
+    report
+}
+
+async fn told_tick<H: Host>(host: &H, config: &WorkerConfig) -> Report {
     let started_ms = host.monotonic_ms();
     let report = match begin(host, config, started_ms).await {
         Ok(Ended::Told(report)) => return report,
@@ -74,6 +82,7 @@ async fn run<H: Host>(host: &H, config: &WorkerConfig, started_ms: u64) -> Resul
         outcome = "idle";
         let working = stay::run(host, config, &lease, (started_ms, until_ms));
         let result = lease.while_working(host, &config.keys, working).await;
+        note_aftermath(host, config, damage::clear_away(host, config, Some(&lease)).await);
         // A failure here only makes the next tick wait for the lease to pass.
         let given_back = match until_ms {
             0 => lease.give_back(host, &config.keys).await,

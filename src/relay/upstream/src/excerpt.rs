@@ -3,6 +3,8 @@
 //! Whoever asks names the secrets. None of them is left in the text, however the answer escapes it and wherever the
 //! text is cut, and the text is no longer than was asked for.
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use model::text;
 use world::log::cut;
 
@@ -27,9 +29,28 @@ pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// How long a part of base64 is at least that gives a secret away, in characters.
+const BASE64_MIN: usize = 8;
+
+/// A secret, and what stands of it in the base64 of any text that holds it: that depends on how many bytes stand before it
+/// in the text, by threes. The characters at both ends tell of its neighbours, too, and are left out.
+fn spellings(secret: &str) -> Vec<String> {
+    let mut spellings = vec![secret.to_owned()];
+    for before in 0..3 {
+        let text = [&vec![0; before], secret.as_bytes()].concat();
+        let (begin, end) = ((before * 4).div_ceil(3), text.len() * 4 / 3);
+        if end >= begin + BASE64_MIN {
+            let encoded = [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)];
+            spellings.extend(encoded.iter().map(|encoded| encoded[begin..end].to_owned()));
+        }
+    }
+    spellings
+}
+
 /// A text without secrets, whatever case they are repeated in and however they are escaped: once or twice, as in JSON,
-/// in an address, or in HTML.
+/// in an address, or in HTML; or as base64, by themselves or within something longer.
 pub(crate) fn blanked(text: &str, secrets: &[String]) -> String {
+    let secrets: Vec<String> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
     let plain = Reading::of(text);
     let once = plain.unescaped();
     let twice: Vec<Reading> = once.iter().flat_map(Reading::unescaped).collect();
@@ -196,6 +217,25 @@ mod tests {
                 let begin: String = text.chars().take(6).collect();
                 prop_assert!(!kept.contains(&begin), "{}", kept);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_is_kept_that_stands_in_base64(
+            secret in "[a-zA-Z0-9+/=\"&é]{12,60}",
+            before in "[ -~]{0,20}",
+            after in "[ -~]{0,20}",
+            form in 0..7_usize,
+            is_for_addresses in any::<bool>(),
+        ) {
+            let said = format!("{before}{secret}{after}");
+            let encoded = if is_for_addresses { URL_SAFE_NO_PAD.encode(said) } else { STANDARD_NO_PAD.encode(said) };
+            let kept = excerpt(written(&encoded, form).as_bytes(), std::slice::from_ref(&secret), 4096);
+            prop_assert!(kept.contains(SECRET), "{}", kept);
+            // Whatever is left of it at either end is less than four characters long.
+            let (begin, length) = (before.len() * 4 / 3 + 4, secret.len() * 4 / 3 - 8);
+            prop_assert!(!kept.to_lowercase().contains(&encoded[begin..begin + length].to_lowercase()), "{}", kept);
         }
     }
 

@@ -152,6 +152,11 @@ impl<'a, H: Host> Governor<'a, H> {
         }
     }
 
+    /// The same of several texts: an upstream may know more secrets than it was sent.
+    pub fn keep_secrets(&self, secrets: &[String]) {
+        secrets.iter().for_each(|secret| self.keep_secret(secret));
+    }
+
     /// No call begins after this from now on, by the monotonic clock, in milliseconds.
     pub fn begin_until(&self, until_ms: u64) {
         self.until_ms.set(until_ms);

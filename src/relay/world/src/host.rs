@@ -4,6 +4,7 @@
 //! it. Futures need not be `Send`: a component has one thread.
 #![expect(async_fn_in_trait, reason = "one thread, so no caller needs a bound on the futures")]
 
+use crate::damage::{self, Damage};
 use crate::record;
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
@@ -47,14 +48,34 @@ pub trait Store {
     async fn set_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError>;
     /// Deletes up to [`MANY`] keys, in one step where the backend has one, else one by one.
     async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError>;
+    /// What was read from it and is in no format that is known; none where nobody asks for that.
+    fn damage(&self) -> Option<&Damage> {
+        None
+    }
 }
 
 /// The largest number of keys that every backend takes in one call (DynamoDB's limit).
 pub const MANY: usize = 25;
 
-/// Reads what is kept under a key; what is in no format that is known reads as none.
+/// Reads what is kept under a key; what is in no format that is known reads as none, and the host takes note of it.
 pub async fn read<H: Store, T: DeserializeOwned>(host: &H, key: &str) -> Result<Option<T>, StoreError> {
-    Ok(host.get(key).await?.and_then(|value| decoded(&value)))
+    read_if(host, key, |_| true).await
+}
+
+/// The same, where what was read is in a format that is known only if this holds.
+pub async fn read_if<H: Store, T: DeserializeOwned>(
+    host: &H,
+    key: &str,
+    is_known: impl FnOnce(&T) -> bool,
+) -> Result<Option<T>, StoreError> {
+    let Some(value) = host.get(key).await? else {
+        return Ok(None);
+    };
+    let read = decoded(&value).filter(is_known);
+    if read.is_none() {
+        damage::note(host, key, value);
+    }
+    Ok(read)
 }
 
 /// Reads a value that is kept. Text is read into a [`Value`] first: the code that reads it would otherwise be made for

@@ -5,11 +5,13 @@
 //! | where | what |
 //! |---|---|
 //! | [`host`] | the traits of a host, and reading and writing records through them |
+//! | [`damage`] | what was read from the store and is in no format that is known |
 //! | [`record`] | reading a record out of its JSON |
 //! | [`log`] | log lines |
 //! | `testing` | what unit tests of several rooms share |
 //! | [`mistake`] | mistakes made on purpose, in builds that check whether a test would find them |
 
+pub mod damage;
 pub mod host;
 pub mod log;
 pub mod mistake;

@@ -6,7 +6,8 @@ use model::time;
 use queue::key::Key;
 use queue::keyspace::Keyspace;
 use queue::raise;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use world::damage;
 use world::host::{self, Clock, Random, Store, StoreError, delete_all};
 use world::log::cut;
 
@@ -49,11 +50,24 @@ async fn known<H: Store>(host: &H, keys: &Keyspace) -> Result<Vec<String>, Store
 pub(super) async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Value, StoreError> {
     let mut items = Vec::new();
     for key in known(host, keys).await?.iter().rev().take(KEPT) {
-        let entry: Option<Value> = host::read(host, key).await?;
+        let Some(value) = host.get(key).await? else { continue };
+        let entry: Option<Map<String, Value>> = host::decoded(&value);
         if let Some(mut entry) = entry {
-            entry.as_object_mut().map(|members| members.remove("v"));
-            items.push(entry);
+            entry.remove("v");
+            items.push(Value::Object(entry));
+        } else {
+            items.push(unreadable(keys, key));
+            damage::note(host, key, value);
         }
     }
     Ok(json!({ "items": items }))
+}
+
+/// What is shown of an entry that was damaged: when it was, which its key tells.
+fn unreadable(keys: &Keyspace, key: &str) -> Value {
+    let at = match keys.parse(key) {
+        Some(Key::Journal(time_s, _)) => Some(time::text(time_s)),
+        _ => None,
+    };
+    json!({ "at": at, "by": "somebody", "asked": "the entry of this moment was damaged and cannot be read" })
 }

@@ -71,8 +71,7 @@ impl Rehearsal {
 
     /// Reads the record; a format that is not known reads as none.
     pub async fn read<H: Store>(host: &H, keys: &Keyspace) -> Result<Option<Rehearsal>, StoreError> {
-        let known: Option<Rehearsal> = host::read(host, &keys.record(Record::Rehearsal)).await?;
-        Ok(known.filter(|known| known.v == 1))
+        host::read_if(host, &keys.record(Record::Rehearsal), |known: &Rehearsal| known.v == 1).await
     }
 
     /// Writes the record.
