@@ -14,7 +14,7 @@ const FAILING: f64 = 0.1;
 const BUSY: f64 = 0.1;
 
 /// How many hours there are, each by a seed of its own.
-const HOURS: u64 = 16;
+const HOURS: u64 = 10;
 
 /// The longest time between two edits.
 const PAUSE_MAX_MS: u64 = 20 * SECOND_MS;
