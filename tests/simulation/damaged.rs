@@ -86,7 +86,7 @@ const KINDS: &[Row] = &[
         nothing,
     ),
     ("page of the index", Told::Aside, catalogue, nothing, all_are_told),
-    ("page of identities", Told::Aside, by_sku, nothing, all_are_renamed),
+    ("page of identities", Told::Aside, by_sku, nothing, most_are_renamed),
     ("set aside", Told::Unread, catalogue, something_set_aside, a_walk),
     ("page of files", Told::Aside, catalogue, nothing, all_are_told),
     ("command", Told::Aside, catalogue, a_command, nothing),
@@ -207,8 +207,9 @@ fn all_are_told(scene: &mut Scene) {
     tell_all(&mut scene.stage, &all);
 }
 
-fn all_are_renamed(scene: &mut Scene) {
-    for (number, product) in scene.products.iter().enumerate() {
+/// As many are renamed as the brake lets go from their old names; the damaged page is that of one of them.
+fn most_are_renamed(scene: &mut Scene) {
+    for (number, product) in scene.products.iter().take(5).enumerate() {
         scene.stage.tell(&call(product, &format!("RENAMED-{number}")));
     }
 }
@@ -237,6 +238,8 @@ fn a_model_whose_variants_are_marked(scene: &mut Scene) {
     scene.stage.fail_alone(false, &model, 503);
     scene.stage.tell(&touch(&model));
     until_there(scene, "marking");
+    // The tick that wrote it is over, so that it writes nothing over what is damaged now.
+    scene.stage.run_for(15 * SECOND_MS);
 }
 
 fn a_label_is_changed(scene: &mut Scene) {
@@ -399,8 +402,12 @@ fn of_a_newer_version(_: &[u8]) -> Vec<u8> {
 /// Until when people must have been told, in milliseconds: a tick begins every ten seconds, and one that stays lasts fifty.
 fn told_within_ms(kind: &str) -> u64 {
     match kind {
-        // A tick that stays reads these at its end.
-        "wanted" | "successor" => 75 * SECOND_MS,
+        // A tick that stays reads it at its end.
+        "wanted" => 75 * SECOND_MS,
+        // The next one reads it when it comes, and tells at its own end.
+        "successor" => 150 * SECOND_MS,
+        // It is read once the model's own push is tried again.
+        "marking" => 10 * MINUTE_MS,
         // Nobody reads the month before an hour is over.
         "month" => 65 * MINUTE_MS,
         _ => 25 * SECOND_MS,
