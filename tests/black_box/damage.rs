@@ -220,7 +220,14 @@ async fn what_the_worker_keeps_may_be_damaged_and_is_set_aside() {
         .until(|| !Store::open(application.state().path()).keys("r1.main.d.").is_empty())
         .await
         .unwrap();
-    ask(&application, Method::POST, "/admin/resume", json!(null)).await;
+    let asked = ask(
+        &application,
+        Method::POST,
+        "/admin/reconcile",
+        json!({ "scan": "full" }),
+    )
+    .await;
+    assert_eq!(asked.status, 202);
     application.tick().await.unwrap();
     let begins = ["state", "history", "reconciliation", "d.", "l."];
     let keys = begins.map(|begin| damage(&application, &format!("r1.main.{begin}"), |_| b"mud".to_vec()));

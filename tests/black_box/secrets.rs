@@ -89,6 +89,7 @@ fn value(name: &str) -> String {
     match name {
         "admin_token" => ADMIN_TOKEN.to_owned(),
         "alert_path" => format!("/services/Qz{number:02}-kW.v_X~7jY{number:02}"),
+        "alert_template" => format!(r#"{{"key":"Qz{number:02}-kW.v_X~7jY{number:02}","text":"{{text}}"}}"#),
         "pim_password" | "login_secret" => format!("Qz{number:02}/kW+\"v\\X&7é=jY{number:02}"),
         _ => format!("Qz{number:02}/kW+\"v\\X&7=jY{number:02}="),
     }
@@ -123,7 +124,11 @@ impl Echo {
     }
 
     /// What the next answer says: each form with a label, by which is seen that it was there.
-    fn says(&mut self) -> String {
+    fn says(&mut self, is_asked_with_it: bool) -> String {
+        // Whoever asks without the token that was granted does not know it, and could not blank it.
+        if self.texts[self.answers % self.texts.len()].0 == "access" && !is_asked_with_it {
+            self.answers += 1;
+        }
         let (label, text) = &self.texts[self.answers % self.texts.len()];
         self.answers += 1;
         let forms = FORMS.iter().enumerate();
@@ -148,7 +153,7 @@ impl Upstream for Echo {
                 json!({ "access_token": token, "refresh_token": REFRESH, "expires_in": 3600, "token_type": "bearer" });
             return Reply::now(respond(200, &given));
         }
-        let said = self.says();
+        let said = self.says(request.headers().contains_key("authorization"));
         let mut answer = respond(self.status, &json!(null));
         for name in ["trackingid", "x-request-id", "x-correlation-id"] {
             if let Ok(value) = said.as_str().try_into() {
@@ -318,6 +323,10 @@ fn assert_untold(told: &str, texts: &[(String, String)], what: &str) {
     for (label, text) in texts {
         for (name, form) in FORMS {
             let written = form(text);
+            // What is base64 already is no secret's base64 when it is encoded once more.
+            if label.starts_with("basic-") && name.contains("base64") {
+                continue;
+            }
             let half: String = written.chars().take(written.chars().count() / 2 + 3).collect();
             assert!(!told.contains(&half), "{what}: {label} is told, {name}: {half}");
         }
@@ -326,12 +335,15 @@ fn assert_untold(told: &str, texts: &[(String, String)], what: &str) {
 
 /// What stood in each of these forms was seen, and blanked.
 fn assert_blanked(told: &str, labels: &BTreeSet<String>, what: &str) {
+    let mut unseen = Vec::new();
     for label in labels {
         for (at, (name, _)) in FORMS.iter().enumerate() {
-            let seen = format!("{label}.{at}=[secret]");
-            assert!(told.contains(&seen), "{what}: {label} was not seen {name}");
+            if !told.contains(&format!("{label}.{at}=[secret]")) {
+                unseen.push(format!("{label} {name}"));
+            }
         }
     }
+    assert_eq!(unseen, Vec::<String>::new(), "{what}: these were not seen");
 }
 
 /// An upstream was sent no secret but its own.
@@ -418,8 +430,9 @@ impl Play {
         platform.with(|echo| assert!(echo.answers > 0, "{what}: Akeneo is asked"));
         alerts.with(|echo| {
             assert!(echo.answers > 0, "{what}: alerts are sent");
-            assert_sent(&echo.heard, &["alert_path"], "whoever takes alerts");
-            let granted: Vec<(String, String)> = all.into_iter().filter(|(label, _)| label != "alert_path").collect();
+            assert_sent(&echo.heard, &["alert_path", "alert_template"], "whoever takes alerts");
+            let others = all.into_iter().filter(|(label, _)| !label.starts_with("alert_"));
+            let granted: Vec<(String, String)> = others.collect();
             assert_untold(&echo.heard, &granted, "an alert");
         });
         labels
@@ -491,7 +504,8 @@ async fn what_a_pim_repeats_of_any_secret_is_told_nowhere() {
             what: "a PIM that has given a token of an App",
             is_pim: true,
             unset: &["destination_token"],
-            opens: true,
+            // Nobody asks it for another token.
+            opens: false,
             repeats_all: true,
             more: login("body"),
         },

@@ -120,7 +120,13 @@ const KINDS: &[Row] = &[
     ("guess", Told::Unread, catalogue, a_guess, all_are_told),
     ("counted", Told::Logged, catalogue, a_count_that_is_gone, all_are_told),
     ("wanted", Told::Aside, staying, somebody_who_wanted_the_lease, nothing),
-    ("successor", Told::Aside, staying, somebody_who_waited_for_the_lease, nothing),
+    (
+        "successor",
+        Told::Aside,
+        staying,
+        somebody_who_waited_for_the_lease,
+        nothing,
+    ),
 ];
 
 /// A stage, how it is judged, and its products.

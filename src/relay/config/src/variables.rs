@@ -29,7 +29,7 @@ pub const UNSET_ORIGIN: &str = "https://unset.invalid";
 const ORIGINS: [&str; 4] = ["pim_url", "destination_url", "login_url", "alert_url"];
 
 /// The variables that are secrets: those that `spin.toml` marks so.
-pub const SECRETS: [&str; 15] = [
+pub const SECRETS: [&str; 16] = [
     "pim_client_secret",
     "pim_password",
     "pim_app_token",
@@ -45,6 +45,7 @@ pub const SECRETS: [&str; 15] = [
     "read_token",
     "tick_key",
     "alert_path",
+    "alert_template",
 ];
 
 /// How long a part of the path of alerts is at least that counts as a secret, in bytes.

@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use model::path::path_segment;
 use model::text;
 use world::log::cut;
 
@@ -33,11 +34,21 @@ pub fn excerpt(answer: &[u8], secrets: &[String], bytes: usize) -> String {
 const BASE64_MIN: usize = 8;
 
 /// A secret, and what stands of it in the base64 of any text that holds it: that depends on how many bytes stand before it
-/// in the text, by threes. The characters at both ends tell of its neighbours, too, and are left out.
+/// in the text, by threes. The characters at both ends tell of its neighbours, too, and are left out. Client credentials
+/// are percent-encoded before they are base64 (RFC 6749, section 2.3.1).
 fn spellings(secret: &str) -> Vec<String> {
     let mut spellings = vec![secret.to_owned()];
-    for before in 0..3 {
-        let text = [&vec![0; before], secret.as_bytes()].concat();
+    let encoded = path_segment(secret);
+    let texts = [
+        Some(secret),
+        Some(encoded.as_str()).filter(|encoded| *encoded != secret),
+    ];
+    for (text, before) in texts
+        .into_iter()
+        .flatten()
+        .flat_map(|text| (0..3).map(move |before| (text, before)))
+    {
+        let text = [&vec![0; before], text.as_bytes()].concat();
         let (begin, end) = ((before * 4).div_ceil(3), text.len() * 4 / 3);
         if end >= begin + BASE64_MIN {
             let encoded = [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)];
