@@ -172,6 +172,7 @@ mod tests {
     #[test]
     fn what_the_destination_gave_is_filled_in_where_it_is_known() {
         let document = json!({ "products": {
+            "identity": { "form": "id", "unique": true },
             "remember": { "id": "/id" }, "create": { "path": "/items" }, "update": { "path": "/items/{remote.id}" },
             "fields": [{ "from": "/family", "to": "/family" }, { "to": "/id", "template": "{remote.id}" }],
         } });
