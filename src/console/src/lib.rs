@@ -57,14 +57,17 @@ async fn carry_out(out: ResponseOutparam, admitted: (Route, Who), body: &[u8]) {
         (_, Err(error)) => return host::respond(out, closed(admin::store_failed(&error))).await,
     };
     match admin::answer(&host, &config, admitted, body).await {
-        (answer, None) => host::respond(out, closed(answer)).await,
+        (answer, None) => {
+            host.tell_of_damage();
+            host::respond(out, closed(answer)).await;
+        }
         (answer, Some(mut export)) => {
             let next = async || {
                 let part = export.next(&host).await;
                 part.inspect_err(|error| admin::tell_store(&host, &config, error))
             };
             host::respond_in_parts(out, closed(answer), next).await;
+            host.tell_of_damage();
         }
     }
-    host.tell_of_damage();
 }
