@@ -5,7 +5,7 @@ use crate::deliveries::platform_product;
 use crate::reconciliation::reconcile;
 use http::Method;
 use serde_json::{Value, json};
-use simulator::catalogue::{Catalogue, EntityId};
+use simulator::catalogue::{Action, Catalogue, EntityId};
 use simulator::deliveries::{Delivery, Secrets};
 use simulator::fault::{Effect, Fault};
 use simulator::pim::CallKind;
@@ -125,6 +125,30 @@ async fn a_token_that_is_longer_than_headers_is_told_and_not_used() {
     world.pim.with(|pim| pim.faults.clear());
     world.settle(&application, 0).await.unwrap();
     assert_eq!(world.pim_calls(&[CallKind::Token]), 2);
+}
+
+/// No address holds a code of seventy thousand letters, so neither the PIM nor the destination can be asked for its
+/// entity: that one is given up, and all others of the walk arrive.
+#[tokio::test]
+async fn a_code_that_no_address_holds_costs_its_entity_alone() {
+    let world = World::start(Catalogue::generate(10, 0, 7)).await.unwrap();
+    let application = Application::start(world.setup()).await.unwrap();
+    let endless = EntityId::Model("endless".repeat(10_000));
+    world.edit(&endless, Action::create()).unwrap();
+    reconcile(&application, json!({ "scan": "full" })).await;
+    application.tick_until_idle().await.unwrap();
+    let letters = ask(&application, Method::GET, "/admin/dead-letters", json!(null))
+        .await
+        .json();
+    let items = letters["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{letters}");
+    assert!(
+        items[0]["reason"].as_str().unwrap().contains("cannot be formed"),
+        "{letters}"
+    );
+    let missing = world.differences();
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].to_string().contains("endless"), "{missing:?}");
 }
 
 /// A member or an element is a few bytes of text and some hundred of a tree. Such an answer is refused before a tree is
