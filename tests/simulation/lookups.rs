@@ -1,6 +1,10 @@
 //! Destinations that answer every lookup, whatever they answer to what is made or changed.
 
 use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, delete, tell_all, touch, until_pushed};
+use model::entity::{Kind, Segment};
+use queue::in_flight::InFlightValue;
+use queue::key::Key;
+use queue::keyspace::Keyspace;
 use serde_json::Value;
 use shape::Shape;
 use simulator::destination::{Shop, ShopConfig};
@@ -85,6 +89,37 @@ fn one_that_cannot_be_made_is_given_up_though_it_is_looked_up() {
             stage.run_for(10 * MINUTE_MS);
             stage.tell(&touch(&products[12]));
         }
+    }
+}
+
+/// A worker whose clock is ahead dates what others have in flight to a moment that lies ahead. Whoever meets that takes it
+/// to have begun just now, and makes nothing again before it may have arrived.
+#[test]
+fn what_a_clock_ahead_says_to_be_in_flight_may_still_arrive() {
+    for ahead_s in [3 * 3600, 365 * 86_400] {
+        let mut stage = shop(5, 97);
+        let product = stage.products()[2].clone();
+        let batch = Key::InFlight(Segment::of("worker"), stage.now_ms() / 1000 + ahead_s);
+        let value = InFlightValue {
+            is_second: true,
+            ..InFlightValue::of([(Kind::Product, product.key(), None)])
+        };
+        let key = Keyspace::new("main").encode(&batch);
+        stage.world().store.insert(key, value.to_bytes());
+        let told_ms = stage.now_ms();
+        let products = stage.products();
+        tell_all(&mut stage, &products);
+        stage.run_until(HOUR_MS, "all are made", |stage| stage.differences().is_empty());
+        let world = stage.world();
+        let creations = world.destination.log.iter().filter(|call| call.method == "PUT");
+        let of_it = creations.filter(|call| call.path.ends_with(&product.key()));
+        let made_ms: Vec<u64> = of_it.map(|call| call.at_ms).collect();
+        // As long as a call may take, and the one before it.
+        let longest_ms = 2 * 15_000;
+        assert!(
+            made_ms.len() == 1 && made_ms[0] >= told_ms + longest_ms,
+            "{ahead_s} s ahead: told at {told_ms}, made at {made_ms:?}"
+        );
     }
 }
 

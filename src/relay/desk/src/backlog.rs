@@ -40,6 +40,9 @@ pub struct Backlog {
     raised: u64,
     /// The pushes that were in flight at the listing; none before somebody asks for them.
     in_flight: Option<InFlightByEntity>,
+    /// The batches among them that stand under other keys since, and since when they count as in flight, in seconds since
+    /// the Unix epoch.
+    moved: Vec<(u64, InFlightValue)>,
     /// Entities with which a batch was begun since the listing: what it says of them waits no more.
     begun: BTreeSet<Entity>,
     /// Entities that reconciliation queued since the listing.
@@ -54,6 +57,7 @@ impl Backlog {
             planned_s,
             raised: 0,
             in_flight: Default::default(),
+            moved: Vec::new(),
             begun: Default::default(),
             queued: Default::default(),
         }
@@ -121,6 +125,13 @@ impl Backlog {
         self.begun.extend(entities);
     }
 
+    /// Notes that a batch which was in flight at the listing stands under another key since, and when it counts as begun,
+    /// in seconds since the Unix epoch: its pushes may arrive like any others.
+    pub fn note_moved(&mut self, time_s: u64, value: InFlightValue) {
+        self.in_flight = None;
+        self.moved.push((time_s, value));
+    }
+
     /// Whether a batch was begun with an entity since the listing, so that what the listing says of it is old.
     pub fn is_begun(&self, entity: &Entity) -> bool {
         self.begun.contains(entity)
@@ -162,18 +173,26 @@ impl Backlog {
         if self.in_flight.is_none() {
             let mut by_entity = InFlightByEntity::new();
             for batch in &self.plan.in_flight {
-                let value: Option<InFlightValue> = host::read(desk.host, &batch.key).await?;
-                let Some(value) = value else { continue };
-                for entity in &value.entities {
-                    let known = by_entity.entry(entity.clone()).or_default();
-                    known.last_s = known.last_s.max(batch.time_s);
+                if let Some(value) = host::read(desk.host, &batch.key).await? {
+                    note_in_flight(&mut by_entity, batch.time_s, value);
                 }
-                for (entity, tried) in value.into_tried() {
-                    by_entity.entry(entity).or_default().tried.push(tried);
-                }
+            }
+            for (time_s, value) in &self.moved {
+                note_in_flight(&mut by_entity, *time_s, value.clone());
             }
             self.in_flight = Some(by_entity);
         }
         Ok(self.in_flight.get_or_insert_default())
+    }
+}
+
+/// Notes what a batch has in flight that was written down at a moment, in seconds since the Unix epoch.
+fn note_in_flight(by_entity: &mut InFlightByEntity, time_s: u64, value: InFlightValue) {
+    for entity in &value.entities {
+        let known = by_entity.entry(entity.clone()).or_default();
+        known.last_s = known.last_s.max(time_s);
+    }
+    for (entity, tried) in value.into_tried() {
+        by_entity.entry(entity).or_default().tried.push(tried);
     }
 }

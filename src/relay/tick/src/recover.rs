@@ -74,7 +74,8 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
             // minutes in which it settles begin now.
             desk.check_lease()?;
             if let Some(value) = value {
-                look_again(desk, planned_s, value).await?;
+                look_again(desk, planned_s, value.clone()).await?;
+                backlog.note_moved(planned_s, value);
             }
             desk.host.delete(&batch.key).await?;
             continue;
