@@ -61,13 +61,16 @@ fn spellings(secret: &str) -> Vec<String> {
 /// A text without secrets, whatever case they are repeated in and however they are escaped: once or twice, as in JSON,
 /// in an address, or in HTML; or as base64, by themselves or within something longer.
 pub(crate) fn blanked(text: &str, secrets: &[String]) -> String {
-    let secrets: Vec<String> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
+    let spellings = secrets.iter().flat_map(|secret| spellings(secret));
+    let spellings: Vec<Vec<u8>> = spellings
+        .map(|spelling| spelling.to_ascii_lowercase().into_bytes())
+        .collect();
     let plain = Reading::of(text);
     let once = plain.unescaped();
     let twice: Vec<Reading> = once.iter().flat_map(Reading::unescaped).collect();
     let mut is_hidden = vec![false; text.len()];
     for reading in once.iter().chain(&twice).chain([&plain]) {
-        secrets.iter().for_each(|secret| reading.hide(secret, &mut is_hidden));
+        reading.hide(&spellings, &mut is_hidden);
     }
     let mut shown = String::with_capacity(text.len());
     let mut was_hidden = false;
@@ -161,23 +164,29 @@ impl Reading {
         let length = self.bytes.len();
         let (mut bytes, mut places, mut at) = (Vec::with_capacity(length), Vec::with_capacity(length + 1), 0);
         while at < length {
-            let (plain, taken) = escape(&self.bytes[at..]).unwrap_or_else(|| (vec![self.bytes[at]], 1));
-            places.extend(plain.iter().map(|_| self.places[at]));
-            bytes.extend(plain);
-            at += taken;
+            match escape(&self.bytes[at..]) {
+                Some((plain, taken)) => {
+                    places.extend(plain.iter().map(|_| self.places[at]));
+                    bytes.extend(plain);
+                    at += taken;
+                }
+                None => {
+                    places.push(self.places[at]);
+                    bytes.push(self.bytes[at]);
+                    at += 1;
+                }
+            }
         }
         places.push(self.places[length]);
         (bytes.len() < length).then_some(Reading { bytes, places })
     }
 
-    /// Marks where a secret stands.
-    fn hide(&self, secret: &str, is_hidden: &mut [bool]) {
-        let secret = secret.as_bytes();
-        if secret.is_empty() {
-            return;
-        }
-        for (at, window) in self.bytes.windows(secret.len()).enumerate() {
-            if window.eq_ignore_ascii_case(secret) {
+    /// Marks where secrets stand, in letters of either case; they are given in small ones.
+    fn hide(&self, secrets: &[Vec<u8>], is_hidden: &mut [bool]) {
+        let text = self.bytes.to_ascii_lowercase();
+        for (secret, first) in secrets.iter().filter_map(|secret| Some((secret, secret.first()?))) {
+            let begins = (0..text.len()).filter(|at| text[*at] == *first);
+            for at in begins.filter(|at| text[*at..].starts_with(secret)) {
                 is_hidden[self.places[at]..self.places[at + secret.len()]].fill(true);
             }
         }
