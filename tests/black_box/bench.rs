@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// As little as can be measured.
-const LITTLE: [&str; 32] = [
+const LITTLE: [&str; 34] = [
     "--on",
     "runtime",
     "--products",
@@ -28,6 +28,8 @@ const LITTLE: [&str; 32] = [
     "1",
     "--idle-products",
     "5",
+    "--listed-products",
+    "400",
     "--forged",
     "1",
     "--attack-seconds",
@@ -86,12 +88,14 @@ fn every_other_row_is_measured() {
         "freshness",
         "ingest",
         "idle",
+        "listing",
         "requests",
         "reading",
     ];
     let only = names.map(|name| ["--only", name]).concat();
-    // Fourteen pairs, two times and two counts of freshness, four rates and percentiles of ingest, idleness, two requests.
-    let expected = counts([("ms", 14 + 2 + 4 + 2), ("", 2), ("1/s", 4), ("%", 1)]);
+    // Fourteen pairs, two times and two counts of freshness, four rates and percentiles of ingest, idleness,
+    // two ticks, two requests.
+    let expected = counts([("ms", 14 + 2 + 4 + 2 + 2), ("", 2), ("1/s", 4), ("%", 1)]);
     assert_eq!(units(&only), expected);
 }
 

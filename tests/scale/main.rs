@@ -1,19 +1,19 @@
 //! A catalogue of a hundred thousand products, on virtual time. Alone in its program, so that memory can be measured.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
-use config::PAGE_ENTRIES;
 use model::entity::{Entity, Kind, Segment};
 use peak_alloc::PeakAlloc;
 use queue::batches::Arrangement;
-use queue::key::{self, EventKey, Extent, Key};
+use queue::key::{self, EventKey, Key};
 use queue::keyspace::Keyspace;
 use queue::plan::Plan;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use simulator::catalogue::{Action, Change, Edit, EntityId};
 use simulator::destination::Received;
 use simulator::pim::CallKind;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use tests::large_index;
 use tests::simulation::stage::Stage;
 
 #[global_allocator]
@@ -173,24 +173,7 @@ fn a_long_queue_is_planned_in_little_memory() {
 fn bytes_of_a_batch(others: u32, entry: &Value) -> (usize, usize) {
     let mut stage = Stage::with(100, 0, 12, |shared, worker| {
         (worker.reconciliation.walk_s, worker.reconciliation.recent_s) = (None, None);
-        let mut random = fastrand::Rng::with_seed(12);
-        let mut uuids: Vec<u128> = (0..others).map(|_| random.u128(..)).collect();
-        uuids.sort_unstable();
-        // Pages as they are after a walk in order: each half full, and one key each.
-        let keys = Keyspace::new("main");
-        let mut first = 0;
-        for uuids in uuids.chunks(PAGE_ENTRIES * 3 / 4) {
-            let last = uuids[uuids.len() - 1] | u128::MAX >> 64;
-            let segment = |uuid: &u128| {
-                let uuid = uuid::Uuid::from_u128(*uuid).to_string();
-                Segment::of(&uuid).as_str().to_owned()
-            };
-            let entries: Map<String, Value> = uuids.iter().map(|uuid| (segment(uuid), entry.clone())).collect();
-            let key = Key::IndexPage(Kind::Product, Extent { first, last }, Some((Segment::of("before"), 0)));
-            let page = json!({ "v": 1, "entries": entries }).to_string();
-            shared.store.insert(keys.encode(&key), page.into_bytes());
-            first = last + 1;
-        }
+        shared.store.extend(large_index::pages(others, entry));
     });
     let pages = stage.world().store.len();
     let edited = stage.products();
@@ -208,13 +191,12 @@ fn bytes_of_a_batch(others: u32, entry: &Value) -> (usize, usize) {
 #[test]
 fn a_batch_costs_the_same_at_a_million_products() {
     let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
-    let today = json!({ "h": "QW1kTnJ6VGs3aU5mNG1pbg", "u": 1_790_000_000, "n": 3, "p": "QW1kTnJ6" });
     let long = json!({
         "h": "QW1kTnJ6VGs3aU5mNG1pbg", "u": 1_790_000_000, "n": 3, "p": "QW1kTnJ6", "i": ["SKU-1234567890"],
         "r": { "id": "1234567890", "version": "17", "slug": "a-product-1234567890" }
     });
     for (what, entry, most) in [
-        ("as today", today, 4_000_000),
+        ("as today", large_index::entry(), 4_000_000),
         ("with an identity and three values", long, 8_000_000),
     ] {
         let (few, _) = bytes_of_a_batch(100_000, &entry);

@@ -8,6 +8,7 @@
 //! - [`redis_server`]: a Redis of its own for who asks for one
 //! - [`servers`]: servers that others have made, such as nginx, for who asks for one
 //! - [`shaped`]: what a destination should hold under a shape
+//! - [`large_index`]: an index of so many products, without the walk that makes it
 //! - [`native`]: the relay's world without a component around it
 //! - [`hearing`]: a world around one upstream, which is heard and answers
 //! - `demo`, `preview`, `simulate`, `bench`: the programs that `cargo xtask demo`, `shape`, `simulate` and `bench` start
@@ -20,6 +21,7 @@ pub mod client;
 pub mod corpus;
 pub mod fixtures;
 pub mod hearing;
+pub mod large_index;
 pub mod native;
 pub mod playground;
 mod process;

@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// idle: products that the application knows; 100000 is what the limit is stated for
     #[arg(long, default_value_t = 2000)]
     pub(crate) idle_products: usize,
+    /// listing: products that the index knows; 1000000 is what the limit is stated for
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) listed_products: u32,
     /// requests: how many with a wrong signature are timed, and 25 times as many without one
     #[arg(long, default_value_t = 8)]
     pub(crate) forged: usize,
@@ -81,6 +84,8 @@ pub(crate) enum Name {
     Ingest,
     /// The processor's time of an application without work
     Idle,
+    /// A tick with nothing to do, beside a large index and beside none
+    Listing,
     /// What requests take of the processor that strangers can send
     Requests,
     /// Honest deliveries and memory while strangers hold connections and send large bodies, behind nginx and without a proxy

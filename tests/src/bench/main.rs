@@ -8,6 +8,7 @@ mod evaluation;
 mod freshness;
 mod idle;
 mod ingest;
+mod listing;
 mod pairs;
 mod requests;
 mod running;
@@ -64,6 +65,9 @@ async fn on(host: Host, args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.wants(Name::Idle) {
         idle::measure(args, host, table).await?;
+    }
+    if args.wants(Name::Listing) {
+        listing::measure(args, host, table).await?;
     }
     if args.wants(Name::Requests) {
         requests::measure(args, host, table).await?;

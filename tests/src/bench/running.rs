@@ -31,7 +31,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// An application on one of the hosts, with a Redis of its own where its store is there.
 pub(crate) struct Running {
     application: Application,
-    _redis: Option<RedisServer>,
+    redis: Option<RedisServer>,
 }
 
 impl Deref for Running {
@@ -56,8 +56,13 @@ impl Running {
         setup.runtime_config = redis.as_ref().map(RedisServer::runtime_config);
         Ok(Running {
             application: Application::start(setup).await?,
-            _redis: redis,
+            redis,
         })
+    }
+
+    /// Where its Redis is, if its store is there.
+    pub(crate) fn redis(&self) -> Option<&str> {
+        self.redis.as_ref().map(|redis| redis.url.as_str())
     }
 
     /// Starts it with its schedule, and waits until a tick stays: until the first product told of has arrived.

@@ -1,0 +1,66 @@
+//! What a tick takes that has nothing to do, by what the index holds: it lists the keys of the store, and plans.
+
+use crate::args::{Args, Host};
+use crate::running::Running;
+use crate::table::{Table, spinner};
+use anyhow::Result;
+use rusqlite::{Connection, params};
+use simulator::catalogue::Catalogue;
+use std::time::{Duration, Instant};
+use tests::large_index;
+use tests::world::World;
+
+/// What listing and planning may take.
+const LIMIT: Duration = Duration::from_millis(100);
+
+/// How many ticks are timed.
+const TICKS: usize = 15;
+
+/// Measures it on a host.
+pub(crate) async fn measure(args: &Args, host: Host, table: &mut Table) -> Result<()> {
+    let spinner = spinner("ticks with nothing to do");
+    let world = World::start(Catalogue::generate(1, 0, 7)).await?;
+    let running = Running::start(host, world.setup()).await?;
+    let small = tick(&running).await?;
+    let products = args.listed_products;
+    fill(&running, products).await?;
+    let large = tick(&running).await?;
+    spinner.finish_and_clear();
+
+    let what = format!("a tick with nothing to do: {products} products, none");
+    table.tell_times(&what, Some(host), large, small)?;
+    let what = format!("listing and planning with {products} products, limit");
+    table.tell_times(&what, Some(host), large.saturating_sub(small), LIMIT)
+}
+
+/// How long a tick takes, in the median; the first does not count.
+async fn tick(running: &Running) -> Result<Duration> {
+    running.tick().await?;
+    let mut took = Vec::new();
+    for _ in 0..TICKS {
+        let begun = Instant::now();
+        running.tick().await?;
+        took.push(begun.elapsed());
+    }
+    took.sort_unstable();
+    Ok(took[TICKS / 2])
+}
+
+/// Writes the index of so many products into the application's store, behind its back.
+async fn fill(running: &Running, products: u32) -> Result<()> {
+    let pages = large_index::pages(products, &large_index::entry());
+    if let Some(url) = running.redis() {
+        let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        for (key, value) in pages {
+            redis::cmd("SET").arg(key).arg(value).exec_async(&mut redis).await?;
+        }
+        return Ok(());
+    }
+    let mut store = Connection::open(running.state().path().join("sqlite_key_value.db"))?;
+    let transaction = store.transaction()?;
+    for (key, value) in pages {
+        let sql = "INSERT INTO spin_key_value (store, key, value) VALUES ('default', ?1, ?2)";
+        transaction.execute(sql, params![key, value])?;
+    }
+    Ok(transaction.commit()?)
+}
