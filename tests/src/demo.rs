@@ -206,7 +206,7 @@ fn start(cli: &Cli, pim: &PimServer, destination: &DestinationServer) -> Result<
 }
 
 async fn wait_until_healthy(url: &str, application: &mut Child) -> Result<()> {
-    let bar = spinner("waiting for the application");
+    let bar = spinner("waiting for the application, which takes a while to compile its components the first time");
     loop {
         if let Ok(answer) = client::request(Method::GET, &format!("{url}/healthz"), &[], "").await
             && answer.status == 200
@@ -354,6 +354,9 @@ fn ticks(cli: &Cli) -> Vec<Value> {
 
 fn spinner(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
+    if !std::io::stderr().is_terminal() {
+        eprintln!("{what}");
+    }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

@@ -206,7 +206,9 @@ impl Facts<'_> {
     fn budget(&self, upstream: &str, state: &GovernorState) -> Option<(Level, String)> {
         let since_ms = state.budget.exhausted_since_ms(self.now_ms)?;
         let since = time::text(since_ms / 1000);
-        let text = format!("more fails at {upstream} than may be retried, since {since}: the worker's log tells what");
+        let text = format!(
+            "more is to be tried again than the retry budget of {upstream} lets through, since {since}: the worker's log tells what fails"
+        );
         Some((Level::Degraded, text))
     }
 

@@ -26,6 +26,11 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 10)]
     edits: u64,
     /// A file with a JSON list of edits to make instead, such as [{"product": "<uuid>", "action": "touch"}].
+    ///
+    /// An edit has a `product` (a UUID), a `product_model` or a `category` (a code), and an `action`: `touch`; `delete`;
+    /// `create`, with `identifier`, `family`, `parent` and `categories` if wanted; `set_value`, with `attribute`, `data`, and
+    /// its `locale` and `scope` if it has them; `enable` with `enabled`, `set_family` with `family`, `set_parent` with
+    /// `parent`, or `set_categories` with `categories`. With `"silent": true` the PIM tells nobody.
     #[arg(long, conflicts_with = "edits")]
     edits_file: Option<PathBuf>,
     /// Deliver one body of every kind instead, without any edit.
