@@ -151,6 +151,10 @@ fn mistaken(mistake: Mistake, seed: u64) -> Scenario {
         Mistake::CountWhileOpen => outage(seed.is_multiple_of(2), 20),
         // The kill must come between two calls of a batch of which nothing is in flight: one at each call in turn.
         Mistake::DeleteBeforePersisting => unread(seed),
+        // What shows in one world of hundreds is looked for from where it was found once.
+        Mistake::LeaseByItsMoment | Mistake::DeleteWholeFirst => Scenario::random(1800 + seed),
+        Mistake::SharedPages => Scenario::random(600 + seed),
+        Mistake::DeleteUnlisted => Scenario::random(400 + seed),
         _ => Scenario::random(seed),
     }
 }
