@@ -1,7 +1,6 @@
 //! The administration: who may use it, the dead letters' way round, commands, alerts.
 
 use crate::deliveries::platform_product;
-use crate::store::Store;
 use http::Method;
 use model::time;
 use serde_json::{Value, json};
@@ -15,6 +14,7 @@ use simulator::times::now_ms;
 use std::collections::BTreeSet;
 use tests::application::{ADMIN_TOKEN, Application, Setup, root};
 use tests::client::{Answer, bearer};
+use tests::store::Store;
 use tests::world::{DESTINATION_TOKEN, NOTIFICATION_SECRET, World, deliver_all, platform_deliveries, secrets};
 
 /// Every route of the administration, and one that is none.

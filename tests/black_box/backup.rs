@@ -1,7 +1,6 @@
 //! A backup of the store as `docs/operate.md` says it, taken while the application works on it, and restored elsewhere.
 
 use crate::reconciliation::{reconcile, walk};
-use crate::store::Store;
 use rusqlite::Connection;
 use serde_json::json;
 use simulator::catalogue::{Action, Catalogue, EntityId};
@@ -12,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::Application;
+use tests::store::Store;
 use tests::world::World;
 use tokio::time::sleep;
 use uuid::Uuid;

@@ -2,7 +2,6 @@
 
 use crate::admin::{adopt, ask};
 use crate::reconciliation::{reconcile, walk};
-use crate::store::Store;
 use http::Method;
 use model::time;
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use simulator::deliveries::{Delivery, Secrets, cloud_event};
 use simulator::pim::CallKind;
 use simulator::times::now_ms;
 use tests::application::Application;
+use tests::store::Store;
 use tests::world::{PLATFORM_SECRET, World, deliver_all, platform_deliveries};
 use uuid::Uuid;
 

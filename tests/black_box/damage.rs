@@ -2,12 +2,12 @@
 
 use crate::admin::{adopt, ask};
 use crate::reconciliation::{reconcile, walk};
-use crate::store::Store;
 use http::Method;
 use serde_json::json;
 use simulator::catalogue::{Action, Catalogue, EntityId};
 use simulator::fault::Fault;
 use tests::application::Application;
+use tests::store::Store;
 use tests::world::{World, deliver_all, platform_deliveries};
 
 /// An application whose destination has everything.

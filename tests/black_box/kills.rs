@@ -1,7 +1,6 @@
 //! SIGKILL at random moments.
 
 use crate::load::{Load, announce_all};
-use crate::store::Store;
 use simulator::catalogue::Catalogue;
 use simulator::fault::{Effect, Fault};
 use std::collections::BTreeMap;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tests::application::{ADMIN_TOKEN, Application};
 use tests::client::{self, bearer};
+use tests::store::Store;
 use tests::world::World;
 use tokio::sync::watch;
 use tokio::time::sleep;

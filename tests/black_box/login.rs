@@ -1,7 +1,6 @@
 //! A destination that wants a token that ends, or a user and a password.
 
 use crate::admin::{alerting, alerts, ask, dead_letters, receiver};
-use crate::store::Store;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use simulator::fault::Reply;
 use simulator::server::{Server, Upstream};
 use std::collections::BTreeSet;
 use tests::application::{Application, Setup};
+use tests::store::Store;
 use tests::world::World;
 
 const ID: &str = "relay at the shop";

@@ -43,7 +43,6 @@ mod shape;
 #[cfg(unix)]
 mod spin_host;
 mod staying;
-mod store;
 mod stored;
 mod subscribed;
 mod sync;

@@ -1,6 +1,5 @@
 //! What the application says of itself: the status, its history, metrics, an entity, the page.
 
-use crate::store::Store;
 use http::Method;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue, EntityId};
@@ -10,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tests::application::{ADMIN_TOKEN, Application, root};
 use tests::client::{Answer, bearer};
+use tests::store::Store;
 use tests::world::{World, deliver_all, platform_deliveries, secrets};
 
 /// How many events wait in the application that is asked how it is.

@@ -1,6 +1,5 @@
 //! The application behind a proxy that is set up as `deploy/` says.
 
-use crate::store::Store;
 use bytes::Bytes;
 use http::Method;
 use simulator::catalogue::{Action, Catalogue};
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 use tests::application::{Application, root};
 use tests::client;
 use tests::servers::{Nginx, Server, answers, free_port, open_folder, program};
+use tests::store::Store;
 use tests::world::{World, platform_deliveries};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};

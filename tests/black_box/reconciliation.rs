@@ -1,7 +1,6 @@
 //! Reconciliation on the deployed components: what no webhook told, asked for by a person or a notification.
 
 use crate::admin::{adopt, ask};
-use crate::store::Store;
 use http::Method;
 use model::time;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use simulator::catalogue::{Action, Catalogue};
 use simulator::deliveries::{Secrets, event_platform_headers};
 use simulator::times::now_ms;
 use tests::application::Application;
+use tests::store::Store;
 use tests::world::{NOTIFICATION_SECRET, World};
 
 const RECORD: &str = "r1.main.reconciliation";

@@ -2,7 +2,6 @@
 
 use crate::admin;
 use crate::reconciliation::{reconcile, walk};
-use crate::store::Store;
 use delivery::event::{Decoded, of_event_platform};
 use http::Method;
 use model::entity::Kind;
@@ -16,6 +15,7 @@ use simulator::pim::CallKind;
 use tests::application::{ADMIN_TOKEN, Application};
 use tests::client::bearer;
 use tests::fixtures;
+use tests::store::Store;
 use tests::world::{PLATFORM_SECRET, World, deliver_all, legacy_deliveries, platform_deliveries};
 
 fn body(shape: &Value, product: &Value) -> Value {

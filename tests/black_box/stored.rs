@@ -5,7 +5,6 @@
 
 use crate::admin::ask;
 use crate::reconciliation::{reconcile, walk};
-use crate::store::Store;
 use http::Method;
 use model::entity::Kind;
 use queue::key::{Key, Record};
@@ -22,6 +21,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::{ADMIN_TOKEN, Application, Setup, root};
 use tests::client::{self, bearer};
+use tests::store::Store;
 use tests::world::{NOTIFICATION_SECRET, PLATFORM_SECRET, World, deliver_all};
 
 const SEED: u64 = 17;

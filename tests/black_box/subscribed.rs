@@ -3,7 +3,6 @@
 
 use crate::connect::{NEW_SECRET, Scene, ask, connect, free_address, state};
 use crate::preflight::run;
-use crate::store::Store;
 use http::Method;
 use serde_json::{Value, json};
 use simulator::deliveries::Delivery;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::{ADMIN_TOKEN, Application, Setup};
 use tests::client::{self, bearer};
+use tests::store::Store;
 use tests::world::PLATFORM_SECRET;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;

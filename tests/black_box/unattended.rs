@@ -1,11 +1,11 @@
 //! Deliveries to a store in which no tick runs: an application from a registry keeps its store in memory, one in each of its
 //! processes, and the worker of one never sees what the other acknowledges.
 
-use crate::store::Store;
 use serde_json::{Value, json};
 use simulator::catalogue::{Action, Catalogue};
 use simulator::deliveries::Delivery;
 use tests::application::Application;
+use tests::store::Store;
 use tests::world::{World, legacy_deliveries, platform_deliveries};
 
 const COUNTED: &str = "r1.main.counted";

@@ -9,6 +9,7 @@
 //! - [`servers`]: servers that others have made, such as nginx, for who asks for one
 //! - [`shaped`]: what a destination should hold under a shape
 //! - [`large_index`]: an index of so many products, without the walk that makes it
+//! - [`store`]: the key-value store seen from outside
 //! - [`native`]: the relay's world without a component around it
 //! - [`hearing`]: a world around one upstream, which is heard and answers
 //! - `demo`, `preview`, `simulate`, `bench`: the programs that `cargo xtask demo`, `shape`, `simulate` and `bench` start
@@ -29,4 +30,5 @@ pub mod redis_server;
 pub mod servers;
 pub mod shaped;
 pub mod simulation;
+pub mod store;
 pub mod world;

@@ -2,9 +2,9 @@
 
 use super::Shop;
 use crate::kills::{age, tick_on_and_on};
-use crate::store::Store;
 use std::time::Duration;
 use tests::application::Application;
+use tests::store::Store;
 use tests::world::World;
 use tokio::sync::watch;
 use tokio::time::sleep;

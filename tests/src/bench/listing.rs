@@ -4,10 +4,10 @@ use crate::args::{Args, Host};
 use crate::running::Running;
 use crate::table::{Table, spinner};
 use anyhow::Result;
-use rusqlite::{Connection, params};
 use simulator::catalogue::Catalogue;
 use std::time::{Duration, Instant};
 use tests::large_index;
+use tests::store::Store;
 use tests::world::World;
 
 /// What listing and planning may take.
@@ -56,11 +56,6 @@ async fn fill(running: &Running, products: u32) -> Result<()> {
         }
         return Ok(());
     }
-    let mut store = Connection::open(running.state().path().join("sqlite_key_value.db"))?;
-    let transaction = store.transaction()?;
-    for (key, value) in pages {
-        let sql = "INSERT INTO spin_key_value (store, key, value) VALUES ('default', ?1, ?2)";
-        transaction.execute(sql, params![key, value])?;
-    }
-    Ok(transaction.commit()?)
+    Store::open(running.state().path()).set_all(pages.into_iter());
+    Ok(())
 }

@@ -191,12 +191,12 @@ impl<'a> Facts<'a> {
             lasting(
                 "pim-budget",
                 self.budget("the PIM", pim),
-                "what fails at the PIM may be retried again",
+                "the PIM's retry budget has room again",
             ),
             lasting(
                 "destination-budget",
                 self.budget("the destination", destination),
-                "what fails at the destination may be retried again",
+                "the destination's retry budget has room again",
             ),
             lasting(
                 "no-progress",
@@ -356,7 +356,7 @@ impl<'a> Facts<'a> {
         let since_ms = state.budget.exhausted_since_ms(self.now_ms)?;
         (self.now_ms.saturating_sub(since_ms) >= PATIENCE_MS).then(|| {
             told(format!(
-                "the retries that {upstream} is allowed have been used up since {}, and {} wait for another try: look in the log for what fails there",
+                "the retries that {upstream} is allowed have been used up since {}, and {} wait for another try: look in the log for what fails",
                 time::text(since_ms / 1000),
                 entities(self.plan.retrying),
             ))
