@@ -11,6 +11,7 @@ use tests::application::root;
 use tests::client;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 /// How long to wait for what must come: many times what it takes on a machine that is busy.
@@ -24,8 +25,12 @@ pub(crate) const ENTER: &str = "\u{e007}";
 pub(crate) const ESCAPE: &str = "\u{e00c}";
 pub(crate) const TAB: &str = "\u{e004}";
 
+/// As many browsers run at once as a small machine has cores, however many tests do: they compute, and wait for little.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
 /// A browser with one window. Dropping it ends it.
 pub(crate) struct Browser {
+    _place: SemaphorePermit<'static>,
     _driver: Child,
     _profile: TempDir,
     session: String,
@@ -38,7 +43,9 @@ fn brought(variable: &str) -> PathBuf {
 }
 
 impl Browser {
+    /// Waits until there is a place for it.
     pub(crate) async fn start() -> Browser {
+        let place = PLACES.acquire().await.unwrap();
         let (mut driver, port) = start_driver().await;
         let profile = TempDir::new().unwrap();
         let options = json!({
@@ -58,6 +65,7 @@ impl Browser {
             panic!("the browser does not start: {}", answer.json());
         };
         Browser {
+            _place: place,
             _driver: driver,
             _profile: profile,
             session: format!("{url}/{id}"),

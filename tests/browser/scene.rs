@@ -15,9 +15,9 @@ pub(crate) struct Scene {
 impl Scene {
     /// With a console that nobody has signed in to yet.
     pub(crate) async fn begin() -> Scene {
+        let browser = Browser::start().await;
         let world = World::start(Catalogue::generate(24, 4, 7)).await.unwrap();
         let application = Application::start(world.setup()).await.unwrap();
-        let browser = Browser::start().await;
         browser.open(&format!("{}/console", application.url)).await;
         Scene {
             world,

@@ -37,8 +37,11 @@ use tests::simulation::seeds::{Until, search};
 use tests::simulation::{Outcome, Scenario, run};
 use world::mistake::Mistake;
 
-/// How many seeds are run here: what takes some minutes; `cargo xtask simulate` runs any number.
-const SEEDS: u64 = 10_000;
+/// How many seeds are run here: what takes some minutes. `cargo xtask simulate` runs the first 10,000, or any number.
+const SEEDS: u64 = 2_000;
+
+/// Among how many seeds each planted mistake is looked for.
+const SEEDS_OF_MISTAKES: u64 = 10_000;
 
 /// Runs one scenario after the other until one is found whose outcome fits; gives its number.
 fn find(
@@ -135,7 +138,7 @@ fn the_simulation_sees_every_mistake() {
             mistake: Some(mistake),
             ..mistaken(mistake, seed)
         };
-        match find(SEEDS, scenario, |outcome| finds(mistake, outcome)) {
+        match find(SEEDS_OF_MISTAKES, scenario, |outcome| finds(mistake, outcome)) {
             Some((seed, outcome)) => println!(
                 "{mistake:?}: found by run {seed}: {}",
                 outcome.violations.first().cloned().unwrap_or_default()

@@ -32,6 +32,12 @@ const ON_SPIN: &str = "on_spin";
 /// In the names of tests that take so long that only somebody who names them wants them.
 const LONG: &str = "for_eleven_minutes";
 
+/// The variable that tells Rust's test harness how many tests run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// How many tests run at once on each core: most of them wait for processes, for upstreams and for each other.
+const TESTS_PER_CORE: usize = 6;
+
 /// Which tests to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -54,6 +60,10 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     release::make(&release, None, &built)?;
     let mut tests = workspace::native("test");
     tests.env("RELEASE", release);
+    if std::env::var_os(THREADS).is_none() {
+        let cores = std::thread::available_parallelism()?.get();
+        tests.env(THREADS, (cores * TESTS_PER_CORE).to_string());
+    }
     // What tests measured is printed, too.
     tests
         .args(args.filter.iter())

@@ -117,10 +117,9 @@ pub struct Segment(String);
 impl Segment {
     /// The segment of a code. Equal codes have equal segments, different codes different ones.
     pub fn of(code: &str) -> Segment {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         Segment(if let Some(uuid) = uuid_bytes(code) {
             format!("u{}", URL_SAFE_NO_PAD.encode(uuid))
-        } else if code.len() <= FULL_MAX && code.chars().all(plain) {
+        } else if code.len() <= FULL_MAX && is_plain(code) {
             format!("t{code}")
         } else if code.len() <= FULL_MAX {
             format!("x{}", URL_SAFE_NO_PAD.encode(code))
@@ -129,17 +128,21 @@ impl Segment {
         })
     }
 
-    /// Reads a segment out of a key; none for what [`Segment::of`] never makes.
+    /// Reads a segment out of a key; none for what [`Segment::of`] never makes. Every key of a listing is read so, and
+    /// there may be 400,000: no code is made for it.
     pub fn parse(text: &str) -> Option<Segment> {
-        let segment = Segment(text.to_owned());
-        match segment.code() {
-            Some(code) => (Segment::of(&code) == segment).then_some(segment),
-            None => {
-                let digest = text.strip_prefix('h')?;
-                let bytes = URL_SAFE_NO_PAD.decode(digest).ok()?;
-                (bytes.len() == DIGEST_BYTES).then_some(segment)
+        let (form, rest) = text.split_at_checked(1)?;
+        // Base64 that has no padding and no bits left over is the only one of its bytes.
+        let is_made = match form {
+            "u" | "h" => decoded_16(rest).is_some(),
+            "t" => rest.len() <= FULL_MAX && is_plain(rest) && uuid_bytes(rest).is_none(),
+            "x" => {
+                let code = String::from_utf8(URL_SAFE_NO_PAD.decode(rest).ok()?).ok()?;
+                code.len() <= FULL_MAX && !is_plain(&code)
             }
-        }
+            _ => false,
+        };
+        is_made.then(|| Segment::known(text))
     }
 
     /// A segment of a text that [`Segment::parse`] has read before. Nothing is checked.
@@ -153,7 +156,7 @@ impl Segment {
         match form {
             "t" => Some(rest.to_owned()),
             "x" => String::from_utf8(URL_SAFE_NO_PAD.decode(rest).ok()?).ok(),
-            "u" => Some(uuid_text(&URL_SAFE_NO_PAD.decode(rest).ok()?.try_into().ok()?)),
+            "u" => Some(uuid_text(&decoded_16(rest)?)),
             _ => None,
         }
     }
@@ -164,7 +167,20 @@ impl Segment {
     }
 }
 
-/// How many bytes of a SHA-256 a digest keeps: 128 bits, so that no two codes have the same.
+/// Whether a code stands in a key as it is.
+fn is_plain(code: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    code.bytes().all(plain)
+}
+
+/// The sixteen bytes that this base64url says, as those of a UUID and of a digest are; none of any other text.
+fn decoded_16(text: &str) -> Option<[u8; DIGEST_BYTES]> {
+    let mut bytes = [0; DIGEST_BYTES];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    (length == bytes.len()).then_some(bytes)
+}
+
+/// How many bytes of a SHA-256 a digest keeps: 128 bits, so that no two codes have the same. A UUID has as many.
 const DIGEST_BYTES: usize = 16;
 
 /// A short digest in 22 characters of base64url, for keys and for the index.

@@ -309,6 +309,23 @@ mod tests {
         }
 
         #[test]
+        fn a_segment_is_read_if_a_code_has_it(text in prop_oneof![
+            "[utxh]?[A-Za-z0-9_.-]{0,45}",
+            "[uh][A-Za-z0-9_-]{21}[AQgw]",
+            any_code().prop_map(|code| Segment::of(&code).as_str().to_owned()),
+            any_code().prop_map(|code| format!("t{code}")),
+        ]) {
+            let parsed = Segment::parse(&text);
+            if let Some(code) = Segment::known(&text).code() {
+                prop_assert_eq!(parsed.is_some(), Segment::of(&code).as_str() == text);
+            } else {
+                // A digest in 22 letters, of whose last one only two bits count.
+                let is_digest = text.len() == 23 && text.starts_with('h') && text.ends_with(['A', 'Q', 'g', 'w']);
+                prop_assert_eq!(parsed.is_some(), is_digest && !text.contains('.'));
+            }
+        }
+
+        #[test]
         fn the_other_keys_read_back(
             kind in any_kind(), code in any_code(), attempts in 0..9u32, hold in 0..5usize, time in 0..=9_999_999_999u64, first in any::<u128>(), other in any::<u128>(), part in any::<u32>(), files in 0..1024u16,
         ) {
