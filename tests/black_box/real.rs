@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tests::application::{Application, root};
 use tests::world::{World, deliver_all, platform_deliveries};
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
 /// The documents that real systems are spoken to by.
@@ -208,22 +209,38 @@ fn brought(variable: &str) -> std::ffi::OsString {
     std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: `cargo xtask test --full` does"))
 }
 
-/// A system's process, with a folder of its own. Dropping it ends it.
+/// As many systems run at once as a small machine has cores, however many tests do: they compute, and wait for little.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
+/// Where a system is to run: a folder, and a port that is free.
+struct Place {
+    folder: TempDir,
+    port: u16,
+    _turn: SemaphorePermit<'static>,
+}
+
+/// A system's process. Dropping it ends it.
 struct Process {
     child: Child,
-    folder: TempDir,
+    place: Place,
     url: String,
 }
 
 impl Process {
-    /// A folder and a free port for it.
-    fn place() -> (TempDir, u16) {
+    /// A place for it, once one of those that run has ended.
+    async fn place() -> Place {
+        let turn = TURNS.acquire().await.unwrap();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        (TempDir::new().unwrap(), socket.local_addr().unwrap().port())
+        Place {
+            folder: TempDir::new().unwrap(),
+            port: socket.local_addr().unwrap().port(),
+            _turn: turn,
+        }
     }
 
     /// Starts it, and waits until it listens.
-    async fn start(mut command: Command, folder: TempDir, port: u16) -> Process {
+    async fn start(mut command: Command, place: Place) -> Process {
+        let (folder, port) = (&place.folder, place.port);
         let output = std::fs::File::create(folder.path().join("output")).unwrap();
         command
             .stdin(Stdio::null())
@@ -235,7 +252,7 @@ impl Process {
         let child = command.spawn();
         let mut process = Process {
             child: child.unwrap_or_else(|error| panic!("{}: {error}", Path::new(&program).display())),
-            folder,
+            place,
             url: format!("http://127.0.0.1:{port}"),
         };
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -247,6 +264,6 @@ impl Process {
 
     /// What it has printed.
     fn printed(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+        std::fs::read_to_string(self.place.folder.path().join("output")).unwrap_or_default()
     }
 }

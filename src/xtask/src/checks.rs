@@ -59,6 +59,8 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     let release = workspace::target_dir().join("dist");
     release::make(&release, None, &built)?;
     let mut tests = workspace::native("test");
+    // No examples of the documentation, of which none is a program.
+    tests.arg("--tests");
     tests.env("RELEASE", release);
     if std::env::var_os(THREADS).is_none() {
         let cores = std::thread::available_parallelism()?.get();

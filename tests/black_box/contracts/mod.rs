@@ -42,7 +42,7 @@ use system::{Answer, Duplicate, Follows, NOT_WAITED_FOR, PLAIN, System, Unique, 
 use tests::application::root;
 use token::Asks;
 
-const SYSTEMS: [&System; 29] = [
+const SYSTEMS: [&System; 30] = [
     &search::ELASTICSEARCH,
     &search::SOLR,
     &search::ALGOLIA,
@@ -54,6 +54,7 @@ const SYSTEMS: [&System; 29] = [
     &stores::DATA_API_BUILDER,
     &stores::WEBHOOK,
     &stores::COUCHDB,
+    &stores::KINTO,
     &stores::PARSE_SERVER,
     &erps::ERPNEXT,
     &erps::SALESFORCE,
@@ -121,7 +122,7 @@ async fn every_system_is_spoken_to_as_its_documentation_says() {
 async fn models_are_spoken_of_as_products_are() {
     let with_models: Vec<_> = SYSTEMS.iter().filter(|system| sends_models(system)).collect();
     let names: Vec<&str> = with_models.iter().map(|system| system.name).collect();
-    assert_eq!(names, ["elasticsearch", "webhook"]);
+    assert_eq!(names, ["elasticsearch", "webhook", "kinto"]);
     futures_util::future::join_all(with_models.iter().map(|system| play(system, Of::Models))).await;
 }
 

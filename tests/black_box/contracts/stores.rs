@@ -306,6 +306,66 @@ pub(super) const COUCHDB: System = System {
     ..PLAIN
 };
 
+pub(super) const KINTO: System = System {
+    name: "kinto",
+    login: ("authorization", "Basic dXNlcjpwYXNzd29yZA=="),
+    token: "user:password",
+    answer: |held, asked| {
+        const SOURCE: &str = "Kinto/kinto: docs/api/1.x/records.rst, docs/api/1.x/errors.rst";
+        let fail = |status, errno: u16, said: &str| {
+            let error = json!({ "code": status, "errno": errno, "error": said, "message": said });
+            Answer(status, error, SOURCE)
+        };
+        if asked.path == "/v1/buckets/akeneo" {
+            return Answer(200, json!({ "data": { "id": "akeneo" }, "permissions": {} }), SOURCE);
+        }
+        let in_collection = |name| asked.behind(&format!("/v1/buckets/akeneo/collections/{name}/records"));
+        let (product, model) = (in_collection("products"), in_collection("models"));
+        let Some(id) = product.clone().or(model) else {
+            return fail(404, 111, "The resource you are looking for could not be found.");
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if !id.chars().all(is_name) {
+            return fail(400, 107, "path: Invalid object id");
+        }
+        if asked.method == Method::DELETE {
+            return match held.remove_id(&id) {
+                true => Answer(200, json!({ "data": { "id": id, "deleted": true } }), SOURCE),
+                false => fail(404, 110, "The resource you are looking for could not be found."),
+            };
+        }
+        if !asked.body["data"].is_object() {
+            return fail(400, 107, "data: Required");
+        }
+        let name = product.unwrap_or_else(|| text(&asked.body["data"]["code"]));
+        let was_there = held.put(name.clone(), asked.body.clone());
+        if let Some(record) = held.of_mut(&name) {
+            record.id.clone_from(&id);
+        }
+        let answered = json!({ "data": { "id": id }, "permissions": {} });
+        Answer(if was_there { 200 } else { 201 }, answered, SOURCE)
+    },
+    duplicate: Duplicate::Replaced("Kinto/kinto: docs/api/1.x/records.rst, a PUT replaces what is there"),
+    throttled: || {
+        let error =
+            json!({ "code": 503, "errno": 201, "error": "Service Unavailable", "message": "Service unavailable" });
+        Answer(503, error, "Kinto/kinto: docs/api/1.x/errors.rst, Retry-After")
+    },
+    limits: &[("retry-after", "1")],
+    wait_ms: 1000,
+    refused: || {
+        let said = "data in body: 'price' is not of type 'number'";
+        let error = json!({ "code": 400, "errno": 107, "error": "Invalid parameters", "message": said });
+        Answer(
+            400,
+            error,
+            "Kinto/kinto: docs/api/1.x/collections.rst, a schema of records",
+        )
+    },
+    reason: "not of type",
+    ..PLAIN
+};
+
 pub(super) const PARSE_SERVER: System = System {
     name: "parse-server-9",
     login: ("x-parse-master-key", "secret"),

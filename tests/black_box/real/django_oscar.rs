@@ -33,11 +33,11 @@ struct Oscar(Process);
 impl Oscar {
     async fn start() -> Oscar {
         let empty = EMPTY.get_or_init(Oscar::prepare).await;
-        let (folder, port) = Process::place();
-        std::fs::copy(empty.path().join(DATABASE), folder.path().join(DATABASE)).unwrap();
-        let mut command = Oscar::command(folder.path());
-        command.args(["serve", &port.to_string()]);
-        Oscar(Process::start(command, folder, port).await)
+        let place = Process::place().await;
+        std::fs::copy(empty.path().join(DATABASE), place.folder.path().join(DATABASE)).unwrap();
+        let mut command = Oscar::command(place.folder.path());
+        command.args(["serve", &place.port.to_string()]);
+        Oscar(Process::start(command, place).await)
     }
 
     async fn prepare() -> TempDir {

@@ -24,17 +24,17 @@ struct Groonga(Process);
 
 impl Groonga {
     async fn start() -> Groonga {
-        let (folder, port) = Process::place();
-        let database = folder.path().join("db");
+        let place = Process::place().await;
+        let database = place.folder.path().join("db");
         let program = brought("GROONGA");
         let made = Command::new(&program).arg("-n").arg(&database).arg("status").output();
         assert!(made.await.unwrap().status.success());
         let mut command = Command::new(program);
         command
             .args(["--protocol", "http", "--bind-address", "127.0.0.1"])
-            .args(["--port", &port.to_string(), "-s"])
+            .args(["--port", &place.port.to_string(), "-s"])
             .arg(&database);
-        let groonga = Groonga(Process::start(command, folder, port).await);
+        let groonga = Groonga(Process::start(command, place).await);
         for table in ["Products", "Models"] {
             let flags = "flags=TABLE_HASH_KEY&key_type=ShortText";
             groonga.call(&format!("table_create?name={table}&{flags}")).await;

@@ -13,13 +13,13 @@ struct Pouch(Process);
 
 impl Pouch {
     async fn start() -> Pouch {
-        let (folder, port) = Process::place();
+        let place = Process::place().await;
         let mut command = Command::new("node");
         command.arg(brought("POUCHDB_SERVER"));
         command
             .args(["--in-memory", "--no-stdout-logs", "--host", "127.0.0.1"])
-            .args(["--port", &port.to_string()]);
-        let pouch = Pouch(Process::start(command, folder, port).await);
+            .args(["--port", &place.port.to_string()]);
+        let pouch = Pouch(Process::start(command, place).await);
         pouch.call(Method::PUT, "", Value::Null).await;
         pouch
     }

@@ -32,7 +32,7 @@ enum Field {
 
 impl Vendure {
     async fn start(field: Field) -> Vendure {
-        let (folder, port) = Process::place();
+        let place = Process::place().await;
         let mut command = Command::new("node");
         command
             .arg(set_up("vendure/shop.js"))
@@ -40,9 +40,9 @@ impl Vendure {
             .env("VENDURE_DISABLE_TELEMETRY", "true")
             .envs([("SHOP_USER", USER), ("SHOP_PASSWORD", PASSWORD)])
             .env("SHOP_UNIQUE", matches!(field, Field::Unique).to_string())
-            .env("PORT", port.to_string());
+            .env("PORT", place.port.to_string());
         let mut vendure = Vendure {
-            process: Process::start(command, folder, port).await,
+            process: Process::start(command, place).await,
             key: String::new(),
         };
         vendure.key = vendure.new_key().await;

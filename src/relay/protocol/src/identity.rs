@@ -63,9 +63,14 @@ impl Identity {
         identity
     }
 
-    /// Whether it is the id in the PIM itself, with or without its dashes, which nothing else at a destination goes by.
-    pub fn is_the_pims(&self) -> bool {
-        matches!(self.form, Form::Id | Form::Hex) && self.prefix.is_empty()
+    /// Whether nothing else at a destination goes by it: it is the id in the PIM itself, with or without its dashes, or
+    /// a hash of that.
+    pub fn is_nobody_elses(&self) -> bool {
+        match self.form {
+            Form::Id | Form::Hex => self.prefix.is_empty(),
+            Form::Hash => true,
+            Form::Attribute => false,
+        }
     }
 
     fn read_attribute(&mut self, node: &Node<'_>) {

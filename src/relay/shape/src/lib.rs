@@ -332,8 +332,8 @@ impl Shape {
         Some(Farewell::Sent(Box::new(Removal { delete, find, identity })))
     }
 
-    /// Whether a deletion is known to be of the entity although nothing is known of it: it goes by the id in the PIM, or the
-    /// entity is looked up first.
+    /// Whether a deletion is known to be of the entity although nothing is known of it: it goes by the id in the PIM
+    /// or a hash of that, or the entity is looked up first.
     pub fn ties_what_is_unknown(&self, kind: Kind) -> bool {
         let protocol = &self.rules(kind).protocol;
         let goes_by_id = match &protocol.remove {
@@ -343,7 +343,7 @@ impl Shape {
             }
             Removing::Never => false,
         };
-        (protocol.identity.is_the_pims() && goes_by_id) || protocol.find.is_some()
+        (protocol.identity.is_nobody_elses() && goes_by_id) || protocol.find.is_some()
     }
 
     /// Whether entities of a kind are called by an attribute, so that what they are called can change.
