@@ -366,7 +366,7 @@ fn bar(what: &'static str, total: usize) -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total as u64).with_style(style).with_message(what);
     if !std::io::stderr().is_terminal() {
-        eprintln!("{what}: of {total}");
+        eprintln!("{what}: 0/{total}");
     }
     bar
 }
