@@ -17,9 +17,10 @@ use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::{Application, root};
+use tests::servers::{free_port, turn};
 use tests::world::{World, deliver_all, platform_deliveries};
 use tokio::process::{Child, Command};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 /// The documents that real systems are spoken to by.
@@ -209,9 +210,6 @@ fn brought(variable: &str) -> std::ffi::OsString {
     std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: `cargo xtask test --full` does"))
 }
 
-/// As many systems run at once as a small machine has cores, however many tests do: they compute, and wait for little.
-static TURNS: Semaphore = Semaphore::const_new(2);
-
 /// Where a system is to run: a folder, and a port that is free.
 struct Place {
     folder: TempDir,
@@ -229,12 +227,10 @@ struct Process {
 impl Process {
     /// A place for it, once one of those that run has ended.
     async fn place() -> Place {
-        let turn = TURNS.acquire().await.unwrap();
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         Place {
+            _turn: turn().await.unwrap(),
             folder: TempDir::new().unwrap(),
-            port: socket.local_addr().unwrap().port(),
-            _turn: turn,
+            port: free_port().unwrap(),
         }
     }
 

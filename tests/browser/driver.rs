@@ -9,9 +9,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::application::root;
 use tests::client;
+use tests::servers::turn;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 /// How long to wait for what must come: many times what it takes on a machine that is busy.
@@ -25,12 +26,9 @@ pub(crate) const ENTER: &str = "\u{e007}";
 pub(crate) const ESCAPE: &str = "\u{e00c}";
 pub(crate) const TAB: &str = "\u{e004}";
 
-/// As many browsers run at once as a small machine has cores, however many tests do: they compute, and wait for little.
-static PLACES: Semaphore = Semaphore::const_new(2);
-
 /// A browser with one window. Dropping it ends it.
 pub(crate) struct Browser {
-    _place: SemaphorePermit<'static>,
+    _turn: SemaphorePermit<'static>,
     _driver: Child,
     _profile: TempDir,
     session: String,
@@ -43,9 +41,9 @@ fn brought(variable: &str) -> PathBuf {
 }
 
 impl Browser {
-    /// Waits until there is a place for it.
+    /// Waits until it is its turn.
     pub(crate) async fn start() -> Browser {
-        let place = PLACES.acquire().await.unwrap();
+        let turn = turn().await.unwrap();
         let (mut driver, port) = start_driver().await;
         let profile = TempDir::new().unwrap();
         let options = json!({
@@ -65,7 +63,7 @@ impl Browser {
             panic!("the browser does not start: {}", answer.json());
         };
         Browser {
-            _place: place,
+            _turn: turn,
             _driver: driver,
             _profile: profile,
             session: format!("{url}/{id}"),

@@ -8,7 +8,20 @@ use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::sleep;
+
+/// Of what computes and waits for little, such as a browser or a shop, as many run at once as a small machine has cores,
+/// however many tests do.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
+/// Waits until it is somebody's turn to start such a program, for as long as what is returned lives.
+///
+/// # Errors
+/// Never: nobody closes the turns.
+pub async fn turn() -> Result<SemaphorePermit<'static>, AcquireError> {
+    TURNS.acquire().await
+}
 
 /// An nginx as Debian sets it up, but for what is said. Dropping it ends it.
 pub struct Nginx {
