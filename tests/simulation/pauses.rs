@@ -289,3 +289,29 @@ fn what_another_worker_pushed_first_stays_in_the_index() {
         assert_eq!(stage.differences(), []);
     }
 }
+
+/// It stands still as it gives up the first of two entities that the destination refuses. Meanwhile the destination takes
+/// both, so the second is not given up.
+#[test]
+fn a_worker_that_stands_still_while_it_keeps_outcomes_gives_nobody_up_afterwards() {
+    for (seed, is_suspension) in [(61, false), (62, true)] {
+        let mut stage = equal(60, seed);
+        let products = stage.products();
+        let refused = Fault::always(Fault::status(422)).method("PUT");
+        stage.world().destination.faults.add(refused);
+        stall(&stage, "set r1.main.d.".to_owned(), 15 * MINUTE_MS, is_suspension);
+        stage.tell(&touch(&products[7]));
+        stage.tell(&touch(&products[8]));
+        until_it_stands_still(&mut stage);
+        stage.world().destination.faults.clear();
+        stage.tell(&touch(&products[7]));
+        stage.tell(&touch(&products[8]));
+        stage.run_until(10 * MINUTE_MS, "another one pushes them", |stage| {
+            stage.differences().is_empty()
+        });
+        stage.run_until(HOUR_MS, "it goes on", |stage| stage.dead_letters() > 0);
+        stage.run_for(SECOND_MS);
+        assert_eq!(stage.dead_letters(), 1, "seed {seed}");
+        stage.run_until(HOUR_MS, "equal", |stage| stage.differences().is_empty());
+    }
+}

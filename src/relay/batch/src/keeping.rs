@@ -9,6 +9,7 @@ use crate::identities;
 use crate::item::{Fate, Item, Kept, Outcome, Pushed};
 use desk::backlog::Backlog;
 use desk::books::Books;
+use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
 use desk::tried::{Earlier, earlier};
 use index::claims::Claims;
@@ -45,7 +46,7 @@ pub(super) async fn keep_all<H: Host>(
     (items, is_dry): (Vec<Pushed>, bool),
     (pages, claims): (&mut Pages, &mut Claims),
     in_flight: Option<String>,
-) -> Result<(Vec<Kept>, Option<String>), StoreError> {
+) -> Result<(Vec<Kept>, Option<String>), Stop> {
     for item in &items {
         keep_in_index(item, pages, (desk.now_s(), is_dry));
     }
@@ -65,6 +66,8 @@ pub(super) async fn keep_all<H: Host>(
     let unsettled = InFlightValue::of(items.iter().filter(|item| is_unsettled(item)).map(Pushed::in_flight));
     let mut kept = Vec::with_capacity(items.len());
     for mut item in items {
+        // A worker may be paused between any two writes, and what it knows is old then.
+        desk.check_lease()?;
         let fate = keep_one(desk, backlog, books, &mut item).await?;
         let Pushed { item, tried, .. } = item;
         kept.push(Kept { item, fate, tried });
@@ -132,7 +135,7 @@ async fn keep_one<H: Host>(
     backlog: &Backlog,
     books: &mut Books,
     item: &mut Pushed,
-) -> Result<Fate, StoreError> {
+) -> Result<Fate, Stop> {
     let fate = match &item.what {
         Outcome::PutOff => Fate::PutOff,
         Outcome::Upserted { .. } | Outcome::Deleted => Fate::Over { has_reached: true },
@@ -200,7 +203,7 @@ fn gives_its_variants_more<H: Host>(desk: &Desk<'_, H>, item: &Pushed) -> bool {
 }
 
 /// Keeps a failure: as a retry, as a hold where it costs nothing, or as a dead letter.
-async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Pushed) -> Result<(), StoreError> {
+async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut Pushed) -> Result<(), Stop> {
     let Outcome::Failed(failure, name) = &item.what else {
         return Ok(());
     };
@@ -211,7 +214,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
             // The key of the dead letter says when the entity is tried again.
             return Ok(());
         }
-        return hold(desk, books, item.parts(), earlier, Hold::Probe).await;
+        return Ok(hold(desk, books, item.parts(), earlier, Hold::Probe).await?);
     }
     let attempts = item.waiting.attempts() + failure.cost();
     if is_buried(item, failure, &desk.config.shape) {
@@ -221,7 +224,7 @@ async fn keep_failure<H: Host>(desk: &Desk<'_, H>, books: &mut Books, item: &mut
     }
     let due_s = desk.now_s() + delay_s(attempts, desk.host.chance(), failure.retry_after_s);
     books.report(|report| report.retries += 1);
-    schedule(desk, item.parts(), attempts, None, due_s, earlier).await
+    Ok(schedule(desk, item.parts(), attempts, None, due_s, earlier).await?)
 }
 
 /// Holds an entity back, with no new failure to keep beside the earlier ones.
@@ -314,7 +317,7 @@ async fn bury<H: Host>(
     failures: Vec<Failure>,
     hash: Option<String>,
     (attempts, tries_left): (u32, u32),
-) -> Result<(), StoreError> {
+) -> Result<(), Stop> {
     let mut left: Vec<&(EventKey, String)> = item.waiting.events.iter().collect();
     let mut events = Vec::new();
     for _ in 0..EVENTS_KEPT {
@@ -352,6 +355,8 @@ async fn bury<H: Host>(
         attempts,
         left: tries_left,
     }));
+    // Reading the events may have taken long.
+    desk.check_lease()?;
     desk.host.set(&key, &letter.to_bytes()).await?;
     item.waiting.dead_letters.retain(|known| *known != key);
     desk.log_failure("dead-letter", json!({ "entity": item.name, "reason": letter.reason }));
