@@ -364,21 +364,25 @@ async fn bury<H: Host>(
     Ok(())
 }
 
-/// Deletes the keys of what is done, all of which were listed before the reading; the in-flight key goes last.
+/// Deletes the keys of what is done, all of which were listed before the reading, at `planned_s` in seconds since the
+/// Unix epoch; the in-flight key goes last.
 pub(super) async fn clear<H: Host>(
     desk: &Desk<'_, H>,
-    backlog: &Backlog,
+    planned_s: u64,
     books: &mut Books,
     items: &[Kept],
     in_flight: Option<String>,
 ) -> Result<(), StoreError> {
-    let now_s = backlog.planned_s;
     let mut keys: Vec<String> = Vec::new();
     for item in items {
         match item.fate {
-            Fate::Over { .. } => keys.extend(item.waiting.done_keys(now_s).cloned()),
+            Fate::Over { .. } => keys.extend(item.waiting.done_keys(planned_s).cloned()),
             Fate::Later => {
-                let old = item.waiting.retries.iter().filter(|(retry, _)| retry.is_over(now_s));
+                let old = item
+                    .waiting
+                    .retries
+                    .iter()
+                    .filter(|(retry, _)| retry.is_over(planned_s));
                 keys.extend(old.map(|(_, key)| key.clone()));
             }
             Fate::PutOff => {}

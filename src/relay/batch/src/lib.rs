@@ -5,7 +5,8 @@
 //! models, send files, push, keep the outcomes, delete the keys of what is done. A batch may assume that the caller has
 //! the lease, and that its entities' keys were listed before they are read. It asks for the lease again before it
 //! writes anything down and before it keeps outcomes. These are kept before anything is deleted, so that dying between
-//! any two calls leaves work to be repeated and never work forgotten.
+//! any two calls leaves work to be repeated and never work forgotten. While it pushes it has nothing but the
+//! destination, so that the caller can do something beside.
 //!
 //! | where | what |
 //! |---|---|
@@ -38,45 +39,117 @@ mod reading;
 mod tried;
 mod turns;
 
-use ahead::{Ahead, Next};
+use ahead::Ahead;
 use asking::ask;
 use decision::{decide, dry_run};
 use desk::session::Session;
 use desk::stop::Stop;
-use futures_util::future::join;
+use futures_util::future::maybe_done;
 use index::claims::Claims;
 use index::pages::Pages;
+use item::Decided;
 use keeping::{clear, keep_all};
 use model::entity::Kind;
-use push::{note_late_pushes, push_all, write_in_flight};
+use push::{note_all, note_late_pushes, push_all, write_in_flight};
 use queue::waiting::Waiting;
 use records::pace::Came;
+use std::pin::{Pin, pin};
 use world::host::Host;
 
 /// For how long calls that mark and push may begin after the time for reading is over: the longest time that a call may
 /// take, divided by this. So a batch whose reading took all of its time has not read for nothing.
 const GRACE: u64 = 2;
 
+/// The pushes of a batch; they come to their end and give nothing.
+pub type Pushes<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+/// A batch that is written down: nothing is left but to push it and to keep what comes of that.
+struct Begun {
+    items: Vec<Decided>,
+    pages: Pages,
+    claims: Claims,
+    /// The key under which it is written down; none where nothing is to be pushed.
+    in_flight: Option<String>,
+    /// Whether the marking of some model's variants was kept that did not come to its end.
+    has_advanced: bool,
+}
+
 /// Runs one batch of entities of one kind, and says how many were in it and how many it got through with. Calls that
 /// read begin until `read_until_ms`, a moment of the monotonic clock in milliseconds; calls that push begin for half of
 /// the longest time of a call more. Where identities can change, the entities that hold what those of the batch want
 /// are read along, up to twice a batch's most in all. An entity that was put off although it was alone and had time is
-/// held back for a moment, so that it does not stand in the way of others. While the batch is pushed and kept, the list of
-/// the next one is read; `ahead` is the list that was read ahead of this one, and then that of the next one.
+/// held back for a moment, so that it does not stand in the way of others. `ahead` is the list that was read ahead of
+/// this batch. While the batch is pushed, `beside` is done: it is handed the pushes, which it has to drive, and may list
+/// the store anew and write pages of the index. What it gives is given in any case once the batch is kept.
 ///
 /// # Errors
 /// The store fails, or the lease has passed: whatever was not kept by then is done again by a later tick.
-pub async fn run<H: Host>(
+pub async fn run<'a, H: Host, T>(
+    session: &mut Session<'a, H>,
+    kind: Kind,
+    batch: Vec<Waiting>,
+    (ahead, read_until_ms): (Option<Ahead>, u64),
+    beside: impl AsyncFnOnce(&mut Session<'a, H>, Pushes<'_>) -> T,
+) -> Result<(Came, T), Stop> {
+    let (began_ms, planned_s) = (session.desk.host.monotonic_ms(), session.backlog.planned_s);
+    let Begun {
+        items,
+        mut pages,
+        mut claims,
+        in_flight,
+        has_advanced,
+    } = begin(session, kind, batch, ahead, read_until_ms).await?;
+    let upstreams = &session.upstreams;
+    let destination = (upstreams.destination.clone(), upstreams.destination_at_once);
+    let is_dry = upstreams.destination.is_none();
+    let pushes = push_all(session.desk, destination, upstreams.pim_governor, items);
+    let mut pushes = pin!(maybe_done(pushes));
+    let beside = beside(session, pushes.as_mut()).await;
+    pushes.as_mut().await;
+    let pushed = pushes.take_output().unwrap_or_default();
+    let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
+    note_all(desk, books, &pushed);
+    if let Err(stop) = desk.check_lease() {
+        note_late_pushes(desk, &pushed).await?;
+        return Err(stop);
+    }
+    books.read_again(desk, &mut pages).await?;
+    let (kept, settled) = keep_all(
+        desk,
+        backlog,
+        books,
+        (pushed, is_dry),
+        (&mut pages, &mut claims),
+        in_flight,
+    )
+    .await?;
+    desk.check_lease()?;
+    clear(desk, planned_s, books, &kept, settled).await?;
+    let mut kept = kept;
+    let through = keeping::through(&kept);
+    if let ([item], 0) = (&mut kept[..], through) {
+        keeping::stand_back(&session.desk, &session.upstreams, &session.books, item, began_ms).await?;
+    }
+    let came = Came {
+        of: kept.len(),
+        through,
+        has_advanced,
+    };
+    Ok((came, beside))
+}
+
+/// Reads the entities of a batch, decides what each comes to, and writes down what is about to be pushed; then variants
+/// are marked and files go.
+async fn begin<H: Host>(
     session: &mut Session<'_, H>,
     kind: Kind,
     batch: Vec<Waiting>,
+    ahead: Option<Ahead>,
     read_until_ms: u64,
-    (ahead, next): (&mut Option<Ahead>, Option<Next>),
-) -> Result<Came, Stop> {
+) -> Result<Begun, Stop> {
     session.upstreams.begin_until(read_until_ms);
-    let began_ms = session.desk.host.monotonic_ms();
     let mut pages = Pages::default();
-    let asked = ask(session, kind, batch, ahead.take(), &mut pages).await?;
+    let asked = ask(session, kind, batch, ahead, &mut pages).await?;
     let mut decided = decide(session, asked, &pages);
     let mut claims = Claims::default();
     if session.desk.config.shape.has_changing_identities(kind) {
@@ -104,32 +177,11 @@ pub async fn run<H: Host>(
     // A model's variants are marked before its own hash is kept, whatever the destination says to the model itself.
     let has_advanced = fanout::mark_all(session, &mut decided).await?;
     media::send_all(&session.desk, &session.upstreams, &mut session.books, &mut decided).await?;
-    let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
-    let upstreams = &mut session.upstreams;
-    let (destination, at_once) = (upstreams.destination.as_ref(), upstreams.destination_at_once);
-    let (pim, governor) = (&mut upstreams.pim, upstreams.pim_governor);
-    let work = async {
-        let pushed = push_all(desk, (destination, at_once), governor, books, decided).await;
-        if let Err(stop) = desk.check_lease() {
-            note_late_pushes(desk, &pushed).await?;
-            return Err(stop);
-        }
-        let pushed = (pushed, destination.is_none());
-        let (kept, settled) = keep_all(desk, backlog, books, pushed, (&mut pages, &mut claims), in_flight).await?;
-        desk.check_lease()?;
-        clear(desk, backlog, books, &kept, settled).await?;
-        Ok(kept)
-    };
-    let (kept, read) = join(work, Ahead::read(*desk, pim, next)).await;
-    *ahead = read;
-    let mut kept = kept?;
-    let through = keeping::through(&kept);
-    if let ([item], 0) = (&mut kept[..], through) {
-        keeping::stand_back(&session.desk, &session.upstreams, &session.books, item, began_ms).await?;
-    }
-    Ok(Came {
-        of: kept.len(),
-        through,
+    Ok(Begun {
+        items: decided,
+        pages,
+        claims,
+        in_flight,
         has_advanced,
     })
 }

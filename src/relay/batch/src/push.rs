@@ -18,6 +18,7 @@ use queue::in_flight::InFlightValue;
 use queue::key::Key;
 use shape::{Removal, Shape};
 use std::cell::RefCell;
+use std::rc::Rc;
 use upstream::governor::Governor;
 use world::host::{Host, StoreError};
 
@@ -68,20 +69,18 @@ pub(crate) async fn at_once(pushes: Vec<Push<'_>>, count: usize) -> Vec<Over> {
 }
 
 /// Makes the deletions of a batch and then its upserts, wave by wave: what was deleted may have had what another entity
-/// wants, such as an SKU. Without a destination nothing is sent.
+/// wants, such as an SKU. Without a destination nothing is sent. Nothing but the destination is touched meanwhile.
 pub(crate) async fn push_all<H: Host>(
-    desk: &Desk<'_, H>,
-    (destination, at_once_max): (Option<&Destination<'_, H>>, usize),
+    desk: Desk<'_, H>,
+    (destination, at_once_max): (Option<Rc<Destination<'_, H>>>, usize),
     governor: &Governor<'_, H>,
-    books: &mut Books,
     items: Vec<Decided>,
 ) -> Vec<Pushed> {
     let mut came: Results = items.iter().map(|_| None).collect();
     let mut left = vec![Left::default(); items.len()];
-    if let Some(destination) = destination {
-        let (renames, gone) = (turns::renames(desk, &items), RefCell::default());
+    if let Some(destination) = destination.as_deref() {
+        let (renames, gone) = (turns::renames(&desk, &items), RefCell::default());
         let deleted = at_once(deletions(destination, &items, &gone), at_once_max).await;
-        note_come(desk, books, &deleted);
         for (at, identity) in gone.take() {
             let is_gone = |(other, item): &(usize, &Decided)| match *other == at {
                 true => item.is_to_be_upserted(),
@@ -108,7 +107,6 @@ pub(crate) async fn push_all<H: Host>(
         for wave in 0..waves {
             let (pushes, late) = upserts(governor, destination, (&items, &left, renames), &came, wave);
             let results = at_once(pushes, at_once_max).await;
-            note_come(desk, books, &results);
             take_note(&mut came, results);
             late.iter().for_each(|(at, _)| left[*at].is_unsent = true);
             take_note(&mut came, late);
@@ -127,15 +125,7 @@ pub(crate) async fn push_all<H: Host>(
         }
     }
     let ended = items.into_iter().zip(left.into_iter().zip(came));
-    let pushed: Vec<Pushed> = ended.map(|(item, (left, came))| pushed(item, left, came)).collect();
-    pushed.iter().for_each(|item| note(books, item));
-    pushed
-}
-
-fn note_come<H: Host>(desk: &Desk<'_, H>, books: &mut Books, results: &[Over]) {
-    if results.iter().any(|(_, result)| result.is_ok()) {
-        books.note_done(desk);
-    }
+    ended.map(|(item, (left, came))| pushed(item, left, came)).collect()
 }
 
 /// The deletions of a batch: of entities, and of what its upserts leave under earlier identities. Each adds to `gone` under
@@ -255,6 +245,15 @@ fn pushed(decided: Decided, mut left: Left, came: Option<Result<Remote, Failure>
         marked: decided.marked,
         tried: decided.tried,
     }
+}
+
+/// Takes note in the books of what the destination took.
+pub(crate) fn note_all<H: Host>(desk: &Desk<'_, H>, books: &mut Books, items: &[Pushed]) {
+    let is_taken = |item: &Pushed| matches!(item.what, Outcome::Upserted { .. } | Outcome::Deleted);
+    if items.iter().any(|item| is_taken(item) || !item.left.gone.is_empty()) {
+        books.note_done(desk);
+    }
+    items.iter().for_each(|item| note(books, item));
 }
 
 fn note(books: &mut Books, item: &Pushed) {

@@ -121,7 +121,11 @@ impl Backlog {
 
     /// Notes that a batch begins with these entities: what the listing says of them is old from now on.
     pub fn note_begun(&mut self, batch: &[Waiting]) {
-        let entities = batch.iter().map(|waiting| waiting.entity.clone());
+        self.note_under_way(batch.iter().map(|waiting| waiting.entity.clone()));
+    }
+
+    /// Notes that a batch was under way with these entities at the listing, which so tells what was kept of none of them.
+    pub fn note_under_way(&mut self, entities: impl IntoIterator<Item = Entity>) {
         self.begun.extend(entities);
     }
 

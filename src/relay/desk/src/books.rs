@@ -233,6 +233,12 @@ impl Books {
             .map(|_| ())
     }
 
+    /// Reads those pages again that were written since they were read into `pages`.
+    pub async fn read_again(&self, desk: &Desk<'_, impl Host>, pages: &mut Pages) -> Result<(), StoreError> {
+        let directory = self.index.clone();
+        pages.read_again(desk.host, &desk.config.keys, &directory).await
+    }
+
     /// What the destination gave of the parent of an entity; none where the index does not know that.
     /// Reads the model's page into `pages`, where the entity's own page has to be.
     pub async fn remote_of_parent(

@@ -15,6 +15,7 @@ use queue::lease::Lease;
 use queue::raise;
 use records::state::State;
 use serde_json::{Value, json};
+use std::rc::Rc;
 use upstream::governor::Governor;
 use upstream::token;
 use world::host::{Host, StoreError};
@@ -112,8 +113,9 @@ pub struct Upstreams<'a, H> {
     pub pim_governor: &'a Governor<'a, H>,
     /// How many calls to the PIM may be under way at once.
     pub pim_at_once: usize,
-    /// The destination; none where none is configured.
-    pub destination: Option<Destination<'a, H>>,
+    /// The destination; none where none is configured. It is shared, so that pushes may go on while something else has
+    /// the upstreams.
+    pub destination: Option<Rc<Destination<'a, H>>>,
     /// What every call to the destination goes through.
     pub destination_governor: &'a Governor<'a, H>,
     /// How many calls to the destination may be under way at once.
@@ -140,13 +142,13 @@ impl<'a, H: Host> Upstreams<'a, H> {
             pim_governor,
             pim_at_once: pim::limits(0).at_once,
             destination: destination.map(|destination| {
-                Destination::new(
+                Rc::new(Destination::new(
                     desk.host,
                     destination_governor,
                     &config.keys,
                     destination,
                     &config.shape,
-                )
+                ))
             }),
             destination_governor,
             destination_at_once: destination::limits(0, 1).at_once,

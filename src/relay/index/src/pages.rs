@@ -128,6 +128,29 @@ impl Pages {
         Ok(extent)
     }
 
+    /// Reads those pages again that were written since they were read. One that is to be written itself stays as it is:
+    /// whoever reads the page next merges the two.
+    pub async fn read_again<H: Store>(
+        &mut self,
+        host: &H,
+        keys: &Keyspace,
+        directory: &Directory,
+    ) -> Result<(), StoreError> {
+        let is_old = |page: &Loaded| {
+            let Listed { kind, extent, .. } = page.listed;
+            !page.is_changed && directory.page_at(kind, extent.first) != page.listed
+        };
+        let (old, rest): (Vec<Loaded>, Vec<Loaded>) = std::mem::take(&mut self.pages).into_iter().partition(is_old);
+        self.pages = rest;
+        for Listed { kind, extent, .. } in old.into_iter().map(|page| page.listed) {
+            let mut next = Some(extent.first);
+            while let Some(place) = next.filter(|place| *place <= extent.last) {
+                next = self.read(host, keys, directory, kind, place).await?.last.checked_add(1);
+            }
+        }
+        Ok(())
+    }
+
     fn merge(&mut self, kind: Kind, page: &mut Page, other: Page) {
         if page.entries.is_empty() {
             page.entries = other.entries;

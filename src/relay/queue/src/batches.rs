@@ -3,7 +3,7 @@
 
 use crate::plan::{Facts, Plan};
 use crate::waiting::Waiting;
-use model::entity::{BATCH_MAX, Kind, digest};
+use model::entity::{BATCH_MAX, Entity, Kind, digest};
 use model::gathering::sort;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -101,6 +101,14 @@ impl<'a> Due<'a> {
             window: VecDeque::new(),
             now_s,
         }
+    }
+
+    /// All but these entities.
+    #[must_use]
+    pub fn without(mut self, is_left_out: impl Fn(&Entity) -> bool) -> Due<'a> {
+        let plan = self.plan;
+        self.order.retain(|number| !is_left_out(&plan.facts(*number).entity()));
+        self
     }
 
     /// The next batch, of one kind; entities of kinds that are left alone are passed over.

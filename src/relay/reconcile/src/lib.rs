@@ -98,41 +98,66 @@ pub async fn run<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     let mut has_worked = false;
     while let Some(task) = next_task(session, until_ms).await {
         has_worked = true;
-        let result = match task {
-            Task::Look(kind) => look::step(session, kind).await,
-            Task::Walk => walk::step(session).await,
-            Task::Raise => deletions::raise(&session.desk, &mut session.backlog, &mut session.books).await,
-        };
-        match result {
-            Ok(()) => {}
-            Err(Halt::Stop(stop)) => return Err(stop),
-            Err(Halt::Failure(failure)) if failure.class == Class::TimeIsUp => break,
-            Err(Halt::Failure(failure)) => {
-                let now_ms = session.desk.host.now_ms();
-                session.books.reconciliation.put_off(task, &failure, now_ms);
-            }
+        if !carry_out(session, task).await? {
+            break;
         }
-        session.desk.check_lease()?;
-        session.books.save_reconciliation(&session.desk).await?;
     }
     Ok(has_worked)
 }
 
-/// The next piece of work that is due, or will be before the time is over; waits until it is due.
-async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
+/// In how many milliseconds the next page of a walk's list may be read beside other work; none where something else of
+/// reconciliation comes next, or where that is not before a moment of the monotonic clock.
+pub fn walks_on_in_ms<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<u64> {
+    let (due_ms, task) = next(session)?;
+    let wait_ms = due_ms.saturating_sub(session.desk.host.now_ms());
+    let is_listing = matches!(task, Task::Walk) && session.books.reconciliation.walk.is_listing();
+    (is_listing && session.desk.host.monotonic_ms() + wait_ms < until_ms).then_some(wait_ms)
+}
+
+/// Reads the next page of a walk's list beside other work.
+pub async fn walk_on<H: Host>(session: &mut Session<'_, H>) -> Result<(), Stop> {
+    carry_out(session, Task::Walk).await.map(|_| ())
+}
+
+/// Carries a task out, and keeps how far it came; says whether there was time for it.
+async fn carry_out<H: Host>(session: &mut Session<'_, H>, task: Task) -> Result<bool, Stop> {
+    let result = match task {
+        Task::Look(kind) => look::step(session, kind).await,
+        Task::Walk => walk::step(session).await,
+        Task::Raise => deletions::raise(&session.desk, &mut session.backlog, &mut session.books).await,
+    };
+    match result {
+        Ok(()) => {}
+        Err(Halt::Stop(stop)) => return Err(stop),
+        Err(Halt::Failure(failure)) if failure.class == Class::TimeIsUp => return Ok(false),
+        Err(Halt::Failure(failure)) => {
+            let now_ms = session.desk.host.now_ms();
+            session.books.reconciliation.put_off(task, &failure, now_ms);
+        }
+    }
+    session.desk.check_lease()?;
+    session.books.save_reconciliation(&session.desk).await?;
+    Ok(true)
+}
+
+/// The next piece of work, and when it is due, in milliseconds since the Unix epoch; none where none may be done.
+fn next<H: Host>(session: &Session<'_, H>) -> Option<(u64, Task)> {
     if !session.upstreams.is_reconciling()
         || !session.backlog.has_room(&session.desk)
         || !session.desk.lease.holds(session.desk.host)
     {
         return None;
     }
-    let now_ms = session.desk.host.now_ms();
     // A task that a breaker holds stays due, and is next once a probe may go.
     let is_held = |kind| session.upstreams.is_held_at_the_pim(kind);
-    let (due_ms, task) = session
-        .books
-        .reconciliation
-        .next(session.desk.config, now_ms, is_held)?;
+    let (config, now_ms) = (session.desk.config, session.desk.host.now_ms());
+    session.books.reconciliation.next(config, now_ms, is_held)
+}
+
+/// The next piece of work that is due, or will be before the time is over; waits until it is due.
+async fn next_task<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Task> {
+    let (due_ms, task) = next(session)?;
+    let now_ms = session.desk.host.now_ms();
     let wait_ms = due_ms.saturating_sub(now_ms);
     // While a whole batch waits, there is something better to do than to wait for the next page.
     let is_better_used = wait_ms > 0 && session.backlog.has_queued_a_batch();

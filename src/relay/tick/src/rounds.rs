@@ -2,21 +2,26 @@
 //!
 //! The rounds may assume the lease, and ask for it again before they go on. They leave reconciliation a quarter of the
 //! tick while events wait, and keep what breakers have learned and what upstreams asked to wait for after every batch.
+//! While a batch is pushed the list of the next one is read. Where none waits and a walk is under way, the walk goes on
+//! meanwhile, and what it finds makes the next batch.
 
 use crate::recover;
-use batch::ahead::Next;
+use batch::Pushes;
+use batch::ahead::{Ahead, Next};
 use config::WorkerConfig;
 use desk::books::Books;
 use desk::lookups;
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
-use model::entity::Kind;
+use futures_util::future::{Either, join, select};
+use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use queue::batches::Arrangement;
 use queue::plan::Plan;
 use records::pace::Came;
 use serde_json::json;
+use std::pin::pin;
 use upstream::token;
 use world::host::{Host, StoreError};
 
@@ -43,9 +48,10 @@ pub(crate) async fn run<H: Host>(session: &mut Session<'_, H>, end_ms: u64) -> R
         let is_owed = reconcile::is_ready(session, true);
         let left_ms = share_ms.saturating_sub(reconciled_ms);
         let reserved_ms = if is_ready { left_ms } else { 0 };
-        let blocked = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
+        let (blocked, walked_ms) = batches(session, end_ms.saturating_sub(reserved_ms)).await?;
         let (took_ms, has_worked) = reconcile(session, end_ms, share_ms).await?;
-        reconciled_ms += took_ms;
+        reconciled_ms += walked_ms + took_ms;
+        let has_worked = has_worked || walked_ms > 0;
         // Reconciliation may have got no turn: calls of batches that began in time lasted until its end and longer, or
         // were the only probes.
         session.books.state.is_share_owed = is_owed && !has_worked;
@@ -73,45 +79,53 @@ async fn reconcile<H: Host>(session: &mut Session<'_, H>, end_ms: u64, for_ms: u
     Ok((session.desk.host.monotonic_ms() - begun_ms, has_worked))
 }
 
-/// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on.
-async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<Option<String>, Stop> {
+/// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on, and for how long the walk
+/// went on meanwhile, in milliseconds.
+async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<(Option<String>, u64), Stop> {
     recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
     recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
     lookups::refresh(session).await?;
     let mut held: Vec<(Kind, Failure)> = Vec::new();
-    let (planned_s, done_s) = (session.backlog.planned_s, session.books.state.done_s);
-    let plan = session.backlog.plan.clone();
-    let mut due = plan.due(planned_s, done_s);
-    let mut ahead = None;
-    loop {
-        session.upstreams.begin_until(until_ms);
-        if session.desk.host.monotonic_ms() >= until_ms {
-            break;
+    let (mut ahead, mut walked_ms) = (None, 0);
+    'listings: loop {
+        let (plan, planned_s) = (session.backlog.plan.clone(), session.backlog.planned_s);
+        let mut due = plan.due(planned_s, session.books.state.done_s);
+        if walked_ms > 0 {
+            due = due.without(|entity| session.backlog.is_begun(entity));
         }
-        let mut arrange = |kind| match admits(&session.desk, &session.upstreams, (&session.books, planned_s), kind) {
-            Ok(arrangement) => arrangement,
-            Err(failure) => {
-                if held.iter().all(|(known, _)| *known != kind) {
-                    held.push((kind, failure));
-                }
-                Arrangement {
-                    size: 0,
-                    ..Arrangement::default()
-                }
+        loop {
+            session.upstreams.begin_until(until_ms);
+            if session.desk.host.monotonic_ms() >= until_ms {
+                break 'listings;
             }
-        };
-        let Some(mut batch) = due.next(&mut arrange) else { break };
-        let next = due.foreseen(&mut arrange);
-        let next = next.map(|(kind, codes)| Next { kind, codes, until_ms });
-        // An entity may have been read with an earlier batch already, since it held an identity that was wanted there.
-        batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
-        let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
-            continue;
-        };
-        session.backlog.note_begun(&batch);
-        let came = batch::run(session, kind, batch, until_ms, (&mut ahead, next)).await;
-        keep_news(&session.desk, &session.upstreams, &session.books).await?;
-        note_came(&session.upstreams, &mut session.books, kind, came?);
+            let mut arrange = |kind| arrangement(session, planned_s, kind, &mut held);
+            let Some(mut batch) = due.next(&mut arrange) else {
+                break 'listings;
+            };
+            let next = due.foreseen(&mut arrange);
+            // An entity may have been read with an earlier batch already, since it held an identity that was wanted there.
+            batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
+            let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
+                continue;
+            };
+            session.backlog.note_begun(&batch);
+            let under_way: Vec<Entity> = batch.iter().map(|waiting| waiting.entity.clone()).collect();
+            let next = next.map(|(kind, codes)| Next { kind, codes, until_ms });
+            let read = (ahead.take(), until_ms);
+            let meanwhile = async |session: &mut Session<'_, H>, pushes: Pushes<'_>| {
+                beside(session, pushes, (kind, under_way), next, until_ms).await
+            };
+            let came = batch::run(session, kind, batch, read, meanwhile).await;
+            keep_news(&session.desk, &session.upstreams, &session.books).await?;
+            let (came, beside) = came?;
+            note_came(&session.upstreams, &mut session.books, kind, came);
+            let beside = beside?;
+            ahead = beside.ahead;
+            if beside.walked_ms > 0 {
+                walked_ms += beside.walked_ms;
+                continue 'listings;
+            }
+        }
     }
     let blocked = || {
         session
@@ -124,7 +138,85 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
         .into_iter()
         .filter(|(_, failure)| failure.class == Class::NotCalled);
     let first = by_an_upstream.min_by_key(|(kind, _)| *kind);
-    Ok(first.map(|(_, failure)| failure.reason).or_else(blocked))
+    Ok((first.map(|(_, failure)| failure.reason).or_else(blocked), walked_ms))
+}
+
+/// What was done while a batch was pushed.
+#[derive(Default)]
+struct Beside {
+    /// The list of the next batch.
+    ahead: Option<Ahead>,
+    /// For how long the walk went on, in milliseconds. If it did, the store was listed anew.
+    walked_ms: u64,
+}
+
+/// What is done while a batch of a kind is pushed: the list of the next one is read. Where none waits the walk goes on
+/// first, if it may do so before the pushes have ended, and the store is listed, so that what it found makes the next
+/// batch. Where entities can change their identities nothing is listed meanwhile, since others must know then under what
+/// those lie that are under way.
+async fn beside<H: Host>(
+    session: &mut Session<'_, H>,
+    mut pushes: Pushes<'_>,
+    (kind, under_way): (Kind, Vec<Entity>),
+    next: Option<Next>,
+    until_ms: u64,
+) -> Result<Beside, Stop> {
+    let may_walk = next.is_none() && !session.desk.config.shape.has_changing_identities(kind);
+    let wait_ms = reconcile::walks_on_in_ms(session, until_ms).filter(|_| may_walk);
+    if let Some(wait_ms) = wait_ms {
+        let pause = pin!(session.desk.host.sleep_ms(wait_ms));
+        if let Either::Right(_) = select(pause, pushes.as_mut()).await {
+            return Ok(Beside::default());
+        }
+    }
+    let work = async {
+        let mut beside = Beside::default();
+        let next = match wait_ms {
+            Some(_) => {
+                let begun_ms = session.desk.host.monotonic_ms();
+                reconcile::walk_on(session).await?;
+                let (plan, planned_s) = list(session.desk.host, session.desk.config).await?;
+                session.plan_anew(plan, planned_s);
+                session.backlog.note_under_way(under_way);
+                beside.walked_ms = (session.desk.host.monotonic_ms() - begun_ms).max(1);
+                foreseen(session, until_ms)
+            }
+            None => next,
+        };
+        beside.ahead = Ahead::read(session.desk, &mut session.upstreams.pim, next).await;
+        Ok(beside)
+    };
+    join(pushes, work).await.1
+}
+
+/// Of what the next batch is likely to be, by the last listing.
+fn foreseen<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Next> {
+    let (backlog, planned_s) = (&session.backlog, session.backlog.planned_s);
+    let due = backlog.plan.due(planned_s, session.books.state.done_s);
+    let mut due = due.without(|entity| backlog.is_begun(entity));
+    let foreseen = due.foreseen(|kind| arrangement(session, planned_s, kind, &mut Vec::new()));
+    foreseen.map(|(kind, codes)| Next { kind, codes, until_ms })
+}
+
+/// How batches of a kind are made now; of one that is left alone none is, and `held` says why.
+fn arrangement<H: Host>(
+    session: &Session<'_, H>,
+    planned_s: u64,
+    kind: Kind,
+    held: &mut Vec<(Kind, Failure)>,
+) -> Arrangement {
+    match admits(&session.desk, &session.upstreams, (&session.books, planned_s), kind) {
+        Ok(arrangement) => arrangement,
+        Err(failure) => {
+            if held.iter().all(|(known, _)| *known != kind) {
+                held.push((kind, failure));
+            }
+            Arrangement {
+                size: 0,
+                ..Arrangement::default()
+            }
+        }
+    }
 }
 
 /// How batches of a kind are made now: of single entities while an upstream is being probed; or why none is.

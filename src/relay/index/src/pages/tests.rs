@@ -460,3 +460,31 @@ fn a_worker_with_a_stale_directory_takes_nobodys_entry_back() {
     let (_, unknown) = at_once(Pages::united(&host, &keys(), &directory, place)).expect("a page");
     assert_eq!(unknown.len(), 1);
 }
+
+/// A batch has read pages, and something else of the same tick writes them before the batch does, one of them in two.
+#[test]
+fn pages_that_were_written_meanwhile_are_read_again() {
+    let (host, products) = (unlimited(), products(300, true));
+    let pushed = |products: &[Entity], hash| -> Vec<(Entity, &str)> {
+        products.iter().map(|product| (product.clone(), hash)).collect()
+    };
+    push(&host, "worker", 200, &pushed(&products[..150], "a")).expect("written");
+    let worker = Segment::of("worker");
+    let mut directory = directory(&host, 200);
+    let load = |directory: &Directory| at_once(Pages::load(&host, &keys(), directory, &products)).expect("read");
+    let (mut batch, mut other) = (load(&directory), load(&directory));
+    for (product, hash) in pushed(&products[100..], "b") {
+        other.set(&product, "a code", Some(hash.to_owned()), 6);
+    }
+    at_once(other.save(&host, &keys(), &mut directory, &worker)).expect("written");
+    at_once(batch.read_again(&host, &keys(), &directory)).expect("read");
+    for product in &products {
+        batch.set(product, "a code", Some("c".to_owned()), 7);
+    }
+    at_once(batch.save(&host, &keys(), &mut directory, &worker)).expect("written");
+    assert_eq!(directory.divided(), []);
+    let pushes: Vec<u64> = all(&host).values().map(|entry| entry.pushes).collect();
+    assert_eq!(pushes.len(), 300);
+    let both = pushes.iter().filter(|pushes| **pushes == 3).count();
+    assert_eq!(both, 50, "what both have pushed was pushed three times in all");
+}

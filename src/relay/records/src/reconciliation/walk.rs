@@ -140,6 +140,11 @@ impl Walk {
         Some(after_trouble(due_ms, self.trouble.as_ref(), now_ms))
     }
 
+    /// Whether the walk is at a page of a list.
+    pub fn is_listing(&self) -> bool {
+        matches!(self.step, Some(Step::List { .. }))
+    }
+
     /// The kind that the walk asks the PIM for next, once it has begun.
     pub fn kind(&self) -> Option<Kind> {
         match &self.step {
