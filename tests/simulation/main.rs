@@ -4,6 +4,7 @@
 mod acts;
 mod answers;
 mod bad_apples;
+mod beside;
 mod brake;
 mod clocks;
 mod codes;

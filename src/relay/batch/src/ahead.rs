@@ -1,4 +1,4 @@
-//! The list of the next batch is read while the present one is pushed, so that neither upstream waits for the other.
+//! The list of the next batch is read while the present one is pushed and kept, so that neither upstream waits for the other.
 //!
 //! It may assume that the keys of the next batch were listed before. What it brings counts for a batch of just these
 //! entities, as the first list that is read for them, and from when it was asked for.
@@ -37,7 +37,7 @@ pub struct Ahead {
 
 impl Ahead {
     /// Reads the list; none where there is no time for that, or one list cannot be of all of them.
-    pub async fn read<H: Host>(desk: Desk<'_, H>, pim: &mut Pim<'_, H>, next: Option<Next>) -> Option<Ahead> {
+    pub(crate) async fn read<H: Host>(desk: Desk<'_, H>, pim: &mut Pim<'_, H>, next: Option<Next>) -> Option<Ahead> {
         let next = next?;
         let codes: Vec<&str> = next.codes().collect();
         let is_wanted = desk.config.shape.kinds().contains(&next.kind);

@@ -82,7 +82,8 @@ pub(crate) async fn bring_holders<H: Host>(
             }
         }
         if !waiting.is_empty() {
-            session.backlog.note_begun(&waiting);
+            let entities = waiting.iter().map(|waiting| waiting.entity.clone());
+            session.backlog.note_begun(entities);
             let asked = ask(session, kind, waiting, None, pages).await?;
             decided.extend(decide(session, asked, pages));
         }

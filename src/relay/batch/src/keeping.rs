@@ -265,9 +265,8 @@ pub(super) async fn stand_back<H: Host>(
     upstreams: &Upstreams<'_, H>,
     books: &Books,
     item: &mut Kept,
-    began_ms: u64,
+    took_ms: u64,
 ) -> Result<(), StoreError> {
-    let took_ms = desk.host.monotonic_ms() - began_ms;
     let had_time = took_ms * 2 >= desk.config.tick_s * 1000;
     if !had_time || upstreams.is_hampered() || item.waiting.own_try().is_some() {
         return Ok(());

@@ -39,12 +39,12 @@ mod reading;
 mod tried;
 mod turns;
 
-use ahead::Ahead;
+use ahead::{Ahead, Next};
 use asking::ask;
 use decision::{decide, dry_run};
 use desk::session::Session;
 use desk::stop::Stop;
-use futures_util::future::maybe_done;
+use futures_util::future::{join, maybe_done};
 use index::claims::Claims;
 use index::pages::Pages;
 use item::Decided;
@@ -60,7 +60,7 @@ use world::host::Host;
 /// take, divided by this. So a batch whose reading took all of its time has not read for nothing.
 const GRACE: u64 = 2;
 
-/// The pushes of a batch; they come to their end and give nothing.
+/// The pushes of a batch, which come to their end and give nothing.
 pub type Pushes<'a> = Pin<&'a mut dyn Future<Output = ()>>;
 
 /// A batch that is written down: nothing is left but to push it and to keep what comes of that.
@@ -79,8 +79,11 @@ struct Begun {
 /// the longest time of a call more. Where identities can change, the entities that hold what those of the batch want
 /// are read along, up to twice a batch's most in all. An entity that was put off although it was alone and had time is
 /// held back for a moment, so that it does not stand in the way of others. `ahead` is the list that was read ahead of
-/// this batch. While the batch is pushed, `beside` is done: it is handed the pushes, which it has to drive, and may list
-/// the store anew and write pages of the index. What it gives is given in any case once the batch is kept.
+/// this batch.
+///
+/// While the batch is pushed, `beside` is done: it is handed the pushes, which it has to drive and whose end it need not
+/// wait for, and may list the store anew and write pages of the index. It says of what the next batch is likely to be,
+/// whose list is read while the rest of this one is pushed and kept.
 ///
 /// # Errors
 /// The store fails, or the lease has passed: whatever was not kept by then is done again by a later tick.
@@ -89,8 +92,8 @@ pub async fn run<'a, H: Host, T>(
     kind: Kind,
     batch: Vec<Waiting>,
     (ahead, read_until_ms): (Option<Ahead>, u64),
-    beside: impl AsyncFnOnce(&mut Session<'a, H>, Pushes<'_>) -> T,
-) -> Result<(Came, T), Stop> {
+    beside: impl AsyncFnOnce(&mut Session<'a, H>, Pushes<'_>) -> (T, Option<Next>),
+) -> Result<(Came, T, Option<Ahead>), Stop> {
     let (began_ms, planned_s) = (session.desk.host.monotonic_ms(), session.backlog.planned_s);
     let Begun {
         items,
@@ -99,43 +102,42 @@ pub async fn run<'a, H: Host, T>(
         in_flight,
         has_advanced,
     } = begin(session, kind, batch, ahead, read_until_ms).await?;
-    let upstreams = &session.upstreams;
+    let (desk, upstreams) = (session.desk, &session.upstreams);
     let destination = (upstreams.destination.clone(), upstreams.destination_at_once);
-    let is_dry = upstreams.destination.is_none();
-    let pushes = push_all(session.desk, destination, upstreams.pim_governor, items);
-    let mut pushes = pin!(maybe_done(pushes));
-    let beside = beside(session, pushes.as_mut()).await;
-    pushes.as_mut().await;
-    let pushed = pushes.take_output().unwrap_or_default();
+    let (governor, is_dry) = (upstreams.pim_governor, upstreams.destination.is_none());
+    let mut pushes = pin!(maybe_done(async {
+        let pushed = push_all(desk, destination, governor, items).await;
+        (pushed, desk.host.monotonic_ms())
+    }));
+    let (given, next) = beside(session, pushes.as_mut()).await;
     let (desk, backlog, books) = (&session.desk, &mut session.backlog, &mut session.books);
-    note_all(desk, books, &pushed);
-    if let Err(stop) = desk.check_lease() {
-        note_late_pushes(desk, &pushed).await?;
-        return Err(stop);
-    }
-    books.read_again(desk, &mut pages).await?;
-    let (kept, settled) = keep_all(
-        desk,
-        backlog,
-        books,
-        (pushed, is_dry),
-        (&mut pages, &mut claims),
-        in_flight,
-    )
-    .await?;
-    desk.check_lease()?;
-    clear(desk, planned_s, books, &kept, settled).await?;
-    let mut kept = kept;
+    let work = async {
+        pushes.as_mut().await;
+        let (pushed, ended_ms) = pushes.as_mut().take_output().unwrap_or_default();
+        note_all(desk, books, &pushed);
+        books.read_again(desk, &mut pages).await?;
+        if let Err(stop) = desk.check_lease() {
+            note_late_pushes(desk, &pushed).await?;
+            return Err(stop);
+        }
+        let index = (&mut pages, &mut claims);
+        let (kept, settled) = keep_all(desk, backlog, books, (pushed, is_dry), index, in_flight).await?;
+        desk.check_lease()?;
+        clear(desk, planned_s, books, &kept, settled).await?;
+        Ok((kept, ended_ms.saturating_sub(began_ms)))
+    };
+    let (kept, ahead) = join(work, Ahead::read(*desk, &mut session.upstreams.pim, next)).await;
+    let (mut kept, took_ms) = kept?;
     let through = keeping::through(&kept);
     if let ([item], 0) = (&mut kept[..], through) {
-        keeping::stand_back(&session.desk, &session.upstreams, &session.books, item, began_ms).await?;
+        keeping::stand_back(&session.desk, &session.upstreams, &session.books, item, took_ms).await?;
     }
     let came = Came {
         of: kept.len(),
         through,
         has_advanced,
     };
-    Ok((came, beside))
+    Ok((came, given, ahead))
 }
 
 /// Reads the entities of a batch, decides what each comes to, and writes down what is about to be pushed; then variants

@@ -10,7 +10,6 @@ use queue::in_flight::InFlightValue;
 use queue::key::Change;
 use queue::plan::Plan;
 use queue::retry::Tried;
-use queue::waiting::Waiting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use world::host::{self, Host, StoreError};
@@ -45,6 +44,8 @@ pub struct Backlog {
     moved: Vec<(u64, InFlightValue)>,
     /// Entities with which a batch was begun since the listing: what it says of them waits no more.
     begun: BTreeSet<Entity>,
+    /// Entities that are being pushed while something else goes on.
+    under_way: BTreeSet<Entity>,
     /// Entities that reconciliation queued since the listing.
     queued: BTreeSet<Entity>,
 }
@@ -59,6 +60,7 @@ impl Backlog {
             in_flight: Default::default(),
             moved: Vec::new(),
             begun: Default::default(),
+            under_way: Default::default(),
             queued: Default::default(),
         }
     }
@@ -119,14 +121,20 @@ impl Backlog {
         })
     }
 
-    /// Notes that a batch begins with these entities: what the listing says of them is old from now on.
-    pub fn note_begun(&mut self, batch: &[Waiting]) {
-        self.note_under_way(batch.iter().map(|waiting| waiting.entity.clone()));
+    /// Notes that a batch began with these entities: what the listing says of them is old.
+    pub fn note_begun(&mut self, entities: impl IntoIterator<Item = Entity>) {
+        self.begun.extend(entities);
     }
 
-    /// Notes that a batch was under way with these entities at the listing, which so tells what was kept of none of them.
+    /// Notes which entities are being pushed while something else goes on: what the index says of them is about to
+    /// change. Until the next listing, or the next call of this.
     pub fn note_under_way(&mut self, entities: impl IntoIterator<Item = Entity>) {
-        self.begun.extend(entities);
+        self.under_way = entities.into_iter().collect();
+    }
+
+    /// The entities that are being pushed.
+    pub fn under_way(&self) -> &BTreeSet<Entity> {
+        &self.under_way
     }
 
     /// Notes that a batch which was in flight at the listing stands under another key since, and when it counts as begun,

@@ -111,6 +111,11 @@ impl<'a> Due<'a> {
         self
     }
 
+    /// Whether no batch is left; what is of kinds that are left alone is passed over.
+    pub fn is_over(&mut self, arrange: impl FnMut(Kind) -> Arrangement) -> bool {
+        self.length_of_next(arrange).is_none()
+    }
+
     /// The next batch, of one kind; entities of kinds that are left alone are passed over.
     pub fn next(&mut self, arrange: impl FnMut(Kind) -> Arrangement) -> Option<Vec<Waiting>> {
         let count = self.length_of_next(arrange)?;

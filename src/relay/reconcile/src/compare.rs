@@ -120,7 +120,9 @@ pub(super) async fn queue_different<H: Host>(
     let verdicts = judge(session, kind, listed).await?;
     let mut different = Vec::new();
     for (listed, verdict) in listed.iter().zip(&verdicts) {
+        // The index is about to tell something else of what is being pushed.
         if is_forced
+            || session.backlog.under_way().contains(&listed.entity)
             || is_to_be_queued(&session.desk, &session.backlog, &session.books, &listed.entity, verdict).await?
         {
             different.push((&listed.entity, listed.code.as_str()));

@@ -7,12 +7,13 @@
 //! of categories shift when one is deleted meanwhile, so those that the index has are asked for by their codes. A walk
 //! that does not come to its end deletes nothing.
 
-use super::compare::{Listed, listed, queue_different, queue_unread};
+use super::compare::{Listed, listed, queue, queue_different, queue_unread};
 use super::deletions;
 use super::scan::{self, Turn};
 use super::sweep::sweep;
 use akeneo::paging::{List, Turned};
 use akeneo::pim::Page;
+use desk::backlog::Backlog;
 use desk::books::Books;
 use desk::session::Session;
 use desk::stop::{Halt, Stop};
@@ -22,7 +23,7 @@ use index::pages::Pages;
 use model::entity::{Entity, Kind, Segment, uuid_bytes, uuid_text};
 use model::failure::Class;
 use model::time::CLOCKS_S;
-use queue::key::Extent;
+use queue::key::{Change, Extent};
 use records::reconciliation::{Figures, Scan, Step, Walk, page_came};
 use serde_json::json;
 use world::host::{Host, StoreError};
@@ -162,7 +163,8 @@ async fn list<H: Host>(session: &mut Session<'_, H>, walk: &mut Walk, step: Step
             is_broken,
             is_end: turn == Turn::End,
         };
-        close(&session.desk, &mut session.books, walk, stretch, &listed, &page).await?
+        let (backlog, books) = (&mut session.backlog, &mut session.books);
+        close(&session.desk, (backlog, books), walk, stretch, &listed, &page).await?
     } else {
         passed
     };
@@ -217,10 +219,10 @@ struct Stretch {
 }
 
 /// Marks the products of the index that lie between the last page and the end of this one and are not on it; says what
-/// was passed.
+/// was passed. Those among them that are being pushed are queued, since no mark of theirs would stay.
 async fn close<H: Host>(
     desk: &Desk<'_, H>,
-    books: &mut Books,
+    (backlog, books): (&mut Backlog, &mut Books),
     walk: &mut Walk,
     stretch: Stretch,
     listed: &[Listed<'_>],
@@ -247,6 +249,13 @@ async fn close<H: Host>(
     let is_listed = |segment: &Segment| uuid_of(segment).is_some_and(|uuid| uuids.binary_search(&uuid).is_ok());
     let is_passed =
         |segment: &Segment| uuid_of(segment).is_some_and(|uuid| from < Some(uuid) && to.is_none_or(|to| uuid <= to));
+    let under_way = backlog.under_way().iter().filter(|entity| entity.kind == Kind::Product);
+    let unmet = under_way.filter(|entity| is_passed(&entity.segment) && !is_listed(&entity.segment));
+    let unmet: Vec<(Entity, String)> = unmet
+        .filter_map(|entity| Some((entity.clone(), entity.segment.code()?)))
+        .collect();
+    let unmet: Vec<(&Entity, &str)> = unmet.iter().map(|(entity, code)| (entity, code.as_str())).collect();
+    queue(desk, backlog, books, &unmet, Change::Reconciled).await?;
     let date_s = page.date_s.unwrap_or_else(|| desk.now_s());
     let begin = from.map_or(0, |from| place_of_bytes(&from));
     let end = to.map_or(u128::MAX, |to| place_of_bytes(&to));

@@ -2,19 +2,19 @@
 //!
 //! The rounds may assume the lease, and ask for it again before they go on. They leave reconciliation a quarter of the
 //! tick while events wait, and keep what breakers have learned and what upstreams asked to wait for after every batch.
-//! While a batch is pushed the list of the next one is read. Where none waits and a walk is under way, the walk goes on
-//! meanwhile, and what it finds makes the next batch.
+//! While a batch is pushed the list of the next one is read. While the last batch of a listing is pushed a walk that is
+//! under way goes on, and what it finds makes the next batch.
 
 use crate::recover;
 use batch::Pushes;
-use batch::ahead::{Ahead, Next};
+use batch::ahead::Next;
 use config::WorkerConfig;
 use desk::books::Books;
 use desk::lookups;
 use desk::session::Session;
 use desk::stop::Stop;
 use desk::tools::{Desk, Upstreams};
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, select};
 use model::entity::{Entity, Kind};
 use model::failure::{Class, Failure};
 use queue::batches::Arrangement;
@@ -33,6 +33,10 @@ pub(crate) async fn list<H: Host>(host: &H, config: &WorkerConfig) -> Result<(Pl
 
 /// How much of a tick is reconciliation's while events wait: one in so many parts of its time.
 const SHARE: u64 = 4;
+
+/// While a batch is pushed the store is not listed where a listing takes longer than the longest time of a call, divided
+/// by this. On Spin nothing else goes on in the worker meanwhile, and pushes that are answered would come too late.
+const LISTINGS: u64 = 10;
 
 /// Round after round: what waits, then reconciliation, then what has come to wait meanwhile. Says why it ended before
 /// the work did, if something went wrong.
@@ -82,12 +86,13 @@ async fn reconcile<H: Host>(session: &mut Session<'_, H>, end_ms: u64, for_ms: u
 /// Batch by batch; says which upstream is left alone, if one is, or why the tick cannot go on, and for how long the walk
 /// went on meanwhile, in milliseconds.
 async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result<(Option<String>, u64), Stop> {
-    recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
-    recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
-    lookups::refresh(session).await?;
     let mut held: Vec<(Kind, Failure)> = Vec::new();
-    let (mut ahead, mut walked_ms) = (None, 0);
+    let (mut ahead, mut walked_ms, mut may_walk) = (None, 0, true);
     'listings: loop {
+        recover::unite(&session.desk, &mut session.backlog, &mut session.books).await?;
+        recover::settle(&session.desk, &mut session.backlog, &mut session.books).await?;
+        lookups::refresh(session).await?;
+        held.clear();
         let (plan, planned_s) = (session.backlog.plan.clone(), session.backlog.planned_s);
         let mut due = plan.due(planned_s, session.books.state.done_s);
         if walked_ms > 0 {
@@ -102,28 +107,42 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             let Some(mut batch) = due.next(&mut arrange) else {
                 break 'listings;
             };
+            let is_last = due.is_over(&mut arrange);
             let next = due.foreseen(&mut arrange);
             // An entity may have been read with an earlier batch already, since it held an identity that was wanted there.
             batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
             let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
                 continue;
             };
-            session.backlog.note_begun(&batch);
             let under_way: Vec<Entity> = batch.iter().map(|waiting| waiting.entity.clone()).collect();
+            session.backlog.note_begun(under_way.iter().cloned());
             let next = next.map(|(kind, codes)| Next { kind, codes, until_ms });
-            let read = (ahead.take(), until_ms);
-            let meanwhile = async |session: &mut Session<'_, H>, pushes: Pushes<'_>| {
-                beside(session, pushes, (kind, under_way), next, until_ms).await
+            // Who has an identity is known by the index and by what was in flight at the listing.
+            let may_walk_now = may_walk && is_last && !session.desk.config.shape.has_changing_identities(kind);
+            let beside = async |session: &mut Session<'_, H>, pushes: Pushes<'_>| {
+                if !may_walk_now {
+                    return (Ok(Walked::default()), next);
+                }
+                let walked = walk_beside(session, pushes, under_way, until_ms).await;
+                let has_listed = matches!(&walked, Ok(walked) if walked.listing_ms.is_some());
+                let next = if has_listed { foreseen(session, until_ms) } else { None };
+                (walked, next)
             };
-            let came = batch::run(session, kind, batch, read, meanwhile).await;
+            let came = batch::run(session, kind, batch, (ahead.take(), until_ms), beside).await;
             keep_news(&session.desk, &session.upstreams, &session.books).await?;
-            let (came, beside) = came?;
+            let (came, walked, read) = came?;
             note_came(&session.upstreams, &mut session.books, kind, came);
-            let beside = beside?;
-            ahead = beside.ahead;
-            if beside.walked_ms > 0 {
-                walked_ms += beside.walked_ms;
-                continue 'listings;
+            let walked = walked?;
+            ahead = read;
+            walked_ms += walked.ms;
+            match walked.listing_ms {
+                Some(listing_ms) => {
+                    may_walk = listing_ms * LISTINGS <= session.desk.config.call_timeout_s * 1000;
+                    continue 'listings;
+                }
+                // What the walk found is in no listing yet.
+                None if walked.ms > 0 => break 'listings,
+                None => {}
             }
         }
     }
@@ -141,52 +160,59 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
     Ok((first.map(|(_, failure)| failure.reason).or_else(blocked), walked_ms))
 }
 
-/// What was done while a batch was pushed.
+/// How far the walk went on while a batch was pushed.
 #[derive(Default)]
-struct Beside {
-    /// The list of the next batch.
-    ahead: Option<Ahead>,
-    /// For how long the walk went on, in milliseconds. If it did, the store was listed anew.
-    walked_ms: u64,
+struct Walked {
+    /// How long that took, in milliseconds; 0 where it did not go on.
+    ms: u64,
+    /// How long it took to list the store anew, in milliseconds; none where that was not done.
+    listing_ms: Option<u64>,
 }
 
-/// What is done while a batch of a kind is pushed: the list of the next one is read. Where none waits the walk goes on
-/// first, if it may do so before the pushes have ended, and the store is listed, so that what it found makes the next
-/// batch. Where entities can change their identities nothing is listed meanwhile, since others must know then under what
-/// those lie that are under way.
-async fn beside<H: Host>(
+/// Has the walk read its next page while the last batch of a listing is pushed, if that page is due before the pushes
+/// end. Unless they have ended by then, the store is listed, so that what the walk found makes the next batch.
+async fn walk_beside<H: Host>(
     session: &mut Session<'_, H>,
     mut pushes: Pushes<'_>,
-    (kind, under_way): (Kind, Vec<Entity>),
-    next: Option<Next>,
+    under_way: Vec<Entity>,
     until_ms: u64,
-) -> Result<Beside, Stop> {
-    let may_walk = next.is_none() && !session.desk.config.shape.has_changing_identities(kind);
-    let wait_ms = reconcile::walks_on_in_ms(session, until_ms).filter(|_| may_walk);
-    if let Some(wait_ms) = wait_ms {
-        let pause = pin!(session.desk.host.sleep_ms(wait_ms));
-        if let Either::Right(_) = select(pause, pushes.as_mut()).await {
-            return Ok(Beside::default());
-        }
-    }
-    let work = async {
-        let mut beside = Beside::default();
-        let next = match wait_ms {
-            Some(_) => {
-                let begun_ms = session.desk.host.monotonic_ms();
-                reconcile::walk_on(session).await?;
-                let (plan, planned_s) = list(session.desk.host, session.desk.config).await?;
-                session.plan_anew(plan, planned_s);
-                session.backlog.note_under_way(under_way);
-                beside.walked_ms = (session.desk.host.monotonic_ms() - begun_ms).max(1);
-                foreseen(session, until_ms)
-            }
-            None => next,
-        };
-        beside.ahead = Ahead::read(session.desk, &mut session.upstreams.pim, next).await;
-        Ok(beside)
+) -> Result<Walked, Stop> {
+    let host = session.desk.host;
+    let mut walked = Walked::default();
+    let Some(wait_ms) = reconcile::walks_on_in_ms(session, until_ms) else {
+        return Ok(walked);
     };
-    join(pushes, work).await.1
+    if let Either::Left(_) = select(pushes.as_mut(), pin!(host.sleep_ms(wait_ms))).await {
+        return Ok(walked);
+    }
+    let begun_ms = host.monotonic_ms();
+    session.upstreams.pim_governor.begin_until(until_ms);
+    session.backlog.note_under_way(under_way.iter().cloned());
+    let (result, is_over) = along(pushes.as_mut(), reconcile::walk_on(session)).await;
+    session.backlog.note_under_way([]);
+    result?;
+    walked.ms = (host.monotonic_ms() - begun_ms).max(1);
+    if is_over {
+        return Ok(walked);
+    }
+    let begun_ms = host.monotonic_ms();
+    let (listed, _) = along(pushes.as_mut(), list(host, session.desk.config)).await;
+    let (plan, planned_s) = listed?;
+    walked.listing_ms = Some(host.monotonic_ms() - begun_ms);
+    session.plan_anew(plan, planned_s);
+    session.backlog.note_begun(under_way);
+    // Before the batch reads pages again that several workers wrote.
+    let unite = recover::unite(&session.desk, &mut session.backlog, &mut session.books);
+    along(pushes, unite).await.0?;
+    Ok(walked)
+}
+
+/// Does something while a batch is pushed; says whether the pushes have ended meanwhile.
+async fn along<T>(pushes: Pushes<'_>, work: impl Future<Output = T>) -> (T, bool) {
+    match select(pushes, pin!(work)).await {
+        Either::Left(((), work)) => (work.await, true),
+        Either::Right((given, _)) => (given, false),
+    }
 }
 
 /// Of what the next batch is likely to be, by the last listing.
