@@ -43,9 +43,9 @@ pub(crate) struct Args {
     /// idle: for how long an application without work is watched, in seconds; 600 is what the limit is stated for
     #[arg(long, default_value_t = 20)]
     pub(crate) idle_seconds: u64,
-    /// idle: products that the application knows; 100000 is what the limit is stated for
-    #[arg(long, default_value_t = 2000)]
-    pub(crate) idle_products: usize,
+    /// idle: products that the index knows; 100000 is what the limit is stated for
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) idle_products: u32,
     /// listing: products that the index knows; 1000000 is what the limit is stated for
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) listed_products: u32,

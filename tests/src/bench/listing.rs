@@ -6,8 +6,6 @@ use crate::table::{Table, spinner};
 use anyhow::Result;
 use simulator::catalogue::Catalogue;
 use std::time::{Duration, Instant};
-use tests::large_index;
-use tests::store::Store;
 use tests::world::World;
 
 /// What listing and planning may take.
@@ -23,7 +21,7 @@ pub(crate) async fn measure(args: &Args, host: Host, table: &mut Table) -> Resul
     let running = Running::start(host, world.setup()).await?;
     let small = tick(&running).await?;
     let products = args.listed_products;
-    fill(&running, products).await?;
+    running.know(products).await?;
     let large = tick(&running).await?;
     spinner.finish_and_clear();
 
@@ -44,18 +42,4 @@ async fn tick(running: &Running) -> Result<Duration> {
     }
     took.sort_unstable();
     Ok(took[TICKS / 2])
-}
-
-/// Writes the index of so many products into the application's store, behind its back.
-async fn fill(running: &Running, products: u32) -> Result<()> {
-    let pages = large_index::pages(products, &large_index::entry());
-    if let Some(url) = running.redis() {
-        let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-        for (key, value) in pages {
-            redis::cmd("SET").arg(key).arg(value).exec_async(&mut redis).await?;
-        }
-        return Ok(());
-    }
-    Store::open(running.state().path()).set_all(pages.into_iter());
-    Ok(())
 }

@@ -9,7 +9,9 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tests::application::{Application, Setup};
+use tests::large_index;
 use tests::redis_server::RedisServer;
+use tests::store::Store;
 use tests::world::{World, deliver_all, legacy_deliveries};
 use tokio::time::sleep;
 
@@ -63,6 +65,20 @@ impl Running {
     /// Where its Redis is, if its store is there.
     pub(crate) fn redis(&self) -> Option<&str> {
         self.redis.as_ref().map(|redis| redis.url.as_str())
+    }
+
+    /// Writes the index of so many products into its store, behind its back.
+    pub(crate) async fn know(&self, products: u32) -> Result<()> {
+        let pages = large_index::pages(products, &large_index::entry());
+        if let Some(url) = self.redis() {
+            let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+            for (key, value) in pages {
+                redis::cmd("SET").arg(key).arg(value).exec_async(&mut redis).await?;
+            }
+            return Ok(());
+        }
+        Store::open(self.state().path()).set_all(pages.into_iter());
+        Ok(())
     }
 
     /// Starts it with its schedule, and waits until a tick stays: until the first product told of has arrived.
