@@ -14,6 +14,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use world::damage::{self, Damage};
 use world::host::{Clock, Log, Store, StoreError};
 
+// What the SDK has beside its own interfaces is of WASI 0.2, as Spin has had it since 3.0: for a call the instance stands
+// still, which for variables spares the room `config` from waiting, and for batches is all that there is.
+
 /// What one request sees of its host.
 pub(crate) struct Host {
     started: Instant,
@@ -106,7 +109,7 @@ impl Store for Host {
         self.store.get_keys().await.collect().await.map_err(failed)
     }
 
-    /// Spin's own interface has no batches on WASI 0.3: this is the one of 0.2, for which the instance stands still.
+    /// Spin's own interface has no batches on WASI 0.3.
     async fn set_many(&self, entries: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
         let bucket = buckets::open("default").map_err(batch_failed)?;
         batch::set_many(&bucket, entries).map_err(batch_failed)
