@@ -93,9 +93,9 @@ fn every_other_row_is_measured() {
         "reading",
     ];
     let only = names.map(|name| ["--only", name]).concat();
-    // Fourteen pairs, two times and two counts of freshness, four rates and percentiles of ingest, idleness,
+    // Fourteen pairs, two times and two counts of freshness, fourteen rates and percentiles of ingest, idleness,
     // two ticks, two requests.
-    let expected = counts([("ms", 14 + 2 + 4 + 2 + 2), ("", 2), ("1/s", 4), ("%", 1)]);
+    let expected = counts([("ms", 14 + 2 + 14 + 2 + 2), ("", 2), ("1/s", 14), ("%", 1)]);
     assert_eq!(units(&only), expected);
 }
 

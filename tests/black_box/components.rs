@@ -47,6 +47,18 @@ const FURTHER: [(&str, &[&str]); 4] = [
     ("setup", &["wasi:http/outgoing-handler", "wasi:random/random"]),
 ];
 
+/// What ingest on WASI 0.3 imports in the place of the variables' interface.
+const ON_P3: (&str, &str, [&str; 4]) = (
+    "ingest_p3",
+    "fermyon:spin/variables",
+    [
+        "spin:key-value/key-value",
+        "wasi:cli/types",
+        "wasi:clocks/types",
+        "wasi:config/store",
+    ],
+);
+
 /// The interfaces that a component imports, without their versions.
 fn imports(name: &str) -> BTreeSet<String> {
     let bytes = std::fs::read(component(name)).unwrap();
@@ -129,4 +141,8 @@ fn a_component_imports_what_it_needs_and_nothing_else() {
         let expected: BTreeSet<String> = ALL.iter().chain(further).map(|name| (*name).to_owned()).collect();
         assert_eq!(imports(name), expected, "{name}");
     }
+    let (name, without, further) = ON_P3;
+    let others = ALL.iter().filter(|name| **name != without);
+    let expected: BTreeSet<String> = others.chain(&further).map(|name| (*name).to_owned()).collect();
+    assert_eq!(imports(name), expected, "{name}");
 }

@@ -19,6 +19,7 @@ fn deliveries(world: &World, seed: u64) -> [Delivery; 2] {
 /// What the Event Platform and the Events API are answered.
 async fn answers(world: &World, application: &Application, seed: u64) -> [u16; 2] {
     let mut statuses = [0; 2];
+    application.forgets().await;
     for (delivery, status) in deliveries(world, seed).iter().zip(&mut statuses) {
         *status = application.deliver(delivery).await.unwrap().status.as_u16();
     }

@@ -10,9 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 /// The administration's token of every application under test.
 pub const ADMIN_TOKEN: &str = "administration-of-the-test";
+
+/// The variable that names the manifest of the applications under test, where it is not that of the checkout: the one with
+/// ingest on WASI 0.3.
+pub(crate) const MANIFEST: &str = "MANIFEST";
 
 /// Where the project is.
 pub fn root() -> PathBuf {
@@ -38,7 +43,7 @@ pub struct Setup {
     pub spin: Option<PathBuf>,
     /// Whether its cron triggers fire; tests drive the tick themselves. On Spin those of the manifest always do.
     pub cron: bool,
-    /// The manifest; none is that of the checkout.
+    /// The manifest; none is that which the variable [`MANIFEST`] names, or that of the checkout.
     pub manifest: Option<PathBuf>,
     /// A runtime configuration file.
     pub runtime_config: Option<PathBuf>,
@@ -166,6 +171,18 @@ impl Application {
     /// How it was set up.
     pub fn setup(&self) -> Setup {
         self.setup.clone()
+    }
+
+    /// Waits until ingest keeps nothing any more of what it has read: on WASI 0.3 it keeps that for a second.
+    pub async fn forgets(&self) {
+        if self.is_on_p3() {
+            sleep(Duration::from_millis(1100)).await;
+        }
+    }
+
+    /// Whether its ingest is the one on WASI 0.3.
+    pub fn is_on_p3(&self) -> bool {
+        self.setup.manifest.is_none() && std::env::var_os(MANIFEST).is_some()
     }
 
     /// Makes a request.

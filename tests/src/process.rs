@@ -1,6 +1,6 @@
 //! The processes of an application: the embedded runtime, or Spin with what it starts.
 
-use crate::application::{ADMIN_TOKEN, Setup, component, root};
+use crate::application::{ADMIN_TOKEN, MANIFEST, Setup, component, root};
 use crate::client;
 use anyhow::{Context, Result, bail, ensure};
 use http::Method;
@@ -137,7 +137,7 @@ fn command(program: &Path, address: &str, state: &Path, setup: &Setup) -> Result
         command.arg("up");
     }
     let manifest = if setup.spin.is_some() { "--from" } else { "--manifest" };
-    let default = || root().join("spin.toml");
+    let default = || std::env::var_os(MANIFEST).map_or_else(|| root().join("spin.toml"), PathBuf::from);
     command
         .arg(manifest)
         .arg(setup.manifest.clone().unwrap_or_else(default));

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use wasmtime::component::{Component as Wasm, HasSelf, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
+use wasmtime_wasi_http::handler::{ProxyHandler, ProxyPre as Reusable};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::bindings::ApplicationPre as ScheduledPre;
 use crate::cron::Schedule;
@@ -19,6 +21,7 @@ use crate::logs::ComponentLogs;
 use crate::manifest::{self, Manifest};
 use crate::memory::MemoryLog;
 use crate::outbound::{HttpClient, Outbound};
+use crate::reused::Instances;
 use crate::router::Router;
 use crate::variables::Variables;
 
@@ -53,14 +56,22 @@ pub struct Application {
     components: BTreeMap<String, Arc<Component>>,
 }
 
-/// A compiled component. Every call gets an instance of its own.
+/// A compiled component. Every call gets an instance of its own, but for those of HTTP on WASI 0.3.
 pub struct Component {
     settings: Arc<Settings>,
     engine: Engine,
     /// Set where a route leads to it.
-    pub(crate) http: Option<ProxyPre<State>>,
+    pub(crate) http: Option<Handler>,
     /// Set where a schedule calls it.
     pub(crate) scheduled: Option<ScheduledPre<State>>,
+}
+
+/// How a component takes requests.
+pub(crate) enum Handler {
+    /// By WASI 0.2, each in an instance of its own.
+    Fresh(ProxyPre<State>),
+    /// By WASI 0.3, in instances that take several.
+    Reused(ProxyHandler<Instances>),
 }
 
 impl Application {
@@ -109,12 +120,17 @@ impl Component {
 
     /// What one instance runs in.
     pub(crate) fn instance_store(&self) -> Store<State> {
-        let mut store = Store::new(&self.engine, State::new(&self.settings));
-        store.limiter(State::memory);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        store
+        instance_store(&self.engine, &self.settings)
     }
+}
+
+/// What one instance runs in.
+pub(crate) fn instance_store(engine: &Engine, settings: &Arc<Settings>) -> Store<State> {
+    let mut store = Store::new(engine, State::new(settings));
+    store.limiter(State::memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store
 }
 
 /// What the components share.
@@ -174,6 +190,8 @@ impl<'a> Compiler<'a> {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         crate::bindings::Application::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
         Ok(Self {
             manifest,
@@ -215,10 +233,8 @@ impl<'a> Compiler<'a> {
         );
         let wasm = Wasm::from_file(&self.engine, &source)?;
         let pre: InstancePre<State> = self.linker.instantiate_pre(&wasm)?;
-        let http = routed.then(|| ProxyPre::new(pre.clone())).transpose();
-        let http = http
-            .map_err(anyhow::Error::from)
-            .context("it is under trigger.http but has no HTTP handler")?;
+        let http = routed.then(|| self.handler(&settings, pre.clone())).transpose();
+        let http = http.context("it is under trigger.http but has no HTTP handler")?;
         let scheduled = scheduled.then(|| ScheduledPre::new(pre)).transpose();
         let scheduled = scheduled.map_err(anyhow::Error::from);
         let scheduled = scheduled.context("it is under trigger.cron but has no cron handler")?;
@@ -231,12 +247,25 @@ impl<'a> Compiler<'a> {
     }
 }
 
+impl Compiler<'_> {
+    fn handler(&self, settings: &Arc<Settings>, pre: InstancePre<State>) -> Result<Handler> {
+        match ServicePre::new(pre.clone()) {
+            Ok(service) => {
+                let instances = Instances::new(&self.engine, settings);
+                Ok(Handler::Reused(ProxyHandler::new(instances, Reusable::P3(service))))
+            }
+            Err(_) => Ok(Handler::Fresh(ProxyPre::new(pre)?)),
+        }
+    }
+}
+
 fn engine(cache: &Path) -> Result<Engine> {
     let mut caching = CacheConfig::new();
     caching.with_directory(cache);
     let mut config = Config::new();
     config
         .wasm_component_model(true)
+        .wasm_component_model_async(true)
         .epoch_interruption(true)
         .cache(Some(Cache::new(caching)?));
     let engine = Engine::new(&config)?;

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: {
         "fermyon:spin/key-value.store": OpenStore,
+        "spin:key-value/key-value.store": OpenStore,
         "wasi:keyvalue/store.bucket": OpenStore,
         "wasi:keyvalue/atomics.cas": OpenCas,
     },

@@ -1,5 +1,7 @@
 //! What a component can call: its variables and stores. WASI and outgoing HTTP are the libraries'.
 
+mod concurrent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 use wasmtime_wasi_http::p2::{WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::p3;
 
 use crate::bindings::fermyon::spin::{key_value as spin_store, variables};
 use crate::bindings::fermyon::spin_cron::cron_types;
@@ -17,6 +20,7 @@ use crate::keyvalue::{Cas, Store, StoreLog, StoreResult, Stores, SwapError};
 use crate::logs::ComponentLogs;
 use crate::memory::{Memory, MemoryLog};
 use crate::outbound::Outbound;
+use crate::reused::NoWayOut;
 use crate::variables::{ProviderFailed, check_name};
 
 /// What is the same for every call of a component.
@@ -41,11 +45,12 @@ pub struct Settings {
     pub outbound: Outbound,
 }
 
-/// The state of one instance, which lives for one call.
+/// The state of one instance, which lives for one call, or on WASI 0.3 for several.
 pub struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
+    no_way_out: NoWayOut,
     table: ResourceTable,
     memory: Memory,
     settings: Arc<Settings>,
@@ -81,6 +86,7 @@ impl State {
             wasi,
             http: WasiHttpCtx::new(),
             outbound: settings.outbound.clone(),
+            no_way_out: NoWayOut,
             table: ResourceTable::new(),
             memory: Memory::default(),
             settings: Arc::clone(settings),
@@ -199,6 +205,16 @@ impl WasiHttpView for State {
             ctx: &mut self.http,
             table: &mut self.table,
             hooks: &mut self.outbound,
+        }
+    }
+}
+
+impl p3::WasiHttpView for State {
+    fn http(&mut self) -> p3::WasiHttpCtxView<'_> {
+        p3::WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.no_way_out,
         }
     }
 }

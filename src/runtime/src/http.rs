@@ -1,4 +1,5 @@
-//! The HTTP trigger: a server that calls components through `wasi:http/incoming-handler`.
+//! The HTTP trigger: a server that calls components through `wasi:http/incoming-handler`, or through `wasi:http/handler`
+//! of WASI 0.3.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use ::http::header::{HOST, HeaderName, HeaderValue};
 use ::http::uri::{Authority, Scheme};
 use ::http::{HeaderMap, Request, Response, StatusCode, Uri};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -19,7 +20,8 @@ use wasmtime_wasi_http::p2::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types as wasi;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::application::{Application, Component};
+use crate::application::{Application, Component, Handler};
+use crate::reused;
 use crate::router::RouteMatch;
 
 /// The path Spin answers itself to say that it lives.
@@ -84,7 +86,11 @@ async fn respond(
     complete_uri(&mut request)?;
     let called = async {
         add_headers(request.headers_mut(), &found, &full_url, client)?;
-        call(Arc::clone(component), request).await
+        let handler = component.http.as_ref().context("the component has no HTTP handler")?;
+        match handler {
+            Handler::Fresh(_) => call(Arc::clone(component), request).await,
+            Handler::Reused(instances) => reused::call(instances, request).await,
+        }
     };
     Ok(called.await.unwrap_or_else(|error| {
         eprintln!("{}: error processing a request: {error:#}", component.id());
@@ -138,7 +144,9 @@ async fn call(component: Arc<Component>, request: Request<Incoming>) -> Result<R
     let handling = tokio::spawn({
         let component = Arc::clone(&component);
         async move {
-            let pre = component.http.as_ref().context("the component has no HTTP handler")?;
+            let Some(Handler::Fresh(pre)) = &component.http else {
+                bail!("the component has no HTTP handler of WASI 0.2");
+            };
             let mut store = component.instance_store();
             let proxy = pre.instantiate_async(&mut store).await?;
             let request = store

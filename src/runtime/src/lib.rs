@@ -3,7 +3,8 @@
 //!
 //! - [`manifest`] reads `spin.toml`, [`variables`] gives the variables their values.
 //! - [`application`] puts both together: it compiles the components and holds what their instances share.
-//! - [`http`] serves the HTTP triggers by way of [`router`]; [`cron`] fires the schedules.
+//! - [`http`] serves the HTTP triggers by way of [`router`]; [`cron`] fires the schedules. Components on WASI 0.3 are
+//!   called by `reused`.
 //! - [`host`] is what a component can call ([`bindings`] are the generated interfaces): stores ([`keyvalue`]),
 //!   variables, and outgoing HTTP ([`outbound`], within [`hosts`]). What it prints goes to [`logs`].
 //! - [`memory`] tells how much memory calls take.
@@ -19,6 +20,7 @@ pub mod logs;
 pub mod manifest;
 pub mod memory;
 pub mod outbound;
+mod reused;
 pub mod router;
 pub mod variables;
 

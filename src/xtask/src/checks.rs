@@ -32,6 +32,24 @@ const ON_SPIN: &str = "on_spin";
 /// In the names of tests that take so long that only somebody who names them wants them.
 const LONG: &str = "for_eleven_minutes";
 
+/// The tests of ingest, by their modules: they run a second time, on the manifest with ingest on WASI 0.3.
+const OF_INGEST: [&str; 11] = [
+    "backlog::",
+    "damage::",
+    "deliveries::",
+    "forged::",
+    "heads::",
+    "hostile::",
+    "ingest::",
+    "memory::",
+    "secrets::",
+    "unattended::",
+    "wire::",
+];
+
+/// The variable that names their manifest to them.
+const MANIFEST: &str = "MANIFEST";
+
 /// The variable that tells Rust's test harness how many tests run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
@@ -89,6 +107,12 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         tests.args(["--skip", ON_SPIN]);
     }
     workspace::run(&mut tests)?;
+    if args.filter.is_none() {
+        let mut of_ingest = workspace::native("test");
+        of_ingest.env(MANIFEST, workspace::target_dir().join(components::ON_P3));
+        of_ingest.envs(tests.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        workspace::run(of_ingest.args(["--test", "black_box", "--"]).args(OF_INGEST))?;
+    }
     if args.full && args.filter.is_none() {
         // The README's first command is to come to its end, too.
         demo::run(&demo::Args::default())?;

@@ -3,7 +3,8 @@
 //! The manifest of the checkout names files of the build. The released ones name the components beside them, or, where a
 //! release lies at an address, that address and the digest that Spin asks for.
 
-use crate::{components, template, up, workspace};
+use crate::components::{self, ON_P3};
+use crate::{template, up, workspace};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -56,12 +57,14 @@ pub(crate) fn make(out: &Path, base_url: Option<&str>, built: &[PathBuf]) -> Res
     let mut digests = Vec::new();
     for (name, built) in components::COMPONENTS.iter().zip(built) {
         let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
-        write(out, &format!("{name}.wasm"), &bytes, &mut digests)?;
+        write(out, &components::file(name), &bytes, &mut digests)?;
     }
     let base = base_url.map(|url| url.trim_end_matches('/'));
+    let on_p3 = released(&components::on_p3(&manifest)?, |file| source(file, base, &digests))?;
     let released = released(&manifest, |file| source(file, base, &digests))?;
     write(out, "spin.toml", released.as_bytes(), &mut digests)?;
     write(out, "spin.http.toml", without_cron(&released).as_bytes(), &mut digests)?;
+    write(out, ON_P3, on_p3.as_bytes(), &mut digests)?;
     write(out, "sqlite_key_value.db", &up::empty_database(), &mut digests)?;
     let changes = fs::read_to_string(workspace::root().join("CHANGELOG.md"))?;
     write(out, "NOTES.md", notes(&changes).as_bytes(), &mut digests)?;
@@ -146,7 +149,8 @@ fn notes(changelog: &str) -> String {
          spin up --from spin.toml --listen 127.0.0.1:3000 --state-dir .spin\n\
          ```\n\n\
          Always give `--state-dir`: without it an application from a registry keeps its store in memory, for each of its\n\
-         processes alone, and what is acknowledged is lost. `spin.http.toml` is for platforms that schedule by HTTP.\n\
+         processes alone, and what is acknowledged is lost. `spin.http.toml` is for platforms that schedule by HTTP,\n\
+         `{ON_P3}` for Spin 4.0 and later: its ingest, on WASI 0.3, takes more deliveries a second.\n\
          `{CHECKSUMS}` has the SHA-256 of every file.\n\n\
          ## Stored formats\n\n\
          Keys begin with `r1`; every value has a version `v`. This release reads and writes 1 of all of them, but of the\n\
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn a_released_manifest_names_each_component_where_it_lies_and_builds_nothing() {
         let manifest = manifest();
-        let digests = components::COMPONENTS.map(|name| (format!("{name}.wasm"), "0f".repeat(32)));
+        let digests = components::COMPONENTS.map(|name| (components::file(name), "0f".repeat(32)));
         for (base, expected) in [
             (None, "source = \"worker.wasm\"\n".to_owned()),
             (
@@ -208,6 +212,23 @@ mod tests {
             manifest.matches("\n[component.").count() - 2
         );
         assert!(kept.contains("[component.ingest]"));
+    }
+
+    #[test]
+    fn on_wasi_0_3_ingest_is_of_another_file_and_all_else_is_as_it_was() {
+        let manifest = manifest();
+        let on_p3 = components::on_p3(&manifest).expect("a manifest");
+        let differing = manifest.lines().zip(on_p3.lines()).filter(|(one, other)| one != other);
+        let differing: Vec<&str> = differing.map(|(_, other)| other).collect();
+        assert_eq!(
+            differing,
+            [
+                "source = \"target/wasm32-wasip2/release/ingest_p3.wasm\"",
+                "command = \"cargo build --package ingest-p3 --release --target wasm32-wasip2\"",
+            ]
+        );
+        assert_eq!(manifest.lines().count(), on_p3.lines().count());
+        assert!(components::on_p3("").is_err());
     }
 
     #[test]

@@ -27,12 +27,14 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The packages that do not run natively: the components, and what adapts them to Spin, are for WebAssembly.
-pub(crate) const FOR_WASM: [&str; 7] = [
+pub(crate) const FOR_WASM: [&str; 9] = [
     "console",
     "host",
     "ingest",
+    "ingest-p3",
     "reference-at-once",
     "reference-one-set",
+    "reference-one-set-p3",
     "setup",
     "worker",
 ];

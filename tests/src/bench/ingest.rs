@@ -1,10 +1,13 @@
-//! How many deliveries ingest takes, beside what does less of it on the same host: a component that answers at once, and
-//! one that only keeps what it is sent; and beside a receiver of Node.js with Express and BullMQ.
+//! How many deliveries ingest takes, as it is built for WASI 0.2 and for 0.3, beside what does less of it on the same
+//! host: a component that answers at once, and one that only keeps what it is sent; and beside a receiver of Node.js with
+//! Express and BullMQ.
 //!
-//! All take the same deliveries in turns, so that what else the machine does slows all of them.
+//! All take the same deliveries in turns, so that what else the machine does slows all of them. The worker has ticked
+//! before, as it does wherever deliveries are taken: ingest then knows how much waits, and need not ask for how long it
+//! has known.
 
 use crate::args::{Args, Host};
-use crate::running::Running;
+use crate::running::{Running, next_seed};
 use crate::table::{Table, Unit, bar};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -38,18 +41,43 @@ const TURNS: u32 = 3;
 /// How many different deliveries there are, before they come again.
 const DELIVERIES: usize = 40_000;
 
-/// The package of each reference, what it is called in the table, and its route.
-const REFERENCES: [(&str, &str, &str); 2] = [
-    (
-        "reference-at-once",
-        "a component that answers at once",
-        "/reference/at-once",
-    ),
-    (
-        "reference-one-set",
-        "a component that does one `set`",
-        "/reference/one-set",
-    ),
+/// A build of ingest, and what is measured with it.
+struct Build {
+    /// What it is called in the table.
+    name: &'static str,
+    /// Its package.
+    package: &'static str,
+    /// What it is measured by: the package, what it is called in the table, and its route.
+    references: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// The builds. Each is of an application of its own, since all have the same routes.
+const BUILDS: [Build; 2] = [
+    Build {
+        name: "ingest",
+        package: "ingest",
+        references: &[
+            (
+                "reference-at-once",
+                "a component that answers at once",
+                "/reference/at-once",
+            ),
+            (
+                "reference-one-set",
+                "a component that does one `set`",
+                "/reference/one-set",
+            ),
+        ],
+    },
+    Build {
+        name: "ingest on WASI 0.3",
+        package: "ingest-p3",
+        references: &[(
+            "reference-one-set-p3",
+            "one that does one `set` on WASI 0.3",
+            "/reference/one-set",
+        )],
+    },
 ];
 
 /// What takes deliveries.
@@ -64,42 +92,62 @@ struct Receiver {
     took: Vec<Duration>,
 }
 
+impl Receiver {
+    fn new(name: &'static str, url: &str, path: Option<&'static str>) -> Receiver {
+        Receiver {
+            name,
+            url: url.to_owned(),
+            path,
+            sent: Arc::default(),
+            took: Vec::new(),
+        }
+    }
+}
+
 /// Measures it on a host.
 pub(crate) async fn measure(args: &Args, host: Host, table: &mut Table) -> Result<()> {
-    let world = World::start(Catalogue::generate(1000, 0, 7)).await?;
-    let folder = TempDir::new()?;
-    let setup = Setup {
-        manifest: Some(manifest(folder.path())?),
-        ..world.setup()
-    };
-    let running = Running::start(host, setup).await?;
     let node = Node::start().await?;
-    let receiver = |name, url: &str, path| Receiver {
-        name,
-        url: url.to_owned(),
-        path,
-        sent: Arc::default(),
-        took: Vec::new(),
-    };
-    let mut receivers = vec![receiver("ingest", &running.url, None)];
-    receivers.extend(REFERENCES.map(|(_, name, route)| receiver(name, &running.url, Some(route))));
-    receivers.extend(node.iter().map(|node| receiver("Express with BullMQ", &node.url, None)));
-
-    let changes = world.touch_all()?;
-    let repeated: Vec<_> = changes.iter().cycle().take(DELIVERIES).cloned().collect();
-    let deliveries = Arc::new(platform_deliveries(&repeated, 1));
     for connections in CONNECTIONS {
+        let world = World::start(Catalogue::generate(1000, 0, 7)).await?;
+        let (mut running, mut receivers) = (Vec::new(), Vec::new());
+        for build in &BUILDS {
+            let folder = TempDir::new()?;
+            let setup = Setup {
+                manifest: Some(manifest(folder.path(), build)?),
+                ..world.setup()
+            };
+            let application = Running::start(host, setup).await?;
+            application.tick().await?;
+            receivers.push(Receiver::new(build.name, &application.url, None));
+            let references = build.references.iter();
+            receivers.extend(references.map(|(_, name, route)| Receiver::new(name, &application.url, Some(route))));
+            running.push((application, folder));
+        }
+        let node = node.iter();
+        receivers.extend(node.map(|node| Receiver::new("Express with BullMQ", &node.url, None)));
+        let changes = world.touch_all()?;
+        let repeated: Vec<_> = changes.iter().cycle().take(DELIVERIES).cloned().collect();
+        let deliveries = Arc::new(platform_deliveries(&repeated, next_seed()));
         let turns = u64::from(TURNS + 1) * receivers.len() as u64;
         let bar = bar(&format!("deliveries over {connections} connections"), turns);
         take_turns(&mut receivers, &deliveries, connections, args.ingest_seconds, &bar).await?;
         bar.finish_and_clear();
-        let ingest = figures(&receivers[0], args.ingest_seconds)?;
-        for other in &receivers[1..] {
-            let theirs = figures(other, args.ingest_seconds)?;
-            let what = format!("{connections} connections: ingest, {}", other.name);
-            table.tell(&what, Some(host), Unit::PerSecond, (ingest.0, theirs.0))?;
-            let what = format!("{connections} connections: 99th percentile, {}", other.name);
-            table.tell_times(&what, Some(host), ingest.1, theirs.1)?;
+        let names: Vec<&str> = BUILDS.iter().map(|build| build.name).collect();
+        let (builds, others): (Vec<&Receiver>, Vec<&Receiver>) =
+            receivers.iter().partition(|receiver| names.contains(&receiver.name));
+        for build in builds.iter().rev() {
+            let ours = figures(build, args.ingest_seconds)?;
+            let beside = builds.iter().take_while(|it| it.name != build.name).chain(&others);
+            for other in beside {
+                let theirs = figures(other, args.ingest_seconds)?;
+                let what = format!("{connections} connections: {}, {}", build.name, other.name);
+                table.tell(&what, Some(host), Unit::PerSecond, (ours.0, theirs.0))?;
+                let what = format!(
+                    "{connections} connections: 99th percentile, {}, {}",
+                    build.name, other.name
+                );
+                table.tell_times(&what, Some(host), ours.1, theirs.1)?;
+            }
         }
     }
     Ok(())
@@ -186,31 +234,33 @@ async fn send(sender: &mut SendRequest<Full<Bytes>>, host: &str, path: &str, del
     Ok(())
 }
 
-/// Writes the manifest of the application without its schedule and with the references beside; gives its file.
-fn manifest(folder: &Path) -> Result<PathBuf> {
+/// Writes the manifest of the application with this build, without its schedule and with the references beside; gives its
+/// file.
+fn manifest(folder: &Path, build: &Build) -> Result<PathBuf> {
     let mut manifest: toml::Table = std::fs::read_to_string(root().join("spin.toml"))?.parse()?;
     let part = |name: &str| format!("spin.toml has no {name}");
     let triggers = manifest["trigger"].as_table_mut().with_context(|| part("trigger"))?;
     triggers.remove("cron");
     let routes = triggers["http"].as_array_mut().with_context(|| part("trigger.http"))?;
-    for (name, _, route) in REFERENCES {
-        let trigger = [("route", route), ("component", name)].map(|(key, value)| (key.to_owned(), value.into()));
+    for (name, _, route) in build.references {
+        let trigger = [("route", *route), ("component", *name)].map(|(key, value)| (key.to_owned(), value.into()));
         routes.push(toml::Table::from_iter(trigger).into());
     }
     let components = manifest["component"]
         .as_table_mut()
         .with_context(|| part("component"))?;
-    for (_, component) in components.iter_mut() {
+    for (id, component) in components.iter_mut() {
         // Two components may be of one file.
         let file = component.get("source").and_then(toml::Value::as_str).map(Path::new);
         let built = file.and_then(Path::file_stem).and_then(OsStr::to_str);
-        component["source"] = source(built.with_context(|| part("source of a component"))?)?;
+        let built = built.with_context(|| part("source of a component"))?;
+        component["source"] = source(if id == "ingest" { build.package } else { built })?;
     }
-    for (name, ..) in REFERENCES {
+    for (name, ..) in build.references {
         let stores: toml::Value = vec!["default".to_owned()].into();
         let parts = [("source", source(name)?), ("key_value_stores", stores)];
         let parts = parts.map(|(key, value)| (key.to_owned(), value));
-        components.insert(name.to_owned(), toml::Table::from_iter(parts).into());
+        components.insert((*name).to_owned(), toml::Table::from_iter(parts).into());
     }
     let file = folder.join("spin.toml");
     std::fs::write(&file, manifest.to_string())?;
