@@ -225,7 +225,7 @@ async fn one_delivery_is_one_write_and_the_same_twice_is_one_key() {
         .iter()
         .filter(|operation| operation["op"] == "get")
         .count();
-    let expected = if application.is_on_p3() { 1..5 } else { 20..21 };
+    let expected = if application.is_on_p3() { 1..20 } else { 20..21 };
     assert!(expected.contains(&reads), "{reads} reads");
 }
 
