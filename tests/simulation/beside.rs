@@ -1,24 +1,18 @@
 //! A walk that reads its pages while batches are pushed: what it sees of entities that are being pushed is neither believed
 //! nor forgotten.
 
-use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, become_equal, by_events_alone, delete, slow_down_the_pim, tell_all};
+use crate::acts::{
+    HOUR_MS, LITTLE, MINUTE_MS, SECOND_MS, become_equal, by_events_that_ticks_wait_for, delete, enabled, page_of,
+    slow_down_the_pim, tell_all,
+};
 use model::entity::{Entity, Kind, Segment};
-use queue::key::{Extent, Key};
+use queue::key::Key;
 use queue::keyspace::Keyspace;
 use records::reconciliation::Step;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
 use simulator::fault::{Effect, Fault};
-use tests::simulation::nature::Latency;
 use tests::simulation::stage::Stage;
-
-const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}]}, "product-models": false}"#;
-
-fn enabled(stage: &Stage, product: &EntityId) -> Option<bool> {
-    let world = stage.world();
-    let stored = world.destination.state.get(&format!("/products/{}", product.key()))?;
-    stored.body()["enabled"].as_bool()
-}
 
 fn passed(stage: &Stage) -> Option<(u64, String)> {
     match stage.reconciliation().walk.step {
@@ -40,15 +34,8 @@ fn has_flight(stage: &Stage) -> bool {
 /// of with what they were, and what the walk has passed.
 fn under_way(seed: u64) -> (Stage, Vec<(EntityId, bool)>, String) {
     let mut stage = Stage::with(2000, 0, seed, |world, worker| {
-        by_events_alone(worker);
         worker.shape = Shape::read(LITTLE).expect("a good shape");
-        (worker.tick_s, worker.watch_s) = (25, 50);
-        let no_time = Latency {
-            least_ms: 50,
-            most_ms: 51,
-            per_entity_ms: 0,
-        };
-        (world.nature.pim, world.nature.destination) = (no_time, no_time);
+        by_events_that_ticks_wait_for(world, worker, (50, 50));
     });
     stage.walk();
     stage.run_for(5 * MINUTE_MS);
@@ -123,10 +110,6 @@ fn what_is_deleted_while_it_is_pushed_is_found() {
     assert!(wrong.is_empty(), "{wrong:?} of {}", later.len());
 }
 
-fn page_of(product: &EntityId) -> Extent {
-    Extent::around(index::entry::place_of(&Entity::new(Kind::Product, &product.key())))
-}
-
 /// A page that another worker wrote late appears in the listing that is made while a batch is pushed: two contents of one
 /// entity.
 #[test]
@@ -176,14 +159,7 @@ fn what_two_workers_pushed_is_pushed_anew_although_the_listing_is_made_beside() 
 #[test]
 fn outcomes_are_kept_while_the_next_list_is_read() {
     let mut stage = Stage::with(300, 0, 74, |world, worker| {
-        by_events_alone(worker);
-        (worker.tick_s, worker.watch_s) = (25, 50);
-        let no_time = Latency {
-            least_ms: 1,
-            most_ms: 2,
-            per_entity_ms: 0,
-        };
-        (world.nature.pim, world.nature.destination) = (no_time, no_time);
+        by_events_that_ticks_wait_for(world, worker, (1, 1));
     });
     become_equal(&mut stage);
     slow_down_the_pim(&stage, 10_000);

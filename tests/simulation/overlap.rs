@@ -1,9 +1,8 @@
 //! What goes on at the same time: while the destination takes a batch the PIM lists the next one, which a walk may have
 //! just found.
 
-use crate::acts::{HOUR_MS, become_equal, by_events_alone, slow_down_the_pim, tell_all};
+use crate::acts::{HOUR_MS, become_equal, by_events_that_ticks_wait_for, slow_down_the_pim, tell_all};
 use simulator::fault::{Effect, Fault};
-use tests::simulation::nature::Latency;
 use tests::simulation::stage::Stage;
 
 /// How long a call of the PIM takes, in milliseconds.
@@ -18,14 +17,7 @@ const BATCHES: usize = 10;
 #[test]
 fn a_batch_waits_for_no_list_while_the_one_before_is_pushed() {
     let mut stage = Stage::with(100 * BATCHES, 0, 51, |world, worker| {
-        by_events_alone(worker);
-        (worker.tick_s, worker.watch_s) = (25, 50);
-        let no_time = Latency {
-            least_ms: 1,
-            most_ms: 2,
-            per_entity_ms: 0,
-        };
-        (world.nature.pim, world.nature.destination) = (no_time, no_time);
+        by_events_that_ticks_wait_for(world, worker, (1, 1));
     });
     become_equal(&mut stage);
     slow_down_the_pim(&stage, LIST_MS);
@@ -59,18 +51,7 @@ fn a_batch_waits_for_no_list_while_the_one_before_is_pushed() {
 fn a_first_load_takes_little_more_than_its_pushes() {
     let (products, models) = (1500, 30);
     let mut stage = Stage::with(products, models, 52, |world, worker| {
-        by_events_alone(worker);
-        (worker.tick_s, worker.watch_s) = (25, 50);
-        world.nature.destination = Latency {
-            least_ms: PUSH_MS,
-            most_ms: PUSH_MS + 1,
-            per_entity_ms: 0,
-        };
-        world.nature.pim = Latency {
-            least_ms: 100,
-            most_ms: 101,
-            per_entity_ms: 0,
-        };
+        by_events_that_ticks_wait_for(world, worker, (100, PUSH_MS));
     });
     stage.command(r#"{"v":1,"do":"reconcile","scan":"full"}"#);
     stage.run_until(HOUR_MS, "all arrive", |stage| stage.differences().is_empty());

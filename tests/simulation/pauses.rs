@@ -1,8 +1,8 @@
 //! Workers that stand still: wherever they do, and for however long, everything is equal afterwards without a person.
 
-use crate::acts::{HOUR_MS, MINUTE_MS, SECOND_MS, by_events_alone, delete, touch};
-use model::entity::{Entity, Kind};
-use queue::key::{Extent, Key};
+use crate::acts::{HOUR_MS, LITTLE, MINUTE_MS, SECOND_MS, by_events_alone, delete, enabled, page_of, touch};
+use model::entity::Kind;
+use queue::key::Key;
 use queue::keyspace::Keyspace;
 use shape::Shape;
 use simulator::catalogue::{Action, Edit, EntityId};
@@ -204,13 +204,6 @@ fn a_key_does_not_come_back_once_what_was_in_flight_has_settled() {
     }
 }
 
-const LITTLE: &str = r#"{"products": {"fields": [{"from": "/uuid", "to": "/id"}, {"from": "/enabled", "to": "/enabled"}]}, "product-models": false}"#;
-
-/// The page of the index that a product lies on, before it is ever split.
-fn page_of(product: &EntityId) -> Extent {
-    Extent::around(index::entry::place_of(&Entity::new(Kind::Product, &product.key())))
-}
-
 /// The text of a write of the index that has this entity's place, whichever worker's.
 fn write_of_the_index(product: &EntityId) -> String {
     let page = page_of(product);
@@ -218,12 +211,6 @@ fn write_of_the_index(product: &EntityId) -> String {
         "set {}",
         Keyspace::new("main").encode(&Key::IndexPage(Kind::Product, page, None))
     )
-}
-
-fn enabled(stage: &Stage, product: &EntityId) -> Option<bool> {
-    let world = stage.world();
-    let stored = world.destination.state.get(&format!("/products/{}", product.key()))?;
-    stored.body()["enabled"].as_bool()
 }
 
 fn neighbours(stage: &Stage) -> (EntityId, EntityId) {

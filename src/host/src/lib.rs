@@ -19,7 +19,8 @@ use wasi::clocks::monotonic_clock;
 use world::damage::{self, Damage};
 use world::host::{CallLimits, Clock, Http, Log, Random, SendError, Transfer};
 
-pub use server::{Head, head, read_body, respond, respond_in_parts};
+pub use config::head::Head;
+pub use server::{head, read_body, respond, respond_in_parts};
 
 /// One component instance's view of its host.
 pub struct SpinHost {

@@ -2,23 +2,12 @@
 
 use crate::{outbound, sleep_ms};
 use config::answer::{Answer, Unread};
+use config::head::{BODY_MS, Head};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use spin_sdk::http::{Fields, IncomingRequest, Method, OutgoingResponse, ResponseOutparam};
 use spin_sdk::wit::wasi::http0_2_0::types::OutgoingBody;
 use std::pin::pin;
-
-/// A request without its body.
-pub struct Head {
-    /// The method.
-    pub method: http::Method,
-    /// The path, without the query.
-    pub path: String,
-    /// The query, without the question mark.
-    pub query: String,
-    /// The headers; those that are not well formed are left out.
-    pub headers: http::HeaderMap,
-}
 
 /// Reads a request's head.
 pub fn head(request: &IncomingRequest) -> Head {
@@ -35,39 +24,15 @@ pub fn head(request: &IncomingRequest) -> Head {
         Method::Other(other) => http::Method::from_bytes(other.as_bytes()).unwrap_or(http::Method::OPTIONS),
     };
     let target = request.path_with_query().unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut headers = http::HeaderMap::new();
-    for (name, value) in request.headers().entries() {
-        let name = http::HeaderName::try_from(name);
-        let value = http::HeaderValue::try_from(value);
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
-    Head {
-        method,
-        path: path.to_owned(),
-        query: query.to_owned(),
-        headers,
-    }
+    Head::new(method, &target, request.headers().entries())
 }
-
-/// How long a body may take to come, in milliseconds: whoever sends half of one would hold one of the host's instances.
-const BODY_MS: u64 = 10_000;
 
 /// Reads a request's body.
 ///
 /// # Errors
 /// If it is over the limit (the rest is then left unread), takes longer than ten seconds, or breaks off.
 pub async fn read_body(request: IncomingRequest, head: &Head, limit: usize) -> Result<Vec<u8>, Unread> {
-    let announced = head
-        .headers
-        .get("content-length")
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(Unread::TooLarge);
-    }
-    let whole = read_whole(request, announced.unwrap_or(limit), limit);
+    let whole = read_whole(request, head.room(limit)?, limit);
     match select(pin!(whole), pin!(sleep_ms(BODY_MS))).await {
         Either::Left((body, _)) => body,
         Either::Right(_) => Err(Unread::TooSlow),

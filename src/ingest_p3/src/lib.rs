@@ -7,11 +7,11 @@ mod server;
 
 use config::IngestConfig;
 use config::answer::Answer;
+use config::head::Head;
 use delivery::channel::Channel;
 use delivery::ingest::{self, Route};
 use delivery::refusal;
 use host::{Console, Host, VARIABLES};
-use server::Head;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 

@@ -2,6 +2,7 @@
 
 use crate::host::sleep_ms;
 use config::answer::{Answer, Unread};
+use config::head::{BODY_MS, Head};
 use futures_util::future::{Either, select};
 use futures_util::poll;
 use spin_sdk::wasip3::http::types::{Fields, Method, Request, Response};
@@ -9,16 +10,6 @@ use spin_sdk::wasip3::wit_bindgen::{StreamResult, spawn, yield_async};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 use std::pin::pin;
 use std::task::Poll;
-
-/// A request without its body.
-pub(crate) struct Head {
-    /// The method.
-    pub(crate) method: http::Method,
-    /// The path, without the query.
-    pub(crate) path: String,
-    /// The headers; those that are not well formed are left out.
-    pub(crate) headers: http::HeaderMap,
-}
 
 /// Reads a request's head.
 pub(crate) fn head(request: &Request) -> Head {
@@ -35,25 +26,8 @@ pub(crate) fn head(request: &Request) -> Head {
         Method::Other(other) => http::Method::from_bytes(other.as_bytes()).unwrap_or(http::Method::OPTIONS),
     };
     let target = request.get_path_with_query().unwrap_or_default();
-    let (path, _) = target.split_once('?').unwrap_or((&target, ""));
-    let mut headers = http::HeaderMap::new();
-    for (name, value) in request.get_headers().copy_all() {
-        let name = http::HeaderName::try_from(name);
-        let value = http::HeaderValue::try_from(value);
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
-    Head {
-        method,
-        path: path.to_owned(),
-        headers,
-    }
+    Head::new(method, &target, request.get_headers().copy_all())
 }
-
-/// How long a body may take to come, in milliseconds: whoever sends half of one would hold one of the places that an
-/// instance has for requests.
-const BODY_MS: u64 = 10_000;
 
 /// How often it is looked whether a body has come, before a clock is set: one that came with its head has by then, and a
 /// clock would cost it a seventh more.
@@ -64,14 +38,7 @@ const TURNS: usize = 4;
 /// # Errors
 /// If it is over the limit (the rest is then left unread), takes longer than ten seconds, or breaks off.
 pub(crate) async fn read_body(request: Request, head: &Head, limit: usize) -> Result<Vec<u8>, Unread> {
-    let announced = head
-        .headers
-        .get("content-length")
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(Unread::TooLarge);
-    }
-    let mut whole = pin!(read_whole(request, announced.unwrap_or(limit), limit));
+    let mut whole = pin!(read_whole(request, head.room(limit)?, limit));
     for _ in 0..TURNS {
         if let Poll::Ready(body) = poll!(whole.as_mut()) {
             return body;

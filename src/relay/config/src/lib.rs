@@ -11,9 +11,11 @@
 //! | `template` | the document that gives alerts their form |
 //! | [`access`] | who may ask what of the administration, and who may start a tick |
 //! | [`answer`] | answers to callers |
+//! | [`head`] | what a request says before its body, and what its body may be |
 
 pub mod access;
 pub mod answer;
+pub mod head;
 mod template;
 mod variables;
 

@@ -6,6 +6,7 @@
 
 use crate::tools::Desk;
 use model::entity::{BATCH_MAX, Entity, Kind};
+use queue::batches::Due;
 use queue::in_flight::InFlightValue;
 use queue::key::Change;
 use queue::plan::Plan;
@@ -142,6 +143,16 @@ impl Backlog {
     pub fn note_moved(&mut self, time_s: u64, value: InFlightValue) {
         self.in_flight = None;
         self.moved.push((time_s, value));
+    }
+
+    /// The due entities of a plan, which is that of the listing, but those with which a batch began. `done_s` is when the
+    /// destination last took anything, in seconds since the Unix epoch.
+    pub fn due<'a>(&self, plan: &'a Plan, done_s: u64) -> Due<'a> {
+        let due = plan.due(self.planned_s, done_s);
+        match self.begun.is_empty() {
+            true => due,
+            false => due.without(|entity| self.begun.contains(entity)),
+        }
     }
 
     /// Whether a batch was begun with an entity since the listing, so that what the listing says of it is old.

@@ -94,10 +94,7 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
         lookups::refresh(session).await?;
         held.clear();
         let (plan, planned_s) = (session.backlog.plan.clone(), session.backlog.planned_s);
-        let mut due = plan.due(planned_s, session.books.state.done_s);
-        if walked_ms > 0 {
-            due = due.without(|entity| session.backlog.is_begun(entity));
-        }
+        let mut due = session.backlog.due(&plan, session.books.state.done_s);
         loop {
             session.upstreams.begin_until(until_ms);
             if session.desk.host.monotonic_ms() >= until_ms {
@@ -107,8 +104,8 @@ async fn batches<H: Host>(session: &mut Session<'_, H>, until_ms: u64) -> Result
             let Some(mut batch) = due.next(&mut arrange) else {
                 break 'listings;
             };
-            let is_last = due.is_over(&mut arrange);
             let next = due.foreseen(&mut arrange);
+            let is_last = next.is_none() && due.is_over(&mut arrange);
             // An entity may have been read with an earlier batch already, since it held an identity that was wanted there.
             batch.retain(|waiting| !session.backlog.is_begun(&waiting.entity));
             let Some(kind) = batch.first().map(|waiting| waiting.entity.kind) else {
@@ -218,8 +215,7 @@ async fn along<T>(pushes: Pushes<'_>, work: impl Future<Output = T>) -> (T, bool
 /// Of what the next batch is likely to be, by the last listing.
 fn foreseen<H: Host>(session: &Session<'_, H>, until_ms: u64) -> Option<Next> {
     let (backlog, planned_s) = (&session.backlog, session.backlog.planned_s);
-    let due = backlog.plan.due(planned_s, session.books.state.done_s);
-    let mut due = due.without(|entity| backlog.is_begun(entity));
+    let mut due = backlog.due(&backlog.plan, session.books.state.done_s);
     let foreseen = due.foreseen(|kind| arrangement(session, planned_s, kind, &mut Vec::new()));
     foreseen.map(|(kind, codes)| Next { kind, codes, until_ms })
 }
