@@ -3,12 +3,13 @@
 use crate::acts::{HOUR_MS, MINUTE_MS, by_events_alone, delete, tell_all, touch, until_pushed};
 use model::entity::{Kind, Segment};
 use queue::in_flight::InFlightValue;
-use queue::key::Key;
+use queue::key::{Key, Record};
 use queue::keyspace::Keyspace;
+use records::state::State;
 use serde_json::Value;
 use shape::Shape;
 use simulator::destination::{Shop, ShopConfig};
-use simulator::fault::Fault;
+use simulator::fault::{Effect, Fault};
 use tests::simulation::stage::Stage;
 
 /// A shop in which everything is looked up before it is made.
@@ -120,6 +121,40 @@ fn what_a_clock_ahead_says_to_be_in_flight_may_still_arrive() {
             made_ms.len() == 1 && made_ms[0] >= told_ms + longest_ms,
             "{ahead_s} s ahead: told at {told_ms}, made at {made_ms:?}"
         );
+    }
+}
+
+/// A host whose clock is ahead takes a creation that another one has just sent for one of long ago: it has arrived or never
+/// will. It may arrive all the same, and then it is found.
+#[test]
+fn what_another_clock_dates_long_ago_may_still_arrive() {
+    let apart_ms = i64::try_from(23 * MINUTE_MS).expect("a skew");
+    for seed in 98..102 {
+        let mut stage = Stage::on_hosts(&[0, apart_ms], 40, 0, seed, |world, worker| {
+            by_events_alone(worker);
+            worker.shape = Shape::read(SHOP).expect("a good shape");
+            world.destination.shop = Some(Shop::new(ShopConfig::default()));
+        });
+        let products = stage.products();
+        // The hosts learn by their work that their clocks differ.
+        for product in &products[..20] {
+            stage.tell(&touch(product));
+            stage.run_for(MINUTE_MS / 2);
+        }
+        let state = stage.world().store[&Keyspace::new("main").record(Record::State)].clone();
+        let state: State = serde_json::from_slice(&state).expect("a state");
+        assert!(state.clocks_differ());
+        for product in &products[20..] {
+            let late = Fault::next(1, Effect::LandLate { after_ms: 29_000 });
+            let late = late.method("POST").entity(&product.key());
+            stage.world().destination.faults.add(late);
+            stage.tell(&touch(product));
+            stage.run_for(2 * MINUTE_MS);
+        }
+        stage.run_until(4 * HOUR_MS, "all are made", |stage| stage.differences().is_empty());
+        let world = stage.world();
+        let shop = world.destination.shop.as_ref().expect("a shop");
+        assert_eq!(shop.doubled, Vec::<String>::new(), "seed {seed}");
     }
 }
 

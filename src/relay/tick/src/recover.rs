@@ -129,6 +129,10 @@ pub(crate) async fn settle<H: Host>(desk: &Desk<'_, H>, backlog: &mut Backlog, b
         // Where clocks differ, the batch may not have settled by the clock of the worker that wrote it, or by any clock
         // but ours. So it is looked at once more, an hour later.
         if !value.is_second && (books.state.clocks_differ() || batch.is_old(planned_s)) {
+            if books.state.clocks_differ() {
+                // Nor may this tick take a creation for one that has arrived or never will.
+                backlog.note_moved(batch.time_s, value.clone());
+            }
             let value = InFlightValue {
                 is_second: true,
                 ..value
