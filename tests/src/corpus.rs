@@ -22,7 +22,7 @@ const MOMENTS: [&str; 14] = [
     "18446744073709551616",
 ];
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 24] = [
     "e.1800000000.pu5.tshirt.tab12",
     "e.0000000000.mk.hAAAAAAAAAAAAAAAAAAAAAA.t1",
     "e.9999999999.cd-5.xYSBi.uAAAAAAAAAAAAAAAAAAAAAA",
@@ -31,9 +31,11 @@ const KEYS: [&str; 22] = [
     "r.m.tshirt.3u.1800000080",
     "d.m.tamor.1800000000.1.2",
     "d.m.tamor.1800000000",
-    // Found by the fuzzer: a key that nobody writes.
+    // Found by the fuzzer: keys that nobody writes.
     "d.m.tamor.1800000010.0.2",
+    "d.m.tamor.18446744073709551615.1.2",
     "f.tx81.1800000000",
+    "f.tx81.18446744073709551615",
     "n.m.tamor",
     "i.p.17.tx81",
     "i.p.222-2237.tx81.300",

@@ -24,6 +24,7 @@ pub fn keys(bytes: &[u8]) {
     }
     let plan = Plan::of(&keys, lines());
     for now_s in [0, 1_800_000_000, u64::from(u32::MAX) * 2] {
+        plan.is_idle(now_s, now_s);
         let (mut due, mut left) = (plan.due(now_s, now_s), plan.names().count());
         while let Some(batch) = due.next(|_| Arrangement::default()) {
             assert!(!batch.is_empty() && batch.len() <= left, "an entity comes twice");

@@ -116,7 +116,7 @@ impl Keyspace {
                     .into_iter()
                     .find(|(_, letter)| attempts.ends_with(*letter))
                     .map(|(hold, _)| hold),
-                due_s: due.parse().ok()?,
+                due_s: parse_s(due)?,
             }),
             ["d", kind, segment, failed] => Key::DeadLetter(parse_letter(kind, segment, failed, "0", "0")?),
             ["d", kind, segment, failed, attempts, left] => {
@@ -124,7 +124,7 @@ impl Keyspace {
                 // One that used up no attempt has none left, and its key ends with the time.
                 Key::DeadLetter(Some(letter).filter(|letter| letter.attempts > 0)?)
             }
-            ["f", token, time] => Key::InFlight(Segment::parse(token)?, time.parse().ok()?),
+            ["f", token, time] => Key::InFlight(Segment::parse(token)?, parse_s(time)?),
             ["n", kind, segment] => Key::Fanout(parse_entity(kind, segment)?),
             ["i", kind, page, ref writer @ ..] => {
                 Key::IndexPage(parse_kind(kind)?, Extent::parse(page)?, parse_writer(writer)?)
@@ -132,11 +132,11 @@ impl Keyspace {
             ["j", kind, page, ref writer @ ..] => {
                 Key::ClaimPage(parse_kind(kind)?, Extent::parse(page)?, parse_writer(writer)?)
             }
-            ["x", time, key] => Key::SetAside(time.parse().ok()?, Segment::parse(key)?),
+            ["x", time, key] => Key::SetAside(parse_s(time)?, Segment::parse(key)?),
             ["m", page] => Key::FilePage(Extent::of_old_files(page.parse().ok()?)?, None),
             ["m", page, ref writer @ ..] => Key::FilePage(Extent::parse(page)?, parse_writer(writer)?),
-            ["c", time, id] => Key::Command(time.parse().ok()?, Segment::parse(id)?),
-            ["l", time, id] => Key::Journal(time.parse().ok()?, Segment::parse(id)?),
+            ["c", time, id] => Key::Command(parse_s(time)?, Segment::parse(id)?),
+            ["l", time, id] => Key::Journal(parse_s(time)?, Segment::parse(id)?),
             ["t", credentials] => Key::Token(Segment::parse(credentials)?),
             ["k", ref list @ ..] => Key::List(ListKey::parse(list)?),
             ["w", ref list @ ..] => Key::Reading(ListKey::parse(list)?),
@@ -210,10 +210,15 @@ fn parse_entity(kind: &str, segment: &str) -> Option<Entity> {
     })
 }
 
+/// A moment, in seconds since the Unix epoch; none for one so far ahead that no clock tells it in milliseconds.
+fn parse_s(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|moment_s| *moment_s <= u64::MAX / 1000)
+}
+
 fn parse_letter(kind: &str, segment: &str, failed: &str, attempts: &str, left: &str) -> Option<DeadLetterKey> {
     Some(DeadLetterKey {
         entity: parse_entity(kind, segment)?,
-        failed_s: failed.parse().ok()?,
+        failed_s: parse_s(failed)?,
         attempts: attempts.parse().ok()?,
         left: left.parse().ok()?,
     })
@@ -228,7 +233,7 @@ fn parse_event(time: &str, what: &str, segment: &str, id: &str) -> Option<EventK
         floor => Some(floor.parse().ok()?),
     };
     Some(EventKey {
-        time_s: time.parse().ok()?,
+        time_s: parse_s(time)?,
         change,
         floor_s,
         entity: Entity {
