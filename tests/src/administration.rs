@@ -1,7 +1,7 @@
 //! The administration of a running application, asked by the programs that `cargo xtask` starts.
 
 use crate::client::{bearer, request};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use http::Method;
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -15,8 +15,11 @@ const TOKEN: &str = "SPIN_VARIABLE_ADMIN_TOKEN";
 /// # Errors
 /// The token is not set, nobody answers, or the answer is no success.
 pub async fn ask(origin: &str, path: &str, body: &str, shown: &'static str) -> Result<Value> {
-    let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the administration's token"))?;
+    let token = std::env::var(TOKEN).ok();
+    let token = token.with_context(|| format!("set {TOKEN} to the administration's token"))?;
     let origin = origin.trim_end_matches('/');
+    let has_scheme = ["http://", "https://"].iter().any(|scheme| origin.starts_with(scheme));
+    ensure!(has_scheme, "`{origin}` is no origin: begin it with http:// or https://");
     let progress = ProgressBar::new_spinner().with_message(shown);
     progress.enable_steady_tick(Duration::from_millis(100));
     let answer = request(

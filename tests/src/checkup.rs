@@ -6,6 +6,7 @@ use clap::Parser;
 use serde_json::Value;
 use std::process::ExitCode;
 use tests::administration::ask;
+use tests::ending;
 
 /// Tells what is wrong with the set-up of a running application
 #[derive(Parser)]
@@ -22,8 +23,11 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    ending::of(run(Cli::parse()).await)
+}
+
+async fn run(cli: Cli) -> Result<ExitCode> {
     let path = format!("/admin/check?wait_seconds={}", cli.wait);
     let found = ask(
         &cli.url,

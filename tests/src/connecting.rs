@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use tests::administration::ask;
+use tests::ending;
 
 /// Shows or changes the subscription of a running application
 #[derive(Parser)]
@@ -45,8 +47,11 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    ending::of(run(Cli::parse()).await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn run(cli: Cli) -> Result<()> {
     if let Some(file) = &cli.new_secret {
         let made = ask_of(&cli, &json!({ "do": "secret" })).await?;
         return keep(file, made["secret"].as_str().context("no secret came")?);

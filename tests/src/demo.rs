@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tests::shaped::differences;
 use tests::world::{DESTINATION_TOKEN, LEGACY_SECRET, PLATFORM_SECRET, secrets};
-use tests::{client, playground};
+use tests::{client, ending, playground};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
@@ -66,14 +66,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Cli::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let is_equal = run(&Cli::parse()).await;
+    ending::of(is_equal.map(|is_equal| if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
 async fn run(cli: &Cli) -> Result<bool> {

@@ -3,6 +3,7 @@
 //! - [`application`]: starts, asks, kills it; counts what it does at its store
 //! - `process`: the processes that it is, on the embedded runtime or on Spin
 //! - [`administration`]: asks one that runs already, for the programs that `cargo xtask` starts
+//! - [`ending`]: how those programs end
 //! - [`world`]: a simulated PIM and destination, and an application between them
 //! - [`playground`]: what the demonstration leaves running for people
 //! - [`redis_server`]: a Redis of its own for who asks for one
@@ -20,6 +21,7 @@ pub mod administration;
 pub mod application;
 pub mod client;
 pub mod corpus;
+pub mod ending;
 pub mod fixtures;
 pub mod hearing;
 pub mod large_index;

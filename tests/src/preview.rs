@@ -18,7 +18,9 @@ use simulator::catalogue::Catalogue;
 use simulator::server::PimServer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
+use tests::ending;
 use tests::native::Native;
 use upstream::governor::{Deadlines, Governor};
 use upstream::governor_state::GovernorState;
@@ -44,8 +46,11 @@ const PATIENCE_MS: u64 = 86_400_000;
 const CALL_MS: u64 = 60_000;
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    ending::of(run(Cli::parse()).await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn run(cli: Cli) -> Result<()> {
     let shape = read_shape(&cli.shape)?;
     match &cli.entity {
         Some(file) => {

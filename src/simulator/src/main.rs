@@ -4,10 +4,12 @@ mod cli;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Parser;
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
-    cli::Cli::parse().run().await
+async fn main() -> ExitCode {
+    cli::Cli::parse().run().await.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

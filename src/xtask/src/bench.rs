@@ -58,5 +58,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    workspace::run(&mut bench)
+    workspace::become_program(&mut bench)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::workspace;
 
@@ -46,7 +46,7 @@ pub(crate) struct Args {
 /// Builds and runs the program that asks. The administration's token is read from the environment.
 ///
 /// # Errors
-/// It does not build, nobody answers, or what was asked for could not be done.
+/// It does not build. Where nobody answers or what was asked for cannot be done, the program ends with a code that says so.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut program = Command::new(workspace::native_program("connecting")?);
     program.args(["--url", &args.url, "--wait", &args.wait.to_string()]);
@@ -65,6 +65,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(file) = &args.new_secret {
         program.arg("--new-secret").arg(file);
     }
-    ensure!(program.status()?.success(), "it was not done: see above");
-    Ok(())
+    workspace::become_program(&mut program)
 }

@@ -72,5 +72,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     demo.arg("--")
         .arg(application.get_program())
         .args(application.get_args());
-    workspace::run(&mut demo)
+    workspace::become_program(&mut demo)
 }

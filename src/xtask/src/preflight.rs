@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::workspace;
 
@@ -23,13 +23,12 @@ pub(crate) struct Args {
 /// Builds and runs the program that asks. The administration's token is read from the environment.
 ///
 /// # Errors
-/// It does not build, nobody answers, or something has to be mended.
+/// It does not build. Where nobody answers or something has to be mended, the program ends with a code that says so.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut checkup = Command::new(workspace::native_program("checkup")?);
     checkup.args(["--url", &args.url, "--wait", &args.wait.to_string()]);
     if args.json {
         checkup.arg("--json");
     }
-    ensure!(checkup.status()?.success(), "something has to be mended: see above");
-    Ok(())
+    workspace::become_program(&mut checkup)
 }

@@ -25,12 +25,12 @@ pub(crate) struct Args {
 /// Builds and runs the program that shows it.
 ///
 /// # Errors
-/// It does not build, the shape makes no sense, or the PIM cannot be read.
+/// It does not build. Where the shape makes no sense or the PIM cannot be read, the program ends with a code that says so.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut preview = Command::new(workspace::native_program("preview")?);
     preview.arg("--shape").arg(&args.shape).args(&args.entity);
     if args.catalogue {
         preview.arg("--catalogue");
     }
-    workspace::run(&mut preview)
+    workspace::become_program(&mut preview)
 }

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 /// Builds and runs it.
 ///
 /// # Errors
-/// It does not build, or a rule does not hold on some seed.
+/// It does not build. Where a rule does not hold on some seed, the program ends with a code that says so.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut simulate = Command::new(workspace::native_program("simulate")?);
     simulate.arg("--seeds").arg(args.seeds.to_string());
@@ -31,5 +31,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         simulate.arg("--seed").arg(seed.to_string());
     }
     simulate.args(args.week.then_some("--week"));
-    workspace::run(&mut simulate)
+    workspace::become_program(&mut simulate)
 }

@@ -40,7 +40,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     components::build()?;
     let mut command = command(args)?;
-    become_program(&mut command)
+    workspace::become_program(&mut command)
 }
 
 /// The command that runs the built application, its store prepared.
@@ -182,18 +182,6 @@ fn lists_plugin(printed: &str, plugin: &str) -> bool {
     printed
         .lines()
         .any(|line| line.split_whitespace().next() == Some(plugin))
-}
-
-#[cfg(unix)]
-fn become_program(command: &mut Command) -> Result<()> {
-    use std::os::unix::process::CommandExt;
-    let error = command.exec();
-    Err(error).with_context(|| format!("cannot start {}", Path::new(command.get_program()).display()))
-}
-
-#[cfg(not(unix))]
-fn become_program(command: &mut Command) -> Result<()> {
-    workspace::run(command)
 }
 
 #[cfg(test)]

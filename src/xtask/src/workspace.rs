@@ -72,6 +72,27 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Becomes a program, which tells itself what keeps it from its work, and ends as it ends. It is not known here how it does:
+/// what is to be done after it has to be done by it.
+///
+/// # Errors
+/// It cannot be started.
+#[cfg(unix)]
+pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(error).with_context(|| format!("cannot start {}", describe(command)))
+}
+
+/// The same where a process cannot become another one.
+#[cfg(not(unix))]
+pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    std::process::exit(status.code().unwrap_or(1))
+}
+
 /// Runs a program to its end and returns what it printed, trimmed.
 ///
 /// # Errors

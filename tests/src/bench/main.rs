@@ -17,7 +17,9 @@ mod table;
 use anyhow::Result;
 use args::{Args, Host, Name};
 use clap::Parser;
+use std::process::ExitCode;
 use table::Table;
+use tests::ending;
 
 /// Measures how fast the application is
 #[derive(Parser)]
@@ -27,8 +29,11 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let args = Cli::parse().args;
+async fn main() -> ExitCode {
+    ending::of(run(Cli::parse().args).await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn run(args: Args) -> Result<()> {
     let mut table = Table::begin(args.json.clone(), args.compare.as_deref())?;
     if args.wants(Name::Acknowledgement) {
         pairs::acknowledgement_at_a_backlog(&args, &mut table).await?;
